@@ -1,0 +1,3 @@
+"""driftd makes immutable infrastructure provable: see drift, judge it, replace the server, prove each step."""
+
+__version__ = "0.1.0"

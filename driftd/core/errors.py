@@ -1,0 +1,39 @@
+"""Errors that a person may meet. Each is one sentence that says what, where and why; ``hint`` says what next.
+
+    DriftdError
+    ├── BadInput          a file, flag or setting is wrong (exit status 2)
+    └── ProviderError     the provider's side of the world
+        ├── NotFound      the thing is gone already; ending it again counts as done
+        ├── Refused       it will not be done however often one asks (bad request, no permission, no capacity)
+        └── Unavailable   it could not be asked, or not now; ask again later
+"""
+
+from __future__ import annotations
+
+
+class DriftdError(Exception):
+    """Any error of ours. ``str()`` is the sentence; ``hint`` may be empty."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class BadInput(DriftdError):
+    """Something that a person wrote is wrong. The sentence names file and line where there are any."""
+
+
+class ProviderError(DriftdError):
+    """A call to a provider did not succeed."""
+
+
+class NotFound(ProviderError):
+    """It does not exist, or no longer does."""
+
+
+class Refused(ProviderError):
+    """Asking again will not help."""
+
+
+class Unavailable(ProviderError):
+    """Asking again later may help. Nothing is known about whether the call took effect."""

@@ -1,0 +1,29 @@
+"""A look: one attempt to see one instance, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from driftd.core.facts import Coverage, Instance, Session
+from driftd.core.findings import Judgement
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The result of auditing one instance: what the report shows and the store keeps.
+
+    ``others`` are sessions that are not driftd's own; ``own`` are driftd's visits, recorded all the same.
+    ``root`` is b"" when the instance could not be seen.
+    """
+
+    instance: Instance
+    at: datetime
+    duration_s: float
+    judgement: Judgement
+    root: bytes = b""
+    coverage: Coverage = Coverage()
+    others: tuple[Session, ...] = ()
+    own: tuple[Session, ...] = ()
+    boot_id: str = ""
+    hint: str = ""

@@ -1,0 +1,1 @@
+"""The ``local`` provider: real servers on this kernel, from overlayfs and namespaces, behind HAProxy."""

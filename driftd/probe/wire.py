@@ -1,0 +1,434 @@
+"""The wire format: what the probe and the daemon say to each other, and how entries become bytes.
+
+Both ends import this one module, so that there is one description of the format (docs/wire.md tells it to a
+stranger). Python 3.6 syntax, python3-minimal's modules only.
+
+* Messages are bencoded (BEP 3): integers, byte strings, lists and dictionaries with sorted byte-string keys.
+  The decoder is strict: one value has one encoding.
+* A stream is ``MAGIC`` and then frames: one tag byte, a 32-bit big-endian length, the payload.
+  Before ``MAGIC`` a login shell may have said something; at most ``NOISE_LIMIT`` bytes of it are passed over.
+* The last frame is the trailer: counts, and the SHA-256 of every byte from ``MAGIC`` up to the trailer.
+* Entries travel in directory blocks (``encode_block``), zlib-compressed, several to a frame.
+"""
+
+import hashlib
+import struct
+import zlib
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Tuple
+
+SCHEMA = 1
+MAGIC = b"\x00driftd-wire/1\n"
+NOISE_LIMIT = 64 * 1024
+FRAME_LIMIT = 4 * 1024 * 1024
+RAW_LIMIT = 16 * 1024 * 1024
+DEPTH_LIMIT = 16
+BLOCK_TARGET = 256 * 1024
+
+# One byte says what an entry is; the letters are those of find(1)'s -type.
+FILE, DIRECTORY, LINK, CHAR, BLOCK, FIFO, SOCKET = b"f", b"d", b"l", b"c", b"b", b"p", b"s"
+KINDS = (FILE, DIRECTORY, LINK, CHAR, BLOCK, FIFO, SOCKET)
+
+# Frame tags.
+HELLO, TREE, FACTS, SESSIONS, COVERAGE, TRAILER, FAILED = b"H", b"T", b"F", b"S", b"C", b"Z", b"E"
+
+
+class WireError(Exception):
+    """The bytes are not what the format says; the answer as a whole is worth nothing."""
+
+
+Entry = NamedTuple(
+    "Entry",
+    [
+        ("path", bytes),  # absolute, raw bytes; no trailing slash except for b"/"
+        ("kind", bytes),  # one of KINDS
+        ("mode", int),  # permission bits, 0o0000 to 0o7777
+        ("uid", int),
+        ("gid", int),
+        ("size", int),  # bytes, regular files only; else 0
+        ("sha256", bytes),  # 32 raw bytes, regular files only; b"" where the content could not be read
+        ("target", bytes),  # symbolic links only; else b""
+        ("rdev", Tuple[int, int]),  # (major, minor), devices only; else (0, 0)
+        ("xattrs", Tuple[Tuple[bytes, bytes], ...]),  # sorted by name; ACLs and capabilities are among them
+    ],
+)
+Entry.__doc__ = "One name in a tree, with everything about it that may count as drift."
+
+
+def parent(path):
+    # type: (bytes) -> bytes
+    """The directory that holds ``path``; b"/" for the root itself."""
+    return path.rpartition(b"/")[0] or b"/"
+
+
+def basename(path):
+    # type: (bytes) -> bytes
+    return path.rpartition(b"/")[2]
+
+
+def join(directory, name):
+    # type: (bytes, bytes) -> bytes
+    return directory.rstrip(b"/") + b"/" + name
+
+
+# --- bencode -------------------------------------------------------------------------------------------------------
+
+
+def pack(value):
+    # type: (Any) -> bytes
+    """Bencode ``value``: int, bytes, list/tuple, or dict with bytes keys. Raises TypeError for anything else."""
+    out = []  # type: List[bytes]
+    _pack(value, out)
+    return b"".join(out)
+
+
+def _pack(value, out):
+    # type: (Any, List[bytes]) -> None
+    if isinstance(value, bool) or value is None:
+        raise TypeError("bencode has no %r" % (value,))
+    if isinstance(value, int):
+        out.append(b"i%de" % value)
+    elif isinstance(value, bytes):
+        out.append(b"%d:" % len(value))
+        out.append(value)
+    elif isinstance(value, (list, tuple)):
+        out.append(b"l")
+        for item in value:
+            _pack(item, out)
+        out.append(b"e")
+    elif isinstance(value, dict):
+        out.append(b"d")
+        for key in sorted(value):
+            _pack(key, out)
+            _pack(value[key], out)
+        out.append(b"e")
+    else:
+        raise TypeError("bencode has no %s" % type(value).__name__)
+
+
+def unpack(data):
+    # type: (bytes) -> Any
+    """The value of one bencoded message. Raises WireError for anything that ``pack`` would not have written."""
+    value, end = _unpack(data, 0, 0)
+    if end != len(data):
+        raise WireError("bytes left over after the message")
+    return value
+
+
+def _integer(data, start, end):
+    # type: (bytes, int, int) -> int
+    text = data[start:end]
+    digits = text[1:] if text[:1] == b"-" else text
+    if not digits.isdigit() or len(digits) > 20 or (digits[:1] == b"0" and text != b"0"):
+        raise WireError("not an integer")
+    return int(text)
+
+
+def _unpack(data, at, depth):
+    # type: (bytes, int, int) -> Tuple[Any, int]
+    if depth > DEPTH_LIMIT:
+        raise WireError("nested too deep")
+    lead = data[at : at + 1]
+    if lead == b"i":
+        end = data.find(b"e", at, at + 24)
+        if end < 0:
+            raise WireError("integer without an end")
+        return _integer(data, at + 1, end), end + 1
+    if lead.isdigit():
+        colon = data.find(b":", at, at + 12)
+        if colon < 0:
+            raise WireError("string without a length")
+        stop = colon + 1 + _integer(data, at, colon)
+        if stop > len(data):
+            raise WireError("string longer than the message")
+        return data[colon + 1 : stop], stop
+    if lead == b"l":
+        items = []  # type: List[Any]
+        at += 1
+        while data[at : at + 1] != b"e":
+            item, at = _unpack(data, at, depth + 1)
+            items.append(item)
+        return items, at + 1
+    if lead == b"d":
+        return _unpack_dict(data, at + 1, depth)
+    raise WireError("not a bencoded value")
+
+
+def _unpack_dict(data, at, depth):
+    # type: (bytes, int, int) -> Tuple[Dict[bytes, Any], int]
+    result = {}  # type: Dict[bytes, Any]
+    last = None
+    while data[at : at + 1] != b"e":
+        key, at = _unpack(data, at, depth + 1)
+        if not isinstance(key, bytes) or (last is not None and key <= last):
+            raise WireError("dictionary keys are not sorted byte strings")
+        result[key], at = _unpack(data, at, depth + 1)
+        last = key
+    return result, at + 1
+
+
+# --- entries ---------------------------------------------------------------------------------------------------------
+
+_FIXED = struct.Struct(">cHII")
+_LONG = struct.Struct(">Q")
+_SHORT = struct.Struct(">H")
+_WORD = struct.Struct(">I")
+_PAIR = struct.Struct(">II")
+
+
+def encode_body(entry):
+    # type: (Entry) -> bytes
+    """The canonical bytes of everything about an entry except its name; digests of entries are over these.
+
+    kind (1), mode (u16), uid (u32), gid (u32); then for files size (u64), digest length (u8) and digest, for links
+    the target (u32 length), for devices major and minor (u32 each); then the number of xattrs (u16) and each name
+    (u16 length) and value (u32 length). All big-endian.
+    """
+    parts = [_FIXED.pack(entry.kind, entry.mode, entry.uid, entry.gid)]
+    if entry.kind == FILE:
+        parts.append(_LONG.pack(entry.size))
+        parts.append(struct.pack("B", len(entry.sha256)))
+        parts.append(entry.sha256)
+    elif entry.kind == LINK:
+        parts.append(_WORD.pack(len(entry.target)))
+        parts.append(entry.target)
+    elif entry.kind in (CHAR, BLOCK):
+        parts.append(_PAIR.pack(*entry.rdev))
+    parts.append(_SHORT.pack(len(entry.xattrs)))
+    for name, value in entry.xattrs:
+        parts.extend((_SHORT.pack(len(name)), name, _WORD.pack(len(value)), value))
+    return b"".join(parts)
+
+
+class _Reader(object):
+    """Takes pieces off a block and refuses to read past its end."""
+
+    def __init__(self, data):
+        # type: (bytes) -> None
+        self.data = data
+        self.at = 0
+
+    def take(self, count):
+        # type: (int) -> bytes
+        end = self.at + count
+        if end > len(self.data):
+            raise WireError("block cut short")
+        piece = self.data[self.at : end]
+        self.at = end
+        return piece
+
+    def fixed(self, form):
+        # type: (struct.Struct) -> Tuple[Any, ...]
+        return form.unpack(self.take(form.size))
+
+    def sized(self, form):
+        # type: (struct.Struct) -> bytes
+        return self.take(self.fixed(form)[0])
+
+
+def _decode_body(reader, path):
+    # type: (_Reader, bytes) -> Entry
+    kind, mode, uid, gid = reader.fixed(_FIXED)
+    if kind not in KINDS or mode > 0o7777:
+        raise WireError("entry of no known kind")
+    size, digest, target, rdev = 0, b"", b"", (0, 0)
+    if kind == FILE:
+        (size,) = reader.fixed(_LONG)
+        digest = reader.take(reader.take(1)[0])
+        if len(digest) not in (0, 32):
+            raise WireError("digest of a wrong length")
+    elif kind == LINK:
+        target = reader.sized(_WORD)
+    elif kind in (CHAR, BLOCK):
+        rdev = reader.fixed(_PAIR)  # type: ignore[assignment]  # two u32, by the struct's form
+    xattrs = []  # type: List[Tuple[bytes, bytes]]
+    for _ in range(reader.fixed(_SHORT)[0]):
+        name = reader.sized(_SHORT)
+        xattrs.append((name, reader.sized(_WORD)))
+    if xattrs != sorted(set(xattrs)):
+        raise WireError("xattrs are not sorted")
+    return Entry(path, kind, mode, uid, gid, size, digest, target, rdev, tuple(xattrs))
+
+
+def encode_block(directory, entries):
+    # type: (bytes, Iterable[Entry]) -> bytes
+    """One directory's entries, sorted by name. The root entry travels in a block of directory b"" under name b"/"."""
+    rows = sorted((b"/" if e.path == b"/" else basename(e.path), e) for e in entries)
+    parts = [_WORD.pack(len(directory)), directory, _WORD.pack(len(rows))]
+    for name, entry in rows:
+        parts.extend((_SHORT.pack(len(name)), name, encode_body(entry)))
+    return b"".join(parts)
+
+
+def decode_block(data):
+    # type: (bytes) -> Tuple[bytes, List[Entry]]
+    """The directory and entries of one block. Raises WireError for a name that cannot be one, or wrong order."""
+    reader = _Reader(data)
+    directory = reader.sized(_WORD)
+    count = reader.fixed(_WORD)[0]
+    entries = []  # type: List[Entry]
+    last = b""
+    for _ in range(count):
+        name = reader.sized(_SHORT)
+        if name <= last or (directory and (b"/" in name or name in (b".", b".."))) or b"\x00" in name:
+            raise WireError("name that cannot stand in a directory")
+        if not directory and name != b"/":
+            raise WireError("only the root stands outside a directory")
+        last = name
+        entries.append(_decode_body(reader, join(directory, name) if directory else name))
+    if reader.at != len(data):
+        raise WireError("bytes left over after the block")
+    return directory, entries
+
+
+# --- frames ----------------------------------------------------------------------------------------------------------
+
+_HEAD = struct.Struct(">cI")
+
+Frame = NamedTuple("Frame", [("tag", bytes), ("payload", bytes)])
+
+
+class Encoder(object):
+    """Writes a stream: ``start()``, any number of frames, ``finish()``; each returns the bytes to send."""
+
+    def __init__(self):
+        # type: () -> None
+        self._digest = hashlib.sha256()
+        self._frames = 0
+        self._pending = []  # type: List[bytes]
+        self._pending_size = 0
+
+    def start(self):
+        # type: () -> bytes
+        self._digest.update(MAGIC)
+        return MAGIC
+
+    def frame(self, tag, payload):
+        # type: (bytes, bytes) -> bytes
+        data = _HEAD.pack(tag, len(payload)) + payload
+        self._digest.update(data)
+        self._frames += 1
+        return data
+
+    def message(self, tag, value):
+        # type: (bytes, Any) -> bytes
+        return self.frame(tag, pack(value))
+
+    def block(self, block):
+        # type: (bytes) -> bytes
+        """Add a directory block; returns a TREE frame once enough have gathered, else b""."""
+        self._pending.append(_WORD.pack(len(block)) + block)
+        self._pending_size += len(block) + 4
+        return self.flush() if self._pending_size >= BLOCK_TARGET else b""
+
+    def flush(self):
+        # type: () -> bytes
+        if not self._pending:
+            return b""
+        raw = b"".join(self._pending)
+        self._pending, self._pending_size = [], 0
+        return self.frame(TREE, _WORD.pack(len(raw)) + zlib.compress(raw, 1))
+
+    def finish(self, counts):
+        # type: (Dict[bytes, int]) -> bytes
+        """The trailer. ``counts`` is compared by the reader with what it counted itself."""
+        head = self.flush()
+        body = dict(counts)
+        body[b"frames"] = self._frames
+        trailer = pack({b"counts": body, b"sha256": self._digest.digest()})
+        return head + _HEAD.pack(TRAILER, len(trailer)) + trailer
+
+
+class Decoder(object):
+    """Reads a stream, piece by piece; holds at most one frame. ``finished`` is true after a valid trailer."""
+
+    def __init__(self, frame_limit=FRAME_LIMIT):
+        # type: (int) -> None
+        self._buffer = bytearray()
+        self._digest = hashlib.sha256()
+        self._started = False
+        self._frame_limit = frame_limit
+        self.frames = 0
+        self.finished = False
+        self.noise = b""
+        self.counts = {}  # type: Dict[bytes, int]
+
+    def feed(self, data):
+        # type: (bytes) -> Iterator[Frame]
+        """Yield each whole frame (the trailer is checked here and not yielded). Raises WireError."""
+        if self.finished and data:
+            raise WireError("bytes after the trailer")
+        self._buffer += data
+        if not self._started and not self._find_magic():
+            return
+        while len(self._buffer) >= _HEAD.size:
+            tag, length = _HEAD.unpack_from(self._buffer)
+            if length > self._frame_limit:
+                raise WireError("frame of %d bytes is over the limit of %d" % (length, self._frame_limit))
+            end = _HEAD.size + length
+            if len(self._buffer) < end:
+                return
+            whole = bytes(self._buffer[:end])
+            del self._buffer[:end]
+            if tag == TRAILER:
+                self._check_trailer(whole[_HEAD.size :])
+                if self._buffer:
+                    raise WireError("bytes after the trailer")
+                return
+            self._digest.update(whole)
+            self.frames += 1
+            yield Frame(tag, whole[_HEAD.size :])
+
+    def _find_magic(self):
+        # type: () -> bool
+        at = self._buffer.find(MAGIC)
+        if at < 0:
+            if len(self._buffer) > NOISE_LIMIT + len(MAGIC):
+                raise WireError("no answer of a probe in the first %d bytes" % NOISE_LIMIT)
+            return False
+        if at > NOISE_LIMIT:
+            raise WireError("no answer of a probe in the first %d bytes" % NOISE_LIMIT)
+        self.noise = bytes(self._buffer[:at])
+        del self._buffer[: at + len(MAGIC)]
+        self._digest.update(MAGIC)
+        self._started = True
+        return True
+
+    def _check_trailer(self, payload):
+        # type: (bytes) -> None
+        trailer = unpack(payload)
+        counts = trailer.get(b"counts") if isinstance(trailer, dict) else None
+        if not isinstance(counts, dict) or not all(isinstance(n, int) for n in counts.values()):
+            raise WireError("trailer without counts")
+        if trailer.get(b"sha256") != self._digest.digest():
+            raise WireError("the stream's digest does not match its trailer")
+        if counts.get(b"frames") != self.frames:
+            raise WireError("frames are missing")
+        self.counts = counts
+        self.finished = True
+
+
+def blocks(payload):
+    # type: (bytes) -> Iterator[bytes]
+    """The directory blocks of one TREE frame; never inflates past the declared size or RAW_LIMIT."""
+    if len(payload) < _WORD.size:
+        raise WireError("tree frame cut short")
+    (size,) = _WORD.unpack_from(payload)
+    if size > RAW_LIMIT:
+        raise WireError("tree frame of %d bytes is over the limit" % size)
+    inflate = zlib.decompressobj()
+    try:
+        raw = inflate.decompress(payload[_WORD.size :], size + 1)
+    except zlib.error:
+        raise WireError("tree frame does not inflate")
+    if len(raw) != size or not inflate.eof or inflate.unused_data:
+        raise WireError("tree frame is not as long as it says")
+    at = 0
+    while at < size:
+        if at + _WORD.size > size:
+            raise WireError("block cut short")
+        (length,) = _WORD.unpack_from(raw, at)
+        at += _WORD.size
+        if at + length > size:
+            raise WireError("block cut short")
+        yield raw[at : at + length]
+        at += length
