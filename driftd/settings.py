@@ -1,0 +1,195 @@
+"""Settings: one YAML file, overridden by the environment (``DRIFTD_STORE``, ``DRIFTD_METRICS__LISTEN`` …), frozen.
+
+Relative paths are relative to the file that names them. Every mistake becomes one ``BadInput`` that names the file,
+the line where it stands and the remedy.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from driftd.core.errors import BadInput
+from driftd.yamltext import Located, complaint, parse
+
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?")
+DEFAULT_FILES = ("driftd.yaml", "/etc/driftd/driftd.yaml")
+
+
+def duration(text: object) -> timedelta:
+    """A length of time written as people write it: ``90s``, ``5m``, ``1h30m``, ``7d``. Raises ValueError."""
+    if isinstance(text, timedelta):
+        return text
+    match = _DURATION.fullmatch(text) if isinstance(text, str) and text else None
+    if match is None:
+        raise ValueError(f"{text!r} is not a duration; write it like 90s, 5m, 1h30m or 7d")
+    days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+Duration = Annotated[timedelta, BeforeValidator(duration)]
+
+
+class Enforce(StrEnum):
+    """The most that any rule may do in a group. Observing is the default, for ever."""
+
+    OBSERVE = "observe"
+    REPLACE = "replace"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SshReach(_Strict):
+    """How a group's instances are reached over SSH; what is left out comes from the top-level ``ssh`` section."""
+
+    user: str = ""
+    key: str = ""
+    port: int = Field(default=0, ge=0, le=65535)
+
+
+class Reach(_Strict):
+    """The ways in. One, for now."""
+
+    ssh: SshReach = SshReach()
+
+
+class Health(_Strict):
+    """An application's own answer to "do you serve": ``{address}`` stands for the instance's address."""
+
+    http: str = ""
+    timeout: Duration = timedelta(seconds=2)
+
+
+class Replacing(_Strict):
+    """How carefully a group's instances are replaced (docs/replacement.md tells what each one guards)."""
+
+    dwell: Duration = timedelta(seconds=60)
+    min_healthy: int = Field(default=1, ge=0)
+    boot_timeout: Duration = timedelta(minutes=10)
+    verify_timeout: Duration = timedelta(minutes=10)
+    enroll_timeout: Duration = timedelta(minutes=10)
+    soak: Duration = timedelta(minutes=10)
+    drain_timeout: Duration = timedelta(minutes=15)
+    back_off: Duration = timedelta(minutes=30)
+
+
+class GroupSettings(_Strict):
+    """Instances that serve the same purpose. ``select``, ``traffic`` and ``hosts`` are the provider's to read."""
+
+    provider: str
+    image: str = ""
+    select: dict[str, str] = Field(default_factory=dict)
+    hosts: list[str | dict[str, Any]] = Field(default_factory=list)
+    traffic: dict[str, Any] = Field(default_factory=dict)
+    reach: Reach = Reach()
+    health: Health = Health()
+    policy: list[str] = Field(default_factory=lambda: ["debian", "sessions"])
+    enforce: Enforce = Enforce.OBSERVE
+    every: Duration = timedelta(minutes=5)
+    replacing: Replacing = Replacing()
+
+
+class Ssh(_Strict):
+    """Defaults for every way in over SSH. ``known_hosts`` decides where a provider does not vouch for host keys."""
+
+    user: str = "root"
+    key: str = ""
+    known_hosts: str = "known_hosts"
+    connect_timeout: Duration = timedelta(seconds=10)
+    look_timeout: Duration = timedelta(minutes=5)
+
+
+class Metrics(_Strict):
+    """Where Prometheus finds ``/metrics``; an empty ``listen`` turns it off."""
+
+    listen: str = "127.0.0.1:9477"
+
+
+class Daemon(_Strict):
+    """The daemon's beat. ``lookers`` is how many instances are looked at at once."""
+
+    tick: Duration = timedelta(seconds=2)
+    janitor: Duration = timedelta(minutes=5)
+    lookers: int = Field(default=8, ge=1, le=256)
+    keep: Duration = timedelta(days=90)
+
+
+class Settings(BaseSettings):
+    """Everything that a person may set."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="DRIFTD_", env_nested_delimiter="__", nested_model_default_partial_update=True
+    )
+
+    store: str = "sqlite:///driftd.db"
+    manifests: str = "manifests"
+    pause_file: str = "driftd.pause"
+    ssh: Ssh = Ssh()
+    metrics: Metrics = Metrics()
+    daemon: Daemon = Daemon()
+    providers: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    groups: dict[str, GroupSettings] = Field(default_factory=dict)
+    base: Path = Field(default=Path(), exclude=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file."""
+        del settings_cls, dotenv_settings, file_secret_settings
+        return env_settings, init_settings
+
+    def path(self, name: str) -> Path:
+        """A path of the configuration, made absolute from where the file stands."""
+        return (self.base / Path(name).expanduser()).absolute()
+
+    def group(self, name: str) -> GroupSettings:
+        """One group's settings. Raises BadInput for a name that no group has."""
+        if name not in self.groups:
+            known = ", ".join(sorted(self.groups)) or "none"
+            raise BadInput(f"no group is called {name!r}", f"the configuration has: {known}")
+        return self.groups[name]
+
+
+def _build(values: Mapping[str, Any], document: Located, base: Path) -> Settings:
+    try:
+        return Settings(**values, base=base)
+    except ValidationError as error:
+        raise complaint(error, document, Settings) from None
+
+
+def load(file: Path) -> Settings:
+    """Read one configuration file. Raises BadInput."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise BadInput(f"cannot read the configuration {file}: {why}", "name another with --config") from None
+    document = parse(text, str(file))
+    if not isinstance(document.value, dict):
+        raise BadInput(f"{file}:1: a configuration is a mapping of settings", "docs/configuration.md shows one")
+    return _build(document.value, document, file.parent)
+
+
+def find(explicit: Path | None) -> Settings:
+    """The configuration that was named, else the first default file there is, else the defaults alone."""
+    if explicit is not None:
+        return load(explicit)
+    for name in DEFAULT_FILES:
+        if Path(name).is_file():
+            return load(Path(name))
+    return _build({}, parse("{}", "environment"), Path())
