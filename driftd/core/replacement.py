@@ -37,7 +37,12 @@ class Record:
 
     ``rid`` is a ULID. ``why`` is the sentence that started it. ``entered_at`` is when ``state`` was entered.
     ``note`` is what the last decision said; ``next_at`` is when to look again. ``intent`` is the call that was
-    announced and whose outcome is not yet written ("" when none is open).
+    announced and whose outcome is not yet written ("" when none is open): JSON, the full request.
+
+    ``tries`` counts calls in a row that failed, ``streak`` readings in a row that were good; both start again with each
+    state. ``refusal`` is the provider's sentence when it refused the last call. ``drain_sent`` says that we asked for the
+    old one to be drained, ``drain_seen`` that it was then seen out of service, ``committed`` that its end was announced:
+    the point of no return. While undoing, ``outcome`` is the state to finish in and ``fault`` the reason.
     """
 
     rid: str
@@ -59,3 +64,11 @@ class Record:
     intent_at: datetime | None = None
     verified: bool = False
     version: int = 0
+    tries: int = 0
+    streak: int = 0
+    refusal: str = ""
+    drain_sent: bool = False
+    drain_seen: bool = False
+    committed: bool = False
+    outcome: str = ""
+    fault: str = ""
