@@ -14,7 +14,7 @@ stranger). Python 3.6 syntax, python3-minimal's modules only.
 import hashlib
 import struct
 import zlib
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Tuple
+from typing import Any, BinaryIO, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 SCHEMA = 1
 MAGIC = b"\x00driftd-wire/1\n"
@@ -23,6 +23,9 @@ FRAME_LIMIT = 4 * 1024 * 1024
 RAW_LIMIT = 16 * 1024 * 1024
 DEPTH_LIMIT = 16
 BLOCK_TARGET = 256 * 1024
+BLOCK_ENTRIES = 4096  # entries in one block; a large directory takes several blocks
+PATH_LIMIT = 32 * 1024  # bytes; deeper trees are reported as unreadable, so that a block stays small when read
+XATTR_LIMIT = 1024 * 1024  # bytes of names and values on one entry
 
 # One byte says what an entry is; the letters are those of find(1)'s -type.
 FILE, DIRECTORY, LINK, CHAR, BLOCK, FIFO, SOCKET = b"f", b"d", b"l", b"c", b"b", b"p", b"s"
@@ -30,6 +33,10 @@ KINDS = (FILE, DIRECTORY, LINK, CHAR, BLOCK, FIFO, SOCKET)
 
 # Frame tags.
 HELLO, TREE, FACTS, SESSIONS, COVERAGE, TRAILER, FAILED = b"H", b"T", b"F", b"S", b"C", b"Z", b"E"
+REQUEST = b"Q"
+
+# What can be asked for; the tree and the coverage always come.
+SECTIONS = (b"facts", b"sessions")
 
 
 class WireError(Exception):
@@ -265,6 +272,8 @@ def decode_block(data):
     reader = _Reader(data)
     directory = reader.sized(_WORD)
     count = reader.fixed(_WORD)[0]
+    if len(directory) > PATH_LIMIT or count > BLOCK_ENTRIES:
+        raise WireError("block larger than any that a probe writes")
     entries = []  # type: List[Entry]
     last = b""
     for _ in range(count):
@@ -285,6 +294,47 @@ def decode_block(data):
 _HEAD = struct.Struct(">cI")
 
 Frame = NamedTuple("Frame", [("tag", bytes), ("payload", bytes)])
+
+
+def encode_request(nonce, root=b"/", sections=SECTIONS, skip=(), limits=None):
+    # type: (bytes, bytes, Iterable[bytes], Iterable[bytes], Optional[Dict[bytes, int]]) -> bytes
+    """The one frame that asks for a look.
+
+    ``skip`` are absolute paths to leave out, counted in the coverage. ``limits`` may hold ``seconds`` (the probe ends
+    itself after so long) and ``file_bytes`` (larger files are reported as unreadable).
+    """
+    payload = pack(
+        {
+            b"nonce": nonce,
+            b"schema": SCHEMA,
+            b"root": root,
+            b"sections": sorted(sections),
+            b"skip": sorted(skip),
+            b"limits": limits or {},
+        }
+    )
+    return _HEAD.pack(REQUEST, len(payload)) + payload
+
+
+def read_request(stream):
+    # type: (BinaryIO) -> Dict[bytes, Any]
+    """The request on ``stream`` (blocking). Raises WireError when it is cut short or is not one."""
+    head = stream.read(_HEAD.size)
+    if len(head) != _HEAD.size:
+        raise WireError("the request is cut short")
+    tag, length = _HEAD.unpack(head)
+    if tag != REQUEST or length > FRAME_LIMIT:
+        raise WireError("not a request")
+    payload = stream.read(length)
+    if len(payload) != length:
+        raise WireError("the request is cut short")
+    request = unpack(payload)
+    shapes = {b"nonce": bytes, b"schema": int, b"root": bytes, b"sections": list, b"skip": list, b"limits": dict}
+    if not isinstance(request, dict) or any(not isinstance(request.get(k), shapes[k]) for k in shapes):
+        raise WireError("the request lacks a field")
+    if request[b"schema"] != SCHEMA:
+        raise WireError("the request is in schema %d, this probe speaks %d" % (request[b"schema"], SCHEMA))
+    return request
 
 
 class Encoder(object):

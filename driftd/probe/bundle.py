@@ -1,0 +1,61 @@
+"""The probe as one program: the text that is sent to an instance, and the words that start it there.
+
+The instance's Python is started with ``BOOT``, reads ``program()`` from its standard input (a line with the length,
+then so many bytes), and after it one request (``wire.encode_request``). It answers on its standard output
+(docs/wire.md). Nothing is written on the instance.
+
+This module is the only one here that stays at home.
+"""
+
+import functools
+import importlib.resources
+import zlib
+
+MODULES = ("wire", "mounts", "tree", "facts", "sshlog", "sessions", "look")
+
+# What python's -c is given. Free of , : = \ and of globs, which a sudoers file would want escaped.
+BOOT = "import sys;import zlib;exec(zlib.decompress(sys.stdin.buffer.read(int(sys.stdin.buffer.readline()))))"
+
+# Isolated, without site-packages, without writing bytecode.
+ARGUMENTS = ("-I", "-S", "-B", "-c", BOOT)
+
+_OPENING = """\
+import sys
+import types
+
+def _module(name, text):
+    module = types.ModuleType(name)
+    sys.modules[name] = module
+    above, _, last = name.rpartition(".")
+    if above:
+        setattr(sys.modules[above], last, module)
+    exec(compile(text, name, "exec", 0, True), module.__dict__)
+
+_module("driftd", "")
+_module("driftd.probe", "")
+"""
+
+_CLOSING = """\
+sys.modules["driftd.probe.look"].main(sys.stdin.buffer, sys.stdout.buffer)
+"""
+
+
+@functools.lru_cache(maxsize=1)
+def source():
+    # type: () -> bytes
+    """The whole program as Python source: each module is made in memory under its own name."""
+    here = importlib.resources.files("driftd.probe")
+    parts = [_OPENING]
+    for name in MODULES:
+        text = here.joinpath(name + ".py").read_text(encoding="utf-8")
+        parts.append("_module(%r, %r)\n" % ("driftd.probe." + name, text))
+    parts.append(_CLOSING)
+    return "".join(parts).encode("utf-8")
+
+
+@functools.lru_cache(maxsize=1)
+def program():
+    # type: () -> bytes
+    """What to write to the started Python before the request: the compressed program behind a line with its length."""
+    packed = zlib.compress(source(), 9)
+    return b"%d\n" % len(packed) + packed
