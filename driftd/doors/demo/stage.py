@@ -97,7 +97,7 @@ class Stage(Protocol):
     def scene(self) -> Scene: ...
 
     def daemon_ended(self) -> str:
-        """"" while the daemon runs; else why it ended."""
+        """Why the daemon ended; empty while it runs."""
         ...
 
     def stop_load(self) -> tuple[int, int, int, Sequence[str]]:

@@ -68,7 +68,9 @@ def _until(stage: Stage, view: View, done: Callable[[Scene], bool], limit_s: flo
             raise DriftdError(f"the daemon ended before {what}: {ended}")
         if time.monotonic() > ends:
             seen = ", ".join(f"{s.slot} {s.verdict} ({s.note})" for s in scene.servers) or "no servers"
-            raise DriftdError(f"after {limit_s:.0f} s still not: {what}; now: {seen}", "run it again with --keep to look")
+            raise DriftdError(
+                f"after {limit_s:.0f} s still not: {what}; now: {seen}", "run it again with --keep to look"
+            )
         time.sleep(POLL_S)
 
 

@@ -37,7 +37,7 @@ class Tally:
             self.slow += slow
             if failure:
                 self.failed += 1
-                self.failures = (self.failures + [failure])[:FIRST_FAILURES]
+                self.failures = [*self.failures, failure][:FIRST_FAILURES]
             else:
                 self.served_by[server] += 1
 

@@ -1,0 +1,76 @@
+"""Outlook: for one instance, why it is not being replaced, and what happens next. Pure; a sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from driftd.core.findings import Action, Verdict
+from driftd.core.ports import InstanceRow, Pause
+from driftd.core.replacement import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """``why_not`` is empty where there is nothing to replace, or it is being replaced."""
+
+    why_not: str
+    next: str
+
+
+def span(length: timedelta) -> str:
+    """A length of time in its largest fitting unit: ``12s``, ``5m``, ``3h``, ``4d``."""
+    seconds = max(0, int(length.total_seconds()))
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        if seconds >= 2 * size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+def outlook(
+    row: InstanceRow,
+    record: Record | None,
+    pauses: Sequence[Pause],
+    enforce: Action,
+    every: timedelta,
+    now: datetime,
+) -> Outlook:
+    """What stands between this instance and its replacement, read off the store's rows."""
+    look = _next_look(row, every, now)
+    if record is not None:
+        role = "being replaced" if record.old_id == row.id else "the newcomer of a replacement"
+        pause = _pause(row, pauses)
+        then = f", looked at again in {span(record.next_at - now)}" if record.next_at and record.next_at > now else ""
+        return Outlook(
+            pause, f"{role}, {record.state}: {record.note}{then}" if record.note else f"{role}, {record.state}"
+        )
+    wanted = row.action is Action.REPLACE or bool(row.taint)
+    if not wanted:
+        return Outlook("", look)
+    if row.verdict is Verdict.UNKNOWN:
+        return Outlook(f"it could not be seen: {row.reason}", look)
+    if enforce is not Action.REPLACE:
+        return Outlook(
+            f"group {row.group} only observes (enforce: {enforce_word(enforce)})", f"driftd replace {row.id}, or {look}"
+        )
+    return Outlook(_pause(row, pauses) or "the next look decides", look)
+
+
+def enforce_word(enforce: Action) -> str:
+    """The word that the configuration uses for the most that a group's rules may do."""
+    return "replace" if enforce is Action.REPLACE else "observe"
+
+
+def _pause(row: InstanceRow, pauses: Sequence[Pause]) -> str:
+    for pause in pauses:
+        if pause.group in {"", row.group}:
+            return f"{pause.owner} paused {pause.group or 'everything'}: {pause.reason}"
+    return ""
+
+
+def _next_look(row: InstanceRow, every: timedelta, now: datetime) -> str:
+    if row.looked_at is None:
+        return "its first look"
+    due = row.looked_at + every - now
+    return f"looked at again in {span(due)}" if due > timedelta(0) else "looked at again now"

@@ -1,0 +1,58 @@
+"""``driftd pause`` and ``resume``: one command stops every change."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from driftd.core.ports import Pause, StoreUnavailable
+from driftd.doors.cli.app import app, of
+
+Group = Annotated[str, typer.Option("--group", "-g", help="Only this group [default: everywhere].", show_default=False)]
+
+
+@app.command()
+def pause(
+    ctx: typer.Context,
+    reason: Annotated[str, typer.Option(help="Why; it is shown wherever something waits because of it.")],
+    group: Group = "",
+) -> None:
+    """Stop every change, now: nothing is launched, drained or ended until `driftd resume`. Looking goes on."""
+    context = of(ctx)
+    house = context.house()
+    now, owner = house.now(), house.person()
+    try:
+        with house.store() as store, store.write() as tx:
+            tx.set_pause(Pause(group, owner, reason, now))
+            tx.journal("human", group or "everywhere", {"did": "pause", "owner": owner, "reason": reason}, now)
+    except StoreUnavailable as error:
+        context.err.print(
+            f"The store did not take it ({error}); the pause file does: {house.pause_file()}",
+            highlight=False,
+            markup=False,
+        )
+        house.pause_file().write_text(f"{owner}: {reason}\n", encoding="utf-8")
+    context.out.print(f"Paused {group or 'everywhere'}: {reason}", highlight=False, markup=False)
+
+
+@app.command()
+def resume(ctx: typer.Context, group: Group = "") -> None:
+    """Let changes go on."""
+    context = of(ctx)
+    house = context.house()
+    now, owner = house.now(), house.person()
+    with house.store() as store, store.write() as tx:
+        was = tx.clear_pause(group)
+        if was:
+            tx.journal("human", group or "everywhere", {"did": "resume", "owner": owner}, now)
+    file = house.pause_file()
+    if not group and file.exists():
+        file.unlink()
+        was = True
+    said = (
+        f"Resumed {group or 'everywhere'}."
+        if was
+        else f"Nothing was paused {'in ' + group if group else 'everywhere'}."
+    )
+    context.out.print(said, highlight=False, markup=False)

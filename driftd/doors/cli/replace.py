@@ -1,0 +1,32 @@
+"""``driftd replace`` and ``cancel``: by hand what policy would do by itself."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from driftd.doors.cli.app import app, of
+
+
+@app.command()
+def replace(
+    ctx: typer.Context,
+    instance: Annotated[str, typer.Argument(help="The instance, by id or slot.")],
+    reason: Annotated[str, typer.Option(help="Why; it stands in the journal and in every message.")],
+) -> None:
+    """Ask the daemon to replace an instance, with every guard but the second look."""
+    context = of(ctx)
+    rid = context.house().request_replacement(instance, reason)
+    context.out.print(
+        f"Replacement {rid} is asked for; the daemon goes on from here. See: driftd status",
+        highlight=False,
+        markup=False,
+    )
+
+
+@app.command()
+def cancel(ctx: typer.Context, rid: Annotated[str, typer.Argument(help="The replacement's id, or its slot.")]) -> None:
+    """Stop a replacement and undo what it did, unless the old instance is being ended already."""
+    context = of(ctx)
+    context.out.print(context.house().request_cancel(rid), highlight=False, markup=False)

@@ -1,0 +1,133 @@
+"""``driftd status``: of each instance its verdict, its age, why it is not being replaced, and what happens next."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated
+
+import typer
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from driftd.core.outlook import Outlook, outlook, span
+from driftd.core.ports import InstanceRow, Pause
+from driftd.core.replacement import TERMINAL, Record
+from driftd.core.wording import printable
+from driftd.doors.cli.app import app, of
+from driftd.doors.demo.view import STYLES
+from driftd.doors.house import House
+
+Line = tuple[InstanceRow, Outlook]
+
+
+def read(house: House, group: str | None) -> tuple[list[Line], Sequence[Record], Sequence[Pause]]:
+    """Everything that status shows, in one read of the store."""
+    now = house.now()
+    with house.store(read_only=True) as store, store.read() as tx:
+        rows = sorted(tx.instances(group), key=lambda row: (row.group, row.slot, row.id))
+        records = tx.open_replacements(group)
+        recent = [record for record in tx.replacements(10) if record.state in TERMINAL]
+        pauses = tx.pauses()
+    by_instance = {i: record for record in records for i in (record.old_id, record.new_id) if i}
+    lines = [
+        (row, outlook(row, by_instance.get(row.id), pauses, house.enforce(row.group), house.every(row.group), now))
+        for row in rows
+    ]
+    return lines, recent, pauses
+
+
+@app.command()
+def status(
+    ctx: typer.Context,
+    group: Annotated[str | None, typer.Argument(help="Only this group.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Say it in JSON.")] = False,
+) -> None:
+    """Say of each instance its verdict, its age, why it is not being replaced, and what happens next."""
+    context = of(ctx)
+    house = context.house()
+    lines, recent, pauses = read(house, group)
+    if as_json:
+        typer.echo(json.dumps(as_values(lines, recent, pauses, house.now()), indent=2))
+        return
+    for pause in pauses:
+        where = f"group {pause.group}" if pause.group else "everywhere"
+        said = f"PAUSED {where} by {pause.owner} for {span(house.now() - pause.since)}: {pause.reason}"
+        context.out.print(Text(printable(said), "bold yellow"))
+    if house.pause_file().exists():
+        context.out.print(Text(f"PAUSED everywhere by the file {house.pause_file()}", "bold yellow"))
+    if not lines:
+        context.out.print("No instance is known yet. The daemon finds them: driftd run", highlight=False)
+    context.out.print(render(lines, house.now()))
+    for record in recent[:3]:
+        said = f"{record.slot}: replacement {record.rid} {record.state}, {record.note}"
+        context.out.print(Text(printable(said), "dim"))
+
+
+def render(lines: Sequence[Line], now: datetime) -> RenderableType:
+    """The table of instances."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in ("slot", "instance", "verdict", "for", "looked", "why, and what happens next"):
+        table.add_column(heading, no_wrap=not heading.startswith("why"), overflow="fold")
+    for row, ahead in lines:
+        verdict = str(row.verdict) + (" · tainted" if row.taint else "")
+        looked = f"{span(now - row.looked_at)} ago" if row.looked_at else "never"
+        reason = Text(printable(row.reason))
+        for text, style in (
+            (row.taint, "red"),
+            (ahead.why_not and f"not replaced: {ahead.why_not}", "yellow"),
+            (ahead.next, "dim"),
+        ):
+            if text:
+                reason.append("\n" + printable(text), style)
+        table.add_row(
+            Text(printable(row.slot)),
+            Text(printable(row.id)),
+            Text(verdict, STYLES.get(row.verdict, "")),
+            span(now - row.verdict_since),
+            looked,
+            reason,
+        )
+    return table
+
+
+def as_values(lines: Sequence[Line], recent: Sequence[Record], pauses: Sequence[Pause], now: datetime) -> object:
+    """The same for machines."""
+    return {
+        "schema": "driftd.status/1",
+        "at": now.isoformat(),
+        "paused": [
+            {"group": p.group, "owner": p.owner, "reason": p.reason, "since": p.since.isoformat()} for p in pauses
+        ],
+        "instances": [
+            {
+                "id": row.id,
+                "group": row.group,
+                "slot": row.slot,
+                "image": row.image,
+                "address": row.address,
+                "verdict": row.verdict,
+                "reason": row.reason,
+                "since": row.verdict_since.isoformat(),
+                "looked_at": row.looked_at.isoformat() if row.looked_at else None,
+                "taint": row.taint,
+                "not_replaced_because": ahead.why_not,
+                "next": ahead.next,
+            }
+            for row, ahead in lines
+        ],
+        "recent_replacements": [
+            {
+                "id": r.rid,
+                "group": r.group,
+                "slot": r.slot,
+                "state": r.state,
+                "old": r.old_id,
+                "new": r.new_id,
+                "note": r.note,
+            }
+            for r in recent
+        ],
+    }

@@ -1,0 +1,108 @@
+"""What the doors may ask of the house; wiring joins it together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from driftd.core.facts import Instance
+from driftd.core.findings import Action
+from driftd.core.looks import Look
+from driftd.core.ports import Store
+from driftd.doors.demo.stage import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class HostKey:
+    """One public key that a server presented."""
+
+    kind: str
+    fingerprint: str
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """One of the daemon's jobs: run every so often, never twice at once; it returns sentences for the log."""
+
+    name: str
+    every: timedelta
+    run: Callable[[], Sequence[str]]
+
+
+class Engine(Protocol):
+    """Everything that the daemon drives, holding the controller's lease."""
+
+    beats: Sequence[Beat]
+
+    def job_ended(self, name: str, *, well: bool) -> None: ...
+
+    def close(self) -> None:
+        """Stop serving, give the lease back, close the store."""
+        ...
+
+
+class House(Protocol):
+    """One configured driftd. Methods that look or touch raise DriftdError with a sentence."""
+
+    def now(self) -> datetime: ...
+
+    def person(self) -> str:
+        """Who is asking: the name that holds, pauses and acceptances are owned by."""
+        ...
+
+    def store(self, *, read_only: bool = False) -> AbstractContextManager[Store]: ...
+
+    def enforce(self, group: str) -> Action:
+        """The most that any rule may do in ``group``."""
+        ...
+
+    def every(self, group: str) -> timedelta:
+        """How often an instance of ``group`` is looked at."""
+        ...
+
+    def pause_file(self) -> Path: ...
+
+    def find(self, targets: Sequence[str]) -> Sequence[Instance]:
+        """The instances that ``targets`` name (id, slot, group, address); all of them when there are none."""
+        ...
+
+    def audit(self, instances: Sequence[Instance], *, strict: bool) -> Iterator[Look]:
+        """Look at each, several at once, and yield results as they come."""
+        ...
+
+    def audit_root(self, root: Path, manifest: Path, policy: Sequence[str], *, strict: bool) -> Look: ...
+
+    def bake_root(self, root: Path, image: str) -> bytes: ...
+
+    def bake_host(self, target: str, image: str) -> bytes: ...
+
+    def scan_host_keys(self, target: str) -> Sequence[HostKey]: ...
+
+    def record_host_keys(self, target: str) -> Path: ...
+
+    def check_policies(self, names: Sequence[str]) -> Sequence[str]:
+        """One line for each policy that was read; raises BadInput for the first mistake."""
+        ...
+
+    def request_replacement(self, instance: str, why: str) -> str:
+        """Ask the daemon for a replacement; its id."""
+        ...
+
+    def request_cancel(self, rid: str) -> str: ...
+
+    def verify_journal(self) -> Mapping[str, object]:
+        """``{"ok": bool, "lines": int, "head": str, "said": str}``."""
+        ...
+
+    def engine(self) -> Engine: ...
+
+    def demo_stage(self, *, keep: bool) -> Stage: ...
+
+    def demo_clean(self) -> Sequence[str]:
+        """Remove what a demo left; a line for each thing."""
+        ...

@@ -1,0 +1,63 @@
+"""Structured logs (structlog), and the notifier that says messages there.
+
+JSON lines where a machine reads, aligned text on a terminal. Values come from instances: control characters are
+escaped, so that nobody can forge a line.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any, TextIO
+
+import structlog
+
+from driftd.core.findings import Severity
+from driftd.core.ports import Message
+
+_LEVELS = {Severity.INFO: "info", Severity.LOW: "info", Severity.MEDIUM: "warning"}
+
+
+def _escape(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for key, value in event.items():
+        if isinstance(value, str) and not value.isprintable():
+            event[key] = value.encode("unicode_escape").decode("ascii")
+    return event
+
+
+def configure(stream: TextIO = sys.stderr, *, as_json: bool | None = None) -> None:
+    """Set up logging for this process. ``as_json`` None decides by whether ``stream`` is a terminal."""
+    as_json = not stream.isatty() if as_json is None else as_json
+    last: Any = (
+        structlog.processors.JSONRenderer(sort_keys=False)
+        if as_json
+        else structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=0)
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            _escape,
+            last,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        cache_logger_on_first_use=False,
+    )
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+class LogNotifier:
+    """Says messages in the log: the notifier that is always there."""
+
+    def send(self, message: Message) -> None:
+        """Write one line; never fails."""
+        log = structlog.get_logger()
+        say = getattr(log, _LEVELS.get(message.severity, "error"))
+        about = {"instance": message.instance_id, "replacement": message.rid}
+        say(message.text, code=message.code, severity=str(message.severity), **{k: v for k, v in about.items() if v})

@@ -1,0 +1,147 @@
+"""Prometheus metrics: their names and help in one place. They observe and never decide.
+
+What the store knows is read from it at each scrape, so that it is true after a restart; only counts of this process's
+own work live in memory.
+"""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from driftd.core.errors import BadInput
+from driftd.core.findings import Verdict
+from driftd.core.looks import Look
+from driftd.core.ports import Store, StoreUnavailable
+
+Clock = Callable[[], datetime]
+
+
+class _StoreCollector(Collector):
+    """Gauges computed from the store at scrape time."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def collect(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("driftd_store_up", "1 when the store could be read for this scrape.")
+        try:
+            gauges = list(self._read())
+        except StoreUnavailable:
+            up.add_metric([], 0)
+            yield up
+            return
+        up.add_metric([], 1)
+        yield up
+        yield from gauges
+
+    def _read(self) -> Iterator[Metric]:
+        now = self._clock()
+        with self._store.read() as tx:
+            instances = tx.instances()
+            findings = tx.open_findings()
+            replacements = tx.open_replacements()
+            pauses = tx.pauses()
+            unsent = tx.unsent(10_000)
+        by_id = {row.id: row for row in instances}
+        verdicts = GaugeMetricFamily("driftd_instances", "Instances by group and verdict.", labels=["group", "verdict"])
+        seen = Tally((row.group, row.verdict) for row in instances)
+        for group in sorted({row.group for row in instances}):
+            for verdict in Verdict:
+                verdicts.add_metric([group, verdict], seen[group, verdict])
+        yield verdicts
+        age = GaugeMetricFamily(
+            "driftd_look_age_seconds",
+            "Seconds since the last look, by the instance looked at longest ago.",
+            labels=["group"],
+        )
+        tainted = GaugeMetricFamily("driftd_tainted_instances", "Instances with a sticky taint.", labels=["group"])
+        for group in sorted({row.group for row in instances}):
+            looked = [row.looked_at or row.first_seen for row in instances if row.group == group]
+            age.add_metric([group], max((now - at).total_seconds() for at in looked))
+            tainted.add_metric([group], sum(1 for row in instances if row.group == group and row.taint))
+        yield from (age, tainted)
+        open_findings = GaugeMetricFamily(
+            "driftd_open_findings", "Findings not resolved, by group and severity.", labels=["group", "severity"]
+        )
+        worst = Tally(
+            (by_id[row.instance_id].group, row.finding.severity) for row in findings if row.instance_id in by_id
+        )
+        for (group, severity), count in sorted(worst.items()):
+            open_findings.add_metric([group, severity], count)
+        yield open_findings
+        states = GaugeMetricFamily(
+            "driftd_replacement_state", "Open replacements by group and state.", labels=["group", "state"]
+        )
+        for (group, state), count in sorted(Tally((r.group, r.state) for r in replacements).items()):
+            states.add_metric([group, state], count)
+        yield states
+        paused = GaugeMetricFamily(
+            "driftd_paused", '1 while changes are paused; group "" is everywhere.', labels=["group"]
+        )
+        for pause in pauses:
+            paused.add_metric([pause.group], 1)
+        yield paused
+        yield GaugeMetricFamily("driftd_messages_waiting", "Messages not yet sent.", value=len(unsent))
+
+
+class Metrics:
+    """This process's metrics. ``serve`` starts the endpoint; ``close`` ends it."""
+
+    def __init__(self, store: Store, clock: Clock, version: str) -> None:
+        self.registry = CollectorRegistry()
+        self.registry.register(_StoreCollector(store, clock))
+        Gauge("driftd_build_info", "1; the version is the label.", ["version"], registry=self.registry).labels(
+            version
+        ).set(1)
+        self._looks = Counter("driftd_looks", "Looks finished.", ["group", "verdict"], registry=self.registry)
+        self._seconds = Histogram(
+            "driftd_look_duration_seconds",
+            "How long a look took.",
+            ["group"],
+            registry=self.registry,
+            buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+        )
+        self._jobs = Counter(
+            "driftd_job_failures", "Runs of a job that ended in an error.", ["job"], registry=self.registry
+        )
+        self._beats = Gauge(
+            "driftd_job_last_success_timestamp_seconds", "When a job last ended well.", ["job"], registry=self.registry
+        )
+        self._server: WSGIServer | None = None
+
+    def looked(self, look: Look) -> None:
+        """Count one look."""
+        self._looks.labels(look.instance.group, look.judgement.verdict).inc()
+        self._seconds.labels(look.instance.group).observe(look.duration_s)
+
+    def job_ended(self, job: str, now: datetime, *, well: bool) -> None:
+        """Note that a run of a job ended."""
+        if well:
+            self._beats.labels(job).set(now.timestamp())
+        else:
+            self._jobs.labels(job).inc()
+
+    def serve(self, listen: str) -> None:
+        """Serve ``/metrics`` on ``host:port``. Raises BadInput when that is no address to listen on."""
+        host, _, port = listen.rpartition(":")
+        try:
+            self._server, _ = start_http_server(int(port), host or "127.0.0.1", registry=self.registry)
+        except (OSError, ValueError, OverflowError) as error:
+            raise BadInput(
+                f"cannot serve metrics on {listen!r}: {error}", "set metrics.listen to a free host:port"
+            ) from None
+
+    def close(self) -> None:
+        """Stop serving."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
