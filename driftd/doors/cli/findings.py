@@ -100,7 +100,8 @@ def accept(
             "until": (now + until).isoformat(),
         }
         tx.journal("human", scope or "everywhere", body, now)
-    said = f"Accepted {signature} in {scope or 'every group'} until {now + until:%Y-%m-%d %H:%M} UTC (no {number}), owned by {owner}."
+    where, ends = scope or "every group", now + until
+    said = f"Accepted {signature} in {where} until {ends:%Y-%m-%d %H:%M} UTC (no {number}), owned by {owner}."
     context.out.print(said, highlight=False, markup=False)
 
 
