@@ -1,0 +1,1 @@
+"""Reaching instances over SSH, with paramiko (docs/ssh.md)."""

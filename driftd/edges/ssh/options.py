@@ -1,0 +1,30 @@
+"""How to get in: what is the same for every instance of a deployment. What differs comes with ``Reach``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+MEBIBYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SshOptions:
+    """Times in seconds, sizes in bytes.
+
+    ``key_file`` is used where ``Reach`` names none: a private key, or a ``.pub`` whose private half the agent holds;
+    "" asks the agent alone. ``known_hosts`` are read in order, and the first is the one that new keys are recorded in.
+    ``sudo`` false looks without rights when the user is not root; what cannot be read is then reported as such.
+    ``python`` "" lets the instance find its own. ``root`` is the tree to look at, "/" except in tests and chroots.
+    """
+
+    key_file: str = ""
+    agent: bool = True
+    known_hosts: tuple[Path, ...] = (Path("~/.ssh/known_hosts"), Path("/etc/ssh/ssh_known_hosts"))
+    sudo: bool = True
+    python: str = ""
+    root: str = "/"
+    connect_s: float = 10.0
+    banner_s: float = 15.0
+    auth_s: float = 20.0
+    output_limit: int = 512 * MEBIBYTE
