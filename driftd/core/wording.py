@@ -1,0 +1,126 @@
+"""Sentences for people: what several places say, said once.
+
+A function here takes plain values and returns one sentence without a full stop at its end, or a name made fit for
+a person's eyes. Each floor that speaks adds its section; nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+
+# --- names -----------------------------------------------------------------------------------------------------------
+
+_UNSHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
+
+
+def shown(name: bytes) -> str:
+    r"""A name of unknown origin, safe to print anywhere and still telling every name apart from every other.
+
+    What is not UTF-8, and every character that a terminal would act on or hide (control characters, directional
+    marks, unusual spaces), shows as ``\xHH`` for each of its bytes; a backslash shows as two.
+    """
+    text = name.decode("utf-8", "surrogateescape")
+    if text.isprintable() and not _UNSHOWN.search(text):
+        return text
+    return "".join(_shown_character(character) for character in text)
+
+
+def _shown_character(character: str) -> str:
+    if character == "\\":
+        return "\\\\"
+    if character.isprintable():
+        return character
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """``3 findings``, ``1 finding``, ``no findings``."""
+    word = one if number == 1 else many or one + "s"
+    return f"{number or 'no'} {word}"
+
+
+def listed(items: Sequence[str], most: int = 3) -> str:
+    """``a, b and c``; what exceeds ``most`` is counted: ``a, b, c and 4 more``."""
+    if len(items) > most:
+        return f"{', '.join(items[:most])} and {len(items) - most} more"
+    return " and ".join(part for part in (", ".join(items[:-1]), *items[-1:]) if part)
+
+
+def lasting(span: timedelta) -> str:
+    """A length of time as people say it: ``4 s``, ``12 min``, ``3 h 5 min``, ``2 d 4 h``."""
+    seconds = max(0, int(span.total_seconds()))
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
+    if minutes < 60:
+        return f"{minutes} min"
+    big, small = (f"{hours} h", f"{minutes % 60} min") if hours < 24 else (f"{days} d", f"{hours % 24} h")
+    return big if small.startswith("0 ") else f"{big} {small}"
+
+
+# --- looking ---------------------------------------------------------------------------------------------------------
+
+
+def not_running(state: str) -> str:
+    return f"the instance is {state}, so there is nothing to look at"
+
+
+def no_image(instance: str) -> str:
+    return f"nobody says which image {instance} was made from"
+
+
+def no_manifest(image: str) -> str:
+    return f"no manifest for {image}"
+
+
+def bake_hint(image: str) -> str:
+    return f"make one with: driftd bake --root DIR --image {image} -o FILE"
+
+
+def other_manifest(file: str, found: str, wanted: str) -> str:
+    return f"{file} is the manifest of {found}, not of {wanted}"
+
+
+def damaged_manifest(file: str, why: str) -> str:
+    return f"{file} is not a manifest that can be trusted: {why}"
+
+
+def hidden(paths: int, where: Sequence[str]) -> str:
+    """Baked paths that a mount covers: nothing can be said about them."""
+    return f"{count(paths, 'baked path')} could not be looked at: something is mounted over {listed(where)}"
+
+
+def unread(paths: int) -> str:
+    return f"{count(paths, 'path')} could not be read"
+
+
+# --- judging ---------------------------------------------------------------------------------------------------------
+
+
+def clean(image: str) -> str:
+    return f"nothing differs from {image}"
+
+
+def explained(differences: int) -> str:
+    return f"{count(differences, 'difference')}, {'all ' if differences > 1 else ''}explained"
+
+
+def accepted(findings: int) -> str:
+    return f"{count(findings, 'finding')}, {'all ' if findings > 1 else ''}accepted"
+
+
+def drifted(findings: int, worst: str, severity: str, change: str) -> str:
+    """The verdict's reason: how many, and the one to read first."""
+    return f"{count(findings, 'finding')}, worst: {severity} {worst} {change}"
+
+
+def suppressed(owner: str, until: str, reason: str) -> str:
+    return f"accepted by {owner} until {until}: {reason}"
+
+
+def tainted(who: str, source: str, door: str, when: str, more: int) -> str:
+    """Why an instance is not trusted any more, whatever a later look says."""
+    others = f" (and {count(more, 'more session')})" if more else ""
+    return f"{who} was on it by {door} from {source or 'an unknown address'} at {when}{others}"
