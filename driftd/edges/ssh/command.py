@@ -6,13 +6,18 @@ words, and single-quoted strings without quotes, backslashes, exclamation marks 
 
 from __future__ import annotations
 
+import hashlib
+
 from driftd.core.errors import BadInput
 from driftd.edges.ssh.options import SshOptions
+from driftd.probe import bundle
 
 PYTHONS = ("/usr/bin/python3", "/usr/local/bin/python3", "/usr/libexec/platform-python")
-FLAGS = ("-I", "-S", "-B", "-c")
-NO_PYTHON = b"driftd: no python here"
+FLAGS = bundle.ARGUMENTS[:-1]
+NO_PYTHON = "driftd: no python here"
+OTHER_PROGRAM = "driftd: not the pinned program"
 _UNQUOTABLE = frozenset("'\\!\n\r\0")
+_PATH_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._+-")
 _SUDOERS_SPECIAL = frozenset(',:=\\*?[]!#"')
 
 
@@ -23,21 +28,41 @@ def quote(text: str) -> str:
     return f"'{text}'"
 
 
-def command(boot: str, user: str, options: SshOptions) -> str:
-    """What to execute over SSH: the first Python found, isolated, running ``boot``; through sudo unless root."""
-    sudo = "sudo -n " if user != "root" and options.sudo else ""
-    pythons = " ".join((options.python,) if options.python else PYTHONS)
-    if _UNQUOTABLE & set(pythons) or set(pythons) & set('"$`;&|<>()*?[]{}~'):
-        raise BadInput(f"{options.python!r} is not a plain path of a Python", "write its absolute path")
-    script = (
-        "LC_ALL=C; export LC_ALL; "
-        f'for p in {pythons}; do if [ -x $p ]; then exec {sudo}$p {" ".join(FLAGS)} "$0"; fi; done; '
-        f"echo {NO_PYTHON.decode()} >&2; exit 127"
+def boot(options: SshOptions) -> str:
+    """What Python is started with. Pinned, it runs the program only if it is this version's, byte for byte."""
+    if not options.pinned:
+        return bundle.BOOT
+    digest = hashlib.sha256(bundle.source()).hexdigest()
+    return (
+        "import sys,zlib,hashlib;s=sys.stdin.buffer;p=zlib.decompress(s.read(int(s.readline())));"
+        f'hashlib.sha256(p).hexdigest()=="{digest}" or sys.exit("{OTHER_PROGRAM}");exec(p)'
     )
-    return f"/bin/sh -c {quote(script)} {quote(boot)}"
 
 
-def sudoers_line(boot: str, user: str, python: str = PYTHONS[0]) -> str:
+def command(user: str, options: SshOptions) -> str:
+    """What to execute over SSH: the first Python found, isolated, running ``boot``; through sudo unless root.
+
+    Raises ``BadInput`` for a configured Python that is not a plain absolute path.
+    """
+    if options.python and not (options.python.startswith("/") and _PATH_CHARACTERS.issuperset(options.python)):
+        raise BadInput(f"{options.python!r} is not the path of a Python", "write a plain absolute path")
+    sudo = "sudo -n " if uses_sudo(user, options) else ""
+    script = (
+        # C, so that what sudo says can be understood.
+        "LC_ALL=C; export LC_ALL; "
+        f"for p in {options.python or ' '.join(PYTHONS)}; "
+        f'do if [ -x $p ]; then exec {sudo}$p {" ".join(FLAGS)} "$0"; fi; done; '
+        f"echo {NO_PYTHON} >&2; exit 127"
+    )
+    return f"/bin/sh -c {quote(script)} {quote(boot(options))}"
+
+
+def uses_sudo(user: str, options: SshOptions) -> bool:
+    """Whether the probe gets its rights from sudo."""
+    return user != "root" and options.sudo
+
+
+def sudoers_line(user: str, options: SshOptions) -> str:
     """The narrowest line of sudoers(5) that lets ``user`` start the probe: this interpreter, these arguments."""
-    arguments = "".join("\\" + char if char in _SUDOERS_SPECIAL else char for char in boot)
-    return f"{user} ALL=(root) NOPASSWD: {python} {' '.join(FLAGS)} {arguments}"
+    arguments = "".join("\\" + char if char in _SUDOERS_SPECIAL else char for char in boot(options))
+    return f"{user} ALL=(root) NOPASSWD: {options.python or PYTHONS[0]} {' '.join(FLAGS)} {arguments}"

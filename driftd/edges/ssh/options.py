@@ -15,6 +15,7 @@ class SshOptions:
     ``key_file`` is used where ``Reach`` names none: a private key, or a ``.pub`` whose private half the agent holds;
     "" asks the agent alone. ``known_hosts`` are read in order, and the first is the one that new keys are recorded in.
     ``sudo`` false looks without rights when the user is not root; what cannot be read is then reported as such.
+    ``pinned`` makes the command (and so the sudoers line) name the digest of the program that it will run.
     ``python`` "" lets the instance find its own. ``root`` is the tree to look at, "/" except in tests and chroots.
     """
 
@@ -22,6 +23,7 @@ class SshOptions:
     agent: bool = True
     known_hosts: tuple[Path, ...] = (Path("~/.ssh/known_hosts"), Path("/etc/ssh/ssh_known_hosts"))
     sudo: bool = True
+    pinned: bool = False
     python: str = ""
     root: str = "/"
     connect_s: float = 10.0

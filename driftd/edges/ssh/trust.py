@@ -123,6 +123,5 @@ def _append(path: Path, lines: str) -> None:
             file.flush()
             os.fsync(descriptor)
         Path(temporary).replace(path)
-    except BaseException:
+    finally:
         Path(temporary).unlink(missing_ok=True)
-        raise

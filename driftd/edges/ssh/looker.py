@@ -1,0 +1,222 @@
+"""Looking over SSH: the probe is streamed to the instance's Python and its answer read, all by one deadline.
+
+One connection a look, no state between looks, any number of threads. What an instance did is always ``Unseen`` with a
+sentence; the daemon trusts nothing of what it says, and keeps at most the window's bytes unread.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import paramiko
+import structlog
+
+from driftd.core.errors import DriftdError
+from driftd.core.facts import Instance, Unseen
+from driftd.core.fingerprint import Fingerprint
+from driftd.edges.ssh.answer import Answer, Reading
+from driftd.edges.ssh.command import NO_PYTHON, OTHER_PROGRAM, PYTHONS, command, sudoers_line, uses_sudo
+from driftd.edges.ssh.connect import Connection, connect
+from driftd.edges.ssh.failure import HOSTILE, SshError, quoted
+from driftd.edges.ssh.hostkeys import place
+from driftd.edges.ssh.keys import identity
+from driftd.edges.ssh.options import SshOptions
+from driftd.edges.ssh.tcp import Deadline
+from driftd.probe import bundle, wire
+
+STDERR_KEPT = 4096
+NONCE_SIZE = 16
+_READ = 256 * 1024
+_TICK_S = 0.2
+_EXIT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class LookStats:
+    """What one look cost. Times in seconds; bytes as they were on the wire, SSH's own included."""
+
+    sent: int = 0
+    received: int = 0
+    connect_s: float = 0.0
+    auth_s: float = 0.0
+    total_s: float = 0.0
+    cipher: str = ""
+
+
+class SshLooker:
+    """``Looker`` over SSH. ``measured`` is told what each look cost, for logs and metrics; it must not raise."""
+
+    def __init__(
+        self,
+        options: SshOptions,
+        reader: Callable[[bytes], Reading],
+        measured: Callable[[Instance, LookStats], None] | None = None,
+    ) -> None:
+        self._options = options
+        self._reader = reader
+        self._measured = measured or _log_stats
+
+    def own_key(self, instance: Instance) -> str:
+        """The fingerprint of the key that a look will use; "" when there is none that could be used."""
+        try:
+            with identity(instance.reach.key_file, self._options) as mine:
+                return mine.fingerprint
+        except SshError:
+            return ""
+
+    def look(self, instance: Instance, *, deadline_s: float) -> Fingerprint | Unseen:
+        """See ``Looker.look``. The connection is closed when this returns, whatever happened."""
+        began = time.monotonic()
+        deadline = Deadline(deadline_s)
+        stats = LookStats()
+        try:
+            with connect(instance.reach, self._options, deadline) as connection:
+                try:
+                    return self._ask(instance, connection, deadline)
+                finally:
+                    stats = _stats(connection, began)
+        except SshError as error:
+            return error.unseen()
+        except DriftdError as error:
+            return Unseen(str(error), error.hint)
+        finally:
+            self._measured(instance, stats)
+
+    def _ask(self, instance: Instance, connection: Connection, deadline: Deadline) -> Fingerprint | Unseen:
+        where = place(instance.reach.host, instance.reach.port)
+        nonce = os.urandom(NONCE_SIZE)
+        request = wire.encode_request(
+            nonce, root=os.fsencode(self._options.root), limits={b"seconds": max(1, int(deadline.left()))}
+        )
+        answer = Answer(self._reader(nonce), self._options.output_limit)
+        said = bytearray()
+        channel: paramiko.Channel | None = None
+        try:
+            channel = connection.open_channel()
+            channel.settimeout(max(0.01, deadline.left()))
+            channel.exec_command(command(instance.reach.user, self._options))
+            _send(channel, bundle.program() + request)
+            _receive(channel, answer, said, deadline)
+            status = _exit_status(channel, deadline)
+        except wire.WireError as error:
+            return Unseen(f"what {where} answered is not a probe's answer: {error}", _GARBAGE_HINT)
+        except HOSTILE as error:
+            return self._broken(where, connection, answer, deadline, error)
+        finally:
+            if channel is not None:
+                channel.close()
+        if not deadline.left() and not answer.finished:
+            return self._broken(where, connection, answer, deadline, None)
+        if connection.socket.stopped:
+            return self._broken(where, connection, answer, deadline, None)
+        if answer.finished and status == 0:
+            return answer.result()
+        return self._ended(where, instance.reach.user, status, bytes(said), answer)
+
+    def _broken(
+        self, where: str, connection: Connection, answer: Answer, deadline: Deadline, error: BaseException | None
+    ) -> Unseen:
+        """The connection ended, or was ended, in the middle."""
+        stopped = connection.socket.stopped
+        if stopped == "deadline" or not deadline.left() or isinstance(error, TimeoutError):
+            return Unseen(
+                f"the look at {where} did not end within {deadline.limit_s:.0f} s ({answer.received} bytes had come)",
+                "give it a longer deadline, or see what keeps the instance busy",
+            )
+        if stopped:
+            return Unseen(f"the answer of {where} was cut off: {stopped}", _GARBAGE_HINT)
+        why = f": {quoted(str(error))}" if error is not None and str(error) else ""
+        return Unseen(
+            f"the connection to {where} broke after {answer.received} bytes of the answer{why}",
+            "look again; if it stays so, see sshd's log on the instance",
+        )
+
+    def _ended(self, where: str, user: str, status: int, said: bytes, answer: Answer) -> Unseen:
+        """The command ended without a whole answer: sudo, no Python, or the probe itself."""
+        first = quoted(said)
+        if said.startswith(NO_PYTHON.encode()) or (self._options.python and b"No such file" in said):
+            looked = self._options.python or ", ".join(PYTHONS)
+            return Unseen(
+                f"{where} has no Python to run the probe with (looked for {looked})", "install python3-minimal"
+            )
+        if OTHER_PROGRAM.encode() in said:
+            return Unseen(f"{where} refused the program: it is not the one that was pinned", _GARBAGE_HINT)
+        if (
+            uses_sudo(user, self._options)
+            and not answer.started
+            and (b"sudo:" in said or b"sudoers" in said or status == 1)
+        ):
+            return Unseen(
+                f"{where} does not let {quoted(user)} start the probe with sudo: {first or 'it said nothing'}",
+                f"put this line into /etc/sudoers.d/driftd there: {sudoers_line(user, self._options)}",
+            )
+        how = f"with status {status}" if status >= 0 else "without a status, as when it is killed"
+        return Unseen(
+            f"the probe on {where} ended {how} after {answer.received} bytes, before its answer was whole"
+            + (f"; it said: {first}" if first else ""),
+            "look again; if it stays so, log in and run the command by hand (docs/ssh.md)",
+        )
+
+
+_GARBAGE_HINT = "look at what the account's login shell, a forced command or somebody in between puts there"
+
+
+def _send(channel: paramiko.Channel, data: bytes) -> None:
+    try:
+        channel.sendall(data)
+    except TimeoutError:
+        raise
+    except OSError:
+        # The command ended without reading; why is in its status and on its standard error.
+        return
+
+
+def _receive(channel: paramiko.Channel, answer: Answer, said: bytearray, deadline: Deadline) -> None:
+    """Feed ``answer`` until the far end closes its output, and keep the beginning of its standard error."""
+    channel.settimeout(_TICK_S)
+    while deadline.left():
+        try:
+            data = channel.recv(_READ)
+        except TimeoutError:
+            data = None
+        while channel.recv_stderr_ready():
+            text = channel.recv_stderr(_READ)
+            answer.count(len(text))
+            said += text[: max(0, STDERR_KEPT - len(said))]
+        if data:
+            answer.feed(data)
+        elif data is not None:
+            return
+
+
+def _exit_status(channel: paramiko.Channel, deadline: Deadline) -> int:
+    """The command's status, or -1 when none came (a signal, or a connection that broke)."""
+    channel.status_event.wait(min(_EXIT_S, deadline.left()))
+    return int(channel.exit_status)
+
+
+def _stats(connection: Connection, began: float) -> LookStats:
+    return LookStats(
+        connection.socket.sent,
+        connection.socket.received,
+        connection.connect_s,
+        connection.auth_s,
+        time.monotonic() - began,
+        str(connection.transport.remote_cipher),
+    )
+
+
+def _log_stats(instance: Instance, stats: LookStats) -> None:
+    structlog.get_logger().debug(
+        "looked over ssh",
+        instance=instance.id,
+        bytes_sent=stats.sent,
+        bytes_received=stats.received,
+        connect_s=round(stats.connect_s, 4),
+        auth_s=round(stats.auth_s, 4),
+        total_s=round(stats.total_s, 4),
+        cipher=stats.cipher,
+    )
