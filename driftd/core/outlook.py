@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from driftd.core.findings import Action, Verdict
 from driftd.core.ports import InstanceRow, Pause
 from driftd.core.replacement import Record
+from driftd.core.wording import lasting
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,15 +18,6 @@ class Outlook:
 
     why_not: str
     next: str
-
-
-def span(length: timedelta) -> str:
-    """A length of time in its largest fitting unit: ``12s``, ``5m``, ``3h``, ``4d``."""
-    seconds = max(0, int(length.total_seconds()))
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
-        if seconds >= 2 * size:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
 
 
 def outlook(
@@ -41,7 +33,9 @@ def outlook(
     if record is not None:
         role = "being replaced" if record.old_id == row.id else "the newcomer of a replacement"
         pause = _pause(row, pauses)
-        then = f", looked at again in {span(record.next_at - now)}" if record.next_at and record.next_at > now else ""
+        then = (
+            f", looked at again in {lasting(record.next_at - now)}" if record.next_at and record.next_at > now else ""
+        )
         return Outlook(
             pause, f"{role}, {record.state}: {record.note}{then}" if record.note else f"{role}, {record.state}"
         )
@@ -73,4 +67,4 @@ def _next_look(row: InstanceRow, every: timedelta, now: datetime) -> str:
     if row.looked_at is None:
         return "its first look"
     due = row.looked_at + every - now
-    return f"looked at again in {span(due)}" if due > timedelta(0) else "looked at again now"
+    return f"looked at again in {lasting(due)}" if due > timedelta(0) else "looked at again now"

@@ -35,6 +35,13 @@ def _shown_character(character: str) -> str:
     return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
 
 
+def printable(sentence: str) -> str:
+    """A sentence on its way to a terminal: whatever a terminal would act on is shown instead. Backslashes stay."""
+    if sentence.isprintable():
+        return sentence
+    return "".join(c if c == "\\" else _shown_character(c) for c in sentence)
+
+
 def count(number: int, one: str, many: str = "") -> str:
     """``3 findings``, ``1 finding``, ``no findings``."""
     word = one if number == 1 else many or one + "s"

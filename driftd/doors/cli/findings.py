@@ -10,11 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from driftd.core.errors import BadInput
-from driftd.core.outlook import span
 from driftd.core.ports import FindingRow, Suppression, Tx
-from driftd.core.wording import printable, subject
-from driftd.doors.cli.app import app, of
-from driftd.doors.cli.app import span as length
+from driftd.core.wording import lasting, printable, shown
+from driftd.doors.cli.app import app, of, span
 
 
 @app.command()
@@ -40,13 +38,13 @@ def findings(
         table.add_column(heading, no_wrap=heading not in {"what", "because"}, overflow="fold")
     for row in rows:
         found = row.finding
-        what = f"{found.kind} {subject(found.subject)} {found.change}"
+        what = f"{found.kind} {shown(found.subject)} {found.change}"
         cells = (
             str(row.id),
             found.severity,
             row.instance_id,
             what,
-            span(house.now() - row.first_seen),
+            lasting(house.now() - row.first_seen),
             found.signature,
         )
         table.add_row(*(Text(printable(cell)) for cell in (*cells, found.because)))
@@ -59,7 +57,7 @@ def _values(row: FindingRow) -> dict[str, object]:
         "no": row.id,
         "instance": row.instance_id,
         "kind": found.kind,
-        "subject": subject(found.subject),
+        "subject": shown(found.subject),
         "change": found.change,
         "severity": found.severity,
         "signature": found.signature,
@@ -76,7 +74,7 @@ def _values(row: FindingRow) -> dict[str, object]:
 def accept(
     ctx: typer.Context,
     finding: Annotated[str, typer.Argument(help="A finding's number or signature.")],
-    lasting: Annotated[str, typer.Option("--for", help="For how long: 90m, 2h, 7d.")],
+    lasting_for: Annotated[str, typer.Option("--for", help="For how long: 90m, 2h, 7d.")],
     reason: Annotated[str, typer.Option(help="Why; it stands in every report that leaves the finding out.")],
     group: Annotated[
         str, typer.Option("--group", "-g", help="Only in this group [default: the finding's own].", show_default=False)
@@ -85,7 +83,7 @@ def accept(
     """Accept one finding's signature for a while: "that was me". Dated, owned, and still counted."""
     context = of(ctx)
     house = context.house()
-    now, owner, until = house.now(), house.person(), length(lasting)
+    now, owner, until = house.now(), house.person(), span(lasting_for)
     if not reason.strip():
         raise BadInput("an acceptance needs a reason", "say why with --reason")
     with house.store() as store, store.write() as tx:

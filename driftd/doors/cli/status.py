@@ -12,10 +12,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from driftd.core.outlook import Outlook, outlook, span
+from driftd.core.outlook import Outlook, outlook
 from driftd.core.ports import InstanceRow, Pause
 from driftd.core.replacement import TERMINAL, Record
-from driftd.core.wording import printable
+from driftd.core.wording import lasting, printable
 from driftd.doors.cli.app import app, of
 from driftd.doors.demo.view import STYLES
 from driftd.doors.house import House
@@ -54,7 +54,7 @@ def status(
         return
     for pause in pauses:
         where = f"group {pause.group}" if pause.group else "everywhere"
-        said = f"PAUSED {where} by {pause.owner} for {span(house.now() - pause.since)}: {pause.reason}"
+        said = f"PAUSED {where} by {pause.owner} for {lasting(house.now() - pause.since)}: {pause.reason}"
         context.out.print(Text(printable(said), "bold yellow"))
     if house.pause_file().exists():
         context.out.print(Text(f"PAUSED everywhere by the file {house.pause_file()}", "bold yellow"))
@@ -73,7 +73,7 @@ def render(lines: Sequence[Line], now: datetime) -> RenderableType:
         table.add_column(heading, no_wrap=not heading.startswith("why"), overflow="fold")
     for row, ahead in lines:
         verdict = str(row.verdict) + (" · tainted" if row.taint else "")
-        looked = f"{span(now - row.looked_at)} ago" if row.looked_at else "never"
+        looked = f"{lasting(now - row.looked_at)} ago" if row.looked_at else "never"
         reason = Text(printable(row.reason))
         for text, style in (
             (row.taint, "red"),
@@ -86,7 +86,7 @@ def render(lines: Sequence[Line], now: datetime) -> RenderableType:
             Text(printable(row.slot)),
             Text(printable(row.id)),
             Text(verdict, STYLES.get(row.verdict, "")),
-            span(now - row.verdict_since),
+            lasting(now - row.verdict_since),
             looked,
             reason,
         )
