@@ -1,0 +1,162 @@
+"""The journal's chain: the bytes of a line, its hash, and the check of many lines (docs/store.md tells a stranger).
+
+A line's hash is SHA-256 over canonical JSON of everything else in it: ``{"at", "body", "kind", "prev", "seq",
+"subject"}``. Canonical: UTF-8, keys sorted by code point, no space between tokens, whole numbers only, times as
+``2026-01-31T08:00:00.000000Z``. A character that UTF-8 cannot carry (a lone surrogate, as undecodable bytes become in
+Python) is written as its JSON escape. ``prev`` is the hash of the line before; the first line's is ``GENESIS``.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from driftd.core.ports import JournalLine
+
+GENESIS = "0" * 64
+KINDS = frozenset({"intent", "result", "observation", "decision", "human"})
+
+# What an instant that cannot be read becomes, so that a damaged line can still be shown, and fails its hash.
+UNREADABLE_INSTANT = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The chain holds. ``head`` is the last line's hash: noted elsewhere, it also proves that no line was cut off."""
+
+    count: int
+    head: str
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The chain does not hold from line ``seq`` on; ``why`` is one sentence."""
+
+    seq: int
+    why: str
+
+
+def instant(at: datetime) -> str:
+    """``at`` as it stands in canonical JSON: UTC, always six decimals, so that text order is time order."""
+    if at.tzinfo is None:
+        raise TypeError("a time without a zone cannot be kept")
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def read_instant(text: object) -> datetime | None:
+    """The time that ``instant`` wrote; None for any other text."""
+    if not isinstance(text, str) or not text.endswith("Z"):
+        return None
+    try:
+        at = datetime.fromisoformat(text[:-1]).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return at if instant(at) == text else None
+
+
+def joined(text: str) -> str:
+    """``text`` with a high and a low surrogate side by side made one character, as any JSON reader would make them."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+    return text
+
+
+def plain(value: object) -> object:
+    """``value`` as canonical JSON reads back: times become text, bytes ``{"base64": …}``; TypeError for a fraction."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return joined(str(value))
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, datetime):
+        return instant(value)
+    return _plain_compound(value)
+
+
+def _plain_compound(value: object) -> object:
+    if isinstance(value, bytes):
+        return {"base64": base64.b64encode(value).decode()}
+    if isinstance(value, Mapping):
+        return {_key(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    raise TypeError(f"canonical JSON has no {type(value).__name__}: give whole numbers, text, times, lists or mappings")
+
+
+def _key(key: object) -> str:
+    if not isinstance(key, str):
+        raise TypeError(f"canonical JSON has only text as keys, not {type(key).__name__}")
+    return joined(str(key))
+
+
+def canonical(value: object) -> bytes:
+    """The one encoding of ``value``. Raises TypeError for what ``plain`` refuses."""
+    text = json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace")
+
+
+def read_canonical(text: object) -> object | None:
+    """The value of canonical JSON; None when ``text`` is not byte for byte what ``canonical`` writes."""
+    if not isinstance(text, str):
+        return None
+    try:
+        value: object = json.loads(text)
+        same = canonical(value) == text.encode()
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return value if same else None
+
+
+def read_body(text: object) -> Mapping[str, object]:
+    """A line's body as stored; a body that is not canonical is kept as evidence, and then fails its line's hash."""
+    value = read_canonical(text)
+    return value if isinstance(value, dict) else {"unreadable": repr(text)}
+
+
+def line_hash(line: JournalLine) -> str:
+    """The hash that ``line`` should carry, from everything else in it."""
+    content = {
+        "at": line.at,
+        "body": line.body,
+        "kind": line.kind,
+        "prev": line.prev,
+        "seq": line.seq,
+        "subject": line.subject,
+    }
+    return hashlib.sha256(canonical(content)).hexdigest()
+
+
+def next_line(
+    last: JournalLine | None, kind: str, subject: str, body: Mapping[str, object], now: datetime
+) -> JournalLine:
+    """The line that follows ``last`` (None: the first). Its body is as it will be read back."""
+    if kind not in KINDS:
+        raise ValueError(f"a journal line is one of {', '.join(sorted(KINDS))}, not {kind!r}")
+    kept = json.loads(canonical(dict(body)))
+    seq, prev = (last.seq + 1, last.hash) if last else (1, GENESIS)
+    bare = JournalLine(seq, now.astimezone(UTC), kind, joined(subject), kept, prev, "")
+    return JournalLine(seq, bare.at, kind, bare.subject, kept, prev, line_hash(bare))
+
+
+def verify(lines: Iterable[JournalLine], *, after: int = 0, head: str = GENESIS) -> Verified | Broken:
+    """Check lines in order. ``after`` and ``head`` go on from an earlier answer's ``count`` and ``head``."""
+    for line in lines:
+        if line.seq != after + 1:
+            return Broken(after + 1, f"line {after + 1} is missing: line {line.seq} stands in its place")
+        if line.prev != head:
+            return Broken(line.seq, f"line {line.seq} does not follow on the line before it")
+        try:
+            expected = line_hash(line)
+        except (TypeError, OverflowError):
+            expected = ""
+        if line.hash != expected:
+            return Broken(line.seq, f"line {line.seq} is not what was written: its content does not match its hash")
+        after, head = line.seq, line.hash
+    return Verified(after, head)

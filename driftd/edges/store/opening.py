@@ -1,0 +1,198 @@
+"""Opening a store: which file, with which promises of SQLite, and at which step of its migrations."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from driftd.core.errors import BadInput
+from driftd.core.ports import StoreUnavailable
+from driftd.edges.store.faults import translated
+from driftd.edges.store.sql import BEGIN, SqlStore
+
+# "drft": says whose file it is, to file(1) and to us.
+APPLICATION_ID = 0x64726674
+MIGRATIONS = Path(__file__).parent / "migrations"
+# How long a write waits for another process's write before it says that the store is locked.
+PATIENCE_S = 10.0
+
+
+def open_store(url: str, *, read_only: bool = False, patience_s: float = PATIENCE_S) -> SqlStore:
+    """The store that ``url`` (``sqlite:///PATH``) names, made or brought up to date where need be.
+
+    ``read_only`` changes nothing, not even the schema, and works beside a daemon; it raises ``StoreUnavailable`` when
+    there is no store yet. Raises ``BadInput`` for a URL of another kind and ``StoreUnavailable`` for everything else.
+    """
+    path = _path(url)
+    _check_place(path, read_only=read_only)
+    mode = "mode=ro" if read_only else "mode=rw"
+    engine = _engine(path, mode, patience_s)
+    try:
+        with translated(path):
+            if read_only:
+                engine = _readable(engine, path, patience_s)
+            else:
+                _use_wal(engine, path, patience_s)
+            _bring_up_to_date(engine, path, read_only=read_only)
+    except BaseException:
+        engine.dispose()
+        raise
+    return SqlStore(engine, path, read_only=read_only, patience_s=patience_s)
+
+
+def _path(url: str) -> str:
+    hint = "Write it as sqlite:///relative/path.db or sqlite:////absolute/path.db."
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise BadInput(f"store: {url!r} is not the address of a store.", hint) from None
+    if parsed.drivername not in ("sqlite", "sqlite+pysqlite") or parsed.host or parsed.query:
+        shown = parsed.render_as_string(hide_password=True)
+        raise BadInput(f"store: {shown} is not supported: this driftd keeps its store in a SQLite file.", hint)
+    if not parsed.database or parsed.database == ":memory:":
+        raise BadInput("store: the address names no file, and what driftd must remember cannot live in memory.", hint)
+    return str(Path(parsed.database).absolute())
+
+
+def _check_place(path: str, *, read_only: bool) -> None:
+    """The plain reasons first, in plainer words than SQLite has for them; makes the file when there is none."""
+    directory = str(Path(path).parent)
+    if not Path(directory).is_dir():
+        raise StoreUnavailable(f"The store's directory {directory} does not exist.", f"Make it: mkdir -p {directory}")
+    if Path(path).is_dir():
+        raise StoreUnavailable(f"The store {path} is a directory.", "Name a file in it.")
+    try:
+        if read_only:
+            if not Path(path).exists():
+                raise StoreUnavailable(f"There is no store at {path} yet.", "Start the daemon first: driftd run")
+            return
+        # Readable by its owner alone: what is in it names people.
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StoreUnavailable(
+            f"The store {path} cannot be opened: {(error.strerror or str(error)).lower()}.",
+            "Run driftd as the user that owns the file and its directory, where there is room to write.",
+        ) from error
+
+
+def _engine(path: str, mode: str, patience_s: float) -> Engine:
+    engine = create_engine(
+        f"sqlite:///file:{quote(path)}?{mode}&uri=true",
+        connect_args={"timeout": patience_s, "isolation_level": None, "check_same_thread": False},
+        pool_size=4,
+        max_overflow=28,
+        pool_timeout=patience_s,
+        hide_parameters=True,
+    )
+
+    @event.listens_for(engine, "connect")
+    def _connected(connection: sqlite3.Connection, _record: Any) -> None:
+        # Bytes that are not UTF-8 can only come from damage; they are shown as damage and not as an exception.
+        connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+        for pragma in ("foreign_keys = ON", "synchronous = FULL", "trusted_schema = OFF"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begun(connection: Connection) -> None:
+        begin = connection.get_execution_options().get(BEGIN, "BEGIN")
+        connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if begin == 'BEGIN' else 'OFF'}")
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _use_wal(engine: Engine, path: str, patience_s: float) -> None:
+    """Readers never wait for the writer. Two processes that switch a new file at once may meet: SQLite says "busy"
+    without waiting there, so the waiting is done here.
+    """
+    deadline = time.monotonic() + patience_s
+    while True:
+        raw = engine.raw_connection()
+        try:
+            mode = raw.driver_connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]  # type: ignore[union-attr]  # just checked out
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+            continue
+        finally:
+            raw.close()
+        if mode != "wal":
+            raise StoreUnavailable(
+                f"The store {path} cannot keep a write-ahead log there (SQLite says {mode!r}).",
+                "Keep it on a local file system.",
+            )
+        return
+
+
+def _readable(engine: Engine, path: str, patience_s: float) -> Engine:
+    """Where this user may not write beside the file and no daemon has it open, the file alone is the whole truth."""
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
+    except DBAPIError as error:
+        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+        if code not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY) or Path(f"{path}-wal").exists():
+            raise
+        engine.dispose()
+        return _engine(path, "mode=ro&immutable=1", patience_s)
+    return engine
+
+
+# --- migrations ------------------------------------------------------------------------------------------------------
+
+
+def _bring_up_to_date(engine: Engine, path: str, *, read_only: bool) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    head = ScriptDirectory.from_config(config).get_current_head()
+    with engine.connect() as connection, connection.begin():
+        now_at = _check_ours(connection, path, config)
+    if now_at == head:
+        return
+    if read_only:
+        raise StoreUnavailable(
+            f"The store {path} is of an older driftd and must be brought up to date before it can be read."
+            if now_at
+            else f"There is no store at {path} yet: the file is empty.",
+            "Start the daemon, which does it: driftd run",
+        )
+    options = {BEGIN: "BEGIN IMMEDIATE"}
+    with engine.connect().execution_options(**options) as connection, connection.begin():
+        # Another process may have done it while this one waited for its turn.
+        if _check_ours(connection, path, config) == head:
+            return
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+
+
+def _check_ours(connection: Connection, path: str, config: Config) -> str | None:
+    """The step that the store is at; None for an empty file. Raises for another program's file or a newer driftd's."""
+    application = connection.exec_driver_sql("PRAGMA application_id").scalar_one()
+    tables = set(connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'").scalars())
+    if not tables and application == 0:
+        return None
+    if application != APPLICATION_ID or "alembic_version" not in tables:
+        raise StoreUnavailable(
+            f"The file {path} is a database of another program.", "Name another file as the store; driftd makes it."
+        )
+    step = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one_or_none()
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if step not in known:
+        raise StoreUnavailable(
+            f"The store {path} was written by a newer driftd (its schema is {step!r}).",
+            "Use that version of driftd, or restore the backup made before it (docs/store.md).",
+        )
+    return str(step)

@@ -1,0 +1,66 @@
+"""What every part of a transaction shares: running a statement so that a failed one ends the whole transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import Connection, CursorResult, Executable, RowMapping, Table
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import SQLAlchemyError
+
+from driftd.core.ports import StoreUnavailable
+from driftd.edges.store.faults import said
+
+
+class Statements:
+    """One open transaction. ``broken`` is the first failure: after it nothing more runs and nothing is committed.
+
+    SQLite may roll back by itself (a full disk); statements after that would each be a transaction of their own.
+    """
+
+    def __init__(self, connection: Connection, path: str) -> None:
+        self._connection = connection
+        self._path = path
+        self.broken: StoreUnavailable | None = None
+
+    def run(self, statement: Executable) -> CursorResult[Any]:
+        if self.broken is not None:
+            raise self.broken
+        try:
+            return self._connection.execute(statement)
+        except SQLAlchemyError as error:
+            self.broken = said(error, self._path)
+            raise self.broken from error
+
+    def rows(self, statement: Executable) -> Sequence[RowMapping]:
+        return self.run(statement).mappings().all()
+
+    def one(self, statement: Executable) -> RowMapping | None:
+        return self.run(statement).mappings().first()
+
+    def changed(self, statement: Executable) -> int:
+        """How many rows ``statement`` changed."""
+        return self.run(statement).rowcount
+
+    def add(self, table: Table, values: Mapping[str, object]) -> int:
+        """The number of the new row; 0 when a row like it (by any uniqueness rule) is there already."""
+        done = self.run(insert(table).values(dict(values)).on_conflict_do_nothing())
+        return int(done.lastrowid) if done.rowcount else 0
+
+    def put(self, table: Table, values: Mapping[str, object]) -> None:
+        """Insert, or replace the row with the same primary key."""
+        keys = {column.name for column in table.primary_key}
+        change = {name: value for name, value in values.items() if name not in keys}
+        self.run(insert(table).values(dict(values)).on_conflict_do_update(index_elements=sorted(keys), set_=change))
+
+
+def values_of(row: Any, *, without: Sequence[str] = ()) -> dict[str, Any]:
+    """A dataclass's own fields by name, one level deep."""
+    return {field.name: getattr(row, field.name) for field in fields(row) if field.name not in without}
+
+
+def fields_of(kind: type[Any], row: RowMapping, *, without: Sequence[str] = ()) -> dict[str, Any]:
+    """Those columns of ``row`` that are fields of the dataclass ``kind``."""
+    return {field.name: row[field.name] for field in fields(kind) if field.name not in without}

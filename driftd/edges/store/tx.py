@@ -1,0 +1,140 @@
+"""A transaction: replacements and the journal, on top of what the other parts bring; and what is swept away in time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+
+from sqlalchemy import RowMapping, delete, select, update
+
+from driftd.core import journal
+from driftd.core.ports import JournalLine, StaleRecord, StoreUnavailable
+from driftd.core.replacement import TERMINAL, Record, State
+from driftd.edges.store.statements import values_of
+from driftd.edges.store.tables import (
+    FINDING,
+    INSTANCE,
+    JOB,
+    JOURNAL,
+    MESSAGE,
+    REPLACEMENT,
+    SESSION,
+    SUPPRESSION,
+    VISIT,
+)
+from driftd.edges.store.tx_fleet import FleetPart
+from driftd.edges.store.tx_people import PeoplePart
+
+_TIMES = tuple(field.name for field in fields(Record) if str(field.type).startswith("datetime"))
+
+
+def _columns(record: Record) -> dict[str, object]:
+    searched = {name: getattr(record, name) for name in ("rid", "group", "slot", "old_id", "state", "created_at")}
+    return searched | {"version": record.version, "open": record.state not in TERMINAL, "record": values_of(record)}
+
+
+def _record(row: RowMapping) -> Record:
+    """Fields that a newer driftd wrote are passed over; those that an older one did not know have their defaults."""
+    known = {field.name for field in fields(Record)}
+    values = {name: value for name, value in row["record"].items() if name in known}
+    for name in _TIMES:
+        values[name] = journal.read_instant(values.get(name))
+    try:
+        return Record(**values | {"state": State(values["state"])})
+    except (TypeError, KeyError, ValueError):
+        raise StoreUnavailable(
+            f"The store holds replacement {row['rid']} in a form that this driftd cannot read.",
+            "Restore the store from a backup, or use the version of driftd that wrote it (docs/store.md).",
+        ) from None
+
+
+def _line(row: RowMapping) -> JournalLine:
+    """A line as it stands, however damaged: ``core.journal.verify`` says what is wrong with it."""
+    at = journal.read_instant(row["at"]) or journal.UNREADABLE_INSTANT
+    body = journal.read_body(row["body"])
+    texts = {name: str(row[name]) for name in ("kind", "subject", "prev", "hash")}
+    return JournalLine(seq=row["seq"], at=at, body=body, **texts)
+
+
+class SqlTx(FleetPart, PeoplePart):
+    """``Tx``, whole. Good only inside the block that opened it."""
+
+    # replacements
+
+    def open_replacements(self, group: str | None = None) -> Sequence[Record]:
+        """Oldest first."""
+        query = select(REPLACEMENT).where(REPLACEMENT.c.open)
+        if group is not None:
+            query = query.where(REPLACEMENT.c.group == group)
+        return [_record(row) for row in self.rows(query.order_by(REPLACEMENT.c.created_at, REPLACEMENT.c.rid))]
+
+    def replacements(self, limit: int = 50) -> Sequence[Record]:
+        """Newest first."""
+        query = select(REPLACEMENT).order_by(REPLACEMENT.c.created_at.desc(), REPLACEMENT.c.rid.desc())
+        return [_record(row) for row in self.rows(query.limit(limit))]
+
+    def replacement(self, rid: str) -> Record | None:
+        row = self.one(select(REPLACEMENT).where(REPLACEMENT.c.rid == rid))
+        return _record(row) if row else None
+
+    def add_replacement(self, record: Record) -> bool:
+        """False when the slot or the old instance has an open replacement already (or the ``rid`` is known)."""
+        return self.add(REPLACEMENT, _columns(record)) > 0
+
+    def save_replacement(self, record: Record) -> None:
+        """``record.version`` is the version that was read; the store keeps the record with the next one.
+
+        Raises ``StaleRecord`` when somebody else moved it since. Who goes on with the same record raises its own
+        ``version`` by one, or reads it again.
+        """
+        kept = replace(record, version=record.version + 1)
+        where = (REPLACEMENT.c.rid == record.rid) & (REPLACEMENT.c.version == record.version)
+        if not self.changed(update(REPLACEMENT).where(where).values(_columns(kept))):
+            raise StaleRecord(
+                f"Replacement {record.rid} was changed by somebody else in the meantime.",
+                "It is read again and goes on.",
+            )
+
+    # journal
+
+    def journal(self, kind: str, subject: str, body: Mapping[str, object], now: datetime) -> JournalLine:
+        """Add a line. Only whole numbers, text, times, bytes, lists and mappings have a place in ``body``."""
+        last = self.one(select(JOURNAL).order_by(JOURNAL.c.seq.desc()).limit(1))
+        line = journal.next_line(_line(last) if last else None, kind, subject, body, now)
+        kept = {"at": journal.instant(line.at), "body": journal.canonical(line.body).decode()}
+        self.add(JOURNAL, values_of(line) | kept)
+        return line
+
+    def journal_lines(
+        self, subject: str | None = None, after: int = 0, *, limit: int | None = None
+    ) -> Sequence[JournalLine]:
+        """In order, from the line after number ``after``; at most ``limit``."""
+        query = select(JOURNAL).where(JOURNAL.c.seq > after).order_by(JOURNAL.c.seq)
+        if subject is not None:
+            query = query.where(JOURNAL.c.subject == subject)
+        return [_line(row) for row in self.rows(query.limit(limit))]
+
+    # growth
+
+    def prune(self, before: datetime) -> Mapping[str, int]:
+        """Delete what was over before ``before``, and say how many of each. The journal and replacements are kept.
+
+        Of instances that exist, sessions and visits stay: what was driftd's own visit must still be known as that when
+        the instance's log is read again.
+        """
+        before = before.astimezone(UTC)
+        gone = select(INSTANCE.c.id).where(INSTANCE.c.gone_at < before)
+        known = select(INSTANCE.c.id)
+        stray = VISIT.c.instance_id.not_in(known) & (VISIT.c.opened_at < before)
+        idle = JOB.c.leased_until.is_(None) | (JOB.c.leased_until < before)
+        sweeps = {
+            "findings": delete(FINDING).where((FINDING.c.resolved_at < before) | FINDING.c.instance_id.in_(gone)),
+            "sessions": delete(SESSION).where(SESSION.c.instance_id.in_(gone)),
+            "visits": delete(VISIT).where(VISIT.c.instance_id.in_(gone) | stray),
+            "instances": delete(INSTANCE).where(INSTANCE.c.gone_at < before),
+            "messages": delete(MESSAGE).where(MESSAGE.c.sent_at < before),
+            "jobs": delete(JOB).where((JOB.c.due < before) & idle),
+            "suppressions": delete(SUPPRESSION).where(SUPPRESSION.c.expires_at < before),
+        }
+        return {name: self.changed(sweep) for name, sweep in sweeps.items()}
