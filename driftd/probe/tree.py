@@ -28,12 +28,12 @@ def scan(root, tally, skip=(), file_limit=walk.FILE_LIMIT):
     when /proc does not tell what is mounted.
     """
     if root == b"/":
-        return _Live(tally, frozenset(skip), file_limit).scan()
-    return _elsewhere(root, tally, frozenset(skip), file_limit)
+        return _Live(tally, skip, file_limit).scan()
+    return _elsewhere(root, tally, skip, file_limit)
 
 
 def _elsewhere(root, tally, skip, file_limit):
-    # type: (bytes, walk.Tally, Set[bytes], int) -> Iterator[walk.Batch]
+    # type: (bytes, walk.Tally, Iterable[bytes], int) -> Iterator[walk.Batch]
     real = os.path.realpath(root)
     shown, _ = mounts.read()
     points = {point[len(real) :] for point in shown if mounts.is_below(point, real)}
@@ -45,7 +45,7 @@ class _Live(object):
     """The tree of the machine that this runs on."""
 
     def __init__(self, tally, skip, file_limit):
-        # type: (walk.Tally, Set[bytes], int) -> None
+        # type: (walk.Tally, Iterable[bytes], int) -> None
         self._tally = tally
         self._shown, hidden = mounts.read()
         tally.count("skipped: mount covered by another mount", hidden)

@@ -10,7 +10,7 @@ import hashlib
 import os
 import stat
 import sys
-from typing import Dict, Iterator, List, Optional, Set, Tuple, Union
+from typing import Dict, Iterable, Iterator, List, Optional, Set, Tuple, Union
 
 from driftd.probe import wire
 
@@ -124,12 +124,12 @@ class Walker(object):
     goes into ``reached``. ``replaced`` are paths whose entry comes from elsewhere (files mounted over files).
     """
 
-    def __init__(self, tally, skip=frozenset(), points=frozenset(), replaced=frozenset(), file_limit=FILE_LIMIT):
-        # type: (Tally, Set[bytes], Set[bytes], Set[bytes], int) -> None
+    def __init__(self, tally, skip=(), points=(), replaced=(), file_limit=FILE_LIMIT):
+        # type: (Tally, Iterable[bytes], Iterable[bytes], Iterable[bytes], int) -> None
         self.tally = tally
-        self.skip = skip
-        self.points = points
-        self.replaced = replaced
+        self.skip = frozenset(skip)
+        self.points = frozenset(points)
+        self.replaced = frozenset(replaced)
         self.reached = set()  # type: Set[bytes]
         self._file_limit = file_limit
         self._buffer = bytearray(SMALL)

@@ -246,7 +246,7 @@ def _decode_body(reader, path):
     elif kind == LINK:
         target = reader.sized(_WORD)
     elif kind in (CHAR, BLOCK):
-        rdev = reader.fixed(_PAIR)  # type: ignore[assignment]  # two u32, by the struct's form
+        rdev = reader.fixed(_PAIR)  # two u32, by the struct's form
     xattrs = []  # type: List[Tuple[bytes, bytes]]
     for _ in range(reader.fixed(_SHORT)[0]):
         name = reader.sized(_SHORT)

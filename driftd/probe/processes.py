@@ -1,0 +1,166 @@
+"""sshd's processes as /proc shows them: who is logged in now, and which of them the probe itself came through."""
+
+import errno
+import os
+import re
+import socket
+import sys
+import time
+from typing import Dict, List, NamedTuple, Optional, Tuple
+
+from driftd.probe import inside
+
+# CLOCK_BOOTTIME; the constant came with Python 3.7.
+_CLOCK_BOOTTIME = 7
+_STAT_LIMIT = 4096
+_TABLE_LIMIT = 8 * 1024 * 1024
+_PROCESS_LIMIT = 100000
+
+# "sshd: alice@pts/0", "sshd: alice@notty", "sshd: alice"; whatever has a bracket has not got in, or only watches.
+_TITLE = re.compile(rb"^sshd(?:-session)?: ([^\[\]]{1,256}?)(?:@(notty|(?:pts/|tty)[\w/,.-]{1,60}))?[ \x00]*$")
+_WATCHER = re.compile(rb"^sshd(?:-session)?: [^\[\]]{1,256} \[priv\]")
+
+Process = NamedTuple("Process", [("pid", int), ("above", int), ("name", bytes), ("started", float)])
+Live = NamedTuple(
+    "Live",
+    [
+        ("user", bytes),
+        ("tty", bytes),
+        ("pid", int),  # the one that logged "Accepted"
+        ("child", int),  # the one that the person's programs belong to; often the same
+        ("started", int),
+        ("source", bytes),
+        ("port", int),
+    ],
+)
+
+
+def clock_base():
+    # type: () -> float
+    """The wall-clock time at which the clock that process starts are measured by stood at zero."""
+    return time.time() - time.clock_gettime(_CLOCK_BOOTTIME)
+
+
+class Table(object):
+    """The processes that there were at one moment. ``proc`` is where procfs is mounted."""
+
+    def __init__(self, proc=b"/proc", base=None):
+        # type: (bytes, Optional[float]) -> None
+        self._proc = proc
+        self._base = clock_base() if base is None else base
+        self._ticks = os.sysconf("SC_CLK_TCK")
+        self.all = {}  # type: Dict[int, Process]
+        numbers = sorted(int(name) for name in os.listdir(proc) if name.isdigit())
+        for number in numbers[:_PROCESS_LIMIT]:
+            found = self._process(number)
+            if found is not None:
+                self.all[found.pid] = found
+
+    @property
+    def booted_at(self):
+        # type: () -> Optional[float]
+        """When PID 1 of this PID namespace started; None where it is hidden from us."""
+        return self.all[1].started if 1 in self.all else None
+
+    def ancestors(self, pid):
+        # type: (int) -> Dict[int, float]
+        """``pid`` and the processes above it, with their starts."""
+        chain = {}  # type: Dict[int, float]
+        while pid in self.all and pid not in chain:
+            chain[pid] = self.all[pid].started
+            pid = self.all[pid].above
+        return chain
+
+    def live(self):
+        # type: () -> List[Live]
+        """The logins that sshd serves now."""
+        found, peers = [], self._peers()
+        for process in self.all.values():
+            if not process.name.startswith(b"sshd") or not self._runs_sshd(process.pid):
+                continue
+            title = _TITLE.match(self._read(b"%d/cmdline" % process.pid, _STAT_LIMIT))
+            if not title:
+                continue
+            watcher = process.pid
+            if _WATCHER.match(self._read(b"%d/cmdline" % process.above, _STAT_LIMIT)):
+                watcher = process.above
+            source, port = self._peer(process.pid, peers) or self._peer(watcher, peers) or (b"", 0)
+            tty = title.group(2) or b""
+            started = int(self.all[watcher].started if watcher in self.all else process.started)
+            tty = b"" if tty == b"notty" else tty
+            found.append(Live(title.group(1), tty, watcher, process.pid, started, source, port))
+        return sorted(found, key=lambda one: (one.started, one.pid))
+
+    def _process(self, pid):
+        # type: (int) -> Optional[Process]
+        text = self._read(b"%d/stat" % pid, _STAT_LIMIT)
+        name, _, rest = text.partition(b" (")[2].rpartition(b")")  # the name may hold anything, brackets included
+        fields = rest.split()
+        if len(fields) < 20:
+            return None
+        return Process(pid, int(fields[1]), name, self._base + int(fields[19]) / float(self._ticks))
+
+    def _runs_sshd(self, pid):
+        # type: (int) -> bool
+        """False when the program is known to be another one; a process may call itself what it likes."""
+        try:
+            program = os.readlink(os.path.join(self._proc, b"%d/exe" % pid))
+        except OSError:
+            return True
+        return os.path.basename(program).startswith(b"sshd")
+
+    def _read(self, name, limit):
+        # type: (bytes, int) -> bytes
+        try:
+            fd = os.open(os.path.join(self._proc, name), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return b""
+        try:
+            return inside.read_fd(fd, limit)
+        except OSError:
+            return b""
+        finally:
+            os.close(fd)
+
+    # --- connections -------------------------------------------------------------------------------------------------
+
+    def _peers(self):
+        # type: () -> Dict[bytes, Tuple[bytes, int]]
+        """Inode of each TCP socket in this network namespace → address and port of the other end."""
+        found = {}  # type: Dict[bytes, Tuple[bytes, int]]
+        for name in (b"self/net/tcp", b"self/net/tcp6"):
+            for line in self._read(name, _TABLE_LIMIT).split(b"\n")[1:]:
+                fields = line.split()
+                if len(fields) > 9 and fields[3] == b"01":
+                    address, _, port = fields[2].partition(b":")
+                    found[fields[9]] = (_address(address), int(port, 16))
+        return found
+
+    def _peer(self, pid, peers):
+        # type: (int, Dict[bytes, Tuple[bytes, int]]) -> Optional[Tuple[bytes, int]]
+        directory = os.path.join(self._proc, b"%d/fd" % pid)
+        try:
+            numbers = os.listdir(directory)[:256]
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.ENOENT, errno.EPERM):
+                raise
+            return None
+        for number in numbers:
+            try:
+                target = os.readlink(os.path.join(directory, number))
+            except OSError:
+                continue
+            if target.startswith(b"socket:[") and target[8:-1] in peers:
+                return peers[target[8:-1]]
+        return None
+
+
+def _address(text):
+    # type: (bytes) -> bytes
+    """An address as /proc/net/tcp writes it: 32-bit words in this machine's byte order."""
+    raw = bytes.fromhex(text.decode("ascii", "replace"))
+    words = (raw[at : at + 4] for at in range(0, len(raw), 4))
+    packed = b"".join(word[::-1] if sys.byteorder == "little" else word for word in words)
+    if len(packed) == 16 and packed.startswith(b"\x00" * 10 + b"\xff\xff"):
+        packed = packed[12:]
+    return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed).encode("ascii")

@@ -1,0 +1,263 @@
+"""Who was on this instance since it booted: evidence from log, journal, wtmp and processes, joined into sessions.
+
+Only sessions since the boot count: what the log has from before belongs to the image. A connection that never logged in
+is no session. Start times are cut to whole seconds, so that one session looks the same at every look.
+"""
+
+import os
+import select
+import subprocess
+import time
+from typing import Any, Dict, List, Optional, Tuple
+
+from driftd.probe import inside, processes, sshlog, wtmp
+
+LOG_LIMIT = 16 * 1024 * 1024
+JOURNAL_LIMIT = 32 * 1024 * 1024
+JOURNAL_SECONDS = 20
+SLACK = 2  # seconds by which whole-second stamps and separate clocks may disagree
+NEAR = 10  # seconds within which wtmp and the log tell of the same login
+
+_LOGS = (b"/var/log/auth.log.1", b"/var/log/auth.log", b"/var/log/secure.1", b"/var/log/secure")
+_JOURNALS = ("/run/log/journal", "/var/log/journal")
+_JOURNALCTL = ["journalctl", "-o", "export", "--no-pager", "-q", "-b", "-n", "50000", "-t", "sshd", "-t", "sshd-session"]
+
+
+def collect(root, table, pid):
+    # type: (inside.Root, processes.Table, int) -> Dict[bytes, Any]
+    """The SESSIONS message. ``pid`` is the probe's own process."""
+    missing = []  # type: List[str]
+    booted_at = table.booted_at
+    if booted_at is None:
+        missing.append("sessions: the processes of others are hidden from this user")
+        booted_at = 0.0
+    since = int(booted_at) - SLACK
+    log, read = _from_logs(root, since, missing)
+    journal = _from_journal(since, missing)
+    if not read and journal is None:
+        missing.append("sessions: there is neither a log of sshd nor a journal")
+    found = join_logins(journal or [], log)
+    add_live(found, table.live())
+    add_terminals(found, _from_wtmp(root, since, missing))
+    mark_ancestors(found, table.ancestors(pid))
+    found.sort(key=lambda one: (one.started, one.pid, one.port))
+    if len(found) > sshlog.LOGINS_LIMIT:
+        missing.append("sessions: only the last %d are reported" % sshlog.LOGINS_LIMIT)
+    rows = [row(one) for one in found[-sshlog.LOGINS_LIMIT :]]
+    return {b"sessions": rows, b"not_available": [text.encode("utf-8") for text in missing]}
+
+
+def row(login):
+    # type: (sshlog.Login) -> Dict[bytes, Any]
+    """A session on the wire."""
+    return {
+        b"door": login.door,
+        b"user": login.user,
+        b"source": login.source,
+        b"port": login.port,
+        b"key": login.key,
+        b"key_id": login.key_id,
+        b"started": max(login.started, 0),
+        b"ended": 0 if login.live else max(login.ended, 0),
+        b"tty": login.tty,
+        b"pid": login.pid,
+        b"live": int(login.live),
+        b"ancestor": int(login.ancestor),
+        b"evidence": b"+".join(sorted(login.evidence)),
+    }
+
+
+# --- sources -----------------------------------------------------------------------------------------------------------
+
+
+def _from_logs(root, since, missing):
+    # type: (inside.Root, float, List[str]) -> Tuple[List[sshlog.Login], bool]
+    """Logins from the log files, and whether there was a file to read."""
+    lines, read = [], False  # type: List[sshlog.Line], bool
+    for path in _LOGS:
+        found = _tail(root, path, missing)
+        if found is not None:
+            text, written = found
+            lines.extend(sshlog.syslog_lines(text, written))
+            read = True
+    return sshlog.logins(lines, since, b"log"), read
+
+
+def _tail(root, path, missing):
+    # type: (inside.Root, bytes, List[str]) -> Optional[Tuple[bytes, float]]
+    name = path.decode("ascii")
+    try:
+        fd = root.open(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        missing.append("sessions: %s cannot be read (%s)" % (name, error.strerror))
+        return None
+    try:
+        found = os.fstat(fd)
+        start = max(0, found.st_size - LOG_LIMIT)
+        if start:
+            missing.append("sessions: only the last %d bytes of %s were read" % (LOG_LIMIT, name))
+            os.lseek(fd, start, os.SEEK_SET)
+        return inside.read_fd(fd, LOG_LIMIT), min(found.st_mtime, time.time())
+    except OSError as error:
+        missing.append("sessions: %s cannot be read (%s)" % (name, error.strerror))
+        return None
+    finally:
+        os.close(fd)
+
+
+def _from_journal(since, missing):
+    # type: (float, List[str]) -> Optional[List[sshlog.Login]]
+    """Logins from the journal; None where there is none."""
+    if not any(os.path.isdir(path) for path in _JOURNALS):
+        return None
+    environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
+    try:
+        child = subprocess.Popen(
+            _JOURNALCTL, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+        )
+    except OSError as error:
+        missing.append("sessions: journalctl cannot be run (%s)" % error.strerror)
+        return None
+    data, whole = _read_some(child)
+    if not whole:
+        missing.append("sessions: the journal was not read to its end")
+    elif child.returncode:
+        missing.append("sessions: journalctl ended with status %d" % child.returncode)
+    elif not data and os.geteuid() != 0:
+        missing.append("sessions: this user sees nothing of sshd in the journal")
+    return sshlog.logins(sshlog.export_lines(data), since, b"journal")
+
+
+def _read_some(child):
+    # type: (subprocess.Popen[bytes]) -> Tuple[bytes, bool]
+    """What ``child`` writes, within bounds of size and time, and whether that was all."""
+    assert child.stdout is not None
+    parts, size, whole = [], 0, False
+    until = time.monotonic() + JOURNAL_SECONDS
+    try:
+        while size < JOURNAL_LIMIT:
+            ready, _, _ = select.select([child.stdout], [], [], max(0.0, until - time.monotonic()))
+            if not ready:
+                break
+            data = os.read(child.stdout.fileno(), 1 << 16)
+            if not data:
+                whole = True
+                break
+            parts.append(data)
+            size += len(data)
+    finally:
+        if not whole:
+            child.kill()
+        child.stdout.close()
+        child.wait()
+    return b"".join(parts), whole
+
+
+def _from_wtmp(root, since, missing):
+    # type: (inside.Root, float, List[str]) -> List[wtmp.Terminal]
+    form = wtmp.record()
+    try:
+        data = root.read(b"/var/log/wtmp", wtmp.LIMIT)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        missing.append("sessions: /var/log/wtmp cannot be read (%s)" % error.strerror)
+        return []
+    if len(data) % form.size:
+        missing.append("sessions: /var/log/wtmp is not whole records")
+    return wtmp.terminals(data, since, form)
+
+
+# --- joining -------------------------------------------------------------------------------------------------------------
+
+
+def join_logins(first, second):
+    # type: (List[sshlog.Login], List[sshlog.Login]) -> List[sshlog.Login]
+    """Both lists as one; a login that both tell of is kept as ``first`` has it, with what only ``second`` knew."""
+    known = {}  # type: Dict[Tuple[bytes, int, bytes], List[sshlog.Login]]
+    for login in first:
+        known.setdefault((login.source, login.port, login.user), []).append(login)
+    joined = list(first)
+    for login in second:
+        same = known.setdefault((login.source, login.port, login.user), [])
+        for other in same:
+            if abs(other.started - login.started) <= SLACK and other.pid == login.pid:
+                other.evidence |= login.evidence
+                other.pids |= login.pids
+                other.ended = max(other.ended, login.ended)
+                other.tty = other.tty or login.tty
+                break
+        else:
+            same.append(login)
+            joined.append(login)
+    return joined
+
+
+def add_live(logins, live):
+    # type: (List[sshlog.Login], List[processes.Live]) -> None
+    """Mark the logins that are still there; one that no log tells of becomes a session of its own."""
+    for process in live:
+        login = _served_by(logins, process)
+        if login is None:
+            login = sshlog.Login(process.user, process.source, process.port, process.started, process.pid)
+            logins.append(login)
+        login.pids |= {process.pid, process.child}
+        login.live, login.ended = True, 0
+        login.tty = process.tty or login.tty
+        login.evidence.add(b"process")
+
+
+def _served_by(logins, process):
+    # type: (List[sshlog.Login], processes.Live) -> Optional[sshlog.Login]
+    found = None  # type: Optional[sshlog.Login]
+    for login in logins:
+        if login.user != process.user or login.started < process.started - SLACK:
+            continue
+        same_peer = process.port and (login.source, login.port) == (process.source, process.port)
+        same_process = process.pid in login.pids or process.child in login.pids
+        if (same_peer or (same_process and not process.port)) and (found is None or login.started > found.started):
+            found = login
+    return found
+
+
+def add_terminals(logins, terminals):
+    # type: (List[sshlog.Login], List[wtmp.Terminal]) -> None
+    """Join wtmp's records: by process, or by user, peer and time. What remains is a session of its own."""
+    for terminal in terminals:
+        login = _nearest(logins, terminal)
+        if login is None:
+            login = sshlog.Login(terminal.user, terminal.host, 0, terminal.started, terminal.pid)
+            login.ended = terminal.ended
+            login.door = b"ssh" if terminal.line.startswith(b"pts/") else b"console"
+            logins.append(login)
+        login.tty = login.tty or terminal.line
+        login.evidence.add(b"wtmp")
+
+
+def _nearest(logins, terminal):
+    # type: (List[sshlog.Login], wtmp.Terminal) -> Optional[sshlog.Login]
+    best, distance = None, None  # type: Optional[sshlog.Login], Optional[Tuple[bool, int]]
+    for login in logins:
+        if login.user != terminal.user or b"wtmp" in login.evidence and login.tty == terminal.line:
+            continue
+        apart = terminal.started - login.started
+        within = -SLACK <= apart and (not login.ended or terminal.started <= login.ended + SLACK)
+        same_process = terminal.pid in login.pids and within
+        same_peer = terminal.host == login.source and within
+        unnamed = not terminal.host and -SLACK <= apart <= NEAR and login.tty == terminal.line
+        if same_process or same_peer or unnamed:
+            rank = (not same_process, abs(apart))
+            if distance is None or rank < distance:
+                best, distance = login, rank
+    return best
+
+
+def mark_ancestors(logins, chain):
+    # type: (List[sshlog.Login], Dict[int, float]) -> None
+    """Mark the login that the probe came through: the last one that a process above the probe has served."""
+    for pid, started in chain.items():
+        served = [one for one in logins if pid in one.pids and one.started >= started - SLACK]
+        if served:
+            max(served, key=lambda one: one.started).ancestor = True
