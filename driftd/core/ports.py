@@ -363,12 +363,17 @@ class Tx(Protocol):
         ...
 
     def save_replacement(self, record: Record) -> None:
-        """Compare-and-swap on ``version``; raises ``StaleRecord`` when somebody else moved it."""
+        """Compare-and-swap on ``version``; raises ``StaleRecord`` when somebody else moved it.
+
+        ``record.version`` is the version that was read; what is kept carries the next one.
+        """
         ...
 
     # journal
     def journal(self, kind: str, subject: str, body: Mapping[str, object], now: datetime) -> JournalLine: ...
-    def journal_lines(self, subject: str | None = None, after: int = 0) -> Sequence[JournalLine]: ...
+    def journal_lines(
+        self, subject: str | None = None, after: int = 0, *, limit: int | None = None
+    ) -> Sequence[JournalLine]: ...
 
     # outbox
     def say(self, message: Message, now: datetime) -> bool:
@@ -378,6 +383,11 @@ class Tx(Protocol):
     def unsent(self, limit: int = 50) -> Sequence[Message]: ...
     def mark_sent(self, message_id: int, now: datetime) -> None: ...
     def mark_failed(self, message_id: int, now: datetime) -> None: ...
+
+    # growth
+    def prune(self, before: datetime) -> Mapping[str, int]:
+        """Delete what was over before ``before`` and say how many rows of each; never the journal or replacements."""
+        ...
 
 
 class StaleRecord(DriftdError):
