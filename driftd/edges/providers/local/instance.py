@@ -1,0 +1,278 @@
+"""One instance: its directory, its processes, and how it starts and ends.
+
+    DIR/instances/ID/meta.json   what it is and what it should be (``desired``); written before anything else exists
+    DIR/instances/ID/seed/       files for the first boot: host key, host name, authorised keys
+    DIR/instances/ID/upper/      what differs from the image: the ground truth of change
+    DIR/instances/ID/alive       locked as long as the instance's processes live
+    DIR/instances/ID/init        boot id, and /proc/PID/stat of its PID 1 as the host sees it
+    DIR/instances/ID/console     what its start-up said
+
+An instance is a daemon of its own and survives driftd. Its mounts and its network are in its own namespaces and end
+with its last process; what a crash can leave is therefore a directory, never a mount.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+from driftd.core.errors import NotFound, Unavailable
+from driftd.core.facts import InstanceState
+from driftd.edges.providers.local.deployment import Deployment
+from driftd.edges.providers.local.network import mac
+from driftd.edges.providers.local.tools import PATH, last_line, locked, owns_machine, poll, read_json, run, write_json
+
+ENTER = Path(__file__).parent / "data" / "enter.sh"
+START_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """An instance's directory. All is read from there, so that any process may ask."""
+
+    deployment: Deployment
+    id: str
+
+    @property
+    def path(self) -> Path:
+        """Its directory."""
+        return self.deployment.instances / self.id
+
+    def meta(self) -> dict[str, Any]:
+        """What it is. Raises ``NotFound`` when it is gone."""
+        meta = read_json(self.path / "meta.json") if "/" not in self.id and self.id else None
+        if meta is None:
+            raise NotFound(f"instance {self.id} does not exist")
+        return meta
+
+    def save(self, **changes: Any) -> dict[str, Any]:
+        """Change fields of meta.json; call inside ``busy``."""
+        meta = {**self.meta(), **changes}
+        write_json(self.path / "meta.json", meta)
+        return meta
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Hold while starting, stopping or ending it. Raises ``NotFound`` when it is gone by then."""
+        try:
+            with locked(self.path / "lock"):
+                self.meta()
+                yield
+        except FileNotFoundError:
+            self.meta()
+            raise
+
+    def alive(self) -> bool:
+        """True while any supervisor of this instance lives; a lock cannot be recycled as a process id can."""
+        try:
+            with (self.path / "alive").open("a") as stream:
+                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except FileNotFoundError:
+            return False
+        return False
+
+    def pid(self) -> int:
+        """Its PID 1 as seen from here, 0 when it does not run. Checked against start time and boot."""
+        try:
+            boot, stat = (self.path / "init").read_text(encoding="utf-8").splitlines()
+            pid, started = int(stat.split(" ", 1)[0]), stat.rpartition(")")[2].split()[19]
+            now = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        except (OSError, ValueError):
+            return 0
+        same = now[19] == started and now[0] != "Z" and boot == _boot_id()
+        return pid if same and self.alive() else 0
+
+    def state(self, meta: dict[str, Any]) -> InstanceState:
+        """Where it is in its life: what is wanted, against the processes that there are."""
+        if meta["desired"] == "gone":
+            return InstanceState.STOPPING
+        alive = self.alive()
+        if meta["desired"] == "stopped":
+            return InstanceState.STOPPING if alive else InstanceState.STOPPED
+        if meta["desired"] == "launching" or (alive and not self.pid()):
+            return InstanceState.PENDING
+        return InstanceState.RUNNING if alive else InstanceState.STOPPED
+
+
+def create(deployment: Deployment, meta: dict[str, Any], rootfs: Path, keys: list[str]) -> Home:
+    """Lay out the directory of a new instance; nothing runs yet. Call with the deployment's lock held.
+
+    It appears whole, under its final name, or not at all.
+    """
+    home = Home(deployment, meta["id"])
+    draft = deployment.instances / f".new-{meta['id']}"
+    for name in ("upper", "work", "root"):
+        (draft / name).mkdir(parents=True)
+    for name in ("upper", "root"):
+        _like(rootfs, draft / name)
+    write_json(draft / "meta.json", {**meta, "host_keys": _seed(draft / "seed", meta, rootfs, keys)})
+    draft.rename(home.path)
+    return home
+
+
+def start(home: Home, rootfs: Path) -> None:
+    """Start its processes unless they run; returns once its own init is in charge. Call inside ``busy``."""
+    meta = home.meta()
+    if home.alive() and home.pid():
+        return
+    with (home.path / "alive").open("a") as alive, (home.path / "console").open("wb") as console:
+        if not _claim(home, alive.fileno()):
+            _await_init(home)  # a start whose caller died goes on by itself
+            return
+        (home.path / "init").unlink(missing_ok=True)
+        network = os.open("/proc/self/ns/net", os.O_RDONLY)
+        try:
+            _spawn(home, meta, rootfs, network=network, alive=alive.fileno(), console=console.fileno())
+        finally:
+            os.close(network)
+    _await_init(home)
+
+
+def stop(home: Home, grace_s: float) -> None:
+    """End its processes: TERM, then after ``grace_s`` KILL. Nothing running is success. Call inside ``busy``."""
+    for sign, patience in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 10.0)):
+        for _ in poll(timeout_s=START_S):  # one that is just being started has no PID 1 yet
+            if not home.alive() or home.pid():
+                break
+        pid = home.pid()
+        if pid:
+            _signal(pid, sign)
+        for _ in poll(timeout_s=patience):
+            if not home.alive():
+                return
+    raise Unavailable(f"the processes of {home.id} do not end, not even when killed", "look at them with ps")
+
+
+def discard(home: Home) -> None:
+    """Remove its directory; it is gone for every reader before the first file is removed."""
+    trash = home.deployment.instances / f".gone-{home.id}"
+    remove_tree(trash)
+    home.path.rename(trash)
+    remove_tree(trash)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory and what is in it, if it is there. Links are not followed."""
+    if path.exists():
+        shutil.rmtree(path)
+
+
+def _claim(home: Home, file: int) -> bool:
+    """Take the lock that means life; false when the instance has it. A reader's glance at it lasts microseconds."""
+    for _ in poll(timeout_s=5, every_s=0.001):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if home.alive():
+                return False
+        else:
+            return True
+    raise Unavailable(f"the lock of instance {home.id} cannot be taken", "is another driftd looking at it in a loop?")
+
+
+def _spawn(home: Home, meta: dict[str, Any], rootfs: Path, *, network: int, alive: int, console: int) -> None:
+    address = IPv4Address(meta["address"])
+    environment = {
+        "PATH": PATH,
+        "LC_ALL": "C",
+        "I": str(home.path),
+        "LOWER": str(rootfs),
+        "ID": home.id,
+        "IP": f"{address}/{home.deployment.subnet().prefixlen}",
+        "MAC": mac(address),
+        "VETH": home.deployment.veth(meta["number"]),
+        "BRIDGE": home.deployment.bridge,
+        # In a user namespace the overlay keeps its notes in user.* attributes.
+        "OVERLAY_OPTIONS": "" if owns_machine() else ",userxattr",
+        "NETWORK": str(network),
+        "ALIVE": str(alive),
+    }
+    unshare = "unshare --pid --fork --kill-child=SIGKILL --mount --uts --ipc --cgroup --net --propagation private"
+    subprocess.run(
+        # setsid forks: the instance is nobody's child, and outlives us.
+        ["setsid", "--fork", *unshare.split(), "bash", str(ENTER)],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=console,
+        stderr=console,
+        pass_fds=(network, alive),
+        cwd="/",
+        check=True,
+        timeout=START_S,
+    )
+
+
+def _await_init(home: Home) -> None:
+    for _ in poll(timeout_s=START_S, every_s=0.003):
+        if home.pid():
+            return
+        if not home.alive():
+            break
+    said = (home.path / "console").read_text(encoding="utf-8", errors="replace")
+    raise Unavailable(f"instance {home.id} did not start: {last_line(said)}", f"see {home.path / 'console'}")
+
+
+def _seed(seed: Path, meta: dict[str, Any], rootfs: Path, keys: list[str]) -> list[str]:
+    """Write the first boot's files; returns the public host keys."""
+    home, uid, gid = _login(rootfs, meta["user"])
+    for name in ("etc/ssh", f"{home}/.ssh"):
+        path = seed / name
+        path.mkdir(parents=True, mode=0o700)
+        for folder in [*reversed(path.relative_to(seed).parents), Path(name)]:
+            if (rootfs / folder).is_dir():
+                _like(rootfs / folder, seed / folder)
+    authorised = seed / home / ".ssh" / "authorized_keys"
+    authorised.write_text("".join(f"{key.strip()}\n" for key in keys), encoding="utf-8")
+    authorised.chmod(0o600)
+    authorised.parent.chmod(0o700)
+    for path in (authorised, authorised.parent):
+        os.chown(path, uid, gid)
+    (seed / "etc/hostname").write_text(f"{meta['id']}\n", encoding="utf-8")
+    (seed / "etc/hosts").write_text(f"127.0.0.1 localhost\n{meta['address']} {meta['id']}\n", encoding="utf-8")
+    private = seed / "etc/ssh/ssh_host_ed25519_key"
+    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", meta["id"], "-f", private)
+    for name in ("etc/hostname", "etc/hosts", "etc/ssh/ssh_host_ed25519_key.pub"):
+        (seed / name).chmod(0o644)
+    return [" ".join(private.with_suffix(".pub").read_text(encoding="ascii").split()[:2])]
+
+
+def _login(rootfs: Path, user: str) -> tuple[str, int, int]:
+    for line in (rootfs / "etc/passwd").read_text(encoding="utf-8").splitlines():
+        fields = line.split(":")
+        if fields[0] == user:
+            return fields[5].strip("/"), int(fields[2]), int(fields[3])
+    raise NotFound(f"the image has no user {user!r} to log in as", "set reach.ssh.user to one that it has")
+
+
+def _like(model: Path, path: Path) -> None:
+    facts = model.stat()
+    os.chown(path, facts.st_uid, facts.st_gid)
+    path.chmod(facts.st_mode & 0o7777)
+
+
+def _signal(pid: int, sign: signal.Signals) -> None:
+    try:
+        os.kill(pid, sign)
+    except ProcessLookupError:
+        return
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def now() -> str:
+    """The time of a launch, as meta.json keeps it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
