@@ -1,10 +1,27 @@
-"""Compare: a manifest and a fingerprint in, the differences out. Nothing is judged here."""
+"""Compare: a manifest and a fingerprint in, the differences out. Nothing is judged here.
+
+What could not be read, on either side, is unknown and never a difference: a digest that is missing, and everything
+below a directory that something is mounted over or that could not be listed. ``hidden`` and ``unread`` count it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from hashlib import sha256
+from typing import TypeVar
+
+from driftd.core.facts import Account, Group, Package
+from driftd.core.fingerprint import Fingerprint
+from driftd.core.manifest import KIND_WORDS, Manifest
+from driftd.core.wording import shown
+from driftd.probe import wire
+from driftd.probe.wire import Entry
+
+_XATTR_SHOWN = 96
+T = TypeVar("T", bound=Hashable)
 
 
 class Change(StrEnum):
@@ -21,7 +38,8 @@ class Difference:
 
     ``kind`` is "file", "directory", "link", "device", "fifo", "socket", "package", "account", "group" or "session".
     ``subject`` is the raw path or name. ``expected`` and ``actual`` hold the fields that differ (for added and removed:
-    all of them) as short texts: ``{"mode": "0644", "sha256": "ab…", "size": "12"}``.
+    all of them) as short texts: ``{"mode": "0644", "sha256": "ab…", "size": "12"}``. Where one kind of thing stands
+    in the place of another, ``kind`` is what is there now and both sides have all their fields, "kind" among them.
     """
 
     kind: str
@@ -29,3 +47,175 @@ class Difference:
     change: Change
     expected: Mapping[str, str] = field(default_factory=dict)
     actual: Mapping[str, str] = field(default_factory=dict)
+
+
+def compare(manifest: Manifest, fingerprint: Fingerprint) -> tuple[Difference, ...]:
+    """Every difference: paths by their bytes, then packages, accounts and groups by name."""
+    found: list[Difference] = []
+    if manifest.entries != fingerprint.entries:
+        found.extend(_entries(manifest, fingerprint))
+    # A table that could not be read came back empty; that is not a host without accounts.
+    blind = {reason.partition(":")[0] for reason in fingerprint.not_available}
+    if fingerprint.packages or "packages" not in blind:
+        found.extend(_rows("package", manifest.packages, fingerprint.packages, _package_key, _package_fields))
+    if fingerprint.accounts or "accounts" not in blind:
+        found.extend(_rows("account", manifest.accounts, fingerprint.accounts, _named, _account_fields))
+    if fingerprint.groups or "groups" not in blind:
+        found.extend(_rows("group", manifest.groups, fingerprint.groups, _named, _group_fields))
+    return tuple(found)
+
+
+# --- paths -----------------------------------------------------------------------------------------------------------
+
+
+class _Beneath:
+    """Answers whether a path lies at or below one of ``roots``."""
+
+    def __init__(self, roots: Iterable[bytes]) -> None:
+        self._roots = frozenset(roots)
+
+    def strictly(self, path: bytes) -> bool:
+        while self._roots and path != b"/":
+            path = wire.parent(path)
+            if path in self._roots:
+                return True
+        return False
+
+    def at_or_below(self, path: bytes) -> bool:
+        return path in self._roots or self.strictly(path)
+
+
+def hidden(manifest: Manifest, fingerprint: Fingerprint) -> tuple[bytes, ...]:
+    """Baked paths that nothing can be said of, because something is mounted over a directory above them."""
+    if not fingerprint.covered:
+        return ()
+    beneath = _Beneath(fingerprint.covered)
+    return tuple(entry.path for entry in manifest.entries if beneath.strictly(entry.path))
+
+
+def _entries(manifest: Manifest, fingerprint: Fingerprint) -> Iterable[Difference]:
+    there = {entry.path: entry for entry in fingerprint.entries}
+    baked = {entry.path: entry for entry in manifest.entries}
+    covered = _Beneath((*fingerprint.covered, *manifest.unknown))
+    unlisted = _Beneath(fingerprint.unreadable)
+    for path in sorted(baked.keys() | there.keys()):
+        was, now = baked.get(path), there.get(path)
+        if was == now or covered.at_or_below(path):
+            continue
+        if now is None:
+            # What could not even be looked at may well be there.
+            if was is not None and not unlisted.at_or_below(path):
+                yield Difference(kind_of(was), path, Change.REMOVED, fields_of(was), {})
+        elif was is None:
+            yield Difference(kind_of(now), path, Change.ADDED, {}, fields_of(now))
+        else:
+            yield from _modified(was, now)
+
+
+def _modified(was: Entry, now: Entry) -> Iterable[Difference]:
+    before, after = fields_of(was), fields_of(now)
+    if was.kind == now.kind:
+        names = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+        if not was.sha256 or not now.sha256:
+            names.discard("sha256")
+        if not names:
+            return
+        before = {name: value for name, value in before.items() if name in names}
+        after = {name: value for name, value in after.items() if name in names}
+    yield Difference(kind_of(now), now.path, Change.MODIFIED, before, after)
+
+
+def kind_of(entry: Entry) -> str:
+    """The kind of difference that ``entry`` makes."""
+    return "device" if entry.kind in (wire.CHAR, wire.BLOCK) else KIND_WORDS[entry.kind]
+
+
+def fields_of(entry: Entry) -> dict[str, str]:
+    """Everything about an entry but its name, as short texts for a person and for a rule."""
+    fields = {
+        "kind": KIND_WORDS[entry.kind],
+        "mode": f"{entry.mode:04o}",
+        "uid": str(entry.uid),
+        "gid": str(entry.gid),
+    }
+    if entry.kind == wire.FILE:
+        fields["size"] = str(entry.size)
+        fields["sha256"] = entry.sha256.hex() or "unread"
+    elif entry.kind == wire.LINK:
+        fields["target"] = shown(entry.target)
+    elif entry.kind in (wire.CHAR, wire.BLOCK):
+        fields["rdev"] = f"{entry.rdev[0]},{entry.rdev[1]}"
+    for name, value in entry.xattrs:
+        fields["xattr " + shown(name)] = _xattr(value)
+    return fields
+
+
+def _xattr(value: bytes) -> str:
+    if len(value) > _XATTR_SHOWN:
+        return f"{len(value)} bytes, sha256 {sha256(value).hexdigest()}"
+    return shown(value)
+
+
+# --- facts -----------------------------------------------------------------------------------------------------------
+
+
+def _rows(
+    kind: str,
+    baked: Sequence[T],
+    there: Sequence[T],
+    key: Callable[[T], str],
+    fields: Callable[[T], dict[str, str]],
+) -> Iterable[Difference]:
+    """Equal rows cancel out; what is left is paired by name where each side has one of that name."""
+    gone, new = Counter(baked), Counter(there)
+    gone, new = gone - new, new - gone
+    before, after = _by_name(gone, key), _by_name(new, key)
+    for name in sorted(before.keys() | after.keys()):
+        subject = name.encode("utf-8", "surrogateescape")
+        was, now = before.get(name, []), after.get(name, [])
+        if len(was) == len(now) == 1:
+            yield from _changed(kind, subject, fields(was[0]), fields(now[0]))
+            continue
+        for row in was:
+            yield Difference(kind, subject, Change.REMOVED, fields(row), {})
+        for row in now:
+            yield Difference(kind, subject, Change.ADDED, {}, fields(row))
+
+
+def _by_name(rows: Counter[T], key: Callable[[T], str]) -> dict[str, list[T]]:
+    names: dict[str, list[T]] = {}
+    for row in sorted(rows.elements(), key=repr):
+        names.setdefault(key(row), []).append(row)
+    return names
+
+
+def _changed(kind: str, subject: bytes, was: dict[str, str], now: dict[str, str]) -> Iterable[Difference]:
+    names = [name for name in was if was[name] != now[name] and "unreadable" not in (was[name], now[name])]
+    if names:
+        yield Difference(kind, subject, Change.MODIFIED, {n: was[n] for n in names}, {n: now[n] for n in names})
+
+
+def _named(row: Account | Group) -> str:
+    return row.name
+
+
+def _package_key(package: Package) -> str:
+    return f"{package.name}:{package.arch}" if package.arch else package.name
+
+
+def _package_fields(package: Package) -> dict[str, str]:
+    return {"version": package.version, "arch": package.arch, "source": package.source}
+
+
+def _account_fields(account: Account) -> dict[str, str]:
+    return {
+        "uid": str(account.uid),
+        "gid": str(account.gid),
+        "home": account.home,
+        "shell": account.shell,
+        "password": account.password,
+    }
+
+
+def _group_fields(group: Group) -> dict[str, str]:
+    return {"gid": str(group.gid), "members": ",".join(group.members)}

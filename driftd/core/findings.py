@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from driftd.core.drift import Change
+from driftd.core.drift import Change, Difference
+from driftd.probe import wire
 
 
 class Verdict(StrEnum):
@@ -71,7 +73,7 @@ class Finding:
 class Judgement:
     """One instance's verdict with its reason (one sentence), the findings (worst first) and what was explained.
 
-    ``action`` is the highest that any finding not suppressed asks for.
+    ``action`` is the highest that any finding not suppressed asks for. ``ignored`` counts what rules left out.
     """
 
     verdict: Verdict
@@ -79,3 +81,64 @@ class Judgement:
     findings: tuple[Finding, ...] = ()
     explained: tuple[Finding, ...] = ()
     action: Action = Action.IGNORE
+    ignored: int = 0
+
+
+# What tells two visits of the same person apart, but not two hosts that drifted the same way.
+_OF_ONE_HOST = frozenset({"started_at", "last_at", "port", "pid", "tty", "live", "times", "evidence"})
+
+
+def signature(difference: Difference) -> str:
+    """Sixteen hexadecimal digits that are the same wherever the same thing happened.
+
+    They are over the kind, the subject, the change and what is there now (content by its digest). For something that
+    is gone, what was there is left out, as the image says that. Times, ports and process ids are no part of it.
+    """
+    actual = {
+        name.encode(): value.encode("utf-8", "surrogateescape")
+        for name, value in difference.actual.items()
+        if name not in _OF_ONE_HOST
+    }
+    shape = [b"driftd.finding/1", difference.kind.encode(), difference.subject, difference.change.encode(), actual]
+    return hashlib.sha256(wire.pack(shape)).hexdigest()[:16]
+
+
+def capped(action: Action, most: Action) -> Action:
+    """``action``, but no more than ``most``: a group's ``enforce`` is the most that any rule may do there."""
+    return min(action, most, key=lambda one: one.rank)
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What a look changes in the store: findings to open, rows to touch with what is seen now, rows to resolve."""
+
+    opened: tuple[Finding, ...]
+    still: tuple[tuple[int, Finding], ...]
+    resolved: tuple[int, ...]
+
+
+def merge(open_rows: Iterable[tuple[int, str]], seen: Iterable[Finding]) -> Merged:
+    """Hold the findings of one look against the open rows, (id, signature), of the same instance.
+
+    Only for a look that saw: when nothing could be seen, nothing is resolved and this is not to be called.
+    """
+    rows: dict[str, int] = {}
+    double: list[int] = []
+    for row_id, shape in open_rows:
+        if shape in rows:
+            double.append(row_id)
+        else:
+            rows[shape] = row_id
+    opened: list[Finding] = []
+    still: list[tuple[int, Finding]] = []
+    done: set[str] = set()
+    for finding in seen:
+        if finding.signature in done:
+            continue
+        done.add(finding.signature)
+        if finding.signature in rows:
+            still.append((rows[finding.signature], finding))
+        else:
+            opened.append(finding)
+    resolved = [row_id for shape, row_id in rows.items() if shape not in done]
+    return Merged(tuple(opened), tuple(still), tuple(sorted([*resolved, *double])))

@@ -1,16 +1,47 @@
-"""A manifest: what an image contains, as text that a person can read and git can diff (docs/manifest.md)."""
+"""A manifest: what an image contains, as text that a person can read and git can diff (docs/manifest.md).
+
+One manifest has one text and one text is one manifest: ``encode(decode(text)) == text``. Whatever ``encode`` would
+not have written, ``decode`` refuses with the line, what is wrong there and why that matters.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
+from driftd.core import merkle
+from driftd.core.errors import BadInput
 from driftd.core.facts import Account, Group, Package
+from driftd.core.fingerprint import Fingerprint
+from driftd.probe import wire
 from driftd.probe.wire import Entry
+
+SCHEMA = "driftd.manifest/1"
+KIND_WORDS = {
+    wire.FILE: "file",
+    wire.DIRECTORY: "directory",
+    wire.LINK: "link",
+    wire.CHAR: "char",
+    wire.BLOCK: "block",
+    wire.FIFO: "fifo",
+    wire.SOCKET: "socket",
+}
+_KINDS = {word.encode(): kind for kind, word in KIND_WORDS.items()}
+_COUNTS = ("entries", "bytes", "packages", "accounts", "groups", "unknown")
+_BAKE_AGAIN = "the file was cut or edited: bake it again, or fetch it again from where it is kept"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """``entries`` are sorted by raw path bytes. ``provisional`` means it was read off a running server."""
+    """``entries`` are sorted by raw path bytes. ``provisional`` means it was read off a running server.
+
+    ``unknown`` are paths whose content or listing could not be read at bake time: of them, and of all below them,
+    the manifest says nothing, so nothing there is ever a difference.
+    """
 
     image: str
     entries: tuple[Entry, ...]
@@ -19,3 +50,323 @@ class Manifest:
     groups: tuple[Group, ...]
     root: bytes
     provisional: bool = False
+    unknown: tuple[bytes, ...] = ()
+
+
+def from_fingerprint(fingerprint: Fingerprint, image: str, *, provisional: bool, partial: bool = False) -> Manifest:
+    """What ``fingerprint`` saw, as the statement of what ``image`` contains.
+
+    Raises BadInput when something could not be read, unless the manifest is provisional or ``partial`` says that
+    a manifest which is silent about those paths is wanted.
+    """
+    unknown = tuple(sorted({*fingerprint.unreadable, *fingerprint.covered}))
+    if not image or not image.isprintable():
+        raise BadInput("an image needs a name of printable characters", "say which with --image NAME")
+    if unknown and not provisional and not partial:
+        raise BadInput(
+            f"{len(unknown)} paths could not be read, {escape(unknown[0]).decode()} the first, "
+            "and a manifest must know its whole tree",
+            "read it as root and with nothing mounted below",
+        )
+    return Manifest(
+        image=image,
+        entries=fingerprint.entries,
+        packages=tuple(sorted(set(fingerprint.packages))),
+        accounts=tuple(sorted(set(fingerprint.accounts))),
+        groups=tuple(sorted({replace(g, members=tuple(sorted(set(g.members)))) for g in fingerprint.groups})),
+        root=fingerprint.root,
+        provisional=provisional,
+        unknown=unknown,
+    )
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+_ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")
+_PLAIN = {byte: bytes([byte]) for byte in range(0x21, 0x7F) if byte != 0x5C}
+
+
+def escape(word: bytes, also: bytes = b"") -> bytes:
+    r"""One word of a line: printable ASCII as it is; space, backslash, ``also`` and all else as ``\xHH``.
+
+    An empty word is ``-``, and a word that is only ``-`` is ``\x2d``, so that no two words look the same.
+    """
+    if not word:
+        return b"-"
+    if word == b"-":
+        return b"\\x2d"
+    return b"".join(_PLAIN[byte] if byte in _PLAIN and byte not in also else b"\\x%02x" % byte for byte in word)
+
+
+def unescape(word: bytes) -> bytes:
+    """The word that ``escape`` wrote. The caller compares the way back to know that it was written so."""
+    if word == b"-":
+        return b""
+    return _ESCAPED.sub(lambda match: bytes([int(match.group(1), 16)]), word) if b"\\" in word else word
+
+
+def _text(value: str) -> bytes:
+    return escape(value.encode("utf-8", "surrogateescape"))
+
+
+def _from_text(word: bytes) -> str:
+    return unescape(word).decode("utf-8", "surrogateescape")
+
+
+# --- lines -----------------------------------------------------------------------------------------------------------
+
+
+def _entry_line(entry: Entry) -> bytes:
+    parts = [escape(entry.path), KIND_WORDS[entry.kind].encode(), b"%04o" % entry.mode, b"%d:%d" % entry[3:5]]
+    if entry.kind == wire.FILE:
+        parts.append(b"%d" % entry.size)
+        parts.append(b"sha256:" + entry.sha256.hex().encode() if entry.sha256 else b"unread")
+    elif entry.kind == wire.LINK:
+        parts.append(escape(entry.target))
+    elif entry.kind in (wire.CHAR, wire.BLOCK):
+        parts.append(b"%d,%d" % entry.rdev)
+    parts.extend(escape(name, b"=") + b"=" + escape(value) for name, value in entry.xattrs)
+    return b" ".join(parts)
+
+
+def _pair(word: bytes, separator: bytes) -> tuple[int, int]:
+    first, second = word.split(separator)
+    return int(first), int(second)
+
+
+def _read_entry(line: bytes) -> Entry:
+    words = iter(line.split(b" "))
+    path = unescape(next(words))
+    kind, mode, owner = _KINDS[next(words)], int(next(words), 8), _pair(next(words), b":")
+    size, digest, target, rdev = 0, b"", b"", (0, 0)
+    if kind == wire.FILE:
+        size, word = int(next(words)), next(words)
+        digest = b"" if word == b"unread" else bytes.fromhex(word.removeprefix(b"sha256:").decode("ascii"))
+    elif kind == wire.LINK:
+        target = unescape(next(words))
+    elif kind in (wire.CHAR, wire.BLOCK):
+        rdev = _pair(next(words), b",")
+    xattrs = []
+    for word in words:
+        name, _, value = word.partition(b"=")
+        xattrs.append((unescape(name), unescape(value)))
+    entry = Entry(path, kind, mode, *owner, size, digest, target, rdev, tuple(xattrs))
+    if len(digest) not in (0, 32) or xattrs != sorted(dict(xattrs).items()) or not _in_range(entry):
+        raise ValueError
+    return entry
+
+
+def _in_range(entry: Entry) -> bool:
+    """Whether the wire's canonical encoding, which the root is a digest of, can hold the numbers."""
+    words = (entry.uid, entry.gid, *entry.rdev)
+    names = [len(name) for name, _ in entry.xattrs]
+    return (
+        0 <= entry.mode <= 0o7777
+        and 0 <= entry.size < 2**64
+        and all(0 <= word < 2**32 for word in words)
+        and all(length < 2**16 for length in (len(names), *names))
+    )
+
+
+def _package_line(package: Package) -> bytes:
+    return b" ".join(map(_text, ("package", package.source, package.name, package.version, package.arch)))
+
+
+def _read_package(line: bytes) -> Package:
+    source, name, version, arch = map(_from_text, line.split(b" ")[1:])
+    return Package(name, version, arch, source)
+
+
+def _account_line(account: Account) -> bytes:
+    name, home, shell, password = map(_text, (account.name, account.home, account.shell, account.password))
+    return b"account %s %d %d %s %s %s" % (name, account.uid, account.gid, home, shell, password)
+
+
+def _read_account(line: bytes) -> Account:
+    _, name, uid, gid, home, shell, password = line.split(b" ")
+    return Account(_from_text(name), int(uid), int(gid), _from_text(home), _from_text(shell), _from_text(password))
+
+
+def _group_line(group: Group) -> bytes:
+    members = b",".join(escape(m.encode("utf-8", "surrogateescape"), b",") for m in group.members)
+    return b"group %s %d %s" % (_text(group.name), group.gid, members or b"-")
+
+
+def _read_group(line: bytes) -> Group:
+    _, name, gid, members = line.split(b" ")
+    found = () if members == b"-" else tuple(_from_text(member) for member in members.split(b","))
+    return Group(_from_text(name), int(gid), found)
+
+
+def _unknown_line(path: bytes) -> bytes:
+    return b"unknown " + escape(path)
+
+
+def _read_unknown(line: bytes) -> bytes:
+    return unescape(line.split(b" ")[1])
+
+
+# --- the whole -------------------------------------------------------------------------------------------------------
+
+
+def encode(manifest: Manifest) -> bytes:
+    """The manifest's one text."""
+    counts = (
+        len(manifest.entries),
+        sum(entry.size for entry in manifest.entries),
+        len(manifest.packages),
+        len(manifest.accounts),
+        len(manifest.groups),
+        len(manifest.unknown),
+    )
+    lines = [SCHEMA.encode(), b"image " + _text(manifest.image)]
+    lines.append(b"provisional " + (b"yes" if manifest.provisional else b"no"))
+    lines.extend(b"%s %d" % (name.encode(), number) for name, number in zip(_COUNTS, counts, strict=True))
+    lines.append(b"root sha256:" + manifest.root.hex().encode())
+    lines.append(b"")
+    lines.extend(map(_entry_line, manifest.entries))
+    lines.append(b"")
+    lines.extend(map(_package_line, manifest.packages))
+    lines.extend(map(_account_line, manifest.accounts))
+    lines.extend(map(_group_line, manifest.groups))
+    lines.extend(map(_unknown_line, manifest.unknown))
+    lines.append(b"")
+    body = b"\n".join(lines) + b"\n"
+    return body + b"end sha256:" + hashlib.sha256(body).hexdigest().encode() + b"\n"
+
+
+def decode(data: bytes) -> Manifest:
+    """The manifest that ``data`` is the text of. Raises BadInput for any other."""
+    return _Decoder(data).manifest()
+
+
+class _Decoder:
+    """Goes through the lines once, knowing the number of the line that it is at."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.lines: Iterator[bytes] = iter(data.split(b"\n"))
+        self.number = 0
+
+    def manifest(self) -> Manifest:
+        first = self._next("the schema")
+        if first != SCHEMA.encode():
+            name = escape(first[:60]).decode()
+            if first.startswith(b"driftd.manifest/"):
+                raise self._bad(f"schema {name} is not one that this driftd reads ({SCHEMA})", "upgrade driftd")
+            raise self._bad(f"{name} is not the first line of a manifest ({SCHEMA})", "is this the right file?")
+        image = self._field("image", self._image)
+        provisional = self._field("provisional", lambda word: {b"yes": True, b"no": False}[word])
+        counts = {name: self._field(name, self._number) for name in _COUNTS}
+        root = self._field("root", self._digest)
+        self._blank()
+        entries = self._entries(counts)
+        self._blank()
+        packages = self._rows(counts["packages"], "package", _read_package, _package_line)
+        accounts = self._rows(counts["accounts"], "account", _read_account, _account_line)
+        groups = self._rows(counts["groups"], "group", _read_group, _group_line)
+        unknown = self._rows(counts["unknown"], "unknown", _read_unknown, _unknown_line)
+        self._blank()
+        self._end()
+        if merkle.root(entries) != root:
+            raise BadInput("line 10: the entries do not have the root that the header says", _BAKE_AGAIN)
+        return Manifest(image, entries, packages, accounts, groups, root, provisional, unknown)
+
+    def _bad(self, what: str, hint: str = _BAKE_AGAIN) -> BadInput:
+        return BadInput(f"line {self.number}: {what}", hint)
+
+    def _next(self, awaited: str) -> bytes:
+        self.number += 1
+        line = next(self.lines, None)
+        if line is None:
+            raise self._bad(f"the file ends where {awaited} should stand")
+        return line
+
+    def _field(self, name: str, read: Callable[[bytes], T]) -> T:
+        line = self._next(f'"{name}"')
+        word, _, value = line.partition(b" ")
+        if word != name.encode():
+            raise self._bad(f'"{name}" should stand here')
+        try:
+            return read(value)
+        except (ValueError, KeyError):
+            raise self._bad(f'"{name}" has a value that cannot be one') from None
+
+    @staticmethod
+    def _image(word: bytes) -> str:
+        image = _from_text(word)
+        if not image or _text(image) != word:
+            raise ValueError
+        return image
+
+    @staticmethod
+    def _number(word: bytes) -> int:
+        if not word.isdigit() or len(word) > 20 or (word[:1] == b"0" and word != b"0"):
+            raise ValueError
+        return int(word)
+
+    @staticmethod
+    def _digest(word: bytes) -> bytes:
+        if not re.fullmatch(rb"sha256:[0-9a-f]{64}", word):
+            raise ValueError
+        return bytes.fromhex(word[7:].decode())
+
+    def _blank(self) -> None:
+        line = self._next("an empty line")
+        if line:
+            raise self._bad("an empty line should stand here: there are more lines than the header counts")
+
+    def _row(self, what: str, read: Callable[[bytes], T], write: Callable[[T], bytes]) -> T:
+        line = self._next(what)
+        if not line:
+            raise self._bad(f"there are fewer lines of {what} than the header counts")
+        try:
+            row = read(line)
+            again = write(row)
+        except (ValueError, KeyError, IndexError, StopIteration, OverflowError):
+            raise self._bad(f"this is not a line of {what}") from None
+        if again != line:
+            raise self._bad(f"this line of {what} is not written the way driftd writes it")
+        return row
+
+    def _entries(self, counts: dict[str, int]) -> tuple[Entry, ...]:
+        entries: list[Entry] = []
+        directories: set[bytes] = set()
+        last = b""
+        for _ in range(counts["entries"]):
+            entry = self._row("an entry", _read_entry, _entry_line)
+            self._check_path(entry.path, last, directories)
+            if entry.kind == wire.DIRECTORY:
+                directories.add(entry.path)
+            last = entry.path
+            entries.append(entry)
+        if sum(entry.size for entry in entries) != counts["bytes"]:
+            raise BadInput("line 5: the sizes of the files do not add up to the header's bytes", _BAKE_AGAIN)
+        return tuple(entries)
+
+    def _check_path(self, path: bytes, last: bytes, directories: set[bytes]) -> None:
+        if path != b"/" and (path[:1] != b"/" or b"\0" in path or {b"", b".", b".."} & set(path.split(b"/")[1:])):
+            raise self._bad("this path is not absolute and plain, so it could lead out of the tree")
+        if path == last:
+            raise self._bad("this path stands here twice")
+        if path < last:
+            raise self._bad("this path is not in its place: entries are sorted by their bytes")
+        if path != b"/" and wire.parent(path) not in directories:
+            raise self._bad("this path's directory is not in the manifest, so it could lead out of the tree")
+
+    def _rows(self, number: int, what: str, read: Callable[[bytes], T], write: Callable[[T], bytes]) -> tuple[T, ...]:
+        rows: list[T] = []
+        for _ in range(number):
+            row: Any = self._row(what, read, write)
+            if rows and row <= rows[-1]:
+                raise self._bad(f"this {what} stands here twice or is not in its place")
+            rows.append(row)
+        return tuple(rows)
+
+    def _end(self) -> None:
+        body = self.data.rfind(b"\nend ") + 1
+        digest = self._field("end", self._digest)
+        if self._next("the end of the last line") or next(self.lines, None) is not None:
+            raise self._bad("there is something after the end")
+        if hashlib.sha256(self.data[:body]).digest() != digest:
+            raise BadInput("the file's text does not have the digest that its last line says", _BAKE_AGAIN)

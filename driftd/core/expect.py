@@ -1,0 +1,160 @@
+"""Expectations: what a rule says may differ, and whether one difference keeps to it.
+
+In this first version content is not carried from the instance; kind, mode, owner, size and digest are. So a
+``template`` holds the size and the mode against what such a file has, not its text, and ``growing`` does not prove
+that the old content is still the beginning of the new. docs/policy.md says so, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from driftd.core.drift import Change, Difference
+from driftd.core.globs import protected
+from driftd.core.wording import listed
+
+
+class Expect(StrEnum):
+    """What may become of a path that the rule matches."""
+
+    FIRSTBOOT = "firstboot"
+    GROWING = "growing"
+    EPHEMERAL = "ephemeral"
+    TEMPLATE = "template"
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What is known of a kind of value: the least and most bytes of its file, and the modes that it may have."""
+
+    says: str
+    least: int
+    most: int
+    modes: frozenset[str]
+
+
+_READABLE = frozenset({"0644", "0444", "0640", "0600"})
+_SECRET = frozenset({"0600", "0400"})
+TEMPLATES: Mapping[str, Template] = {
+    "hex32": Template("32 hexadecimal digits, as in machine-id", 32, 33, _READABLE),
+    "hostname": Template("one host name", 1, 254, _READABLE),
+    "hosts": Template("a hosts(5) table", 1, 16384, _READABLE),
+    "resolv-conf": Template("a resolv.conf(5)", 0, 4096, _READABLE),
+    "ssh-public-key": Template("one public key", 60, 4096, _READABLE),
+    "ssh-private-key": Template("one private key in OpenSSH's format", 250, 8192, _SECRET),
+}
+
+_UNITS = (".service", ".socket", ".timer", ".path", ".mount", ".automount", ".swap", ".target", ".slice", ".scope")
+_EXECUTE, _SET_ID, _OTHERS_WRITE = 0o111, 0o6000, 0o022
+_CONTENT = frozenset({"size", "sha256"})
+
+
+def unmet(expect: Expect, difference: Difference, template: str = "") -> str:
+    """Why ``difference`` is more than ``expect`` allows, as the end of a sentence; "" when it keeps to it."""
+    if difference.kind in ("package", "account", "group", "session"):
+        return f"a {difference.kind} is nothing that can be {expect}"
+    if expect is Expect.TEMPLATE:
+        return _regular(difference) or _template(difference, TEMPLATES[template])
+    checks: Mapping[Expect, Callable[[Difference], str]] = {
+        Expect.FIRSTBOOT: _firstboot,
+        Expect.GROWING: _growing,
+        Expect.EPHEMERAL: _ephemeral,
+    }
+    return checks[expect](difference)
+
+
+def _mode(difference: Difference) -> int:
+    """The mode that is there now; 0 where it is the baked one, which needs no second look."""
+    return int(difference.actual.get("mode", "0"), 8)
+
+
+def _number(fields: Mapping[str, str], name: str) -> int | None:
+    return int(fields[name]) if name in fields else None
+
+
+def _only_content(difference: Difference) -> str:
+    """For what was baked: nothing but its content may differ."""
+    other = sorted((difference.expected.keys() | difference.actual.keys()) - _CONTENT)
+    return f"its {listed(other)} changed" if other else ""
+
+
+def _privileges(difference: Difference) -> str:
+    """What nothing that comes after launch may have, wherever it is."""
+    mode = _mode(difference)
+    if "xattr security.capability" in difference.actual:
+        return "it has file capabilities"
+    if difference.kind == "device":
+        return "it is a device node"
+    if difference.kind != "directory" and mode & _SET_ID:
+        return "it runs as its owner or group (setuid or setgid)"
+    if difference.kind == "file" and mode & _EXECUTE:
+        return "it is executable"
+    return ""
+
+
+def _regular(difference: Difference) -> str:
+    """Shared by all that expect a plain file to be there: added or modified, and nothing about it but content."""
+    if difference.change is Change.REMOVED:
+        return "it is gone"
+    if difference.kind != "file":
+        return f"it is a {difference.kind}, not a file"
+    if difference.change is Change.MODIFIED:
+        return _only_content(difference)
+    return _privileges(difference) or _writable(difference) or _acl(difference)
+
+
+def _writable(difference: Difference) -> str:
+    """Others could change it afterwards, unseen by an expectation that allows its content to differ."""
+    if _mode(difference) & _OTHERS_WRITE:
+        return "its group or everybody may write it"
+    if protected(difference.subject) and not difference.subject.startswith(b"/home/"):
+        if difference.actual.get("uid", "0") != "0":
+            return "it does not belong to root"
+    return ""
+
+
+def _acl(difference: Difference) -> str:
+    return "it has an access list" if "xattr system.posix_acl_access" in difference.actual else ""
+
+
+def _firstboot(difference: Difference) -> str:
+    if difference.kind == "directory" and difference.change is Change.ADDED:
+        special = "it has special mode bits" if _mode(difference) & 0o7000 else ""
+        return special or _writable(difference) or _acl(difference)
+    return _regular(difference)
+
+
+def _growing(difference: Difference) -> str:
+    if difference.change is Change.ADDED and difference.kind == "file":
+        # A log may belong to its program's user and be written by its group.
+        return _privileges(difference) or ("everybody may write it" if _mode(difference) & 0o002 else "")
+    problem = _regular(difference)
+    if problem:
+        return problem
+    was, now = _number(difference.expected, "size"), _number(difference.actual, "size")
+    if was is not None and now is not None and now < was:
+        return f"it shrank from {was} to {now} bytes"
+    return ""
+
+
+def _ephemeral(difference: Difference) -> str:
+    if difference.change is Change.REMOVED:
+        return ""
+    problem = _privileges(difference)
+    if problem:
+        return problem
+    if difference.kind in ("file", "link") and difference.subject.decode("latin-1").endswith(_UNITS):
+        return "it is named like a unit of systemd"
+    return ""
+
+
+def _template(difference: Difference, template: Template) -> str:
+    size = _number(difference.actual, "size")
+    if size is not None and not template.least <= size <= template.most:
+        return f"{size} bytes are not {template.says} ({template.least} to {template.most})"
+    mode = difference.actual.get("mode")
+    if mode is not None and mode not in template.modes:
+        return f"mode {mode} is not one that {template.says} may have"
+    return ""
