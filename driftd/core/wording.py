@@ -131,3 +131,54 @@ def tainted(who: str, source: str, door: str, when: str, more: int) -> str:
     """Why an instance is not trusted any more, whatever a later look says."""
     others = f" (and {count(more, 'more session')})" if more else ""
     return f"{who} was on it by {door} from {source or 'an unknown address'} at {when}{others}"
+
+
+# --- replacing -------------------------------------------------------------------------------------------------------
+
+
+def unknown_group(group: str) -> str:
+    return f"group {group} is not configured"
+
+
+def replaced_already(instance: str, slot: str) -> str:
+    return f"{instance} or its slot {slot or '(none)'} is being replaced already"
+
+
+def no_open_replacement(name: str) -> str:
+    return f"no open replacement has the id, slot or instance {name}"
+
+
+def too_late_to_cancel(rid: str, old: str) -> str:
+    return f"replacement {rid} is past its point of no return: the end of {old} was announced"
+
+
+def cancel_requested(rid: str, old: str) -> str:
+    return f"Replacement {rid} of {old} will be undone; the daemon does it from here. See: driftd status"
+
+
+def cannot_observe(group: str, why: str) -> str:
+    return f"the provider of {group} cannot be asked, so nothing is changed: {why}"
+
+
+def interrupted() -> str:
+    return "driftd ended before the outcome was written; the world is observed instead"
+
+
+def paused(owner: str, group: str, reason: str) -> str:
+    return f"{owner} paused {group or 'everything'}: {reason}"
+
+
+def replacement_planned(old: str, group: str, why: str) -> str:
+    return f"{old} in {group} is to be replaced: {why}"
+
+
+def replacement_begun(old: str, group: str, why: str) -> str:
+    return f"{old} in {group} is being replaced: {why}"
+
+
+def replacement_undone(old: str, why: str) -> str:
+    return f"the replacement of {old} is being undone: {why}"
+
+
+def replacement_over(old: str, state: str, why: str) -> str:
+    return f"the replacement of {old} is over, {state}: {why}"

@@ -1,0 +1,211 @@
+"""What one replacement can see of the world, what it may do there, and the answers that a decision gives."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from driftd.core.budget import GroupFacts, GroupRules
+from driftd.core.facts import Instance, InstanceState
+from driftd.core.findings import Action, Verdict
+from driftd.core.ports import LaunchRequest, Target, TargetState
+from driftd.core.replacement import State
+
+TAG_RID = "driftd:rid"
+TAG_SLOT = "driftd:slot"
+TAG_ROLE = "driftd:role"
+TAG_ATTEMPT = "driftd:attempt"
+ROLE = "replacement"
+
+OUT_OF_SERVICE = frozenset({TargetState.DRAINING, TargetState.MAINTENANCE})
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long each step may take, and how careful it is.
+
+    ``dwell`` is the least time between the look that found the drift and the one that confirms it; ``grace`` is how
+    long live sessions on the old one are waited for; ``absent`` is how long a launch without answer may stay unseen
+    until it counts as never made; ``healthy_reads`` and ``gone_reads`` are readings in a row.
+    """
+
+    dwell: timedelta = timedelta(seconds=60)
+    confirm_timeout: timedelta = timedelta(minutes=30)
+    grace: timedelta = timedelta(0)
+    launch_timeout: timedelta = timedelta(minutes=10)
+    boot_timeout: timedelta = timedelta(minutes=10)
+    verify_timeout: timedelta = timedelta(minutes=10)
+    enroll_timeout: timedelta = timedelta(minutes=10)
+    soak: timedelta = timedelta(minutes=10)
+    drain_timeout: timedelta = timedelta(minutes=15)
+    retire_timeout: timedelta = timedelta(minutes=15)
+    settle_timeout: timedelta = timedelta(minutes=10)
+    undo_timeout: timedelta = timedelta(minutes=30)
+    absent: timedelta = timedelta(minutes=5)
+    poll: timedelta = timedelta(seconds=2)
+    longest_pause: timedelta = timedelta(seconds=60)
+    healthy_reads: int = 3
+    gone_reads: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a look at one instance (or the store's memory of one) amounts to, for a replacement.
+
+    ``strangers`` counts sessions of others, ``live`` those that are on the instance right now.
+    """
+
+    verdict: Verdict
+    action: Action
+    reason: str
+    taint: str = ""
+    strangers: int = 0
+    live: int = 0
+
+    @property
+    def trusted(self) -> bool:
+        """Seen, and as the image says."""
+        return self.verdict in {Verdict.CLEAN, Verdict.EXPLAINED}
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What was observed for one record, all in this tick.
+
+    ``old`` is None when it does not exist any more. ``newcomers`` carry our tag, oldest first. ``confirmed`` is a look
+    at the old one, ``remembered`` what the store knows of it; ``seen`` a look at the newcomer and ``unhealthy`` its
+    application's answer ("" serves, None not asked). ``paused`` is the sentence of the pause that is in force, or "".
+    """
+
+    rules: GroupRules
+    facts: GroupFacts
+    old: Instance | None
+    newcomers: tuple[Instance, ...] = ()
+    targets: Mapping[str, Target] = field(default_factory=dict)
+    confirmed: Sight | None = None
+    remembered: Sight | None = None
+    seen: Sight | None = None
+    unhealthy: str | None = None
+    paused: str = ""
+
+    @property
+    def old_lives(self) -> bool:
+        """The old one exists and is not on its way out."""
+        return self.old is not None and self.old.state not in {InstanceState.STOPPING, InstanceState.TERMINATED}
+
+    @property
+    def old_gone(self) -> bool:
+        """The old one does not exist any more."""
+        return self.old is None or self.old.state is InstanceState.TERMINATED
+
+
+class Need(StrEnum):
+    """What a decision wants to know beyond inventory and load balancer, since asking costs time."""
+
+    LOOK_OLD = "look at the old one"
+    LOOK_NEW = "look at the newcomer"
+    HEALTH = "ask the newcomer's application"
+
+
+class Verb(StrEnum):
+    """The calls that change something."""
+
+    LAUNCH = "launch"
+    REGISTER = "register"
+    DRAIN = "drain"
+    DEREGISTER = "deregister"
+    TERMINATE = "terminate"
+    TAG = "tag"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call that changes something, complete: its intent holds every byte of it."""
+
+    verb: Verb
+    instance_id: str = ""
+    launch: LaunchRequest | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def as_body(self) -> dict[str, object]:
+        """For the journal and the record's intent."""
+        body: dict[str, object] = {"call": self.verb.value}
+        if self.instance_id:
+            body["instance"] = self.instance_id
+        if self.launch is not None:
+            request = self.launch
+            body["request"] = {
+                "group": request.group,
+                "slot": request.slot,
+                "image": request.image,
+                "token": request.token,
+                "tags": dict(request.tags),
+            }
+        if self.tags:
+            body["tags"] = dict(self.tags)
+        return body
+
+
+def token(rid: str, step: str, attempt: int) -> str:
+    """The idempotency token of a call: the same for every retry of one attempt, 52 ASCII characters."""
+    digest = hashlib.sha256(f"{rid}|{step}|{attempt}".encode()).digest()
+    return base64.b32encode(digest).decode().rstrip("=").lower()
+
+
+# --- answers ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """The next state. ``outcome`` is set when that is UNDOING: where the undo ends."""
+
+    state: State
+    why: str
+    verified: bool = False
+    outcome: State | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Do:
+    """Make this call."""
+
+    call: Call
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do before ``until``.
+
+    ``good`` is the new count of good readings in a row; ``restart`` starts the step's clock again (a pause is not the
+    step's fault).
+    """
+
+    until: datetime
+    why: str
+    good: int = 0
+    restart: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """It is over."""
+
+    state: State
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """It is over, and a person is needed: ``hint`` says for what."""
+
+    state: State
+    why: str
+    hint: str
+
+
+Answer = Advance | Do | Wait | Finish | Halt

@@ -1,0 +1,32 @@
+"""What a flow needs to know of one configured group: its provider, its rules and its limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from driftd.core.budget import GroupRules
+from driftd.core.ports import Health, Provider
+from driftd.core.world import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One group, joined with the edges that serve it. ``image`` "" means: the image that the instance has now."""
+
+    name: str
+    provider: Provider
+    rules: GroupRules
+    limits: Limits = field(default_factory=Limits)
+    image: str = ""
+    health: Health | None = None
+    every: timedelta = timedelta(minutes=5)
+
+    def cannot_replace(self) -> str:
+        """Why this group's provider cannot carry out a replacement; "" when it can."""
+        missing = [
+            name
+            for name, port in (("launch instances", self.provider.compute), ("drain them", self.provider.traffic))
+            if port is None
+        ]
+        return f"provider {self.provider.name} cannot {' or '.join(missing)}" if missing else ""
