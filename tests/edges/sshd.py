@@ -57,9 +57,9 @@ class Sshd:
     def start(self, extra: str = "") -> None:
         config = self.directory / "sshd_config"
         config.write_text(
-            f"ListenAddress 127.0.0.1\nPort {self.port}\nPidFile none\nUsePAM no\nStrictModes no\nLogLevel VERBOSE\n"
-            f"AuthorizedKeysFile {self.directory}/authorized_keys\nPasswordAuthentication no\n"
-            f"PermitRootLogin prohibit-password\nMaxStartups 100\n{extra}\n"
+            f"{extra}\nUsePAM no\nListenAddress 127.0.0.1\nPort {self.port}\nPidFile none\nLogLevel VERBOSE\n"
+            f"StrictModes no\nAuthorizedKeysFile {self.directory}/authorized_keys\nPasswordAuthentication no\n"
+            f"PermitRootLogin prohibit-password\nMaxStartups 100\n"
             + "".join(f"HostKey {path}\n" for path in self.host_keys.values())
         )
         Path("/run/sshd").mkdir(exist_ok=True)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import paramiko
+from paramiko.ssh_exception import IncompatiblePeer, PartialAuthentication
 
 from driftd.core.facts import Reach
 from driftd.edges.ssh.failure import HOSTILE, SshError, quoted
@@ -23,9 +24,8 @@ from driftd.edges.ssh.options import MEBIBYTE, SshOptions
 from driftd.edges.ssh.tcp import Deadline, MeteredSocket, open_socket
 
 # What paramiko logs quotes the far end unescaped and every failure comes as our own sentence, so it goes nowhere.
-_log = logging.getLogger("paramiko")
-_log.addHandler(logging.NullHandler())
-_log.propagate = False
+_paramiko_log = logging.getLogger("paramiko")
+_paramiko_log.setLevel(logging.CRITICAL)
 
 # Measured (docs/ssh.md): AES-GCM moves 5 to 10 times as much as AES-CTR with a separate MAC. Paramiko has no ChaCha20.
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
@@ -98,7 +98,8 @@ def handshake(
     try:
         transport = paramiko.Transport(socket)
         _prefer(transport, key_types)
-        transport.banner_timeout = transport.handshake_timeout = max(0.01, deadline.left())
+        # Ours comes first; theirs would not say that it was a deadline.
+        transport.banner_timeout = transport.handshake_timeout = deadline.left() + 60.0
         done = threading.Event()
         transport.start_client(event=done)
         done.wait(deadline.left() + 1.0)
@@ -109,11 +110,11 @@ def handshake(
         yield transport, HostKey(_plain_type(key), key.asbytes()), socket
     finally:
         if transport is not None:
-            # Paramiko's handshake timer is a thread that would keep the process; this call ends it.
-            transport.packetizer.complete_handshake()
             transport.close()
             if transport.is_alive():
                 transport.join(1.0)
+            # Paramiko's handshake timer is a thread that would outlive all this; this call ends it.
+            transport.packetizer.complete_handshake()
         socket.close()
 
 
@@ -139,7 +140,7 @@ def _prefer(transport: paramiko.Transport, key_types: Sequence[str]) -> None:
 def _handshake_failure(host: str, port: int, socket: MeteredSocket, error: BaseException | None) -> SshError:
     where = place(host, port)
     limit = f"{socket.deadline.limit_s:.0f} s"
-    if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
+    if isinstance(error, IncompatiblePeer):
         return SshError(
             f"{where} offers no cipher, key exchange or host key that driftd accepts: {quoted(str(error))}",
             "see docs/ssh.md for what is accepted, and bring the server's sshd up to date",
@@ -177,12 +178,14 @@ def _log_in(transport: paramiko.Transport, socket: MeteredSocket, reach: Reach, 
         left, error = [], raised
     if transport.is_authenticated() and not left:
         return
-    if isinstance(error, paramiko.PartialAuthentication):
+    if isinstance(error, PartialAuthentication):
         raise SshError(
             f"{where} accepted the key of {user} and asks for another factor as well, which driftd does not have",
             f"let {user} in by key alone (AuthenticationMethods publickey)",
         )
-    if isinstance(error, paramiko.AuthenticationException):
+    # Without another factor to name, a plain "no" leaves no exception behind and the connection open.
+    answered = error is None and done.is_set() and transport.is_active()
+    if answered or isinstance(error, paramiko.AuthenticationException):
         raise SshError(
             f"{where} refused the key {mine.fingerprint} for user {user}",
             f"add its public half to ~{user}/.ssh/authorized_keys there, and see sshd's log for the reason",

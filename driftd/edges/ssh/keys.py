@@ -93,11 +93,13 @@ def _read(path: Path) -> bytes:
             f"the key file {path} cannot be read: {error.strerror}",
             "let the user that runs driftd read it, nobody else",
         ) from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise SshError(f"the key file {path} is not a regular file", _MAKE_ONE)
-        data = file.read(KEY_FILE_LIMIT + 1)
+        data = os.read(descriptor, KEY_FILE_LIMIT + 1)
+    finally:
+        os.close(descriptor)
     if len(data) > KEY_FILE_LIMIT:
         raise SshError(f"the key file {path} is too long to be a key", _MAKE_ONE)
     # As ssh does: another owner's file (a systemd credential with an ACL) may show group bits that are only its mask.

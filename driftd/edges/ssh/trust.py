@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import paramiko
+from paramiko.ssh_exception import IncompatiblePeer
 
 from driftd.core.errors import BadInput
 from driftd.edges.ssh.connect import handshake
@@ -39,7 +39,7 @@ def scan_host_keys(host: str, port: int = 22, timeout: float = 10.0) -> list[Hos
                 found.append(key)
         except SshError as failure:
             # Not having a key of this kind is no failure; anything else is, whichever kind was asked for.
-            if not isinstance(failure.__cause__, paramiko.ssh_exception.IncompatiblePeer):
+            if not isinstance(failure.__cause__, IncompatiblePeer):
                 raise
     if not found:
         raise SshError(
