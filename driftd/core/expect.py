@@ -109,9 +109,9 @@ def _writable(difference: Difference) -> str:
     """Others could change it afterwards, unseen by an expectation that allows its content to differ."""
     if _mode(difference) & _OTHERS_WRITE:
         return "its group or everybody may write it"
-    if protected(difference.subject) and not difference.subject.startswith(b"/home/"):
-        if difference.actual.get("uid", "0") != "0":
-            return "it does not belong to root"
+    roots = protected(difference.subject) and not difference.subject.startswith(b"/home/")
+    if roots and difference.actual.get("uid", "0") != "0":
+        return "it does not belong to root"
     return ""
 
 
