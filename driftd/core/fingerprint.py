@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
 
-from driftd.core.facts import Account, Coverage, Group, Package, Session
-from driftd.probe.wire import Entry
+from driftd.core import merkle
+from driftd.core.facts import Account, Coverage, Group, Package, Session, Unseen
+from driftd.probe import wire
+from driftd.probe.wire import Entry, WireError
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +18,9 @@ class Fingerprint:
     """``entries`` are sorted by raw path bytes and unique. ``root`` is the closed tree's digest (core/merkle.py).
 
     ``covered`` are directories that something is mounted over and whose beneath could not be looked at; ``unreadable``
-    are paths whose content or listing was not permitted. What lies below either is unknown, never absent.
+    are paths whose content or listing was not permitted. What lies below either is unknown, never absent; a covered
+    directory's own entry shows the mounted directory, not the one beneath. ``not_available`` are sentences of the form
+    "packages: why" for facts kept from us in part or whole (packages, accounts, passwords, groups, sessions).
     """
 
     entries: tuple[Entry, ...]
@@ -29,3 +35,296 @@ class Fingerprint:
     unreadable: tuple[bytes, ...] = ()
     covered: tuple[bytes, ...] = ()
     not_available: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much an instance may send: entries, bytes after inflating (paths counted in full), rows of facts."""
+
+    entries: int = 5_000_000
+    bytes: int = 4 * 1024**3
+    rows: int = 1_000_000
+
+
+_PASSWORDS = ("locked", "set", "empty", "unreadable")
+_DOORS = ("ssh", "console")
+_TEXT_LIMIT = 64 * 1024
+_SAID_LIMIT = 200
+_UPGRADE = "look again with the same version of driftd on both sides"
+_AGAIN = "look again; if it stays so, look at the instance from outside"
+_FACTS = {wire.FACTS: (b"packages", b"accounts", b"groups"), wire.SESSIONS: (b"sessions",)}
+_OPTIONAL = (b"not_available",)
+
+
+class Reader:
+    """Reads one answer piece by piece: ``feed`` what arrives, stop when ``over``, then ``finish``. Never raises.
+
+    ``nonce`` and ``sections`` are those of the request. Memory is bounded by ``limits``; time is the caller's to bound.
+    """
+
+    def __init__(self, nonce: bytes, sections: Iterable[bytes] = wire.SECTIONS, limits: Limits | None = None) -> None:
+        self._nonce = nonce
+        self._limits = limits or Limits()
+        self._decoder = wire.Decoder()
+        self._answer = _Answer()
+        self._rows = {key for section in sections for key in _FACTS[_TAGS[section]]}
+        self._failure: Unseen | None = None
+
+    @property
+    def over(self) -> bool:
+        """True when nothing more is to be read: the trailer came, or the answer is already worth nothing."""
+        return self._failure is not None or self._decoder.finished
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of the answer."""
+        if self._failure is not None:
+            return
+        try:
+            for frame in self._decoder.feed(data):
+                self._take(frame)
+                if self.over:
+                    return
+        except WireError as error:
+            self._fail(f"the answer is damaged: {error}", _AGAIN)
+
+    def finish(self) -> Fingerprint | Unseen:
+        """What the answer amounts to, once no more of it will come."""
+        if self._failure is None and not self._decoder.finished:
+            self._cut_short()
+        if self._failure is None:
+            try:
+                return self._made()
+            except WireError as error:
+                self._fail(f"the answer is damaged: {error}", _AGAIN)
+        assert self._failure is not None  # noqa: S101  # set on every way here
+        return self._failure
+
+    def _fail(self, reason: str, hint: str) -> None:
+        if self._failure is None:
+            self._failure = Unseen(reason, hint)
+        self._answer = _Answer()  # give the memory back
+
+    def _cut_short(self) -> None:
+        if self._answer.hello is not None:
+            self._fail(f"the answer was cut off after {len(self._answer.entries)} entries", "look again")
+            return
+        said = _text(self._decoder.heard[:_SAID_LIMIT]).strip()
+        if said:
+            self._fail(f"no probe answered; instead there came: {_printable(said)}", "python3 must be there and be run")
+        else:
+            self._fail("no probe answered: nothing came", "see that python3 is on the instance and that it may be run")
+
+    # --- frames ------------------------------------------------------------------------------------------------------
+
+    def _take(self, frame: wire.Frame) -> None:
+        answer = self._answer
+        if frame.tag == wire.FAILED:
+            said = _dictionary(frame.payload).get(b"reason", b"")
+            reason = _printable(_text(said)) if isinstance(said, bytes) else ""
+            self._fail(f"the probe stopped: {reason[:500]}", "see whether the instance is healthy, then look again")
+        elif answer.hello is None:
+            if frame.tag != wire.HELLO:
+                raise WireError("it does not begin with a greeting")
+            self._greet(_dictionary(frame.payload))
+        elif frame.tag == wire.TREE:
+            for block in wire.blocks(frame.payload):
+                answer.spend(len(block), self._limits.bytes)
+                directory, entries = wire.decode_block(block)
+                answer.spend(len(entries) * len(directory), self._limits.bytes)
+                answer.entries.extend(entries)
+                if len(answer.entries) > self._limits.entries:
+                    raise WireError(f"more than {self._limits.entries} entries")
+        elif frame.tag in _FACTS:
+            answer.collect(_dictionary(frame.payload), _FACTS[frame.tag] + _OPTIONAL, self._limits)
+        elif frame.tag == wire.COVERAGE:
+            answer.cover(_dictionary(frame.payload), self._limits)
+        else:
+            raise WireError(f"a frame of no known kind ({frame.tag!r})")
+
+    def _greet(self, hello: dict[bytes, Any]) -> None:
+        if hello.get(b"schema") != wire.SCHEMA:
+            self._fail(f"the probe speaks schema {hello.get(b'schema')!r}, this is {wire.SCHEMA}", _UPGRADE)
+        elif hello.get(b"nonce") != self._nonce:
+            self._fail("the answer is not to this question (its nonce is another)", _AGAIN)
+        else:
+            self._answer.hello = hello
+
+    # --- the whole ---------------------------------------------------------------------------------------------------
+
+    def _made(self) -> Fingerprint:
+        answer, counts = self._answer, self._decoder.counts
+        counted = {b"entries": len(answer.entries), b"frames": self._decoder.frames}
+        counted |= {b"unreadable": len(answer.unreadable), b"covered": len(answer.covered)}
+        counted |= {key: len(answer.rows.get(key, ())) for key in self._rows}
+        if set(answer.rows) - set(_OPTIONAL) - self._rows:
+            raise WireError("it holds facts that were not asked for")
+        for key, number in counted.items():
+            if counts.get(key) != number:
+                raise WireError(f"{number} {key.decode()} came and {counts.get(key)!r} were announced")
+        entries = tuple(sorted(answer.entries, key=lambda entry: entry.path))
+        try:
+            root = merkle.root(entries)
+        except ValueError as error:
+            raise WireError(_printable(str(error))[:500]) from None
+        hello = answer.hello or {}
+        return Fingerprint(
+            entries=entries,
+            packages=tuple(sorted(_package(row) for row in answer.rows.get(b"packages", ()))),
+            accounts=tuple(sorted(_account(row) for row in answer.rows.get(b"accounts", ()))),
+            groups=tuple(sorted(_group(row) for row in answer.rows.get(b"groups", ()))),
+            sessions=tuple(_session(row) for row in answer.rows.get(b"sessions", ())),
+            coverage=Coverage(
+                entries=len(entries),
+                bytes_hashed=_number(counts.get(b"bytes_hashed"), 1 << 62),
+                unreadable=len(answer.unreadable),
+                covered=len(answer.covered),
+                reasons=dict(sorted(answer.reasons.items())),
+            ),
+            root=root,
+            boot_id=_string(hello.get(b"boot_id", b""))[:_SAID_LIMIT],
+            booted_at=_time(hello[b"booted_at"]) if b"booted_at" in hello else None,
+            unreadable=tuple(sorted(answer.unreadable)),
+            covered=tuple(sorted(answer.covered)),
+            not_available=tuple(_string(text)[:500] for text in answer.rows.get(b"not_available", ())),
+        )
+
+
+_TAGS = {b"facts": wire.FACTS, b"sessions": wire.SESSIONS}
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What has been read so far."""
+
+    hello: dict[bytes, Any] | None = None
+    entries: list[Entry] = field(default_factory=list)
+    rows: dict[bytes, list[Any]] = field(default_factory=dict)
+    unreadable: list[bytes] = field(default_factory=list)
+    covered: list[bytes] = field(default_factory=list)
+    reasons: dict[str, int] = field(default_factory=dict)
+    spent: int = 0
+    taken: int = 0
+
+    def spend(self, count: int, limit: int) -> None:
+        self.spent += count
+        if self.spent > limit:
+            raise WireError(f"more than {limit} bytes")
+
+    def collect(self, message: dict[bytes, Any], keys: Collection[bytes], limits: Limits) -> None:
+        for key, rows in message.items():
+            if key not in keys or not isinstance(rows, list):
+                raise WireError("facts of no known kind")
+            self.taken += len(rows)
+            if self.taken > limits.rows:
+                raise WireError(f"more than {limits.rows} facts")
+            self.rows.setdefault(key, []).extend(rows)
+
+    def cover(self, message: dict[bytes, Any], limits: Limits) -> None:
+        for key, value in message.items():
+            if key == b"reasons" and isinstance(value, dict) and len(value) <= 1000:
+                for reason, number in value.items():
+                    self.reasons[_string(reason)[:_SAID_LIMIT]] = _number(number, 1 << 62)
+            elif key in (b"unreadable", b"covered") and isinstance(value, list):
+                paths = self.unreadable if key == b"unreadable" else self.covered
+                paths.extend(_path(path) for path in value)
+                if len(paths) > limits.entries:
+                    raise WireError("more paths than entries may be")
+            else:
+                raise WireError("coverage of no known kind")
+
+
+# --- values ----------------------------------------------------------------------------------------------------------
+
+
+def _dictionary(payload: bytes) -> dict[bytes, Any]:
+    value = wire.unpack(payload)
+    if not isinstance(value, dict):
+        raise WireError("a message is not a dictionary")
+    return value
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "backslashreplace")
+
+
+def _printable(text: str) -> str:
+    """For a sentence: control characters shown, not obeyed."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _string(value: object) -> str:
+    if not isinstance(value, bytes) or len(value) > _TEXT_LIMIT:
+        raise WireError("a text is not one, or too long")
+    return _text(value)
+
+
+def _path(value: object) -> bytes:
+    if not isinstance(value, bytes) or not value.startswith(b"/") or len(value) > 2 * wire.PATH_LIMIT:
+        raise WireError("a path is not one, or too long")
+    return value
+
+
+def _number(value: object, below: int = 1 << 32) -> int:
+    if not isinstance(value, int) or not 0 <= value < below:
+        raise WireError("a number is not one, or out of bounds")
+    return value
+
+
+def _row(value: object, length: int) -> list[Any]:
+    if not isinstance(value, list) or len(value) != length:
+        raise WireError("a row of facts has not the right fields")
+    return value
+
+
+def _time(value: object) -> datetime:
+    return datetime.fromtimestamp(_number(value, 253402300800), UTC)  # up to the year 9999
+
+
+def _choice(value: object, choices: Collection[str]) -> str:
+    text = _string(value)
+    if text not in choices:
+        raise WireError("a fact says what no probe says")
+    return text
+
+
+def _package(value: object) -> Package:
+    name, version, arch, source = _row(value, 4)
+    return Package(_string(name), _string(version), _string(arch), _choice(source, ("dpkg",)))
+
+
+def _account(value: object) -> Account:
+    name, uid, gid, home, shell, password = _row(value, 6)
+    state = _choice(password, _PASSWORDS)
+    return Account(_string(name), _number(uid), _number(gid), _string(home), _string(shell), state)
+
+
+def _group(value: object) -> Group:
+    name, gid, members = _row(value, 3)
+    if not isinstance(members, list):
+        raise WireError("a row of facts has not the right fields")
+    return Group(_string(name), _number(gid), tuple(sorted(_string(member) for member in members)))
+
+
+_SESSION_FIELDS = frozenset(
+    b"door user source port key key_id started ended tty pid live ancestor evidence".split(),
+)
+
+
+def _session(value: object) -> Session:
+    if not isinstance(value, dict) or value.keys() != _SESSION_FIELDS:
+        raise WireError("a session has not the right fields")
+    return Session(
+        door=_choice(value[b"door"], _DOORS),
+        user=_string(value[b"user"]),
+        source=_string(value[b"source"]),
+        started_at=_time(value[b"started"]),
+        port=_number(value[b"port"], 65536),
+        ended_at=_time(value[b"ended"]) if value[b"ended"] else None,
+        key=_string(value[b"key"]),
+        key_id=_string(value[b"key_id"]),
+        tty=_string(value[b"tty"]),
+        pid=_number(value[b"pid"]),
+        live=bool(_number(value[b"live"], 2)),
+        ancestor=bool(_number(value[b"ancestor"], 2)),
+        evidence=_string(value[b"evidence"]),
+    )

@@ -1,36 +1,60 @@
-"""The closed tree's root: one digest that says what is there and that nothing else is.
+"""The closed tree's root: one digest over every name and everything about it, that a stranger can compute again.
 
-A leaf is SHA-256 over ``L`` and the entry's canonical body (probe/wire.py). A directory is SHA-256 over ``D``, its own
-body with its length (u32), and for each child by name: the name's length (u16), the name, the child's digest.
+All digests are SHA-256. ``body`` is ``wire.encode_body`` of an entry: all about it except its name.
+
+* anything but a directory: H("driftd-entry/1" 0x00 body)
+* a directory: H("driftd-tree/1" 0x00 body and then, for each child sorted by the bytes of its name: the length of the
+  name (u16, big-endian), the name, the child's digest (32 bytes))
+* the tree: the digest of the entry "/"
+
+Two trees have one root exactly when they hold the same names with the same bodies: nothing changed, nothing is missing
+and nothing was added. docs/wire.md has test vectors. The order of the entries given does not matter.
 """
 
 from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from driftd.probe import wire
 from driftd.probe.wire import Entry
 
-_WORD = struct.Struct(">I")
-_SHORT = struct.Struct(">H")
+_LEAF = b"driftd-entry/1\x00"
+_TREE = b"driftd-tree/1\x00"
+_LENGTH = struct.Struct(">H")
 
 
-def root(entries: Sequence[Entry]) -> bytes:
-    """The root of a tree whose entries are sorted by their paths' raw bytes; that of an empty tree for none."""
+def root(entries: Iterable[Entry]) -> bytes:
+    """The 32-byte root digest of a whole tree.
+
+    Raises ``ValueError`` when a path stands twice, an entry's parent is not there as a directory, or "/" is not.
+    """
     children: dict[bytes, list[tuple[bytes, bytes]]] = {}
-    digest = hashlib.sha256(b"").digest()
-    # Backwards, every child comes before its directory.
-    for entry in reversed(entries):
-        body = wire.encode_body(entry)
-        if entry.kind == wire.DIRECTORY:
-            parts = [b"D", _WORD.pack(len(body)), body]
-            for name, below in sorted(children.pop(entry.path, [])):
-                parts.extend((_SHORT.pack(len(name)), name, below))
-            digest = hashlib.sha256(b"".join(parts)).digest()
-        else:
-            digest = hashlib.sha256(b"L" + body).digest()
-        if entry.path != b"/":
-            children.setdefault(wire.parent(entry.path), []).append((wire.basename(entry.path), digest))
+    last: bytes | None = None
+    # A parent sorts before all that it holds, so from the back every child is done before its directory.
+    for entry in sorted(entries, key=lambda one: one.path, reverse=True):
+        if entry.path == last:
+            raise ValueError(f"{entry.path!r} stands twice")
+        last = entry.path
+        digest = _digest(entry, children.pop(entry.path, []))
+        if entry.path == b"/":
+            break
+        children.setdefault(wire.parent(entry.path), []).append((wire.basename(entry.path), digest))
+    if last != b"/":
+        raise ValueError("there is no entry for the root directory")
+    if children:
+        raise ValueError(f"{min(children)!r} holds entries and is not there")
     return digest
+
+
+def _digest(entry: Entry, held: list[tuple[bytes, bytes]]) -> bytes:
+    body = wire.encode_body(entry)
+    if entry.kind != wire.DIRECTORY:
+        if held:
+            raise ValueError(f"{entry.path!r} holds entries and is no directory")
+        return hashlib.sha256(_LEAF + body).digest()
+    digest = hashlib.sha256(_TREE + body)
+    for name, child in sorted(held):
+        digest.update(_LENGTH.pack(len(name)) + name + child)
+    return digest.digest()

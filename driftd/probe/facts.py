@@ -6,7 +6,7 @@ leaves this module: only whether there is one does.
 
 import errno
 import os
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
 from driftd.probe import inside
 
@@ -173,11 +173,3 @@ def _number(text):
     if not text.isdigit() or len(text) > 10 or int(text) >= _ID_LIMIT:
         raise ValueError("not an id")
     return int(text)
-
-
-def pieces(message, size):
-    # type: (Dict[bytes, Any], int) -> Iterator[Tuple[bytes, List[Any]]]
-    """The rows of a message in lists of at most ``size``, each with its key, so that no frame grows too long."""
-    for key in sorted(message):
-        for at in range(0, len(message[key]), size):
-            yield key, message[key][at : at + size]

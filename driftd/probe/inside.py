@@ -43,7 +43,9 @@ class Root(object):
                 if target is None:
                     if not todo:
                         return walk.open_quietly(part, 0, held[-1])
-                    held.append(os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=held[-1]))
+                    held.append(
+                        os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=held[-1])
+                    )
                     continue
                 links += 1
                 if links > LINK_LIMIT:

@@ -31,7 +31,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOATIME
 Mount = NamedTuple("Mount", [("number", int), ("above", int), ("point", bytes), ("kind", bytes)])
 
 
-class NoView(Exception):
+class NoViewError(Exception):
     """A private view could not be made; the sentence says why."""
 
 
@@ -108,28 +108,28 @@ def _place(source):
                 return place
         except OSError:
             continue
-    raise NoView("there is no directory to mount a view on")
+    raise NoViewError("there is no directory to mount a view on")
 
 
 def _await(child, seconds):
     # type: (subprocess.Popen[bytes], float) -> None
-    """Wait until the helper says that the view is mounted. Raises NoView with what it said otherwise."""
-    assert child.stdout is not None
+    """Wait until the helper says that the view is mounted. Raises NoViewError with what it said otherwise."""
+    assert child.stdout is not None  # noqa: S101  # it is a pipe
     ready, _, _ = select.select([child.stdout], [], [], seconds)
     if not ready:
-        raise NoView("mounting took longer than %d s" % seconds)
+        raise NoViewError("mounting took longer than %d s" % seconds)
     said = child.stdout.readline(500)
     if said != b"ready\n":
         text = said.decode("ascii", "backslashreplace").strip()
-        raise NoView(text or "the helper ended without a word")
+        raise NoViewError(text or "the helper ended without a word")
 
 
 def private_view(source):
     # type: (bytes) -> int
     """A descriptor of directory ``source`` without anything mounted below it; reading through it moves no atime.
 
-    Raises NoView where that is not possible. The mount is gone from every namespace by the time that this returns; it
-    lives on behind the descriptor alone.
+    Raises NoViewError where that is not possible. The mount is gone from every namespace by the time that this returns;
+    it lives on behind the descriptor alone.
     """
     place = _place(source)
     command = [b"unshare", b"--mount", b"--propagation", b"private", b"--", b"sh", b"-c", _HELPER.encode(), b"sh"]
@@ -143,7 +143,7 @@ def private_view(source):
             env=environment,
         )
     except OSError as error:
-        raise NoView("unshare cannot be run: %s" % error.strerror)
+        raise NoViewError("unshare cannot be run: %s" % error.strerror)
     try:
         _await(child, _HELPER_SECONDS)
         return _open_checked(b"/proc/%d/root%s" % (child.pid, place), source)
@@ -162,11 +162,11 @@ def _open_checked(path, source):
     except OSError as error:
         if fd is not None:
             os.close(fd)
-        raise NoView("the view cannot be opened: %s" % error.strerror)
+        raise NoViewError("the view cannot be opened: %s" % error.strerror)
     if (seen.st_dev, seen.st_ino) != (meant.st_dev, meant.st_ino):
         os.close(fd)
-        raise NoView("the view shows another directory")
+        raise NoViewError("the view shows another directory")
     if not flags & os.ST_RDONLY or not flags & os.ST_NOATIME:
         os.close(fd)
-        raise NoView("the view is not read-only and noatime")
+        raise NoViewError("the view is not read-only and noatime")
     return fd

@@ -20,7 +20,7 @@ _PROCESS_LIMIT = 100000
 _TITLE = re.compile(rb"^sshd(?:-session)?: ([^\[\]]{1,256}?)(?:@(notty|(?:pts/|tty)[\w/,.-]{1,60}))?[ \x00]*$")
 _WATCHER = re.compile(rb"^sshd(?:-session)?: [^\[\]]{1,256} \[priv\]")
 
-Process = NamedTuple("Process", [("pid", int), ("above", int), ("name", bytes), ("started", float)])
+Process = NamedTuple("Process", [("pid", int), ("above", int), ("name", bytes), ("ticks", int), ("started", float)])
 Live = NamedTuple(
     "Live",
     [
@@ -98,7 +98,8 @@ class Table(object):
         fields = rest.split()
         if len(fields) < 20:
             return None
-        return Process(pid, int(fields[1]), name, self._base + int(fields[19]) / float(self._ticks))
+        ticks = int(fields[19])
+        return Process(pid, int(fields[1]), name, ticks, self._base + ticks / float(self._ticks))
 
     def _runs_sshd(self, pid):
         # type: (int) -> bool

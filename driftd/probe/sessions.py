@@ -20,7 +20,20 @@ NEAR = 10  # seconds within which wtmp and the log tell of the same login
 
 _LOGS = (b"/var/log/auth.log.1", b"/var/log/auth.log", b"/var/log/secure.1", b"/var/log/secure")
 _JOURNALS = ("/run/log/journal", "/var/log/journal")
-_JOURNALCTL = ["journalctl", "-o", "export", "--no-pager", "-q", "-b", "-n", "50000", "-t", "sshd", "-t", "sshd-session"]
+_JOURNALCTL = [
+    "journalctl",
+    "-o",
+    "export",
+    "--no-pager",
+    "-q",
+    "-b",
+    "-n",
+    "50000",
+    "-t",
+    "sshd",
+    "-t",
+    "sshd-session",
+]
 
 
 def collect(root, table, pid):
@@ -67,7 +80,7 @@ def row(login):
     }
 
 
-# --- sources -----------------------------------------------------------------------------------------------------------
+# --- sources -----------------------------------------------------------------------------
 
 
 def _from_logs(root, since, missing):
@@ -133,7 +146,7 @@ def _from_journal(since, missing):
 def _read_some(child):
     # type: (subprocess.Popen[bytes]) -> Tuple[bytes, bool]
     """What ``child`` writes, within bounds of size and time, and whether that was all."""
-    assert child.stdout is not None
+    assert child.stdout is not None  # noqa: S101  # it is a pipe
     parts, size, whole = [], 0, False
     until = time.monotonic() + JOURNAL_SECONDS
     try:
@@ -170,7 +183,7 @@ def _from_wtmp(root, since, missing):
     return wtmp.terminals(data, since, form)
 
 
-# --- joining -------------------------------------------------------------------------------------------------------------
+# --- joining -----------------------------------------------------------------------------
 
 
 def join_logins(first, second):
@@ -230,7 +243,7 @@ def add_terminals(logins, terminals):
         if login is None:
             login = sshlog.Login(terminal.user, terminal.host, 0, terminal.started, terminal.pid)
             login.ended = terminal.ended
-            login.door = b"ssh" if terminal.line.startswith(b"pts/") else b"console"
+            login.door = b"ssh" if terminal.host and terminal.line.startswith(b"pts/") else b"console"
             logins.append(login)
         login.tty = login.tty or terminal.line
         login.evidence.add(b"wtmp")
@@ -240,7 +253,7 @@ def _nearest(logins, terminal):
     # type: (List[sshlog.Login], wtmp.Terminal) -> Optional[sshlog.Login]
     best, distance = None, None  # type: Optional[sshlog.Login], Optional[Tuple[bool, int]]
     for login in logins:
-        if login.user != terminal.user or b"wtmp" in login.evidence and login.tty == terminal.line:
+        if login.user != terminal.user or (b"wtmp" in login.evidence and login.tty == terminal.line):
             continue
         apart = terminal.started - login.started
         within = -SLACK <= apart and (not login.ended or terminal.started <= login.ended + SLACK)

@@ -20,9 +20,7 @@ _YEARS_BACK = 8  # far enough for a 29 February
 
 _TAIL = rb" \S+ sshd(?:-session)?\[(\d{1,10})\]: (.*)$"
 _PLAIN = re.compile(rb"^([A-Z][a-z]{2}) ([ \d]\d) (\d\d):(\d\d):(\d\d)" + _TAIL)
-_PRECISE = re.compile(
-    rb"^(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,]\d{1,9})?(Z|[+-]\d\d:?\d\d)?" + _TAIL
-)
+_PRECISE = re.compile(rb"^(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,]\d{1,9})?(Z|[+-]\d\d:?\d\d)?" + _TAIL)
 _ACCEPTED = re.compile(rb"^Accepted (\S+) for (.{1,256}?) from (\S+) port (\d{1,5})(?: ssh2)?(?:: (.*))?$")
 _KEY = re.compile(rb"^\S+(?: (SHA256:[A-Za-z0-9+/=]{1,64}))?(?: ID (.*) \(serial \d+\) CA \S+ \S+)?$")
 _OVER = re.compile(
@@ -62,7 +60,7 @@ class Login(object):
 
 def syslog_lines(text, latest):
     # type: (bytes, float) -> Iterator[Line]
-    """sshd's lines in a syslog file. ``latest`` is when the file was last written: no line is younger than that."""
+    """Lines of sshd in a syslog file. ``latest`` is when the file was last written: no line is younger than that."""
     for line in text.split(b"\n"):
         if b"sshd" not in line:
             continue

@@ -38,7 +38,7 @@ def _elsewhere(root, tally, skip, file_limit):
     shown, _ = mounts.read()
     points = {point[len(real) :] for point in shown if mounts.is_below(point, real)}
     walker = walk.Walker(tally, skip, points, file_limit=file_limit)
-    return walker.walk(walk.open_quietly(real, os.O_DIRECTORY), b"/", True)
+    return walker.walk(walk.open_quietly(real, os.O_DIRECTORY), b"/", stop=True)
 
 
 class _Live(object):
@@ -115,7 +115,7 @@ class _Live(object):
         # type: (bytes) -> Iterator[walk.Batch]
         try:
             fd, private = mounts.private_view(point), True
-        except mounts.NoView as reason:
+        except mounts.NoViewError as reason:
             self._tally.count("seen without a private view, so that atimes may move: %s" % reason)
             private = False
             try:

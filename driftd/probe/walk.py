@@ -66,7 +66,7 @@ class Tally(object):
             self.count("unreadable: %s" % (why.strerror if isinstance(why, OSError) else why))
 
 
-class _Unsearchable(Exception):
+class _UnsearchableError(Exception):
     """Names can be listed and nothing behind them can be seen (a directory with r and without x)."""
 
 
@@ -162,7 +162,7 @@ class Walker(object):
             for level in stack:
                 level.close()
 
-    # --- going down and up -----------------------------------------------------------------------------------------
+    # --- going down and up -----------------------------------------------------------------------------
 
     def _descend(self, stack, name):
         # type: (List[_Level], bytes) -> Optional[_Level]
@@ -214,7 +214,7 @@ class Walker(object):
             raise OSError(errno.ESTALE, "moved while read")
         return fd
 
-    # --- one directory ---------------------------------------------------------------------------------------------
+    # --- one directory -----------------------------------------------------------------------------
 
     def _list(self, level, stop):
         # type: (_Level, bool) -> Iterator[Batch]
@@ -231,7 +231,7 @@ class Walker(object):
                 continue
             try:
                 entry = self.entry(level.fd, name, path)
-            except _Unsearchable:
+            except _UnsearchableError:
                 self.tally.not_read(level.path, os.strerror(errno.EACCES))
                 break
             if entry is None:
@@ -265,7 +265,7 @@ class Walker(object):
             self.tally.count("covered: beneath a mount")
         return not stop
 
-    # --- one entry ---------------------------------------------------------------------------------------------------
+    # --- one entry -----------------------------------------------------------------------------
 
     def _root(self, fd):
         # type: (int) -> wire.Entry
@@ -278,25 +278,24 @@ class Walker(object):
     def entry(self, dir_fd, name, path):
         # type: (int, bytes, bytes) -> Optional[wire.Entry]
         """The entry of ``name`` in ``dir_fd``; None when it is gone by now."""
-        found = None  # type: Optional[os.stat_result]
-        for _ in range(ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             try:
                 found = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
             except OSError as error:
                 if error.errno in _GONE:
                     return None
                 if error.errno in _NOT_PERMITTED:
-                    raise _Unsearchable()
+                    raise _UnsearchableError
                 self.tally.not_read(wire.parent(path), error)
                 return None
             made = self._made(dir_fd, name, path, found)
+            if made is None and attempt == ATTEMPTS - 1:
+                self.tally.not_read(path, "changed while read")
+                made = _entry(path, found, self._xattrs_by_name(dir_fd, name, path))
             if made is not None:
                 self.tally.entries += 1
                 return made
-        self.tally.not_read(path, "changed while read")
-        self.tally.entries += 1
-        assert found is not None
-        return _entry(path, found, self._xattrs_by_name(dir_fd, name, path))
+        return None
 
     def _made(self, dir_fd, name, path, found):
         # type: (int, bytes, bytes, os.stat_result) -> Optional[wire.Entry]
@@ -359,7 +358,7 @@ class Walker(object):
             return None
         return digest.digest()
 
-    # --- extended attributes -------------------------------------------------------------------------------------------
+    # --- extended attributes -----------------------------------------------------------------------------
 
     def _xattrs_by_name(self, dir_fd, name, path):
         # type: (int, bytes, bytes) -> Tuple[Tuple[bytes, bytes], ...]

@@ -402,6 +402,12 @@ class Decoder(object):
         self.noise = b""
         self.counts = {}  # type: Dict[bytes, int]
 
+    @property
+    def heard(self):
+        # type: () -> bytes
+        """What came while no answer has begun: noise so far."""
+        return b"" if self._started else bytes(self._buffer)
+
     def feed(self, data):
         # type: (bytes) -> Iterator[Frame]
         """Yield each whole frame (the trailer is checked here and not yielded). Raises WireError."""

@@ -1,0 +1,84 @@
+"""Look at a local root: a directory that holds a server's tree, or this machine itself ("/").
+
+The probe runs as a process of its own, started and spoken to as on any instance, so that a deadline can end it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from driftd.core.facts import Instance, Unseen
+from driftd.core.fingerprint import Fingerprint, Reader
+from driftd.probe import bundle, wire
+
+_PIECE = 256 * 1024
+
+
+class LocalLooker:
+    """Sees instances whose ``reach.root`` names a directory on this machine; sessions only where that is "/"."""
+
+    def look(self, instance: Instance, *, deadline_s: float) -> Fingerprint | Unseen:
+        """See ``Looker.look``."""
+        root = instance.reach.root
+        if not Path(root).is_dir():
+            return Unseen(f"there is no directory {root!r} to look at", "see that the root given is right")
+        nonce = secrets.token_bytes(16)
+        sections = wire.SECTIONS if root == "/" else (b"facts",)
+        request = wire.encode_request(
+            nonce, str(Path(root).absolute()).encode(errors="surrogateescape"), sections=sections
+        )
+        try:
+            return _ask(bundle.program() + request, Reader(nonce, sections), deadline_s)
+        except OSError as error:
+            return Unseen(f"the probe could not be started: {error.strerror}", "see that Python can be run here")
+
+    def own_key(self, instance: Instance) -> str:  # noqa: ARG002  # the port's signature
+        """No key: nobody has to get in."""
+        return ""
+
+
+def _ask(question: bytes, reader: Reader, deadline_s: float) -> Fingerprint | Unseen:
+    with subprocess.Popen(
+        [sys.executable, *bundle.ARGUMENTS],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as child:
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            child.kill()
+
+        timer = threading.Timer(deadline_s, end)
+        timer.start()
+        try:
+            _exchange(child, question, reader)
+        finally:
+            timer.cancel()
+            child.kill()
+        if late.is_set() and not reader.over:
+            return Unseen(
+                f"looking took longer than {deadline_s:g} s", "give it more time, or look when it is less busy"
+            )
+    return reader.finish()
+
+
+def _exchange(child: subprocess.Popen[bytes], question: bytes, reader: Reader) -> None:
+    if child.stdin is None or child.stdout is None:
+        return
+    try:
+        child.stdin.write(question)
+        child.stdin.flush()
+    except BrokenPipeError:
+        return  # it ended at once; that nothing came says so
+    while not reader.over:
+        data = os.read(child.stdout.fileno(), _PIECE)
+        if not data:
+            return
+        reader.feed(data)

@@ -1,0 +1,169 @@
+"""One look: a request in, a stream of frames out. On an instance ``main`` is the program's entry (bundle.py)."""
+
+import os
+import signal
+import sys
+import time
+from typing import Any, BinaryIO, Dict, Iterator, List, Optional
+
+from driftd.probe import facts, inside, processes, sessions, tree, walk, wire
+
+NICE = 10
+CHUNK = 512 * 1024  # bytes of rows in one frame
+SENTENCE_LIMIT = 400
+_CAP_SYS_ADMIN = 21
+
+
+def answer(request):
+    # type: (Dict[bytes, Any]) -> Iterator[bytes]
+    """The stream that answers ``request`` (as wire.read_request gives it): whole frames, in order.
+
+    Whatever goes wrong ends it with a FAILED frame that says what; the trailer then never comes.
+    """
+    encoder = wire.Encoder()
+    yield encoder.start()
+    try:
+        for data in _sections(encoder, request):
+            if data:
+                yield data
+    except Exception as error:  # noqa: BLE001  # the probe's door: whatever it was, it is said and nothing hangs
+        yield failed(encoder, error)
+
+
+def failed(encoder, error):
+    # type: (wire.Encoder, BaseException) -> bytes
+    """A FAILED frame: one bounded sentence, without the traceback."""
+    text = "%s: %s" % (type(error).__name__, error)
+    return encoder.message(wire.FAILED, {b"reason": text.encode("utf-8", "backslashreplace")[:SENTENCE_LIMIT]})
+
+
+def _sections(encoder, request):
+    # type: (wire.Encoder, Dict[bytes, Any]) -> Iterator[bytes]
+    root, sections, limits = request[b"root"], request[b"sections"], request[b"limits"]
+    if b"sessions" in sections and root != b"/":
+        raise wire.WireError("sessions can be seen on the running machine only")
+    table = processes.Table() if root == b"/" else None
+    yield encoder.message(wire.HELLO, _hello(request[b"nonce"], table))
+    tally, counts = walk.Tally(), {}  # type: walk.Tally, Dict[bytes, int]
+    file_limit = limits.get(b"file_bytes", walk.FILE_LIMIT)
+    for directory, entries in tree.scan(root, tally, request[b"skip"], file_limit):
+        yield encoder.block(wire.encode_block(directory, entries))
+    yield encoder.flush()
+    messages = []
+    place = inside.Root(root)
+    try:
+        if b"facts" in sections:
+            messages.append((wire.FACTS, facts.collect(place)))
+        if b"sessions" in sections and table is not None:
+            messages.append((wire.SESSIONS, sessions.collect(place, table, os.getpid())))
+    finally:
+        place.close()
+    messages.append((wire.COVERAGE, {b"unreadable": sorted(tally.unreadable), b"covered": sorted(tally.covered)}))
+    for tag, message in messages:
+        counts.update((key, len(message[key])) for key in message if key != b"not_available")
+        for piece in _pieces(message):
+            yield encoder.message(tag, piece)
+    yield encoder.message(wire.COVERAGE, {b"reasons": _reasons(tally)})
+    counts[b"entries"], counts[b"bytes_hashed"] = tally.entries, tally.bytes_hashed
+    yield encoder.finish(counts)
+
+
+def _pieces(message):
+    # type: (Dict[bytes, Any]) -> Iterator[Dict[bytes, Any]]
+    """The rows of a message in several, so that no frame grows too long; at least one."""
+    rows, size = {}, 0  # type: Dict[bytes, List[Any]], int
+    for key in sorted(message):
+        for item in message[key]:
+            rows.setdefault(key, []).append(item)
+            size += len(wire.pack(item))
+            if size > CHUNK:
+                yield rows
+                rows, size = {}, 0
+    yield rows
+
+
+def _hello(nonce, table):
+    # type: (bytes, Optional[processes.Table]) -> Dict[bytes, Any]
+    hello = {
+        b"nonce": nonce,
+        b"schema": wire.SCHEMA,
+        b"clock": int(time.time()),
+        b"uid": os.geteuid(),
+        b"python": b"%d.%d.%d" % sys.version_info[:3],
+    }
+    if table is not None and table.booted_at is not None:
+        # Instances may be namespaces on one kernel: its id is theirs too, and the start of PID 1 tells them apart.
+        hello[b"booted_at"] = max(0, int(table.booted_at))
+        hello[b"boot_id"] = b"%s/%d" % (_boot_id(), table.all[1].ticks)
+    return hello
+
+
+def _boot_id():
+    # type: () -> bytes
+    try:
+        with open("/proc/sys/kernel/random/boot_id", "rb") as stream:
+            return stream.read(64).strip()
+    except OSError:
+        return b"unknown"
+
+
+def _reasons(tally):
+    # type: (walk.Tally) -> Dict[bytes, int]
+    if not _sees_trusted():
+        tally.count("not permitted: extended attributes named trusted.*")
+    return {reason.encode("utf-8", "backslashreplace"): number for reason, number in tally.reasons.items()}
+
+
+def _sees_trusted():
+    # type: () -> bool
+    """Attributes named trusted.* are listed only to CAP_SYS_ADMIN outside user namespaces; others see none at all."""
+    try:
+        with open("/proc/self/uid_map", "rb") as stream:
+            whole = stream.read().split() == [b"0", b"0", b"4294967295"]
+        with open("/proc/self/status", "rb") as stream:
+            effective = [line.split()[1] for line in stream if line.startswith(b"CapEff:")]
+    except (OSError, IndexError):
+        return False
+    return whole and bool(effective) and bool(int(effective[0], 16) >> _CAP_SYS_ADMIN & 1)
+
+
+# --- the program -----------------------------------------------------------------------------
+
+
+def main(stdin, stdout):
+    # type: (BinaryIO, BinaryIO) -> None
+    """Read one request from ``stdin`` and write the answer to ``stdout``; quiet when nobody listens any more."""
+    os.nice(NICE)
+    os.environ.pop("TZ", None)  # whoever logs in may bring a zone along; the logs are in the machine's own
+    time.tzset()
+    try:
+        try:
+            request = wire.read_request(stdin)
+        except wire.WireError as error:
+            encoder = wire.Encoder()
+            stdout.write(encoder.start() + failed(encoder, error))
+        else:
+            _set_deadline(request[b"limits"].get(b"seconds", 0))
+            for data in answer(request):
+                stdout.write(data)
+                stdout.flush()
+        stdout.flush()
+    except (OSError, RuntimeError):
+        # The connection is gone, and with it everybody who could be told.
+        os._exit(1)
+
+
+def _set_deadline(seconds):
+    # type: (int) -> None
+    """End this process after ``seconds`` (0: never), so that nothing lingers when the connection hangs."""
+    if seconds <= 0:
+        return
+
+    def late(_signal, _frame):
+        # type: (int, Any) -> None
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(5)  # to say so
+        raise RuntimeError("looking took longer than %d s" % seconds)
+
+    signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
