@@ -1,6 +1,6 @@
 """Does one thing inside the namespaces of a running instance, then ends. Alone, with the standard library only.
 
-    mounter.py attach PID SOURCE TARGET   SOURCE is a directory here; it appears at TARGET in there
+    mounter.py attach PID SOURCE TARGET   SOURCE, a directory or a disk image here, appears at TARGET in there
     mounter.py detach PID TARGET
     mounter.py announce PID ADDRESS       gratuitous ARP for ADDRESS on eth0
 
@@ -11,11 +11,13 @@ import ctypes
 import errno
 import os
 import socket
+import subprocess
 import sys
 
 OPEN_TREE, MOVE_MOUNT = 428, 429  # the same numbers on every architecture
 AT_FDCWD, OPEN_TREE_CLONE, MOVE_MOUNT_F_EMPTY_PATH = -100, 1, 4
 CLONE_NEWNS, CLONE_NEWNET = 0x20000, 0x40000000
+MS_REC, MS_PRIVATE = 0x4000, 0x40000
 UMOUNT_NOFOLLOW = 8
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -34,8 +36,23 @@ def enter(pid: str, name: str, kind: int) -> None:
         check(libc.setns(namespace.fileno(), kind), f"setns {name}")
 
 
+def mount_privately(disk: str) -> str:
+    """Mount a disk image where nobody but this process sees it, and nothing remains when this process ends."""
+    check(libc.unshare(CLONE_NEWNS), "unshare")
+    check(libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None), "mount --make-rprivate")
+    folder = os.path.dirname(disk)  # noqa: PTH120
+    done = subprocess.run(
+        ["mount", "-o", "loop,nosuid,nodev", disk, folder], stderr=subprocess.PIPE, check=False, text=True
+    )
+    if done.returncode:
+        raise OSError(errno.EIO, done.stderr.strip())
+    return folder
+
+
 def attach(pid: str, source: str, target: str) -> None:
-    """Show a directory of ours at a path of theirs."""
+    """Show a directory or disk of ours at a path of theirs."""
+    if os.path.isfile(source):  # noqa: PTH113
+        source = mount_privately(source)
     tree = check(
         libc.syscall(OPEN_TREE, AT_FDCWD, os.fsencode(source), OPEN_TREE_CLONE | os.O_CLOEXEC), f"open_tree {source}"
     )

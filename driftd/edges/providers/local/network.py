@@ -37,7 +37,7 @@ def ensure_bridge(deployment: Deployment) -> ipaddress.IPv4Network:
             raise Unavailable("no free private network is left on this machine", "driftd demo --clean ends old fleets")
         if subnet not in wanted:
             deployment.update(subnet=str(subnet))
-        if not _exists(name):
+        if not exists(name):
             # With a fixed hardware address the bridge does not take over a port's, which would confuse neighbours.
             run("ip", "link", "add", name, "address", mac(subnet[1]), "type", "bridge")
         run("ip", "addr", "replace", f"{subnet[1]}/{subnet.prefixlen}", "dev", name)
@@ -47,7 +47,7 @@ def ensure_bridge(deployment: Deployment) -> ipaddress.IPv4Network:
 
 def remove_bridge(deployment: Deployment) -> None:
     """Remove the bridge and every cable still in it."""
-    if _exists(deployment.bridge):
+    if exists(deployment.bridge):
         for link in json.loads(run("ip", "-j", "link", "show", "master", deployment.bridge) or "[]"):
             _delete(link["ifname"])
         _delete(deployment.bridge)
@@ -67,16 +67,17 @@ def _delete(device: str) -> None:
     try:
         run("ip", "link", "delete", device)
     except Unavailable:
-        if _exists(device):  # it may have gone with its instance in this very moment
+        if exists(device):  # it may have gone with its instance in this very moment
             raise
 
 
-def _exists(device: str) -> bool:
+def exists(device: str) -> bool:
+    """True when there is such a network device here."""
     return any(name == device for _, name in socket.if_nameindex())
 
 
 def _up(device: str) -> bool:
-    if not _exists(device):
+    if not exists(device):
         return False
     link = json.loads(run("ip", "-j", "addr", "show", "dev", device))
     return any("UP" in entry["flags"] and any(a["family"] == "inet" for a in entry["addr_info"]) for entry in link)
