@@ -26,7 +26,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(name)
     import pytest  # noqa: PLC0415 - a program that uses only the fake does not need pytest
 
-    pytest.register_assert_rewrite("driftd.testing.contract")
+    pytest.register_assert_rewrite("driftd.testing.contract", "driftd.testing.hooks")
     from driftd.testing import contract  # noqa: PLC0415 - after the line above, so that asserts explain themselves
 
     return contract.ProviderContract

@@ -65,6 +65,8 @@ class _Compute:
                     if server.request != request:
                         raise Refused(f"token {request.token} was used for another launch")
                     return self._w.view(server)
+            if self._w.images is not None and request.image not in self._w.images:
+                raise Refused(f"image {request.image} does not exist")
             if self._w.quota is not None and len(self._w.alive()) >= self._w.quota:
                 raise Refused(f"the quota of {self._w.quota} instances is used up", "end one, or ask for more")
             server = self._w.born(request)

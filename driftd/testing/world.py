@@ -112,7 +112,8 @@ class World:
     be listed, ``health_s`` from registering to healthy, ``drain_s`` from drain to no connection left, ``terminate_s``
     spent in state stopping. ``load`` is the number of connections of every target in service, ``quota`` the number
     of instances that may exist, ``sick_launches`` how many of the next launches never get healthy,
-    ``twin_launches`` how many of the next launches make two instances under one token.
+    ``twin_launches`` how many of the next launches make two instances under one token, ``images`` which images
+    exist (None: whichever is asked for).
     """
 
     def __init__(
@@ -131,6 +132,7 @@ class World:
         self.quota: int | None = None
         self.sick_launches = 0
         self.twin_launches = 0
+        self.images: set[str] | None = None
         self.servers: dict[str, Server] = {}
         self.backends: dict[str, dict[str, Backend]] = {}
         self.held: dict[str, int] = {}
