@@ -120,9 +120,9 @@ def read_body(text: object) -> Mapping[str, object]:
     return value if isinstance(value, dict) else {"unreadable": repr(text)}
 
 
-def line_hash(line: JournalLine) -> str:
-    """The hash that ``line`` should carry, from everything else in it."""
-    content = {
+def values_of(line: JournalLine) -> dict[str, object]:
+    """What is hashed."""
+    return {
         "at": line.at,
         "body": line.body,
         "kind": line.kind,
@@ -130,7 +130,16 @@ def line_hash(line: JournalLine) -> str:
         "seq": line.seq,
         "subject": line.subject,
     }
-    return hashlib.sha256(canonical(content)).hexdigest()
+
+
+def line_hash(line: JournalLine) -> str:
+    """The hash that ``line`` should carry, from everything else in it."""
+    return hashlib.sha256(canonical(values_of(line))).hexdigest()
+
+
+def exported(line: JournalLine) -> str:
+    """A line as a stranger can check it: canonical JSON of everything in it, ``hash`` included."""
+    return canonical(values_of(line) | {"hash": line.hash}).decode()
 
 
 def next_line(

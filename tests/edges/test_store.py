@@ -1,0 +1,461 @@
+"""The store through its port: what goes in comes out, whole, and only once."""
+
+import sqlite3
+import threading
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from store_rows import NOW, finding, instance, later, record, session
+
+from driftd.core.facts import Session
+from driftd.core.findings import Action, Finding, Severity, Verdict
+from driftd.core.journal import GENESIS, Verified, verify
+from driftd.core.ports import LeaseHeld, Message, Pause, StaleRecord, StoreUnavailable, Suppression
+from driftd.core.replacement import TERMINAL, Record, State
+from driftd.edges.store import SqlStore, here, open_store
+
+HOSTILE = ["\x00\n\x1b[31m", "\udcff\udcfe", "\ud83d", "'; DROP TABLE instance; --", "é\U0001f600", " "]
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = open_store(f"sqlite:///{tmp_path}/driftd.db")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def other(store):
+    made = open_store(f"sqlite:///{store.path}")
+    yield made
+    made.close()
+
+
+def filled(kind, **given):
+    """One value of ``kind`` in which every field differs from its default."""
+    samples = {
+        "str": "text",
+        "int": 7,
+        "bool": True,
+        "bytes": b"\xff\n\x00",
+        "datetime": later(1.5),
+        "datetime | None": later(2.25),
+        "Mapping[str, str]": {"mode": "0644", "name": "\udcff"},
+        "Change": finding().change,
+        "Severity": Severity.LOW,
+        "Action": Action.ALERT,
+        "Verdict": Verdict.TAMPERED,
+        "State": State.SOAKING,
+    }
+    return kind(**{field.name: samples[field.type] for field in fields(kind)} | given)
+
+
+def test_every_field_of_every_row_survives(store):
+    row = filled(type(instance()), id="i-1")
+    found, seen, moved = filled(Finding), filled(Session), filled(Record, rid="r1")
+    with store.write() as tx:
+        tx.put_instance(row)
+        kept = tx.add_finding("i-1", found, NOW)
+        assert tx.add_session("i-1", seen, True, NOW)
+        assert tx.add_replacement(moved)
+    with store.read() as tx:
+        assert tx.instance("i-1") == row
+        assert tx.finding(kept.id) == kept
+        assert kept.finding == found
+        (again,) = tx.sessions("i-1")
+        assert (again.session, again.own, again.first_seen) == (seen, True, NOW)
+        assert tx.replacement("r1") == moved
+
+
+@given(text=st.sampled_from(HOSTILE) | st.text(st.characters(), max_size=10), name=st.binary(max_size=10))
+def test_text_and_names_survive_whatever_is_in_them(tmp_path_factory, text, name):
+    path = tmp_path_factory.getbasetemp() / "hostile.db"
+    store = open_store(f"sqlite:///{path}")
+    try:
+        with store.write() as tx:
+            tx.put_instance(instance(text or "x", reason=text))
+            row = tx.add_finding(text or "x", finding(text, subject=name, actual={"target": text}, because=text), NOW)
+            tx.add_session(text or "x", session(user=text, tty=text), False, NOW)
+        with store.read() as tx:
+            assert tx.instance(text or "x").reason == text
+            kept = tx.finding(row.id).finding
+            assert (kept.subject, kept.because, kept.signature) == (name, text, text)
+            # JSON joins a high and a low surrogate that stand side by side; everything else is as it was.
+            assert kept.actual["target"].encode("utf-16", "surrogatepass") == text.encode("utf-16", "surrogatepass")
+            assert any(one.session.user == text for one in tx.sessions(text or "x"))
+    finally:
+        store.close()
+
+
+def test_times_come_back_aware_and_in_utc(store):
+    elsewhere = NOW.astimezone(timezone(timedelta(hours=-7)))
+    with store.write() as tx:
+        tx.put_instance(instance(first_seen=elsewhere))
+        (row,) = tx.instances()
+    assert row.first_seen == NOW
+    assert row.first_seen.tzinfo is UTC
+    with pytest.raises(Exception, match="without a zone"), store.write() as tx:
+        tx.put_instance(instance(first_seen=datetime(2026, 1, 1)))  # noqa: DTZ001  # naive on purpose
+
+
+def test_a_block_that_raises_leaves_nothing(store):
+    with pytest.raises(ZeroDivisionError), store.write() as tx:
+        tx.put_instance(instance())
+        tx.journal("decision", "i-1", {}, NOW)
+        raise ZeroDivisionError
+    with store.read() as tx:
+        assert tx.instances() == []
+        assert tx.journal_lines() == []
+
+
+def test_a_failed_statement_ends_the_transaction_even_if_somebody_catches_it(store):
+    with pytest.raises(StoreUnavailable, match="contradicts"), store.write() as tx:
+        tx.put_instance(instance())
+        with pytest.raises(StoreUnavailable):
+            tx.put_instance(instance("i-2", slot=None))
+        with pytest.raises(StoreUnavailable):
+            tx.put_instance(instance("i-3"))
+    with store.read() as tx:
+        assert tx.instances() == []
+
+
+def test_a_finding_of_no_known_instance_is_refused_in_one_sentence(store):
+    with pytest.raises(StoreUnavailable, match="FOREIGN KEY"), store.write() as tx:
+        tx.add_finding("i-9", finding(), NOW)
+    with store.write() as tx:  # the order within a transaction does not matter
+        tx.add_finding("i-9", finding(), NOW)
+        tx.put_instance(instance("i-9"))
+
+
+def test_a_transaction_is_of_no_use_after_its_block(store):
+    with store.write() as tx:
+        tx.put_instance(instance())
+    with pytest.raises(StoreUnavailable):
+        tx.put_instance(instance("i-2"))
+    with store.read() as tx:
+        assert len(tx.instances()) == 1
+
+
+def test_reading_cannot_write(store):
+    with pytest.raises(StoreUnavailable), store.read() as tx:
+        tx.put_instance(instance())
+    with store.write() as tx:
+        tx.put_instance(instance())
+
+
+def test_a_reader_neither_waits_for_a_writer_nor_sees_half_of_it(store, other):
+    with store.write() as tx:
+        tx.put_instance(instance())
+        with other.read() as reader:
+            assert reader.instances() == []
+    with other.read() as reader:
+        assert len(reader.instances()) == 1
+        with store.write() as tx:
+            tx.put_instance(instance("i-2"))
+        assert len(reader.instances()) == 1  # one moment
+
+
+def test_threads_take_turns_and_lose_nothing(store):
+    def work(name):
+        for number in range(20):
+            with store.write() as tx:
+                tx.journal("observation", name, {"number": number}, NOW)
+
+    threads = [threading.Thread(target=work, args=(f"t{n}",)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    answer = store.verify_journal()
+    assert isinstance(answer, Verified)
+    assert answer.count == 120
+
+
+def test_a_write_inside_a_write_is_a_mistake_that_is_said_at_once(store):
+    with pytest.raises(RuntimeError, match="inside a write"), store.write(), store.write():
+        pass
+    with store.write() as tx:
+        tx.put_instance(instance())
+
+
+# --- instances, findings, sessions -----------------------------------------------------------------------------------
+
+
+def test_gone_instances_are_shown_when_asked_for(store):
+    with store.write() as tx:
+        tx.put_instance(instance("i-2", slot="web/2"))
+        tx.put_instance(instance("i-1", slot="web/1", gone_at=NOW))
+        tx.put_instance(instance("i-3", group="db"))
+        assert [row.id for row in tx.instances()] == ["i-3", "i-2"]
+        assert [row.id for row in tx.instances("web", gone=True)] == ["i-1", "i-2"]
+        assert tx.instance("i-1").gone_at == NOW
+        assert tx.instance("i-9") is None
+
+
+def test_a_look_that_confirms_updates_one_row_and_adds_no_line(store):
+    with store.write() as tx:
+        tx.put_instance(instance())
+    before = sqlite3.connect(store.path)
+    with store.write() as tx:
+        tx.put_instance(instance(looked_at=later(60)))
+        assert tx.instance("i-1").looked_at == later(60)
+        assert tx.instance("i-1").verdict_since == NOW
+    assert before.execute("SELECT count(*) FROM instance").fetchone() == (1,)
+    assert before.execute("SELECT count(*) FROM journal").fetchone() == (0,)
+    before.close()
+
+
+def test_a_finding_opens_is_seen_again_and_is_resolved(store):
+    with store.write() as tx:
+        tx.put_instance(instance())
+        first = tx.add_finding("i-1", finding(), NOW)
+        same = tx.add_finding("i-1", finding(because="said better"), later())
+        assert (same.id, same.first_seen, same.last_seen) == (first.id, NOW, later())
+        tx.touch_finding(first.id, finding(suppressed_by="ann"), later(2))
+        (row,) = tx.open_findings("i-1")
+        assert (row.last_seen, row.finding.suppressed_by) == (later(2), "ann")
+        tx.resolve_finding(first.id, later(3))
+        tx.resolve_finding(first.id, later(9))
+        assert tx.open_findings() == []
+        assert tx.finding(first.id).resolved_at == later(3)
+        again = tx.add_finding("i-1", finding(), later(4))
+        assert again.id != first.id
+        assert again.first_seen == later(4)
+
+
+def test_a_session_is_known_by_what_cannot_change_and_learns_the_rest(store):
+    with store.write() as tx:
+        tx.put_instance(instance())
+        assert tx.add_session("i-1", session(live=True), False, NOW)
+        assert not tx.add_session("i-1", session(ended_at=later(5), key="SHA256:x"), True, later(6))
+        (row,) = tx.sessions("i-1")
+        assert (row.session.ended_at, row.session.key, row.session.live) == (later(5), "SHA256:x", False)
+        assert not row.own
+        for change in ({"door": "tty"}, {"user": "ann"}, {"source": "x"}, {"port": 2}, {"pid": 8}):
+            assert tx.add_session("i-1", session(**change), False, NOW)
+        assert tx.add_session("i-1", session(started_at=later()), False, NOW)
+        assert len(tx.sessions("i-1")) == 7
+        assert tx.sessions("i-2") == []
+
+
+def test_visits_are_newest_first_and_need_no_known_instance(store):
+    with store.write() as tx:
+        one = tx.open_visit("i-1", "SHA256:a", NOW)
+        tx.open_visit("i-1", "SHA256:b", later())
+        tx.close_visit(one, later(2))
+        tx.close_visit(one, later(9))
+        assert tx.visits("i-1") == [("SHA256:b", later(), None), ("SHA256:a", NOW, later(2))]
+
+
+# --- people ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_suppression_counts_until_it_expires(store):
+    with store.write() as tx:
+        number = tx.add_suppression(Suppression(0, "sig", "web", "ann", "mine", NOW, later(10)))
+        tx.count_suppression(number)
+        tx.count_suppression(number)
+        (row,) = tx.suppressions(later(9))
+        assert row == Suppression(number, "sig", "web", "ann", "mine", NOW, later(10), hits=2)
+        assert tx.suppressions(later(10)) == []
+
+
+def test_pauses(store):
+    with store.write() as tx:
+        tx.set_pause(Pause("", "ann", "maintenance", NOW))
+        tx.set_pause(Pause("web", "bob", "look", NOW))
+        tx.set_pause(Pause("web", "cy", "look again", later()))
+        assert tx.pauses() == [Pause("", "ann", "maintenance", NOW), Pause("web", "cy", "look again", later())]
+        assert tx.clear_pause("web")
+        assert not tx.clear_pause("web")
+        assert [pause.group for pause in tx.pauses()] == [""]
+
+
+def test_a_message_is_said_once_and_a_stubborn_one_does_not_hold_up_the_others(store):
+    def message(key):
+        return Message(key, "drift", Severity.HIGH, "text", "i-1", "r1")
+
+    with store.write() as tx:
+        assert tx.say(message("a"), NOW)
+        assert not tx.say(replace(message("a"), text="other"), later())
+        assert tx.say(message("b"), NOW)
+        first, second = tx.unsent()
+        assert (first.key, first.text, first.created_at, first.attempts) == ("a", "text", NOW, 0)
+        tx.mark_failed(first.id, NOW)
+        assert [one.key for one in tx.unsent()] == ["b", "a"]
+        assert [one.key for one in tx.unsent(1)] == ["b"]
+        tx.mark_sent(second.id, later())
+        assert [(one.key, one.attempts) for one in tx.unsent()] == [("a", 1)]
+        assert not tx.say(message("b"), later())
+
+
+# --- replacements ----------------------------------------------------------------------------------------------------
+
+
+def test_a_slot_and_an_old_instance_have_one_open_replacement(store):
+    with store.write() as tx:
+        assert tx.add_replacement(record("r1"))
+        assert not tx.add_replacement(record("r1", slot="web/9", old_id="i-9"))
+        assert not tx.add_replacement(record("r2", old_id="i-2"))
+        assert not tx.add_replacement(record("r3", slot="web/2"))
+        assert tx.add_replacement(record("r4", slot="web/2", old_id="i-2", created_at=later()))
+        assert tx.add_replacement(record("r5", group="db", slot="web/1", old_id="i-3"))
+        assert tx.add_replacement(record("r6", slot="", old_id="i-6"))
+        assert tx.add_replacement(record("r7", slot="", old_id="i-7"))
+        tx.save_replacement(record("r1", state=State.CANCELLED))
+        assert tx.add_replacement(record("r8"))
+        assert {row.rid for row in tx.open_replacements()} == {"r4", "r5", "r6", "r7", "r8"}
+        assert [row.rid for row in tx.open_replacements("db")] == ["r5"]
+        assert tx.replacements(1)[0].rid == "r4"
+        assert len(tx.replacements()) == 6
+
+
+def test_a_record_is_saved_only_over_the_version_that_was_read(store):
+    with store.write() as tx:
+        tx.add_replacement(record())
+        mine = tx.replacement("r1")
+        tx.save_replacement(replace(mine, state=State.LAUNCHING, intent='{"call":"launch"}', intent_at=later()))
+        with pytest.raises(StaleRecord, match="r1"):
+            tx.save_replacement(replace(mine, state=State.CANCELLED))
+        kept = tx.replacement("r1")
+        assert (kept.state, kept.version, kept.intent_at) == (State.LAUNCHING, 1, later())
+        tx.save_replacement(replace(kept, state=State.BOOTING))
+        with pytest.raises(StaleRecord):
+            tx.save_replacement(record("nobody"))
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_what_is_terminal_is_closed(store, state):
+    with store.write() as tx:
+        tx.add_replacement(record(state=state))
+        assert (tx.open_replacements() == []) is (state in TERMINAL)
+
+
+# --- journal ---------------------------------------------------------------------------------------------------------
+
+
+def test_lines_have_no_gap_and_chain(store):
+    with store.write() as tx:
+        one = tx.journal("intent", "r1", {"call": "launch", "at": NOW, "name": b"\xff"}, NOW)
+        two = tx.journal("human", "i-1", {"said": "pause \udcff"}, later())
+        assert (one.seq, one.prev, two.seq, two.prev) == (1, GENESIS, 2, one.hash)
+    with store.read() as tx:
+        assert tx.journal_lines() == [one, two]
+        assert tx.journal_lines("i-1") == [two]
+        assert tx.journal_lines(after=1) == [two]
+        assert tx.journal_lines(limit=1) == [one]
+        assert verify(tx.journal_lines()) == Verified(2, two.hash)
+    assert store.verify_journal() == Verified(2, two.hash)
+
+
+def test_a_long_journal_is_verified_page_by_page(store, monkeypatch):
+    monkeypatch.setattr("driftd.edges.store.sql.PAGE", 7)
+    with store.write() as tx:
+        for number in range(50):
+            tx.journal("decision", "s", {"n": number}, NOW)
+    answer = store.verify_journal()
+    assert isinstance(answer, Verified)
+    assert answer.count == 50
+
+
+# --- lease -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_daemon_is_told_who_runs_and_what_to_do(store, other):
+    assert store.take_lease("alpha pid 7", 30, NOW) == 1
+    with pytest.raises(LeaseHeld, match=r"alpha pid 7, since 2026-01-31 08:00:00 UTC") as caught:
+        other.take_lease("beta", 30, later(29))
+    assert "08:00:30" in caught.value.hint
+    store.renew_lease("alpha pid 7", 1, 30, later(20))
+    with pytest.raises(LeaseHeld):
+        other.take_lease("beta", 30, later(40))
+    with pytest.raises(LeaseHeld):
+        other.take_lease("alpha pid 7", 30, later(40))  # the same name is not the same daemon
+
+
+def test_who_was_taken_over_writes_nothing_any_more(store, other):
+    epoch = store.take_lease("alpha", 30, NOW)
+    with store.write() as tx:
+        tx.put_instance(instance())
+    assert other.take_lease("beta", 30, later(31)) == epoch + 1
+    with pytest.raises(LeaseHeld, match="beta"), store.write() as tx:
+        tx.put_instance(instance("i-2"))
+    with pytest.raises(LeaseHeld, match="beta"):
+        store.renew_lease("alpha", epoch, 30, later(32))
+    store.drop_lease("alpha", epoch)  # no longer ours is success, and takes nothing from the other
+    with store.read() as tx:
+        assert len(tx.instances()) == 1
+    with other.write() as tx:
+        tx.put_instance(instance("i-2"))
+    plain = open_store(f"sqlite:///{store.path}")
+    with plain.write() as tx:  # a command that pauses holds no lease and needs none
+        tx.set_pause(Pause("", "ann", "stop", NOW))
+    plain.close()
+
+
+def test_a_lease_given_back_is_free_at_once(store, other):
+    store.take_lease("alpha", 30, NOW)
+    store.drop_lease("alpha", 1)
+    assert other.take_lease("beta", 30, later()) == 2
+    with pytest.raises(LeaseHeld), store.write():
+        pass
+
+
+def test_a_lease_that_ran_out_but_was_not_taken_can_be_renewed(store):
+    store.take_lease("alpha", 30, NOW)
+    store.renew_lease("alpha", 1, 30, later(300))
+    with store.write() as tx:
+        tx.put_instance(instance())
+
+
+def test_a_holder_that_runs_is_waited_for(store, other):
+    store.take_lease(here(), 30, NOW)
+    with pytest.raises(LeaseHeld):
+        other.take_lease(here(), 30, later())
+
+
+# --- growth ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_over_goes_and_what_lives_stays(store):
+    with store.write() as tx:
+        for name, gone in (("old", NOW), ("new", later(100)), ("here", None)):
+            tx.put_instance(instance(name, gone_at=gone))
+            tx.add_session(name, session(), True, NOW)
+            tx.close_visit(tx.open_visit(name, "k", NOW), NOW)
+            tx.add_finding(name, finding("open"), NOW)
+        tx.open_visit("never-known", "k", NOW)
+        resolved = tx.add_finding("here", finding("resolved"), NOW)
+        tx.resolve_finding(resolved.id, NOW)
+        tx.say(Message("sent", "c", Severity.LOW, "t"), NOW)
+        tx.mark_sent(tx.unsent()[0].id, NOW)
+        tx.say(Message("waits", "c", Severity.LOW, "t"), NOW)
+        tx.add_suppression(Suppression(0, "s", "", "ann", "r", NOW, NOW))
+        tx.add_replacement(record(state=State.SUCCEEDED))
+        tx.journal("human", "ann", {}, NOW)
+        assert tx.prune(later(50)) == {
+            "findings": 2,
+            "sessions": 1,
+            "visits": 2,
+            "instances": 1,
+            "messages": 1,
+            "jobs": 0,
+            "suppressions": 1,
+        }
+    with store.read() as tx:
+        assert [row.id for row in tx.instances(gone=True)] == ["here", "new"]
+        assert len(tx.sessions("here")) == len(tx.visits("here")) == len(tx.open_findings("here")) == 1
+        assert [one.key for one in tx.unsent()] == ["waits"]
+        assert len(tx.replacements()) == len(tx.journal_lines()) == 1
+
+
+def test_ten_thousand_instances(store: SqlStore):
+    rows = [instance(f"i-{number:05}") for number in range(10_000)]
+    with store.write() as tx:
+        for row in rows:
+            tx.put_instance(row)
+    with store.read() as tx:
+        assert sorted(tx.instances(), key=lambda row: row.id) == rows
