@@ -268,7 +268,7 @@ class _Decoder:
         unknown = self._rows(counts["unknown"], "unknown", _read_unknown, _unknown_line)
         self._blank()
         self._end()
-        if merkle.root(entries) != root:
+        if _root(entries) != root:
             raise BadInput("line 10: the entries do not have the root that the header says", _BAKE_AGAIN)
         return Manifest(image, entries, packages, accounts, groups, root, provisional, unknown)
 
@@ -370,3 +370,10 @@ class _Decoder:
             raise self._bad("there is something after the end")
         if hashlib.sha256(self.data[:body]).digest() != digest:
             raise BadInput("the file's text does not have the digest that its last line says", _BAKE_AGAIN)
+
+
+def _root(entries: tuple[Entry, ...]) -> bytes:
+    try:
+        return merkle.root(entries)
+    except ValueError as error:
+        raise BadInput(f"line 12: {error}", _BAKE_AGAIN) from None

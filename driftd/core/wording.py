@@ -7,7 +7,8 @@ a person's eyes. Each floor that speaks adds its section; nothing here decides a
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 # --- names -----------------------------------------------------------------------------------------------------------
@@ -82,8 +83,8 @@ def no_manifest(image: str) -> str:
     return f"no manifest for {image}"
 
 
-def bake_hint(image: str) -> str:
-    return f"make one with: driftd bake --root DIR --image {image} -o FILE"
+def bake_hint(image: str, file: str = "FILE") -> str:
+    return f"make one with: driftd bake --root DIR --image {shlex.quote(image)} -o {shlex.quote(file)}"
 
 
 def other_manifest(file: str, found: str, wanted: str) -> str:
@@ -97,6 +98,9 @@ def damaged_manifest(file: str, why: str) -> str:
 def hidden(paths: int, where: Sequence[str]) -> str:
     """Baked paths that a mount covers: nothing can be said about them."""
     return f"{count(paths, 'baked path')} could not be looked at: something is mounted over {listed(where)}"
+
+
+PROVISIONAL = "the manifest is provisional, so nothing is replaced because of it"
 
 
 def unread(paths: int) -> str:
@@ -182,3 +186,17 @@ def replacement_undone(old: str, why: str) -> str:
 
 def replacement_over(old: str, state: str, why: str) -> str:
     return f"the replacement of {old} is over, {state}: {why}"
+
+
+def orphan(instance: str, group: str, rid: str, state: str) -> str:
+    said = f"replacement {rid} is over ({state})" if rid else "no replacement on record made it"
+    return f"{instance} in {group} carries driftd's mark, but {said}"
+
+
+def orphan_ended(instance: str, done: bool, why: str) -> str:
+    return f"the orphan {instance} was ended" if done else f"the orphan {instance} could not be ended: {why}"
+
+
+def pruned(numbers: Mapping[str, int]) -> str:
+    """What was deleted from the store because it was over long ago."""
+    return "no longer kept: " + listed([f"{number} {what}" for what, number in numbers.items()], most=len(numbers))
