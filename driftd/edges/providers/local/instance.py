@@ -146,12 +146,12 @@ def stop(home: Home, grace_s: float) -> None:
         for _ in poll(timeout_s=START_S):  # one that is just being started has no PID 1 yet
             if not home.alive() or home.pid():
                 break
-        pid = home.pid()
-        if pid:
-            _signal(pid, sign)
-        for _ in poll(timeout_s=patience):
+        for _ in poll(timeout_s=patience, every_s=0.02):
             if not home.alive():
                 return
+            pid = home.pid()
+            if pid:  # again and again: a PID 1 that has not set its handler yet never gets to see the signal
+                _signal(pid, sign)
     raise Unavailable(f"the processes of {home.id} do not end, not even when killed", "look at them with ps")
 
 

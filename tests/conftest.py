@@ -1,0 +1,55 @@
+"""Fixtures for every floor: a golden image once a session, a deployment of its own for each test that asks for one."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+from servers import LocalDeployment
+
+from driftd.edges.providers.local import image
+from driftd.edges.providers.local.image import ImageInfo
+from driftd.edges.providers.local.tools import owns_machine
+
+REPO = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def image_cache() -> Path:
+    """Where golden images are kept between runs."""
+    return REPO / ".cache" / ("images" if owns_machine() else "images-userns")
+
+
+@pytest.fixture(scope="session")
+def golden_image(image_cache) -> ImageInfo:
+    """The demo's image, built once (half a minute), then reused."""
+    return image.ensure(image_cache)
+
+
+@pytest.fixture(scope="session")
+def second_image(image_cache) -> ImageInfo:
+    """Another release of the same image: only the application differs."""
+    return image.ensure(image_cache, release="2")
+
+
+@pytest.fixture(scope="session")
+def login_key(tmp_path_factory) -> Path:
+    """An SSH key that the instances let in."""
+    key = tmp_path_factory.mktemp("key") / "id_ed25519"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "driftd-tests", "-f", str(key)], check=True)
+    return key
+
+
+@pytest.fixture
+def local_deployment(golden_image, image_cache, login_key):
+    """A deployment in a fresh directory with a short path; everything of it ends with the test."""
+    root = Path(tempfile.mkdtemp(prefix="dd-"))
+    deployment = LocalDeployment(root, image_cache, golden_image, login_key)
+    try:
+        yield deployment
+    finally:
+        deployment.clean()
+        shutil.rmtree(root)
