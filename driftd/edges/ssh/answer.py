@@ -2,66 +2,54 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from driftd.core.facts import Unseen
-from driftd.core.fingerprint import Fingerprint
+from driftd.core.fingerprint import Fingerprint, Reader
 from driftd.probe.wire import WireError
 
-
-class Reading(Protocol):
-    """What reads an answer: fed piece by piece, asked at the end. Raises ``WireError`` for what is no answer."""
-
-    @property
-    def started(self) -> bool:
-        """Whether the beginning of an answer was seen."""
-        ...
-
-    @property
-    def finished(self) -> bool:
-        """Whether the answer is whole."""
-        ...
-
-    def feed(self, data: bytes) -> None:
-        """The next piece."""
-        ...
-
-    def result(self) -> Fingerprint | Unseen:
-        """What the whole answer says."""
-        ...
+STDERR_KEPT = 4096
 
 
 class Answer:
-    """Feeds ``reading`` until ``limit`` bytes, standard error included."""
+    """Both outputs of the far command, at most ``limit`` bytes together; more raises ``WireError``.
 
-    def __init__(self, reading: Reading, limit: int) -> None:
-        self._reading = reading
+    ``received`` counts standard output, ``said`` is the beginning of standard error.
+    """
+
+    def __init__(self, reader: Reader, limit: int) -> None:
+        self._reader = reader
         self._limit = limit
         self._counted = 0
         self.received = 0
+        self.said = b""
 
-    def count(self, size: int) -> None:
-        """Count ``size`` bytes. Raises ``WireError`` past the limit."""
-        self._counted += size
-        if self._counted > self._limit:
-            raise WireError(f"it is longer than {self._limit} bytes")
+    @property
+    def over(self) -> bool:
+        """Whether it is whole, or worth nothing already."""
+        return self._reader.over
 
     def feed(self, data: bytes) -> None:
-        """The next piece of standard output. Raises ``WireError``."""
+        """The next piece of standard output; nothing may follow a whole answer."""
+        if self.over:
+            raise WireError("more came after its end")
+        self._count(data)
         self.received += len(data)
-        self.count(len(data))
-        self._reading.feed(data)
+        self._reader.feed(data)
 
-    @property
-    def started(self) -> bool:
-        """Whether the beginning of an answer was seen."""
-        return self._reading.started
+    def complain(self, data: bytes) -> None:
+        """The next piece of standard error."""
+        self._count(data)
+        self.said += data[: max(0, STDERR_KEPT - len(self.said))]
 
-    @property
-    def finished(self) -> bool:
-        """Whether the answer is whole."""
-        return self._reading.finished
+    def finish(self) -> Fingerprint | Unseen:
+        """What it amounts to."""
+        return self._reader.finish()
 
-    def result(self) -> Fingerprint | Unseen:
-        """What the whole answer says."""
-        return self._reading.result()
+    def complaint(self) -> bytes:
+        """The line of standard error that says most: sudo's if there is one, and not sshd's word on a missing home."""
+        lines = [line for line in self.said.split(b"\n") if line.strip() and b"Could not chdir to home" not in line]
+        return next((line for line in lines if b"sudo" in line), lines[0] if lines else b"")
+
+    def _count(self, data: bytes) -> None:
+        self._counted += len(data)
+        if self._counted > self._limit:
+            raise WireError(f"it is longer than {self._limit} bytes")

@@ -15,10 +15,10 @@ from driftd.probe import bundle
 PYTHONS = ("/usr/bin/python3", "/usr/local/bin/python3", "/usr/libexec/platform-python")
 FLAGS = bundle.ARGUMENTS[:-1]
 NO_PYTHON = "driftd: no python here"
-OTHER_PROGRAM = "driftd: not the pinned program"
+OTHER_PROGRAM = 77  # the exit status of a pinned start that was given another program
 _UNQUOTABLE = frozenset("'\\!\n\r\0")
 _PATH_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._+-")
-_SUDOERS_SPECIAL = frozenset(',:=\\*?[]!#"')
+_SUDOERS_SPECIAL = frozenset(",:=\\*?[]!#")
 
 
 def quote(text: str) -> str:
@@ -33,9 +33,10 @@ def boot(options: SshOptions) -> str:
     if not options.pinned:
         return bundle.BOOT
     digest = hashlib.sha256(bundle.source()).hexdigest()
+    # No strings in it: sudoers(5) cannot carry a double quote, and a shell's word no single one.
     return (
         "import sys,zlib,hashlib;s=sys.stdin.buffer;p=zlib.decompress(s.read(int(s.readline())));"
-        f'hashlib.sha256(p).hexdigest()=="{digest}" or sys.exit("{OTHER_PROGRAM}");exec(p)'
+        f"int(hashlib.sha256(p).hexdigest(),16)==0x{digest} or sys.exit({OTHER_PROGRAM});exec(p)"
     )
 
 

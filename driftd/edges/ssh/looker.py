@@ -6,9 +6,10 @@ sentence; the daemon trusts nothing of what it says, and keeps at most the windo
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import paramiko
@@ -16,8 +17,8 @@ import structlog
 
 from driftd.core.errors import DriftdError
 from driftd.core.facts import Instance, Unseen
-from driftd.core.fingerprint import Fingerprint
-from driftd.edges.ssh.answer import Answer, Reading
+from driftd.core.fingerprint import Fingerprint, Reader
+from driftd.edges.ssh.answer import Answer
 from driftd.edges.ssh.command import NO_PYTHON, OTHER_PROGRAM, PYTHONS, command, sudoers_line, uses_sudo
 from driftd.edges.ssh.connect import Connection, connect
 from driftd.edges.ssh.failure import HOSTILE, SshError, quoted
@@ -27,7 +28,6 @@ from driftd.edges.ssh.options import SshOptions
 from driftd.edges.ssh.tcp import Deadline
 from driftd.probe import bundle, wire
 
-STDERR_KEPT = 4096
 NONCE_SIZE = 16
 _READ = 256 * 1024
 _TICK_S = 0.2
@@ -49,14 +49,8 @@ class LookStats:
 class SshLooker:
     """``Looker`` over SSH. ``measured`` is told what each look cost, for logs and metrics; it must not raise."""
 
-    def __init__(
-        self,
-        options: SshOptions,
-        reader: Callable[[bytes], Reading],
-        measured: Callable[[Instance, LookStats], None] | None = None,
-    ) -> None:
+    def __init__(self, options: SshOptions, measured: Callable[[Instance, LookStats], None] | None = None) -> None:
         self._options = options
-        self._reader = reader
         self._measured = measured or _log_stats
 
     def own_key(self, instance: Instance) -> str:
@@ -88,80 +82,89 @@ class SshLooker:
     def _ask(self, instance: Instance, connection: Connection, deadline: Deadline) -> Fingerprint | Unseen:
         where = place(instance.reach.host, instance.reach.port)
         nonce = os.urandom(NONCE_SIZE)
+        # A tree that is not the machine's own has no sessions.
+        sections = wire.SECTIONS if self._options.root == "/" else (b"facts",)
         request = wire.encode_request(
-            nonce, root=os.fsencode(self._options.root), limits={b"seconds": max(1, int(deadline.left()))}
+            nonce, os.fsencode(self._options.root), sections, limits={b"seconds": max(1, int(deadline.left()))}
         )
-        answer = Answer(self._reader(nonce), self._options.output_limit)
-        said = bytearray()
+        answer = Answer(Reader(nonce, sections), self._options.output_limit)
         channel: paramiko.Channel | None = None
+        seen: Fingerprint | Unseen | None = None
         try:
             channel = connection.open_channel()
             channel.settimeout(max(0.01, deadline.left()))
             channel.exec_command(command(instance.reach.user, self._options))
             _send(channel, bundle.program() + request)
-            _receive(channel, answer, said, deadline)
+            for piece in _pieces(channel, answer, deadline):
+                answer.feed(piece)
+                if answer.over:
+                    seen = answer.finish()
+                    if isinstance(seen, Unseen):
+                        return seen
             status = _exit_status(channel, deadline)
         except wire.WireError as error:
-            return Unseen(f"what {where} answered is not a probe's answer: {error}", _GARBAGE_HINT)
+            return Unseen(f"the answer of {where} was cut off: {error}", _GARBAGE_HINT)
         except HOSTILE as error:
-            return self._broken(where, connection, answer, deadline, error)
+            return _broken(where, connection, answer, deadline, error)
         finally:
             if channel is not None:
-                channel.close()
-        if not deadline.left() and not answer.finished:
-            return self._broken(where, connection, answer, deadline, None)
-        if connection.socket.stopped:
-            return self._broken(where, connection, answer, deadline, None)
-        if answer.finished and status == 0:
-            return answer.result()
-        return self._ended(where, instance.reach.user, status, bytes(said), answer)
+                # A transport that is gone cannot be told.
+                with contextlib.suppress(*HOSTILE):
+                    channel.close()
+        if connection.socket.stopped or (status < 0 and not connection.transport.is_active()):
+            return _broken(where, connection, answer, deadline, None)
+        if seen is not None and status == 0:
+            return seen
+        return self._ended(where, instance.reach.user, status, answer)
 
-    def _broken(
-        self, where: str, connection: Connection, answer: Answer, deadline: Deadline, error: BaseException | None
-    ) -> Unseen:
-        """The connection ended, or was ended, in the middle."""
-        stopped = connection.socket.stopped
-        if stopped == "deadline" or not deadline.left() or isinstance(error, TimeoutError):
-            return Unseen(
-                f"the look at {where} did not end within {deadline.limit_s:.0f} s ({answer.received} bytes had come)",
-                "give it a longer deadline, or see what keeps the instance busy",
-            )
-        if stopped:
-            return Unseen(f"the answer of {where} was cut off: {stopped}", _GARBAGE_HINT)
-        why = f": {quoted(str(error))}" if error is not None and str(error) else ""
-        return Unseen(
-            f"the connection to {where} broke after {answer.received} bytes of the answer{why}",
-            "look again; if it stays so, see sshd's log on the instance",
-        )
-
-    def _ended(self, where: str, user: str, status: int, said: bytes, answer: Answer) -> Unseen:
-        """The command ended without a whole answer: sudo, no Python, or the probe itself."""
-        first = quoted(said)
-        if said.startswith(NO_PYTHON.encode()) or (self._options.python and b"No such file" in said):
+    def _ended(self, where: str, user: str, status: int, answer: Answer) -> Unseen:
+        """The command ended without a whole answer: sudo, no Python, no login shell, or the probe itself."""
+        complaint = answer.complaint()
+        if NO_PYTHON.encode() in answer.said:
             looked = self._options.python or ", ".join(PYTHONS)
             return Unseen(
-                f"{where} has no Python to run the probe with (looked for {looked})", "install python3-minimal"
+                f"{where} has no Python to run the probe with (looked for {looked})", "install python3-minimal there"
             )
-        if OTHER_PROGRAM.encode() in said:
+        if self._options.pinned and status == OTHER_PROGRAM and not answer.received:
             return Unseen(f"{where} refused the program: it is not the one that was pinned", _GARBAGE_HINT)
-        if (
-            uses_sudo(user, self._options)
-            and not answer.started
-            and (b"sudo:" in said or b"sudoers" in said or status == 1)
-        ):
+        if uses_sudo(user, self._options) and (b"sudo" in complaint or (status == 1 and not answer.received)):
             return Unseen(
-                f"{where} does not let {quoted(user)} start the probe with sudo: {first or 'it said nothing'}",
+                f"{where} does not let {quoted(user)} start the probe with sudo: "
+                + (quoted(complaint) or "it did not say why"),
                 f"put this line into /etc/sudoers.d/driftd there: {sudoers_line(user, self._options)}",
             )
         how = f"with status {status}" if status >= 0 else "without a status, as when it is killed"
-        return Unseen(
-            f"the probe on {where} ended {how} after {answer.received} bytes, before its answer was whole"
-            + (f"; it said: {first}" if first else ""),
-            "look again; if it stays so, log in and run the command by hand (docs/ssh.md)",
-        )
+        if complaint or not answer.received or answer.over:
+            said = f"; it said: {quoted(complaint)}" if complaint else ""
+            return Unseen(
+                f"the probe on {where} ended {how} after {answer.received} bytes of answer{said}",
+                "look again; if it stays so, log in and run the command by hand (docs/ssh.md)",
+            )
+        seen = answer.finish()
+        reason = seen.reason if isinstance(seen, Unseen) else "the answer is whole"
+        return Unseen(f"the command on {where} ended {how}: {reason}", _GARBAGE_HINT)
 
 
 _GARBAGE_HINT = "look at what the account's login shell, a forced command or somebody in between puts there"
+
+
+def _broken(
+    where: str, connection: Connection, answer: Answer, deadline: Deadline, error: BaseException | None
+) -> Unseen:
+    """The connection ended, or was ended, in the middle."""
+    stopped = connection.socket.stopped
+    if stopped == "deadline" or not deadline.left() or isinstance(error, TimeoutError):
+        return Unseen(
+            f"the look at {where} did not end within {deadline.limit_s:.0f} s ({answer.received} bytes had come)",
+            "give it a longer deadline, or see what keeps the instance busy",
+        )
+    if stopped:
+        return Unseen(f"the answer of {where} was cut off: {stopped}", _GARBAGE_HINT)
+    why = f": {quoted(str(error))}" if error is not None and str(error) else ""
+    return Unseen(
+        f"the connection to {where} broke after {answer.received} bytes of the answer{why}",
+        "look again; if it stays so, see sshd's log on the instance",
+    )
 
 
 def _send(channel: paramiko.Channel, data: bytes) -> None:
@@ -174,8 +177,8 @@ def _send(channel: paramiko.Channel, data: bytes) -> None:
         return
 
 
-def _receive(channel: paramiko.Channel, answer: Answer, said: bytearray, deadline: Deadline) -> None:
-    """Feed ``answer`` until the far end closes its output, and keep the beginning of its standard error."""
+def _pieces(channel: paramiko.Channel, answer: Answer, deadline: Deadline) -> Iterator[bytes]:
+    """The far command's output until it closes it; its complaints go to ``answer``. TimeoutError when time is up."""
     channel.settimeout(_TICK_S)
     while deadline.left():
         try:
@@ -183,13 +186,12 @@ def _receive(channel: paramiko.Channel, answer: Answer, said: bytearray, deadlin
         except TimeoutError:
             data = None
         while channel.recv_stderr_ready():
-            text = channel.recv_stderr(_READ)
-            answer.count(len(text))
-            said += text[: max(0, STDERR_KEPT - len(said))]
+            answer.complain(channel.recv_stderr(_READ))
         if data:
-            answer.feed(data)
+            yield data
         elif data is not None:
             return
+    raise TimeoutError
 
 
 def _exit_status(channel: paramiko.Channel, deadline: Deadline) -> int:
