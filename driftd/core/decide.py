@@ -68,8 +68,8 @@ def decide(record: Record, world: World, now: datetime, limits: Limits) -> Answe
     unstarted = record.state in {State.CONFIRMING, State.ADMITTING}
     if unstarted and record.cancel_requested:
         return Finish(State.CANCELLED, "cancelled before anything was changed")
-    if unstarted and world.old_gone:
-        return Finish(State.CANCELLED, f"{record.old_id} is gone by itself before anything was changed")
+    if unstarted and not world.old_lives:
+        return Finish(State.CANCELLED, f"{record.old_id} is gone or going by itself, before anything was changed")
     if world.paused:
         step = STEP[record.state].sentence if record.state in STEP else "undoing"
         return Wait(now + limits.poll, f"paused while {step}: {world.paused}", record.streak, restart=True)

@@ -1,0 +1,138 @@
+"""Janitor: what driftd left behind by accident is found, said, and cleaned up where that is certain to be right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+from driftd.core import wording
+from driftd.core.errors import NotFound, ProviderError
+from driftd.core.facts import Instance, InstanceState
+from driftd.core.findings import Severity
+from driftd.core.ports import Compute, Message, Store
+from driftd.core.replacement import TERMINAL, Record, State
+from driftd.core.world import ROLE, TAG_RID, TAG_ROLE
+from driftd.flows.groups import Group
+from driftd.flows.observe import edges_of
+
+ORPHAN_AGE = timedelta(minutes=30)
+
+_ENDABLE = frozenset({State.CANCELLED, State.FAILED_CLEAN, State.ABORTED_SAFE})
+
+
+def _never(_group: str) -> str:
+    return ""
+
+
+def _nothing() -> None:
+    """No lease to check."""
+
+
+class Janitor:
+    """Finds orphans: instances with our mark whose replacement is over or unknown.
+
+    An orphan is reported when first seen. Seen again ``age`` later, it is ended only if its replacement was undone and
+    it was never verified (so never had traffic), and no load balancer knows it; everything else is a person's to end.
+    When an orphan was first seen stands in the journal, so a restart does not begin again. What was over longer than
+    ``keep`` ago is pruned from the store; None keeps all.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        groups: Mapping[str, Group],
+        *,
+        clock: Callable[[], datetime],
+        pause: Callable[[str], str] = _never,
+        fence: Callable[[], None] = _nothing,
+        age: timedelta = ORPHAN_AGE,
+        keep: timedelta | None = None,
+    ) -> None:
+        self._store = store
+        self._groups = groups
+        self._clock = clock
+        self._pause = pause
+        self._fence = fence
+        self._age = age
+        self._keep = keep
+
+    def tick(self) -> list[str]:
+        """One round through all groups; what was found and done, in sentences. A provider that is away is skipped."""
+        said = self._prune()
+        for group in self._groups.values():
+            if group.cannot_replace():
+                continue
+            try:
+                said += self._group(group)
+            except ProviderError as error:
+                said.append(f"the janitor passed over {group.name}: {error}")
+        return said
+
+    def _prune(self) -> list[str]:
+        """Forget what was over ``keep`` ago."""
+        if self._keep is None:
+            return []
+        with self._store.write() as tx:
+            pruned = {what: number for what, number in tx.prune(self._clock() - self._keep).items() if number}
+        return [wording.pruned(pruned)] if pruned else []
+
+    def _group(self, group: Group) -> list[str]:
+        compute, traffic = edges_of(group)
+        marked = [i for i in compute.list({TAG_ROLE: ROLE}) if i.group == group.name and _exists(i)]
+        if not marked:
+            return []
+        targets = {target.instance_id for target in traffic.targets(group.name)}
+        said: list[str] = []
+        for instance in marked:
+            with self._store.read() as tx:
+                record = tx.replacement(instance.tags.get(TAG_RID, ""))
+            if record is None or record.state in TERMINAL:
+                said += self._orphan(group, compute, instance, record, instance.id in targets)
+        return said
+
+    def _orphan(
+        self, group: Group, compute: Compute, instance: Instance, record: Record | None, in_traffic: bool
+    ) -> list[str]:
+        now = self._clock()
+        text = wording.orphan(instance.id, group.name, record.rid if record else "", record.state if record else "")
+        first_seen = self._first_seen(instance, text, now)
+        if first_seen is None:
+            return [text]
+        endable = record is not None and record.state in _ENDABLE and not record.verified and not in_traffic
+        if not endable or now < first_seen + self._age or self._paused(group.name):
+            return []
+        body = {"call": "terminate", "instance": instance.id, "orphan": True}
+        with self._store.write() as tx:
+            tx.journal("intent", f"orphan/{instance.id}", body, now)
+        self._fence()
+        try:
+            compute.terminate(instance.id)
+            outcome: dict[str, object] = {"outcome": "done"}
+        except NotFound:
+            outcome = {"outcome": "done", "why": "gone already"}
+        except ProviderError as error:
+            outcome = {"outcome": "no answer", "why": str(error)}
+        with self._store.write() as tx:
+            tx.journal("result", f"orphan/{instance.id}", {"call": "terminate", **outcome}, self._clock())
+        return [wording.orphan_ended(instance.id, outcome["outcome"] == "done", str(outcome.get("why", "")))]
+
+    def _first_seen(self, instance: Instance, text: str, now: datetime) -> datetime | None:
+        """When this orphan was first reported; None when that is now."""
+        subject = f"orphan/{instance.id}"
+        with self._store.write() as tx:
+            lines = tx.journal_lines(subject)
+            if lines:
+                return lines[0].at
+            tx.journal("observation", subject, {"orphan": instance.id, "tags": dict(instance.tags)}, now)
+            tx.say(Message(subject, "orphan", Severity.HIGH, text, instance.id, instance.tags.get(TAG_RID, "")), now)
+        return None
+
+    def _paused(self, group: str) -> bool:
+        if self._pause(group):
+            return True
+        with self._store.read() as tx:
+            return any(pause.group in {"", group} for pause in tx.pauses())
+
+
+def _exists(instance: Instance) -> bool:
+    return instance.state not in {InstanceState.STOPPING, InstanceState.TERMINATED}

@@ -1,0 +1,213 @@
+"""A fleet in memory, a real store on disk, a clock that is held, and a driftd that may die at any call."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from driftd.core.budget import GroupRules
+from driftd.core.facts import Instance, Session
+from driftd.core.findings import Action, Judgement, Verdict
+from driftd.core.journal import Verified, verify
+from driftd.core.looks import Look
+from driftd.core.ports import LaunchRequest, Store
+from driftd.core.replacement import TERMINAL, Record, State
+from driftd.core.world import TAG_RID, TAG_ROLE, TAG_SLOT, Limits
+from driftd.edges.store import open_store
+from driftd.flows.groups import Group
+from driftd.flows.janitor import Janitor
+from driftd.flows.replace import Replacer
+from driftd.testing import Crash, FakeClock, FakeProvider
+
+LIMITS = Limits(
+    dwell=timedelta(seconds=5),
+    confirm_timeout=timedelta(seconds=60),
+    launch_timeout=timedelta(seconds=60),
+    boot_timeout=timedelta(seconds=60),
+    verify_timeout=timedelta(seconds=60),
+    enroll_timeout=timedelta(seconds=60),
+    soak=timedelta(seconds=5),
+    drain_timeout=timedelta(seconds=60),
+    retire_timeout=timedelta(seconds=90),
+    settle_timeout=timedelta(seconds=60),
+    undo_timeout=timedelta(seconds=180),
+    absent=timedelta(seconds=20),
+    poll=timedelta(seconds=1),
+    longest_pause=timedelta(seconds=5),
+)
+MEMORY = Path("/dev/shm")
+HORIZON_S = 900
+
+
+def template() -> Path:
+    """An empty store, made once: each simulation starts from a copy, since migrations take longer than a simulation."""
+    if not _TEMPLATE:
+        home = Path(tempfile.mkdtemp(prefix="driftd-sim-", dir=MEMORY if MEMORY.is_dir() else None))
+        open_store(f"sqlite:///{home / 'empty.db'}").close()
+        _TEMPLATE.append(home / "empty.db")
+    return _TEMPLATE[0]
+
+
+_TEMPLATE: list[Path] = []
+
+
+class FragileStore:
+    """The real store; the process may die right before or right after its n-th commit."""
+
+    def __init__(self, inner: Store) -> None:
+        self.inner = inner
+        self.commits = 0
+        self.die_before: int | None = None
+        self.die_after: int | None = None
+
+    @contextmanager
+    def write(self):
+        number, self.commits = self.commits, self.commits + 1
+        with self.inner.write() as tx:
+            yield tx
+            if number == self.die_before:
+                raise Crash
+        if number == self.die_after:
+            raise Crash
+
+    def read(self):
+        return self.inner.read()
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+
+class Simulation:
+    """Three servers behind a load balancer; ``web/1`` is the one that drifted."""
+
+    def __init__(self, home: Path, *, servers: int = 3, min_healthy: int = 2, limits: Limits = LIMITS) -> None:
+        self.clock = FakeClock()
+        self.provider = FakeProvider(self.clock)
+        self.provider.health_s = 1
+        for number in range(servers):
+            request = LaunchRequest(
+                "web", f"web/{number}", "golden", f"first-{number}", {"role": "web", TAG_SLOT: f"web/{number}"}
+            )
+            self.provider.traffic.register("web", self.provider.compute.launch(request))
+        self.servers = list(self.provider.servers)
+        self.old = self.servers[1]
+        self.clock.advance(5)
+        self.provider.boot_s, self.provider.drain_s, self.provider.terminate_s = 2, 3, 2
+        self.provider.load = 2
+        self.first_event = len(self.provider.events)
+        self.provider.calls.clear()
+        file = home / "driftd.db"
+        shutil.copy(template(), file)
+        self.store = FragileStore(open_store(f"sqlite:///{file}"))
+        self.drifted = {self.old}
+        self.unseen: set[str] = set()
+        self.drifted_newcomers = False
+        self.live_sessions = 0
+        self.pause_file = ""
+        self.crashes = 0
+        rules = GroupRules("web", min_healthy=min_healthy, enforce=Action.REPLACE)
+        self.group = Group("web", self.provider, rules, limits, health=self.provider.health)
+        self.states: list[State] = []
+        self.restart()
+
+    def restart(self) -> None:
+        """A new process on the same store."""
+        self.replacer = Replacer(
+            self.store, {"web": self.group}, self.look, clock=self.clock, pause=lambda _group: self.pause_file
+        )
+        self.janitor = Janitor(self.store, {"web": self.group}, clock=self.clock, pause=lambda _group: self.pause_file)
+
+    def look(self, instance: Instance) -> Look:
+        newcomer = instance.id not in self.servers
+        if instance.id in self.unseen:
+            judgement = Judgement(Verdict.UNKNOWN, "no answer in 10 s")
+        elif instance.id in self.drifted or (newcomer and self.drifted_newcomers):
+            judgement = Judgement(Verdict.DRIFTED, "1 finding, worst: high /etc/passwd modified", action=Action.REPLACE)
+        else:
+            judgement = Judgement(Verdict.CLEAN, "nothing differs from golden")
+        session = Session("ssh", "mallory", "203.0.113.9", self.clock(), live=True)
+        return Look(instance, self.clock(), 0.1, judgement, others=(session,) * self.live_sessions)
+
+    def request(self, *, manual: bool = True) -> str:
+        return self.replacer.request(self.provider.compute.describe(self.old), "drift was found", manual=manual)
+
+    def record(self, rid: str) -> Record:
+        with self.store.read() as tx:
+            return tx.replacement(rid)
+
+    def tick(self) -> None:
+        """One beat of the daemon, which is started again when it dies."""
+        try:
+            self.replacer.tick()
+        except Crash:
+            self.crashes += 1
+            self.restart()
+        self.clock.advance(1)
+
+    def steps(self, rid: str, horizon: int = HORIZON_S) -> Iterator[Record]:
+        """The record after each beat until it is over."""
+        for _ in range(horizon):
+            record = self.record(rid)
+            if not self.states or self.states[-1] is not record.state:
+                self.states.append(record.state)
+            yield record
+            if record.state in TERMINAL:
+                return
+            self.tick()
+        raise AssertionError(f"did not end in {horizon} s: {self.record(rid)}")
+
+    def run(self, rid: str, horizon: int = HORIZON_S) -> Record:
+        *_, last = self.steps(rid, horizon)
+        return last
+
+    def tidy(self) -> None:
+        """What the janitor does in the hours after."""
+        self.provider.clear_faults()
+        for _ in range(4):
+            self.clock.advance(3600)
+            self.janitor.tick()
+
+    # --- what must always be true, read from the fake's own log ---
+
+    def check(self, rid: str) -> None:
+        """Invariants, from what really happened."""
+        record = self.record(rid)
+        self.check_events()
+        alive, serving = set(self.provider.alive("web")), set(self.provider.in_service("web"))
+        made = alive - set(self.servers)
+        if record.state is State.SUCCEEDED:
+            assert self.old not in alive
+            assert len(made) == 1, f"newcomers: {made}"
+            assert made <= serving
+            tags = self.provider.servers[next(iter(made))].instance.tags
+            assert not {TAG_RID, TAG_ROLE} & tags.keys(), "our marks are left"
+            assert tags[TAG_SLOT] == "web/1"
+        elif record.state is not State.STUCK:
+            assert not made, f"orphans: {made}"
+            assert set(self.provider.backends["web"]) <= alive
+        with self.store.read() as tx:
+            answer = verify(tx.journal_lines())
+        assert isinstance(answer, Verified), answer
+
+    def check_events(self) -> None:
+        """No request lost, never below the minimum, never a second extra, the old one never ended too early."""
+        registered: set[str] = set()
+        drained: set[str] = set()
+        for event in self.provider.events[self.first_event :]:
+            assert event.call != "lost", event
+            if event.call == "traffic.register":
+                registered.add(event.subject)
+                drained.discard(event.subject)
+            if event.call in {"traffic.drain", "traffic.deregister"}:
+                drained.add(event.subject)
+            assert event.existing <= len(self.servers) + 1, event
+            if event.call in {"traffic.drain", "compute.terminate"}:
+                assert event.in_service >= self.group.rules.min_healthy, event
+            if event.call == "compute.terminate" and event.subject == self.old:
+                assert self.old in drained, "the old one was ended in service"
+                healthy = [i for i in registered - drained if i not in self.servers]
+                assert healthy, "the old one was ended before a newcomer had traffic"

@@ -1,0 +1,339 @@
+"""What goes wrong in a replacement, told one by one: each ends well or is undone, and nothing is left behind."""
+
+from __future__ import annotations
+
+import pytest
+from simulation import Simulation
+
+from driftd.core.errors import BadInput, Refused, Unavailable
+from driftd.core.ports import Pause
+from driftd.core.replacement import TERMINAL, State
+
+BEFORE_THE_POINT = [
+    State.CONFIRMING,
+    State.ADMITTING,
+    State.LAUNCHING,
+    State.BOOTING,
+    State.VERIFYING,
+    State.ENROLLING,
+    State.SOAKING,
+    State.DRAINING,
+]
+FORWARD = [*BEFORE_THE_POINT, State.RETIRING, State.SETTLING]
+
+
+@pytest.fixture
+def sim(tmp_path):
+    return Simulation(tmp_path)
+
+
+def stop_in(sim: Simulation, rid: str, state: State) -> bool:
+    """Run, a decision at a time, until the record stands in ``state``."""
+    from driftd.flows import replace
+
+    usual, replace.STEPS_A_TICK = replace.STEPS_A_TICK, 1
+    try:
+        for record in sim.steps(rid):
+            if record.state is state:
+                return True
+    finally:
+        replace.STEPS_A_TICK = usual
+    return False
+
+
+def test_it_succeeds_and_says_so(sim):
+    rid = sim.request(manual=False)
+    assert sim.run(rid).state is State.SUCCEEDED
+    sim.check(rid)
+    with sim.store.read() as tx:
+        assert [m.code for m in tx.unsent()] == [
+            "replacement-confirming",
+            "replacement-launching",
+            "replacement-succeeded",
+        ]
+
+
+def test_a_drift_that_is_gone_at_the_second_look_changes_nothing(sim):
+    rid = sim.request(manual=False)
+    sim.drifted.clear()
+    last = sim.run(rid)
+    assert last.state is State.CANCELLED
+    assert "drift is gone" in last.note
+    assert len(sim.provider.events) == sim.first_event
+
+
+def test_nobody_is_replaced_because_nobody_could_look(sim):
+    rid = sim.request(manual=False)
+    sim.unseen.add(sim.old)
+    last = sim.run(rid)
+    assert last.state is State.CANCELLED
+    assert "could not look" in last.note
+    assert len(sim.provider.events) == sim.first_event
+
+
+def test_a_sick_newcomer_is_undone(sim):
+    sim.provider.sick_launches = 1
+    rid = sim.request()
+    last = sim.run(rid)
+    assert last.state is State.FAILED_CLEAN
+    assert "did not boot" in last.note
+    sim.check(rid)
+
+
+def test_a_drifted_newcomer_never_gets_traffic(sim):
+    sim.drifted_newcomers = True
+    rid = sim.request()
+    last = sim.run(rid)
+    assert last.state is State.FAILED_CLEAN
+    assert not [e for e in sim.provider.events[sim.first_event :] if e.call == "traffic.register"]
+    sim.check(rid)
+
+
+def test_a_newcomer_that_nobody_can_look_at_never_gets_traffic(sim):
+    sim.unseen |= {f"i-{number:04d}" for number in range(4, 10)}
+    rid = sim.request()
+    assert sim.run(rid).state is State.FAILED_CLEAN
+    assert not [e for e in sim.provider.events[sim.first_event :] if e.call == "traffic.register"]
+    sim.check(rid)
+
+
+@pytest.mark.parametrize("state", [State.SOAKING, State.DRAINING])
+def test_a_newcomer_that_falls_ill_under_traffic_is_undone(sim, state):
+    rid = sim.request()
+    for record in sim.steps(rid):
+        if record.state is state:
+            sim.provider.make_sick(record.new_id)
+    assert record.state is State.FAILED_CLEAN
+    assert sim.old in sim.provider.in_service("web")
+    sim.check(rid)
+
+
+def test_no_capacity_is_a_clean_failure(sim):
+    sim.provider.quota = 3
+    rid = sim.request()
+    last = sim.run(rid)
+    assert last.state is State.FAILED_CLEAN
+    assert "quota" in last.note
+    sim.check(rid)
+
+
+def test_a_failure_holds_the_group_back_and_says_until_when(sim):
+    sim.provider.quota = 3
+    sim.run(sim.request(manual=False))
+    sim.provider.quota = None
+    rid = sim.request(manual=False)
+    for _ in range(60):
+        sim.tick()
+    record = sim.record(rid)
+    assert record.state is State.ADMITTING
+    assert "1 replacement in web failed in a row" in record.note
+    sim.clock.advance(1800)
+    assert sim.run(rid).state is State.SUCCEEDED
+
+
+@pytest.mark.parametrize("state", BEFORE_THE_POINT)
+def test_cancelled_in_any_state_before_the_point_of_no_return(sim, state):
+    rid = sim.request(manual=False)
+    assert stop_in(sim, rid, state)
+    sim.replacer.cancel(rid, "ann")
+    assert sim.run(rid).state is State.CANCELLED
+    assert sim.old in sim.provider.in_service("web")
+    sim.check(rid)
+
+
+def test_after_the_point_of_no_return_a_cancel_is_refused(sim):
+    rid = sim.request()
+    for record in sim.steps(rid):
+        if record.committed:
+            break
+    with pytest.raises(BadInput, match="point of no return"):
+        sim.replacer.cancel(rid, "ann")
+    assert sim.run(rid).state is State.SUCCEEDED
+
+
+@pytest.mark.parametrize("by", ["store", "file"])
+@pytest.mark.parametrize("state", FORWARD)
+def test_a_pause_in_any_state_stops_every_change_and_then_it_goes_on(sim, state, by):
+    rid = sim.request(manual=False)
+    assert stop_in(sim, rid, state)
+    if by == "store":
+        with sim.store.write() as tx:
+            tx.set_pause(Pause("", "ann", "freeze", sim.clock()))
+    else:
+        sim.pause_file = "there is a pause file"
+    before = len(sim.provider.events)
+    for _ in range(300):
+        sim.tick()
+    assert len(sim.provider.events) == before
+    assert "paused" in sim.record(rid).note or sim.record(rid).state in TERMINAL
+    sim.pause_file = ""
+    with sim.store.write() as tx:
+        tx.clear_pause("")
+    assert sim.run(rid).state is State.SUCCEEDED
+    sim.check(rid)
+
+
+def test_a_pause_between_intent_and_call_is_honoured(sim):
+    rid = sim.request()
+    asked = []
+
+    def pause(_group: str) -> str:
+        asked.append(1)
+        return "just now" if len(asked) % 2 == 0 else ""
+
+    sim.replacer._pause = pause
+    assert stop_in(sim, rid, State.LAUNCHING)
+    asked.clear()
+    for _ in range(10):
+        asked.clear()
+        sim.tick()
+    assert "compute.launch" not in [e.call for e in sim.provider.events[sim.first_event :]]
+    with sim.store.read() as tx:
+        assert "not sent" in {line.body.get("outcome") for line in tx.journal_lines(rid)}
+
+
+def test_a_drain_that_never_ends_puts_the_old_one_back(sim):
+    rid = sim.request()
+    with sim.provider.hold_connection(sim.old):
+        last = sim.run(rid)
+        assert last.state is State.ABORTED_SAFE
+        assert "1 connections left" in last.note
+        assert sim.old in sim.provider.in_service("web")
+        sim.check(rid)
+
+
+def test_somebody_puts_the_old_one_back_in_service(sim):
+    rid = sim.request()
+    with sim.provider.hold_connection(sim.old):
+        for record in sim.steps(rid):
+            if record.drain_seen and record.state is State.DRAINING:
+                sim.provider.traffic.register("web", sim.provider.compute.describe(sim.old))
+    assert record.state is State.CANCELLED
+    assert "somebody put" in record.note
+    sim.check(rid)
+
+
+@pytest.mark.parametrize("state", FORWARD)
+def test_the_old_one_vanishes_by_itself(sim, state):
+    sim.provider.load = 0  # what it served is lost with it, and that is not ours to judge
+    rid = sim.request(manual=False)
+    assert stop_in(sim, rid, state)
+    if sim.old in sim.provider.alive():
+        sim.provider.vanish(sim.old)
+    last = sim.run(rid)
+    unstarted = {State.CONFIRMING, State.ADMITTING}
+    assert last.state is (State.CANCELLED if state in unstarted else State.SUCCEEDED), last.note
+    if last.state is State.SUCCEEDED:
+        sim.check(rid)
+
+
+def test_below_the_minimum_nothing_is_begun(sim):
+    sim.provider.make_sick(sim.servers[0])
+    sim.provider.make_sick(sim.servers[2])
+    rid = sim.request(manual=False)
+    for _ in range(60):
+        sim.tick()
+    record = sim.record(rid)
+    assert record.state is State.ADMITTING
+    assert "minimum" in record.note
+    assert len(sim.provider.events) == sim.first_event
+
+
+def test_a_group_that_falls_ill_while_draining_gets_the_old_one_back(tmp_path):
+    sim = Simulation(tmp_path, min_healthy=3)
+    rid = sim.request()
+    with sim.provider.hold_connection(sim.old):
+        for record in sim.steps(rid):
+            if record.state is State.DRAINING and record.drain_seen:
+                sim.provider.make_sick(sim.servers[0])
+            if record.state is State.UNDOING and sim.old in sim.provider.in_service("web"):
+                sim.provider.make_sick(sim.servers[0], healthy=True)
+    assert record.state is State.ABORTED_SAFE, record.note
+    sim.check(rid)
+
+
+def test_one_at_a_time_in_a_group(sim):
+    first = sim.request()
+    second = sim.replacer.request(sim.provider.compute.describe(sim.servers[0]), "the next")
+    for _ in sim.steps(first):
+        if sim.record(first).state not in {State.CONFIRMING, State.ADMITTING, *TERMINAL}:
+            assert sim.record(second).state in {State.CONFIRMING, State.ADMITTING}
+    assert sim.run(second).state is State.SUCCEEDED
+    assert len(sim.provider.in_service("web")) == 3
+
+
+def test_an_instance_is_never_replaced_twice_at_once(sim):
+    sim.request()
+    with pytest.raises(BadInput, match="already"):
+        sim.request()
+
+
+def test_a_newcomer_that_stays_hidden_is_adopted_or_ended(sim):
+    sim.provider.hide_s = 15
+    sim.provider.fail_next("compute.launch", Unavailable("504"), after_effect=True)
+    rid = sim.request()
+    assert sim.run(rid).state is State.SUCCEEDED
+    sim.check(rid)
+
+
+def test_cancelled_while_the_newcomer_is_still_hidden(sim):
+    sim.provider.hide_s = 15
+    sim.provider.fail_next("compute.launch", Unavailable("504"), after_effect=True)
+    rid = sim.request()
+    for record in sim.steps(rid):
+        if record.state is State.LAUNCHING and sim.provider.alive() != sim.servers and not record.cancel_requested:
+            sim.replacer.cancel(rid, "ann")
+    assert record.state is State.CANCELLED
+    sim.check(rid)
+
+
+def test_a_newcomer_that_appears_after_everything_is_over_is_the_janitors(sim):
+    sim.provider.hide_s = 300
+    sim.provider.fail_next("compute.launch", Unavailable("504"), after_effect=True, times=1)
+    sim.provider.fail_next("compute.launch", Refused("no capacity"))
+    rid = sim.request()
+    assert sim.run(rid).state is State.FAILED_CLEAN
+    sim.clock.advance(300)
+    assert len(sim.provider.alive("web")) == 4
+    sim.tidy()
+    sim.check(rid)
+    assert len(sim.provider.alive("web")) == 3
+
+
+def test_two_answers_to_one_launch(sim):
+    sim.provider.twin_launches = 1
+    rid = sim.request()
+    assert sim.run(rid).state is State.SUCCEEDED
+    sim.clock.advance(10)
+    assert len(sim.provider.alive("web")) == 3
+
+
+def test_a_refused_end_is_a_persons(sim):
+    rid = sim.request()
+    sim.provider.fail_next("compute.terminate", Refused("termination protection is on"))
+    last = sim.run(rid)
+    assert last.state is State.STUCK
+    assert "end the old one by hand" in last.note
+    assert len(sim.provider.in_service("web")) == 3
+    blocked = sim.replacer.request(sim.provider.compute.describe(sim.servers[0]), "drift", manual=False)
+    sim.drifted.add(sim.servers[0])
+    for _ in range(60):
+        sim.tick()
+    assert "stuck" in sim.record(blocked).note
+
+
+def test_a_provider_that_is_away_changes_nothing_and_is_asked_again(sim):
+    rid = sim.request()
+    sim.provider.fail_next("*", Unavailable("503"), times=200)
+    for _ in range(20):
+        sim.tick()
+    assert "cannot be asked" in sim.record(rid).note
+    assert sim.run(rid).state is State.SUCCEEDED
+    sim.check(rid)
+
+
+def test_the_last_of_its_group_is_replaced_without_a_gap(tmp_path):
+    sim = Simulation(tmp_path, servers=2, min_healthy=2)
+    rid = sim.request()
+    assert sim.run(rid).state is State.SUCCEEDED
+    sim.check(rid)
