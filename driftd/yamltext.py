@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -95,6 +96,8 @@ def _plain(tree: Any, place: Place, lines: dict[Place, int], name: str) -> Any:
             return plain(tree)
     if tree is None:
         return None
+    if type(tree) is date:
+        return tree.isoformat()
     raise BadInput(f"{name}:{lines.get(place, 1)}: {tree} is not text, a number, true or false", "put it in quotes")
 
 
@@ -134,7 +137,11 @@ def _fields(model: type[BaseModel], place: Place) -> list[str]:
         else:
             current = (getattr(current, "__args__", None) or (None,))[-1]
         for option in getattr(current, "__args__", ()):
-            if isinstance(option, type) and issubclass(option, BaseModel) and getattr(current, "__origin__", None) not in (list, dict, tuple):
+            if (
+                isinstance(option, type)
+                and issubclass(option, BaseModel)
+                and getattr(current, "__origin__", None) not in (list, dict, tuple)
+            ):
                 current = option
                 break
     if isinstance(current, type) and issubclass(current, BaseModel):
