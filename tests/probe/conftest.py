@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from asking import Look, read, request
+
+from driftd.core.fingerprint import Fingerprint
+from driftd.probe import bundle, look, wire
+
+
+@pytest.fixture
+def look_at() -> Look:
+    """A look in this process."""
+
+    def look_now(root: Path | bytes, **more: object) -> Fingerprint:
+        asked = wire.read_request(io.BytesIO(request(root, **more)))
+        return read(b"".join(look.answer(asked)))
+
+    return look_now
+
+
+@pytest.fixture
+def look_streamed() -> Look:
+    """A look by the program as it is sent, in a Python of its own."""
+
+    def look_now(root: Path | bytes, python: str = sys.executable, **more: object) -> Fingerprint:
+        run = subprocess.run(
+            [python, *bundle.ARGUMENTS], input=bundle.program() + request(root, **more), capture_output=True, check=True
+        )
+        assert run.stderr == b""
+        return read(run.stdout)
+
+    return look_now
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Iterator[Path]:
+    """An empty directory; whatever is made in it, however deep, is gone afterwards."""
+    root = tmp_path / "root"
+    root.mkdir()
+    yield root
+    subprocess.run(["rm", "-rf", "--", str(root)], check=True)
