@@ -90,6 +90,32 @@ def test_a_terminal_of_sudos_own_spoils_nothing(way, user):
         assert paths(way.look()) == PATHS
 
 
+def test_the_documents_show_the_line_that_is_tested_here():
+    text = (Path(__file__).parents[2] / "docs" / "ssh.md").read_text()
+    assert sudoers_line("driftd", SshOptions()) in text
+    assert re.sub("0x[0-9a-f]{64}", "0xDIGEST", sudoers_line("driftd", PINNED)) in text
+
+
+@pytest.mark.parametrize("user_is_root", [True, False])
+def test_authorized_keys_may_force_the_pinned_command(way, user, user_is_root):
+    start = f"/usr/bin/python3 -I -S -B -c '{boot(PINNED)}'"
+    with sudoers(sudoers_line(user, PINNED)):
+        if user_is_root:
+            way.instance = dataclasses.replace(way.instance, reach=dataclasses.replace(way.instance.reach, user="root"))
+        way.force(start if user_is_root else f"sudo -n {start}")
+        assert paths(way.look()) == PATHS
+
+
+def test_authorized_keys_may_say_from_where(way):
+    public = Path(f"{way.server.client_key}.pub").read_text()
+    keys = way.server.directory / "authorized_keys"
+    keys.write_text(f'restrict,from="127.0.0.1",expiry-time="20990101" {public}')
+    assert paths(way.look(sudo=False)) == PATHS
+    for option in ('from="192.0.2.10"', 'expiry-time="20200101"'):
+        keys.write_text(f"restrict,{option} {public}")
+        assert "refused the key" in way.look(sudo=False).reason
+
+
 def test_root_is_asked_without_sudo(way):
     assert "sudo" not in command("root", SshOptions())
     way.instance = dataclasses.replace(way.instance, reach=dataclasses.replace(way.instance.reach, user="root"))
