@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import ast
+import glob
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from asking import Look
+
+from driftd.probe import bundle
+
+HERE = Path(bundle.__file__).parent
+SENT = [HERE / f"{name}.py" for name in bundle.MODULES]
+
+# What Debian 12's libpython3.11-minimal has, of the pure modules that a probe could want; from its list of files
+# (dpkg -L libpython3.11-minimal). Not there, among others: json, shutil, ctypes, gzip, tarfile, asyncio, urllib,
+# multiprocessing, http, uuid, queue, pwd's friends in concurrent.
+MINIMAL = {
+    "abc", "argparse", "ast", "base64", "bisect", "calendar", "codecs", "collections", "contextlib", "copy", "csv",
+    "datetime", "enum", "fnmatch", "functools", "getopt", "glob", "hashlib", "heapq", "io", "ipaddress", "itertools",
+    "locale", "operator", "pathlib", "pickle", "platform", "random", "re", "selectors", "signal", "socket", "stat",
+    "string", "struct", "subprocess", "tempfile", "textwrap", "threading", "traceback", "types", "typing", "weakref",
+}  # fmt: skip
+# Built into its interpreter.
+BUILT_IN = {"binascii", "errno", "fcntl", "grp", "math", "os", "posix", "pwd", "select", "sys", "time", "zlib"}
+
+
+def imported(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            found.add(node.module or "")
+    return found
+
+
+def test_every_module_but_the_bundle_is_sent() -> None:
+    assert {p.stem for p in SENT} == {p.stem for p in HERE.glob("*.py")} - {"__init__", "bundle"}
+
+
+@pytest.mark.parametrize("path", SENT, ids=lambda p: p.stem)
+def test_sent_modules_import_only_what_python3_minimal_has(path: Path) -> None:
+    assert imported(path) <= MINIMAL | BUILT_IN | {"driftd.probe"}
+
+
+def test_modules_come_after_what_they_import() -> None:
+    for place, path in enumerate(SENT):
+        tree = ast.parse(path.read_text())
+        ours = {
+            alias.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.module == "driftd.probe"
+            for alias in node.names
+        }
+        assert ours <= set(bundle.MODULES[:place])
+
+
+def test_python_3_6_understands_what_is_sent() -> None:
+    """vermin is the gate, by syntax and by the library's members; a real 3.6 is asked besides where there is one."""
+    vermin = Path(sys.executable).with_name("vermin")
+    run = subprocess.run(
+        [str(vermin), "-t=3.6-", "--no-tips", "--eval-annotations", "--violations", *map(str, SENT)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout
+
+
+def interpreters() -> list[str]:
+    """Every other Python at hand; on a machine without any, the one that runs the tests is asked."""
+    names = [f"python3.{minor}" for minor in range(6, 15)] + ["/usr/bin/python3", "/usr/libexec/platform-python"]
+    found = [shutil.which(name) for name in names]
+    found += sorted(glob.glob(str(Path.home() / ".pyenv/versions/3.*/bin/python3")))
+    real = {Path(path).resolve(): path for path in [*found, sys.executable] if path}
+    return [path for path in real.values() if works(path)]
+
+
+def works(path: str) -> bool:
+    asked = subprocess.run([path, "-c", "import sys; sys.exit(sys.version_info < (3, 6))"], check=False)
+    return asked.returncode == 0
+
+
+@pytest.mark.parametrize("python", interpreters())
+def test_each_python_at_hand_sees_the_same(tree: Path, look_at: Look, look_streamed: Look, python: str) -> None:
+    (tree / "etc").mkdir()
+    (tree / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n")
+    (tree / "etc/group").write_text("root:x:0:\n")
+    (tree / "b\udcff").write_text("x")
+    here, there = look_at(tree), look_streamed(tree, python=python)
+    assert (there.entries, there.accounts, there.groups) == (here.entries, here.accounts, here.groups)
+
+
+def test_each_python_at_hand_sees_its_own_machine(look_streamed: Look) -> None:
+    top = tuple(b"/" + name.name.encode() for name in Path("/").iterdir() if name.name != "proc")
+    for python in interpreters():
+        found = look_streamed(b"/", python=python, skip=top, sections=(b"facts", b"sessions"))
+        assert [e.path for e in found.entries] == [b"/", b"/proc"]
+        assert found.booted_at is not None
+        assert re.fullmatch(r"[0-9a-f-]{36}/\d+", found.boot_id)
+
+
+def test_what_starts_it_needs_no_escapes_in_sudoers() -> None:
+    for word in bundle.ARGUMENTS:
+        assert not set(word) & set(",:=\\*?[]!\"'#%@&|<>$`\n")
+
+
+def test_the_program_is_small_enough_to_send_every_time() -> None:
+    assert len(bundle.program()) < 48 * 1024
+    length, _, packed = bundle.program().partition(b"\n")
+    assert int(length) == len(packed)
