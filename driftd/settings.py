@@ -104,6 +104,7 @@ class Ssh(_Strict):
     user: str = "root"
     key: str = ""
     known_hosts: str = "known_hosts"
+    sudo: bool = True
     connect_timeout: Duration = timedelta(seconds=10)
     look_timeout: Duration = timedelta(minutes=5)
 
@@ -127,7 +128,11 @@ class Settings(BaseSettings):
     """Everything that a person may set."""
 
     model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, env_prefix="DRIFTD_", env_nested_delimiter="__", nested_model_default_partial_update=True
+        extra="forbid",
+        frozen=True,
+        env_prefix="DRIFTD_",
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
     )
 
     store: str = "sqlite:///driftd.db"

@@ -1,0 +1,33 @@
+"""The program with all its commands: importing a file registers its command, and the order here is the help's."""
+
+from __future__ import annotations
+
+from driftd.doors.cli import (  # isort: skip  # the order is the help's
+    demo,
+    audit,
+    bake,
+    trust,
+    run,
+    status,
+    findings,
+    replace,
+    pause,
+    policy,
+    journal,
+)
+from driftd.doors.cli.app import app
+
+__all__ = [
+    "app",
+    "audit",
+    "bake",
+    "demo",
+    "findings",
+    "journal",
+    "pause",
+    "policy",
+    "replace",
+    "run",
+    "status",
+    "trust",
+]

@@ -1,0 +1,107 @@
+"""The report as JSON, for programs. Everything outside ASCII is escaped, so no name does anything to a terminal."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from driftd.core.facts import Session
+from driftd.core.findings import Finding
+from driftd.core.looks import Look
+from driftd.core.wording import shown
+from driftd.doors.report.shape import (
+    SCHEMA,
+    CoverageShape,
+    FindingShape,
+    InstanceShape,
+    ReportShape,
+    SessionShape,
+)
+
+
+def render(looks: Sequence[Look], now: datetime) -> str:
+    """The report as text with a line feed at its end, instances in the order given."""
+    verdicts = Counter(look.judgement.verdict for look in looks)
+    report = ReportShape(
+        schema=SCHEMA,
+        made_at=now,
+        verdicts=dict(sorted(verdicts.items())),
+        instances=[_instance(look) for look in looks],
+    )
+    return json.dumps(report.model_dump(mode="json", by_alias=True), indent=2) + "\n"
+
+
+def _instance(look: Look) -> InstanceShape:
+    instance, judgement, coverage = look.instance, look.judgement, look.coverage
+    return InstanceShape(
+        id=instance.id,
+        group=instance.group,
+        slot=instance.slot,
+        address=instance.address,
+        image=instance.image,
+        verdict=judgement.verdict,
+        reason=judgement.reason,
+        hint=look.hint,
+        root=look.root.hex(),
+        boot_id=look.boot_id,
+        looked_at=look.at,
+        duration_s=round(look.duration_s, 3),
+        coverage=CoverageShape(
+            entries=coverage.entries,
+            bytes_hashed=coverage.bytes_hashed,
+            unreadable=coverage.unreadable,
+            covered=coverage.covered,
+            reasons=dict(coverage.reasons),
+        ),
+        findings=_findings(judgement.findings),
+        explained=_findings(judgement.explained),
+        ignored=judgement.ignored,
+        sessions=[*_sessions(look.others, own=False), *_sessions(look.own, own=True)],
+    )
+
+
+def _findings(findings: Iterable[Finding]) -> list[FindingShape]:
+    return [_finding(finding) for finding in findings]
+
+
+def _finding(finding: Finding) -> FindingShape:
+    try:
+        subject, raw = finding.subject.decode("utf-8"), None
+    except UnicodeDecodeError:
+        subject, raw = shown(finding.subject), base64.b64encode(finding.subject).decode("ascii")
+    return FindingShape(
+        kind=finding.kind,
+        subject=subject,
+        subject_bytes=raw,
+        change=finding.change,
+        severity=finding.severity,
+        action=finding.action,
+        signature=finding.signature,
+        rule=finding.rule,
+        because=finding.because,
+        expected=dict(finding.expected),
+        actual=dict(finding.actual),
+        accepted=finding.suppressed_by or None,
+    )
+
+
+def _sessions(sessions: Iterable[Session], *, own: bool) -> list[SessionShape]:
+    return [
+        SessionShape(
+            door=session.door,
+            user=session.user,
+            source=session.source,
+            port=session.port,
+            key=session.key,
+            key_id=session.key_id,
+            started_at=session.started_at,
+            ended_at=session.ended_at,
+            live=session.live,
+            own=own,
+            evidence=[part for part in session.evidence.split("+") if part],
+        )
+        for session in sessions
+    ]

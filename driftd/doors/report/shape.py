@@ -1,0 +1,100 @@
+"""The report's shape: schema ``driftd.report/1`` (docs/report.md; docs/report.schema.json is made from here).
+
+Additions may come under the same version; a field that is here keeps its name and meaning.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from driftd.core.drift import Change
+from driftd.core.findings import Action, Severity, Verdict
+
+SCHEMA: Literal["driftd.report/1"] = "driftd.report/1"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FindingShape(_Strict):
+    """One difference, judged. ``subject_bytes`` (base64) is there only where the name is not UTF-8."""
+
+    kind: str
+    subject: str
+    subject_bytes: str | None = None
+    change: Change
+    severity: Severity
+    action: Action
+    signature: str = Field(pattern=r"^[0-9a-f]{16}$")
+    rule: str
+    because: str
+    expected: dict[str, str]
+    actual: dict[str, str]
+    accepted: str | None = None
+
+
+class SessionShape(_Strict):
+    """Somebody who was there. ``own`` marks driftd's visits."""
+
+    door: str
+    user: str
+    source: str
+    port: int
+    key: str
+    key_id: str
+    started_at: datetime
+    ended_at: datetime | None
+    live: bool
+    own: bool
+    evidence: list[str]
+
+
+class CoverageShape(_Strict):
+    """What the look covered, counted."""
+
+    entries: int
+    bytes_hashed: int
+    unreadable: int
+    covered: int
+    reasons: dict[str, int]
+
+
+class InstanceShape(_Strict):
+    """One look at one instance. ``root`` is hexadecimal, "" when nothing could be seen."""
+
+    id: str
+    group: str
+    slot: str
+    address: str
+    image: str
+    verdict: Verdict
+    reason: str
+    hint: str
+    root: str
+    boot_id: str
+    looked_at: datetime
+    duration_s: float
+    coverage: CoverageShape
+    findings: list[FindingShape]
+    explained: list[FindingShape]
+    ignored: int
+    sessions: list[SessionShape]
+
+
+class ReportShape(_Strict):
+    """The whole report; ``verdicts`` counts the instances by verdict."""
+
+    schema_: Literal["driftd.report/1"] = Field(alias="schema")
+    made_at: datetime
+    verdicts: dict[Verdict, int]
+    instances: list[InstanceShape]
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a report."""
+    made = ReportShape.model_json_schema(by_alias=True, mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA, **made}

@@ -1,0 +1,163 @@
+"""The report for a person's eyes: one block an instance, each finding with its evidence and its reason.
+
+Pure: looks in, something that Rich can print out. Names come from instances and are never taken for markup.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from driftd.core.drift import Change
+from driftd.core.findings import Finding, Severity, Verdict
+from driftd.core.looks import Look
+from driftd.core.wording import count, printable, shown
+
+VERDICT_STYLES: Mapping[Verdict, str] = {
+    Verdict.CLEAN: "bold green",
+    Verdict.EXPLAINED: "green",
+    Verdict.DRIFTED: "bold red",
+    Verdict.TAMPERED: "bold white on red",
+    Verdict.UNKNOWN: "bold yellow",
+}
+SEVERITY_STYLES: Mapping[Severity, str] = {
+    Severity.INFO: "dim",
+    Severity.LOW: "cyan",
+    Severity.MEDIUM: "yellow",
+    Severity.HIGH: "red",
+    Severity.CRITICAL: "bold red",
+}
+_MOST_FINDINGS = 20
+_PLAIN_WIDTH = 120
+# What says most comes first; what is not named here follows by its name.
+_ORDER = ("kind", "mode", "uid", "gid", "size", "sha256", "target", "rdev", "user", "source", "key")
+
+
+def render(looks: Sequence[Look]) -> RenderableType:
+    """Everything, the summary last, where a terminal's reader is."""
+    parts: list[RenderableType] = []
+    for look in looks:
+        parts.extend(_block(look))
+    parts.append(Rule(style="dim"))
+    parts.append(_summary(looks))
+    return Group(*parts)
+
+
+def text(looks: Sequence[Look], width: int = _PLAIN_WIDTH) -> str:
+    """The same without colour, for a file."""
+    console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False, legacy_windows=False)
+    console.print(render(looks))
+    lines = str(console.file.getvalue()).splitlines()  # type: ignore[attr-defined]  # it is the StringIO above
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+# --- one instance ----------------------------------------------------------------------------------------------------
+
+
+def _block(look: Look) -> Iterator[RenderableType]:
+    instance, judgement = look.instance, look.judgement
+    style = VERDICT_STYLES[judgement.verdict]
+    title = Text(no_wrap=True, overflow="ellipsis")
+    title.append(f" {judgement.verdict.upper()} ", style=f"{style} reverse")
+    title.append(f" {printable(instance.slot or instance.id)}", style="bold")
+    where = [instance.id if instance.slot else "", instance.address, instance.image]
+    title.append("".join(f"  {printable(part)}" for part in where if part), style="dim")
+    yield title
+    yield _indented(Text(printable(judgement.reason), style=style.removeprefix("bold ")), 2)
+    for finding in judgement.findings[:_MOST_FINDINGS]:
+        yield _indented(_finding(finding), 2)
+    left = len(judgement.findings) - _MOST_FINDINGS
+    if left > 0:
+        yield _indented(Text(f"and {left} more: --format json has them all", style="dim"), 2)
+    for line in _notes(look):
+        yield _indented(line, 2)
+    yield Text("")
+
+
+def _indented(what: RenderableType, by: int) -> Padding:
+    return Padding(what, (0, 0, 0, by))
+
+
+def _finding(finding: Finding) -> RenderableType:
+    """Severity at the left; beside it the subject, what was and is, why it matters, and the signature."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(width=8, no_wrap=True)
+    grid.add_column(overflow="fold", ratio=1)
+    style = "dim" if finding.suppressed_by else SEVERITY_STYLES[finding.severity]
+    what = Text(overflow="fold")
+    what.append(f"{finding.kind} ", style="dim")
+    what.append(shown(finding.subject), style="bold")
+    what.append(f" {finding.change}", style=style)
+    grid.add_row(Text(finding.severity, style=style), what)
+    for line in _evidence(finding):
+        grid.add_row("", line)
+    grid.add_row("", Text(printable(finding.because), style="italic"))
+    if finding.suppressed_by:
+        grid.add_row("", Text(printable(finding.suppressed_by), style="green"))
+    grid.add_row("", Text(f"{finding.signature}  {printable(finding.rule)}", style="dim"))
+    return grid
+
+
+def _evidence(finding: Finding) -> Iterator[Text]:
+    if finding.change is Change.MODIFIED:
+        for name in _names({**finding.expected, **finding.actual}):
+            was, now = finding.expected.get(name), finding.actual.get(name)
+            line = Text(f"{printable(name)}  ", overflow="fold")
+            line.append("nothing" if was is None else _short(name, was), style="green")
+            line.append(" → ")
+            line.append("nothing" if now is None else _short(name, now), style="red")
+            yield line
+        return
+    fields, verb = (finding.actual, "is") if finding.change is Change.ADDED else (finding.expected, "was")
+    told = ", ".join(f"{printable(name)} {_short(name, fields[name])}" for name in _names(fields))
+    yield Text(f"{verb}: {told}", overflow="fold")
+
+
+def _names(fields: Mapping[str, str]) -> list[str]:
+    return sorted(fields, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
+
+
+def _short(name: str, value: str) -> str:
+    """A digest's first twelve digits are enough for eyes; an empty value must be seen to be empty."""
+    if name == "sha256" and len(value) == 64:
+        return value[:12] + "…"
+    return printable(value) or '""'
+
+
+def _notes(look: Look) -> Iterator[Text]:
+    judgement = look.judgement
+    if judgement.explained:
+        rules = Counter(finding.rule for finding in judgement.explained)
+        told = ", ".join(f"{printable(rule)} {number}" for rule, number in sorted(rules.items()))
+        yield Text(f"explained: {told}", style="dim", overflow="fold")
+    if judgement.ignored:
+        yield Text(f"left out by rules that ignore: {judgement.ignored}", style="dim")
+    if look.hint:
+        yield _next(printable(look.hint))
+    elif judgement.verdict in (Verdict.DRIFTED, Verdict.TAMPERED):
+        first = judgement.findings[0].signature
+        yield _next(f'if that was you: driftd accept {first} --for 7d --reason "…"; else replace it')
+
+
+def _next(what: str) -> Text:
+    line = Text("next: ", style="cyan", overflow="fold")
+    return line.append(what, style="default")
+
+
+# --- all of them -----------------------------------------------------------------------------------------------------
+
+
+def _summary(looks: Sequence[Look]) -> Text:
+    verdicts = Counter(look.judgement.verdict for look in looks)
+    line = Text(count(len(looks), "instance"), style="bold")
+    for at, verdict in enumerate(one for one in Verdict if verdicts[one]):
+        line.append(": " if at == 0 else ", ")
+        line.append(f"{verdicts[verdict]} {verdict}", style=VERDICT_STYLES[verdict])
+    return line

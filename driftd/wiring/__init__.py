@@ -1,0 +1,62 @@
+"""The composition root: settings in, everything joined. The only floor that knows every name."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from driftd.core.errors import BadInput, DriftdError
+from driftd.core.wording import printable
+from driftd.doors.cli import program
+from driftd.doors.cli.app import UNSEEN, USAGE, Context
+from driftd.doors.house import House
+
+INTERRUPTED = 130
+
+
+def build(config: Path | None) -> House:
+    """The house that a configuration describes. Imported late: ``--help`` needs none of it."""
+    from driftd import settings  # noqa: PLC0415  # keeps the command line quick
+    from driftd.wiring.house import WiredHouse  # noqa: PLC0415
+
+    return WiredHouse(settings.find(config), config)
+
+
+def main() -> None:
+    """The ``driftd`` command. Every error becomes one sentence, its remedy, and an exit status."""
+    context = Context(build)
+    try:
+        status = program.app(obj=context, standalone_mode=False)
+    except click.exceptions.Exit as ended:
+        status = ended.exit_code
+    except click.ClickException as error:
+        error.show()
+        status = USAGE
+    except (click.Abort, KeyboardInterrupt):
+        context.err.print("interrupted")
+        status = INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    except DriftdError as error:
+        complain(context.err, str(error), error.hint)
+        status = USAGE if isinstance(error, BadInput) else UNSEEN
+    except Exception as error:  # the door: a person gets a sentence, not a traceback
+        if os.environ.get("DRIFTD_DEBUG"):
+            raise
+        said = f"a mistake of driftd's own: {type(error).__name__}: {error}"
+        complain(context.err, said, "set DRIFTD_DEBUG=1 to see where, and report it")
+        status = UNSEEN
+    sys.exit(status or 0)
+
+
+def complain(console: Console, sentence: str, hint: str) -> None:
+    """One sentence, and what to do next."""
+    console.print(Text.assemble(("driftd: ", "bold red"), printable(sentence)), soft_wrap=True)
+    if hint:
+        console.print(Text.assemble(("next:   ", "bold"), printable(hint)), soft_wrap=True)

@@ -1,0 +1,85 @@
+"""Groups: the settings of each, joined with the provider that serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from driftd.core.budget import GroupRules
+from driftd.core.findings import Action
+from driftd.core.world import Limits
+from driftd.edges import providers
+from driftd.edges.health import HttpHealth
+from driftd.flows.groups import Group
+from driftd.settings import Enforce, GroupSettings, Settings
+
+
+def join(settings: Settings) -> Mapping[str, Group]:
+    """Every configured group. Each provider is loaded once and serves all its groups. Raises BadInput."""
+    by_provider: dict[str, dict[str, dict[str, Any]]] = {}
+    for name, group in settings.groups.items():
+        by_provider.setdefault(group.provider, {})[name] = _section(settings, group)
+    unused = set(settings.providers) - set(by_provider)
+    loaded = {
+        name: providers.load(
+            name, {"settings": settings.providers.get(name, {}), "groups": sections, "base": settings.base}
+        )
+        for name, sections in by_provider.items()
+        if name not in unused
+    }
+    return {
+        name: Group(
+            name=name,
+            provider=loaded[group.provider],
+            rules=rules_of(name, group),
+            limits=limits_of(settings, group),
+            image=group.image,
+            health=HttpHealth(group.health.http, timeout_s=group.health.timeout.total_seconds())
+            if group.health.http
+            else None,
+            every=group.every,
+        )
+        for name, group in settings.groups.items()
+    }
+
+
+def _section(settings: Settings, group: GroupSettings) -> dict[str, Any]:
+    """What a provider reads of a group, with defaults filled in and paths made absolute."""
+    ssh = group.reach.ssh
+    key = ssh.key or settings.ssh.key
+    reach = {
+        "user": ssh.user or settings.ssh.user,
+        "key": str(settings.path(key)) if key else "",
+        **({"port": ssh.port} if ssh.port else {}),
+    }
+    return {
+        "image": group.image,
+        "select": dict(group.select),
+        "hosts": list(group.hosts),
+        "traffic": dict(group.traffic),
+        "reach": {"ssh": reach},
+    }
+
+
+def rules_of(name: str, group: GroupSettings) -> GroupRules:
+    """What the group allows."""
+    return GroupRules(
+        name=name,
+        min_healthy=group.replacing.min_healthy,
+        enforce=Action.REPLACE if group.enforce is Enforce.REPLACE else Action.ALERT,
+        back_off=group.replacing.back_off,
+    )
+
+
+def limits_of(settings: Settings, group: GroupSettings) -> Limits:
+    """How long each step may take, and how careful it is."""
+    replacing = group.replacing
+    return Limits(
+        dwell=replacing.dwell,
+        boot_timeout=replacing.boot_timeout,
+        verify_timeout=replacing.verify_timeout,
+        enroll_timeout=replacing.enroll_timeout,
+        soak=replacing.soak,
+        drain_timeout=replacing.drain_timeout,
+        poll=min(settings.daemon.tick, Limits().poll),
+    )

@@ -1,0 +1,299 @@
+"""One configured house: everything that the doors may ask for, made on first use."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+
+from driftd.core import manifest as manifests
+from driftd.core.errors import BadInput
+from driftd.core.facts import Instance, Reach, Unseen
+from driftd.core.findings import Action
+from driftd.core.journal import Verified
+from driftd.core.looks import Look
+from driftd.core.manifest import Manifest
+from driftd.core.policy import Policy
+from driftd.core.ports import Manifests, Provider, Store, StoreUnavailable, Suppression
+from driftd.core.sessions import Visit
+from driftd.doors.demo.stage import Stage
+from driftd.doors.house import Engine, HostKey
+from driftd.edges import documents, providers
+from driftd.edges.local import LocalLooker
+from driftd.edges.ssh.hostkeys import known
+from driftd.edges.ssh.looker import SshLooker
+from driftd.edges.ssh.options import SshOptions
+from driftd.edges.ssh.trust import record_host_keys, scan_host_keys
+from driftd.edges.store import open_store
+from driftd.flows.audit import Rules, audit
+from driftd.flows.bake import bake
+from driftd.flows.groups import Group
+from driftd.flows.replace import Replacer
+from driftd.settings import Enforce, Settings
+from driftd.wiring.groups import join
+from driftd.wiring.looking import RoutedLooker, several
+
+BAKE_DEADLINE_S = 1800.0
+
+
+class WiredHouse:
+    """Implements ``driftd.doors.house.House`` for one configuration."""
+
+    def __init__(self, settings: Settings, config: Path | None) -> None:
+        self.settings = settings
+        self.config = config
+
+    # --- small things ---
+
+    def now(self) -> datetime:
+        """The clock, the only one."""
+        return datetime.now(UTC)
+
+    def person(self) -> str:
+        """Who sudo says was there first, else who this is."""
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+
+    def enforce(self, group: str) -> Action:
+        """The most that any rule may do in ``group``; a group that left the configuration is only observed."""
+        known_group = self.settings.groups.get(group)
+        return Action.REPLACE if known_group and known_group.enforce is Enforce.REPLACE else Action.ALERT
+
+    def every(self, group: str) -> timedelta:
+        """How often an instance of ``group`` is looked at."""
+        known_group = self.settings.groups.get(group)
+        return known_group.every if known_group else timedelta(0)
+
+    def pause_file(self) -> Path:
+        return self.settings.path(self.settings.pause_file)
+
+    # --- edges ---
+
+    @contextmanager
+    def store(self, *, read_only: bool = False) -> Iterator[Store]:
+        opened = open_store(self.store_url, read_only=read_only)
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+    @cached_property
+    def store_url(self) -> str:
+        """The store's address with its path made absolute."""
+        scheme, separator, path = self.settings.store.partition(":///")
+        return f"{scheme}:///{self.settings.path(path)}" if separator and path else self.settings.store
+
+    @cached_property
+    def manifests(self) -> documents.ManifestDirectory:
+        """Manifests by image."""
+        return documents.ManifestDirectory(self.settings.path(self.settings.manifests))
+
+    @cached_property
+    def ssh_options(self) -> SshOptions:
+        """What is the same for every way in."""
+        ssh = self.settings.ssh
+        files = (self.settings.path(ssh.known_hosts), Path("~/.ssh/known_hosts"), Path("/etc/ssh/ssh_known_hosts"))
+        return SshOptions(
+            key_file=str(self.settings.path(ssh.key)) if ssh.key else "",
+            known_hosts=files,
+            sudo=ssh.sudo,
+            connect_s=ssh.connect_timeout.total_seconds(),
+        )
+
+    @cached_property
+    def looker(self) -> RoutedLooker:
+        """Sees any instance."""
+        return RoutedLooker(LocalLooker(), SshLooker(self.ssh_options))
+
+    @cached_property
+    def groups(self) -> Mapping[str, Group]:
+        """Every configured group, joined with its provider."""
+        return join(self.settings)
+
+    def provider(self, group: str) -> Provider:
+        """The provider that serves ``group``."""
+        self.settings.group(group)
+        return self.groups[group].provider
+
+    @cached_property
+    def policies(self) -> Mapping[str, Policy]:
+        """Each group's policy, read once."""
+        base = self.settings.base
+        return {name: documents.load_policy(group.policy, base) for name, group in self.settings.groups.items()}
+
+    # --- looking ---
+
+    def find(self, targets: Sequence[str]) -> Sequence[Instance]:
+        if not self.settings.groups:
+            raise BadInput("no group is configured, so there is nothing to look at", "docs/configuration.md shows one")
+        everything = [i for name, group in self.groups.items() for i in group.provider.inventory.find(name)]
+        chosen: dict[str, Instance] = {}
+        for target in targets:
+            found = [i for i in everything if target in {i.id, i.slot, i.group, i.address, i.reach.host}]
+            if not found:
+                some = ", ".join(i.slot or i.id for i in everything[:8]) or "none"
+                raise BadInput(f"nothing in the inventory is called {target!r}", f"there are: {some}")
+            chosen.update({i.id: i for i in found})
+        return list(chosen.values()) if targets else everything
+
+    def audit(self, instances: Sequence[Instance], *, strict: bool) -> Iterator[Look]:
+        policies = self.policies
+
+        def one(instance: Instance) -> Look:
+            return self.look(instance, Rules(policies[instance.group], self._suppressions(), strict))
+
+        yield from several(one, list(instances), self.settings.daemon.lookers)
+
+    def look(self, instance: Instance, rules: Rules) -> Look:
+        """One ad hoc look, as a visit that the daemon's store knows of where there is a store."""
+        with self._visit(instance) as visits:
+            deadline = self.settings.ssh.look_timeout.total_seconds()
+            return audit(instance, self.looker, self.manifests, rules, visits, self.now, deadline_s=deadline)
+
+    @contextmanager
+    def _visit(self, instance: Instance) -> Iterator[list[Visit]]:
+        """Tell the store that driftd itself goes there, so that the daemon will not take the visit for a stranger's."""
+        try:
+            if not Path(self.store_url.partition(":///")[2]).exists():
+                yield []
+                return
+            with self.store() as store:
+                with store.write() as tx:
+                    number = tx.open_visit(instance.id, self.looker.own_key(instance), self.now())
+                try:
+                    with store.read() as tx:
+                        visits = [Visit(*visit) for visit in tx.visits(instance.id)]
+                    yield visits
+                finally:
+                    with store.write() as tx:
+                        tx.close_visit(number, self.now())
+        except StoreUnavailable as error:
+            raise StoreUnavailable(f"{error} An audit tells the store of its visit first.", error.hint) from None
+
+    def _suppressions(self) -> list[Suppression]:
+        if not Path(self.store_url.partition(":///")[2]).exists():
+            return []
+        with self.store(read_only=True) as store, store.read() as tx:
+            return list(tx.suppressions(self.now()))
+
+    def audit_root(self, root: Path, manifest: Path, policy: Sequence[str], *, strict: bool) -> Look:
+        made = documents.load_manifest(manifest)
+        instance = _tree(root, made.image)
+        rules = Rules(documents.load_policy(policy, Path()), (), strict)
+        return audit(instance, self.looker, _Single(made), rules, (), self.now, deadline_s=BAKE_DEADLINE_S)
+
+    # --- baking ---
+
+    def bake_root(self, root: Path, image: str) -> bytes:
+        return manifests.encode(bake(self.looker, _tree(root, image), image, deadline_s=BAKE_DEADLINE_S))
+
+    def bake_host(self, target: str, image: str) -> bytes:
+        instance = self._host(target)
+        with self._visit(instance):
+            made = bake(self.looker, instance, image, provisional=True, deadline_s=BAKE_DEADLINE_S)
+        return manifests.encode(made)
+
+    def _host(self, target: str) -> Instance:
+        """A target of the configuration, else any [USER@]HOST[:PORT]."""
+        try:
+            found = self.find([target])
+        except BadInput:
+            options = {"groups": {"host": {"hosts": [target], "reach": {"ssh": {"user": self.settings.ssh.user}}}}}
+            found = providers.load("static", options).inventory.find("host")
+        if len(found) != 1:
+            raise BadInput(f"{target!r} names {len(found)} instances", "bake from one")
+        return found[0]
+
+    # --- host keys ---
+
+    def _place(self, target: str) -> tuple[str, int]:
+        instance = self._host(target)
+        return instance.reach.host, instance.reach.port
+
+    def scan_host_keys(self, target: str) -> Sequence[HostKey]:
+        host, port = self._place(target)
+        have = known(host, port, self.ssh_options.known_hosts)
+        return [HostKey(key.type, key.fingerprint, key in have.keys) for key in scan_host_keys(host, port)]
+
+    def record_host_keys(self, target: str) -> Path:
+        host, port = self._place(target)
+        record_host_keys(self.ssh_options.known_hosts[0], host, port, scan_host_keys(host, port))
+        return self.ssh_options.known_hosts[0]
+
+    # --- policies, requests, proof ---
+
+    def check_policies(self, names: Sequence[str]) -> Sequence[str]:
+        wanted = {name: [name] for name in names} or {
+            f"group {name}": group.policy for name, group in self.settings.groups.items()
+        }
+        if not wanted:
+            wanted = {name: [name] for name in documents.packs()}
+        base = Path() if names else self.settings.base
+        read = {name: documents.load_policy(packs, base) for name, packs in wanted.items()}
+        return [f"{name}: {len(policy.rules)} rules, nothing wrong" for name, policy in read.items()]
+
+    def request_replacement(self, instance: str, why: str) -> str:
+        found = self.find([instance])
+        if len(found) != 1:
+            raise BadInput(f"{instance!r} names {len(found)} instances", "replace them one at a time")
+        with self.store() as store:
+            return self.replacer(store).request(found[0], f"{self.person()} asked: {why}")
+
+    def request_cancel(self, rid: str) -> str:
+        with self.store() as store:
+            return self.replacer(store).cancel(rid, self.person())
+
+    def replacer(self, store: Store) -> Replacer:
+        """For requests only: it looks at nothing."""
+        return Replacer(store, self.groups, _no_look, clock=self.now)
+
+    def verify_journal(self) -> Mapping[str, object]:
+        opened = open_store(self.store_url, read_only=True)
+        try:
+            answer = opened.verify_journal()
+        finally:
+            opened.close()
+        if isinstance(answer, Verified):
+            said = f"the journal's {answer.count} lines verify; head {answer.head[:16]}"
+            return {"ok": True, "lines": answer.count, "head": answer.head, "said": said}
+        said = f"the journal is broken at line {answer.seq}: {answer.why}"
+        return {"ok": False, "lines": answer.seq, "head": "", "said": said}
+
+    # --- long-lived things ---
+
+    def engine(self) -> Engine:
+        from driftd.wiring.engine import start  # noqa: PLC0415  # only the daemon needs it
+
+        return start(self)
+
+    def demo_stage(self, *, keep: bool) -> Stage:
+        from driftd.wiring.stage import DemoStage  # noqa: PLC0415  # only the demo needs it
+
+        return DemoStage(keep=keep)
+
+    def demo_clean(self) -> Sequence[str]:
+        from driftd.wiring.stage import clean  # noqa: PLC0415  # only the demo needs it
+
+        return clean()
+
+
+def _tree(root: Path, image: str) -> Instance:
+    return Instance(id=str(root), group="", image=image, reach=Reach(root=str(root)))
+
+
+def _no_look(_instance: Instance) -> Look:
+    raise RuntimeError("a request looks at nothing")
+
+
+class _Single(Manifests):
+    """One manifest, for whatever it is asked."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+
+    def for_image(self, image: str) -> Manifest | Unseen:
+        del image
+        return self._manifest

@@ -1,0 +1,42 @@
+"""How this deployment looks: which looker sees which instance, and the visit that the store has open meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from datetime import datetime
+from typing import TypeVar
+
+from driftd.core.facts import Instance, Unseen
+from driftd.core.fingerprint import Fingerprint
+from driftd.core.ports import Looker
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class RoutedLooker:
+    """A local tree is looked at in place, everything else over SSH."""
+
+    def __init__(self, local: Looker, ssh: Looker) -> None:
+        self._local = local
+        self._ssh = ssh
+
+    def _of(self, instance: Instance) -> Looker:
+        return self._local if instance.reach.root else self._ssh
+
+    def look(self, instance: Instance, *, deadline_s: float) -> Fingerprint | Unseen:
+        return self._of(instance).look(instance, deadline_s=deadline_s)
+
+    def own_key(self, instance: Instance) -> str:
+        return self._of(instance).own_key(instance)
+
+
+def several(work: Callable[[T], R], items: list[T], at_once: int) -> Iterator[R]:
+    """``work`` done on every item, ``at_once`` at a time; results as they come."""
+    with ThreadPoolExecutor(max_workers=max(1, min(at_once, len(items) or 1)), thread_name_prefix="look") as pool:
+        for future in as_completed([pool.submit(work, item) for item in items]):
+            yield future.result()
+
+
+Clock = Callable[[], datetime]
