@@ -31,7 +31,7 @@ def render(looks: Sequence[Look], now: datetime) -> str:
         verdicts=dict(sorted(verdicts.items())),
         instances=[_instance(look) for look in looks],
     )
-    return json.dumps(report.model_dump(mode="json", by_alias=True), indent=2) + "\n"
+    return json.dumps(report.model_dump(mode="json", by_alias=True, exclude_none=True), indent=2) + "\n"
 
 
 def _instance(look: Look) -> InstanceShape:

@@ -21,7 +21,8 @@ class _Strict(BaseModel):
 
 
 class FindingShape(_Strict):
-    """One difference, judged. ``subject_bytes`` (base64) is there only where the name is not UTF-8."""
+    """One difference, judged. ``subject_bytes`` (base64) is there only where the name is not UTF-8, ``accepted`` only
+    where somebody accepted it."""
 
     kind: str
     subject: str
@@ -38,7 +39,7 @@ class FindingShape(_Strict):
 
 
 class SessionShape(_Strict):
-    """Somebody who was there. ``own`` marks driftd's visits."""
+    """Somebody who was there; without ``ended_at`` no end is known. ``own`` marks driftd's visits."""
 
     door: str
     user: str
@@ -47,7 +48,7 @@ class SessionShape(_Strict):
     key: str
     key_id: str
     started_at: datetime
-    ended_at: datetime | None
+    ended_at: datetime | None = None
     live: bool
     own: bool
     evidence: list[str]
@@ -96,5 +97,5 @@ class ReportShape(_Strict):
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of a report."""
-    made = ReportShape.model_json_schema(by_alias=True, mode="serialization")
+    made = ReportShape.model_json_schema(by_alias=True)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA, **made}

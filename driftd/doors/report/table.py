@@ -37,7 +37,7 @@ SEVERITY_STYLES: Mapping[Severity, str] = {
 _MOST_FINDINGS = 20
 _PLAIN_WIDTH = 120
 # What says most comes first; what is not named here follows by its name.
-_ORDER = ("kind", "mode", "uid", "gid", "size", "sha256", "target", "rdev", "user", "source", "key")
+_ORDER = ("kind", "mode", "uid", "gid", "size", "sha256", "target", "rdev")
 
 
 def render(looks: Sequence[Look]) -> RenderableType:
@@ -106,18 +106,31 @@ def _finding(finding: Finding) -> RenderableType:
 
 
 def _evidence(finding: Finding) -> Iterator[Text]:
-    if finding.change is Change.MODIFIED:
+    if finding.kind == "session":
+        yield _session(finding.actual)
+    elif finding.change is Change.MODIFIED:
+        line = Text(overflow="fold")
         for name in _names({**finding.expected, **finding.actual}):
             was, now = finding.expected.get(name), finding.actual.get(name)
-            line = Text(f"{printable(name)}  ", overflow="fold")
-            line.append("nothing" if was is None else _short(name, was), style="green")
-            line.append(" → ")
+            line.append(", " if line else "").append(f"{printable(name)} ")
+            line.append("nothing" if was is None else _short(name, was), style="green").append(" → ")
             line.append("nothing" if now is None else _short(name, now), style="red")
-            yield line
-        return
-    fields, verb = (finding.actual, "is") if finding.change is Change.ADDED else (finding.expected, "was")
-    told = ", ".join(f"{printable(name)} {_short(name, fields[name])}" for name in _names(fields))
-    yield Text(f"{verb}: {told}", overflow="fold")
+        yield line
+    else:
+        fields, verb = (finding.actual, "is") if finding.change is Change.ADDED else (finding.expected, "was")
+        told = ", ".join(f"{printable(name)} {_short(name, fields[name])}" for name in _names(fields))
+        yield Text(f"{verb}: {told}", overflow="fold")
+
+
+def _session(actual: Mapping[str, str]) -> Text:
+    def of(name: str) -> str:
+        return printable(actual.get(name, "")) or "?"
+
+    times = "" if of("times") == "1" else f", {of('times')} times until {of('last_at')}"
+    live = ", still there" if of("live") == "yes" else ""
+    key = f" with key {of('key')}" if "key" in actual else ""
+    said = f"{of('user')} from {of('source')}{key} at {of('started_at')}{times}{live}; seen in {of('evidence')}"
+    return Text(said, overflow="fold")
 
 
 def _names(fields: Mapping[str, str]) -> list[str]:
