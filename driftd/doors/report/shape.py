@@ -22,7 +22,8 @@ class _Strict(BaseModel):
 
 class FindingShape(_Strict):
     """One difference, judged. ``subject_bytes`` (base64) is there only where the name is not UTF-8, ``accepted`` only
-    where somebody accepted it."""
+    where somebody accepted it.
+    """
 
     kind: str
     subject: str
