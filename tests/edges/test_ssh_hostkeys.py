@@ -193,6 +193,13 @@ def test_another_key_never_replaces_a_known_one(tmp_path, new):
     assert path.read_bytes() == before
 
 
+def test_a_key_that_stayed_does_not_cover_for_one_that_changed(tmp_path):
+    path = tmp_path / "known_hosts"
+    record_host_keys(path, "web-1", 22, [A, RSA])
+    with pytest.raises(BadInput, match="knows web-1 by the ssh-ed25519 key"):
+        record_host_keys(path, "web-1", 22, [B, RSA])
+
+
 def test_a_further_kind_of_key_joins_the_known_one(tmp_path):
     path = tmp_path / "known_hosts"
     record_host_keys(path, "web-1", 22, [A])
