@@ -19,19 +19,19 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from driftd.core.errors import BadInput
 from driftd.yamltext import Located, complaint, parse
 
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?")
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?")
 DEFAULT_FILES = ("driftd.yaml", "/etc/driftd/driftd.yaml")
 
 
 def duration(text: object) -> timedelta:
-    """A length of time written as people write it: ``90s``, ``5m``, ``1h30m``, ``7d``. Raises ValueError."""
+    """A length of time written as people write it: ``500ms``, ``90s``, ``5m``, ``1h30m``, ``7d``. Raises ValueError."""
     if isinstance(text, timedelta):
         return text
     match = _DURATION.fullmatch(text) if isinstance(text, str) and text else None
     if match is None:
         raise ValueError(f"{text!r} is not a duration; write it like 90s, 5m, 1h30m or 7d")
-    days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
-    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    days, hours, minutes, seconds, millis = (float(part or 0) for part in match.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds, milliseconds=millis)
 
 
 Duration = Annotated[timedelta, BeforeValidator(duration)]

@@ -20,7 +20,6 @@ from driftd.core.fingerprint import Fingerprint
 from driftd.core.manifest import Manifest
 from driftd.core.replacement import Record
 
-
 # --- providers -------------------------------------------------------------------------------------------------------
 
 
@@ -84,7 +83,8 @@ class Compute(Protocol):
     def launch(self, request: LaunchRequest) -> Instance:
         """Start one instance. The same token gives the same instance, however often it is sent; the same token with
         another request raises ``Refused``. The token and ``request.tags`` are on the instance from the moment that it
-        can be listed (tag ``driftd:token``)."""
+        can be listed (tag ``driftd:token``).
+        """
         ...
 
     def stop(self, instance_id: str) -> None:
@@ -196,7 +196,7 @@ class Health(Protocol):
     """Asks an instance's application, past the load balancer, whether it serves."""
 
     def check(self, instance: Instance) -> str:
-        """"" when it serves; else one sentence saying why not."""
+        """One sentence saying why it does not serve; empty when it does."""
         ...
 
 
@@ -272,7 +272,7 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """"That was me": a dated, owned acceptance of one signature. ``group`` "" means every group."""
+    """An acceptance ("that was me"): a dated, owned acceptance of one signature. ``group`` "" means every group."""
 
     id: int
     signature: str

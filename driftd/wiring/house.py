@@ -18,7 +18,7 @@ from driftd.core.journal import Verified
 from driftd.core.looks import Look
 from driftd.core.manifest import Manifest
 from driftd.core.policy import Policy
-from driftd.core.ports import Manifests, Provider, Store, StoreUnavailable, Suppression
+from driftd.core.ports import Manifests, Provider, Store, Suppression
 from driftd.core.sessions import Visit
 from driftd.doors.demo.stage import Stage
 from driftd.doors.house import Engine, HostKey
@@ -33,6 +33,7 @@ from driftd.flows.audit import Rules, audit
 from driftd.flows.bake import bake
 from driftd.flows.groups import Group
 from driftd.flows.replace import Replacer
+from driftd.flows.visit import Audit, Visitor
 from driftd.settings import Enforce, Settings
 from driftd.wiring.groups import join
 from driftd.wiring.looking import RoutedLooker, several
@@ -140,44 +141,42 @@ class WiredHouse:
         return list(chosen.values()) if targets else everything
 
     def audit(self, instances: Sequence[Instance], *, strict: bool) -> Iterator[Look]:
-        policies = self.policies
+        _ = self.policies  # a mistake in a policy is said before anybody is visited
+        with self._remembering() as store:
 
-        def one(instance: Instance) -> Look:
-            return self.look(instance, Rules(policies[instance.group], self._suppressions(), strict))
+            def one(instance: Instance) -> Look:
+                def look(it: Instance, visits: Sequence[Visit], accepted: Sequence[Suppression]) -> Look:
+                    return self.judged_look(it, visits, accepted, strict=strict)
 
-        yield from several(one, list(instances), self.settings.daemon.lookers)
+                return look(instance, (), ()) if store is None else self._visitor(store, look)(instance)
 
-    def look(self, instance: Instance, rules: Rules) -> Look:
-        """One ad hoc look, as a visit that the daemon's store knows of where there is a store."""
-        with self._visit(instance) as visits:
-            deadline = self.settings.ssh.look_timeout.total_seconds()
-            return audit(instance, self.looker, self.manifests, rules, visits, self.now, deadline_s=deadline)
+            yield from several(one, list(instances), self.settings.daemon.lookers)
+
+    def judged_look(
+        self,
+        instance: Instance,
+        visits: Sequence[Visit],
+        suppressions: Sequence[Suppression],
+        *,
+        strict: bool = False,
+    ) -> Look:
+        """One look at one instance, judged by its group's policy."""
+        rules = Rules(self.policies[instance.group], suppressions, strict)
+        deadline = self.settings.ssh.look_timeout.total_seconds()
+        return audit(instance, self.looker, self.manifests, rules, visits, self.now, deadline_s=deadline)
 
     @contextmanager
-    def _visit(self, instance: Instance) -> Iterator[list[Visit]]:
-        """Tell the store that driftd itself goes there, so that the daemon will not take the visit for a stranger's."""
-        try:
-            if not Path(self.store_url.partition(":///")[2]).exists():
-                yield []
-                return
-            with self.store() as store:
-                with store.write() as tx:
-                    number = tx.open_visit(instance.id, self.looker.own_key(instance), self.now())
-                try:
-                    with store.read() as tx:
-                        visits = [Visit(*visit) for visit in tx.visits(instance.id)]
-                    yield visits
-                finally:
-                    with store.write() as tx:
-                        tx.close_visit(number, self.now())
-        except StoreUnavailable as error:
-            raise StoreUnavailable(f"{error} An audit tells the store of its visit first.", error.hint) from None
-
-    def _suppressions(self) -> list[Suppression]:
+    def _remembering(self) -> Iterator[Store | None]:
+        """The daemon's store, where there is one: it is told of ad hoc visits, lest it takes them for a stranger's."""
         if not Path(self.store_url.partition(":///")[2]).exists():
-            return []
-        with self.store(read_only=True) as store, store.read() as tx:
-            return list(tx.suppressions(self.now()))
+            yield None
+            return
+        with self.store() as store:
+            yield store
+
+    def _visitor(self, store: Store, look: Audit) -> Visitor:
+        longest = self.settings.ssh.look_timeout * 2
+        return Visitor(store, look, self.looker.own_key, clock=self.now, longest=longest)
 
     def audit_root(self, root: Path, manifest: Path, policy: Sequence[str], *, strict: bool) -> Look:
         made = documents.load_manifest(manifest)
@@ -192,9 +191,23 @@ class WiredHouse:
 
     def bake_host(self, target: str, image: str) -> bytes:
         instance = self._host(target)
-        with self._visit(instance):
+        with self._remembering() as store, self._announced(instance, store):
             made = bake(self.looker, instance, image, provisional=True, deadline_s=BAKE_DEADLINE_S)
         return manifests.encode(made)
+
+    @contextmanager
+    def _announced(self, instance: Instance, store: Store | None) -> Iterator[None]:
+        """A visit that is no audit."""
+        if store is None:
+            yield
+            return
+        with store.write() as tx:
+            number = tx.open_visit(instance.id, self.looker.own_key(instance), self.now())
+        try:
+            yield
+        finally:
+            with store.write() as tx:
+                tx.close_visit(number, self.now())
 
     def _host(self, target: str) -> Instance:
         """A target of the configuration, else any [USER@]HOST[:PORT]."""

@@ -12,6 +12,7 @@ from rich.console import Console
 from driftd.doors.cli.app import CLEAN, DRIFTED, app, of
 from driftd.doors.cli.bake import write
 from driftd.doors.demo import story
+from driftd.doors.demo.stage import Stage
 from driftd.doors.demo.view import watching
 
 
@@ -45,7 +46,7 @@ def demo(
     raise typer.Exit(ended)
 
 
-def _leave(out: Console, stage: story.Stage, *, keep: bool) -> None:
+def _leave(out: Console, stage: Stage, *, keep: bool) -> None:
     """Take the fleet down, or say what can be tried on it."""
     if not keep:
         stage.stop_load()

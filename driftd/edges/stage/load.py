@@ -58,13 +58,13 @@ def _ask(connection: http.client.HTTPConnection, path: str) -> tuple[str, str]:
     try:
         connection.request("GET", path)
         response = connection.getresponse()
-        response.read()
+        first_line = response.read().decode(errors="replace").partition("\n")[0]
     except (OSError, http.client.HTTPException) as error:
         connection.close()
         return "", f"{path}: {type(error).__name__}: {error}"
     if response.status != http.client.OK:
         return "", f"{path}: status {response.status}"
-    return response.getheader("X-Served-By") or "?", ""
+    return first_line.removeprefix("host "), ""
 
 
 def _work(url: str, tally: Tally, stop: threading.Event, *, slow_seconds: float, pause: float) -> None:
@@ -77,6 +77,11 @@ def _work(url: str, tally: Tally, stop: threading.Event, *, slow_seconds: float,
         tally.add(server, failure, slow=bool(slow_seconds))
         stop.wait(pause)
     connection.close()
+
+
+def _until_input_ends(stop: threading.Event) -> None:
+    sys.stdin.read()
+    stop.set()
 
 
 def main() -> None:
@@ -97,7 +102,7 @@ def main() -> None:
         )
         for slow in lasting
     ]
-    reader = threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True)
+    reader = threading.Thread(target=_until_input_ends, args=(stop,), daemon=True)
     for thread in [*workers, reader]:
         thread.start()
     ends = time.monotonic() + options.limit

@@ -1,0 +1,104 @@
+"""The daemon's engine: every flow joined with the edges of one house, holding the controller's lease."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from driftd import __version__
+from driftd.core.facts import Instance
+from driftd.core.looks import Look
+from driftd.core.ports import Suppression
+from driftd.core.sessions import Visit
+from driftd.doors.house import Beat
+from driftd.edges import logs
+from driftd.edges.metrics import Metrics
+from driftd.edges.store import SqlQueue, SqlStore, here, open_store
+from driftd.flows.announce import Announcer
+from driftd.flows.janitor import Janitor
+from driftd.flows.replace import Replacer
+from driftd.flows.sweep import Sweeper
+from driftd.flows.visit import Visitor
+from driftd.wiring.house import WiredHouse
+
+LEASE_TTL = timedelta(seconds=30)
+LEASE_BEAT = timedelta(seconds=5)
+
+
+class WiredEngine:
+    """Implements ``driftd.doors.house.Engine``. Made by ``start``."""
+
+    def __init__(self, house: WiredHouse, store: SqlStore, metrics: Metrics, holder: str, epoch: int) -> None:
+        self._house = house
+        self._store = store
+        self._metrics = metrics
+        self._holder = holder
+        self._epoch = epoch
+        self.beats: Sequence[Beat] = self._beats()
+
+    def _beats(self) -> Sequence[Beat]:
+        house, store = self._house, self._store
+        clock, pace = house.now, house.settings.daemon
+        visitor = Visitor(
+            store, self._audit, house.looker.own_key, clock=clock, longest=house.settings.ssh.look_timeout * 2
+        )
+        sweeper = Sweeper(store, house.groups, visitor, SqlQueue(store), clock=clock, lookers=pace.lookers)
+        replacer = Replacer(store, house.groups, visitor, clock=clock, pause=self._pause, fence=self._renew)
+        janitor = Janitor(store, house.groups, clock=clock, pause=self._pause, fence=self._renew, keep=pace.keep)
+        announcer = Announcer(store, logs.LogNotifier(), clock=clock)
+        return (
+            Beat("lease", LEASE_BEAT, self._hold_lease),
+            Beat("sweep", pace.tick, sweeper.tick),
+            Beat("replace", pace.tick, replacer.tick),
+            Beat("announce", pace.tick, announcer.tick),
+            Beat("janitor", pace.janitor, janitor.tick),
+        )
+
+    def _audit(self, instance: Instance, visits: Sequence[Visit], suppressions: Sequence[Suppression]) -> Look:
+        look = self._house.judged_look(instance, visits, suppressions)
+        self._metrics.looked(look)
+        return look
+
+    def _pause(self, _group: str) -> str:
+        """The pause file holds even when the store cannot be reached."""
+        file = self._house.pause_file()
+        return f"the file {file} says so" if file.exists() else ""
+
+    def _renew(self) -> None:
+        self._store.renew_lease(self._holder, self._epoch, LEASE_TTL.total_seconds(), self._house.now())
+
+    def _hold_lease(self) -> Sequence[str]:
+        self._renew()
+        return ()
+
+    def job_ended(self, name: str, *, well: bool) -> None:
+        """See ``Engine.job_ended``."""
+        self._metrics.job_ended(name, self._house.now(), well=well)
+
+    def close(self) -> None:
+        """See ``Engine.close``. What fails here has nobody left to tell."""
+        self._metrics.close()
+        try:
+            self._store.drop_lease(self._holder, self._epoch)
+        finally:
+            self._store.close()
+
+
+def start(house: WiredHouse) -> WiredEngine:
+    """Take the lease and join everything. Raises DriftdError with a sentence when the daemon cannot run."""
+    logs.configure()
+    _ = (house.groups, house.policies)  # every mistake in the configuration is said before anything starts
+    store = open_store(house.store_url)
+    holder = here()
+    undo: list[Callable[[], None]] = [store.close]
+    try:
+        epoch = store.take_lease(holder, LEASE_TTL.total_seconds(), house.now())
+        undo.append(lambda: store.drop_lease(holder, epoch))
+        metrics = Metrics(store, house.now, __version__)
+        if house.settings.metrics.listen:
+            metrics.serve(house.settings.metrics.listen)
+        return WiredEngine(house, store, metrics, holder, epoch)
+    except BaseException:
+        for step in reversed(undo):
+            step()
+        raise
