@@ -59,7 +59,7 @@ def test_every_field_of_every_row_survives(store):
     with store.write() as tx:
         tx.put_instance(row)
         kept = tx.add_finding("i-1", found, NOW)
-        assert tx.add_session("i-1", seen, True, NOW)
+        assert tx.add_session("i-1", seen, own=True, now=NOW)
         assert tx.add_replacement(moved)
     with store.read() as tx:
         assert tx.instance("i-1") == row
@@ -78,7 +78,7 @@ def test_text_and_names_survive_whatever_is_in_them(tmp_path_factory, text, name
         with store.write() as tx:
             tx.put_instance(instance(text or "x", reason=text))
             row = tx.add_finding(text or "x", finding(text, subject=name, actual={"target": text}, because=text), NOW)
-            tx.add_session(text or "x", session(user=text, tty=text), False, NOW)
+            tx.add_session(text or "x", session(user=text, tty=text), own=False, now=NOW)
         with store.read() as tx:
             assert tx.instance(text or "x").reason == text
             kept = tx.finding(row.id).finding
@@ -102,22 +102,30 @@ def test_times_come_back_aware_and_in_utc(store):
 
 
 def test_a_block_that_raises_leaves_nothing(store):
-    with pytest.raises(ZeroDivisionError), store.write() as tx:
-        tx.put_instance(instance())
-        tx.journal("decision", "i-1", {}, NOW)
-        raise ZeroDivisionError
+    def work():
+        with store.write() as tx:
+            tx.put_instance(instance())
+            tx.journal("decision", "i-1", {}, NOW)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        work()
     with store.read() as tx:
         assert tx.instances() == []
         assert tx.journal_lines() == []
 
 
 def test_a_failed_statement_ends_the_transaction_even_if_somebody_catches_it(store):
-    with pytest.raises(StoreUnavailable, match="contradicts"), store.write() as tx:
-        tx.put_instance(instance())
-        with pytest.raises(StoreUnavailable):
-            tx.put_instance(instance("i-2", slot=None))
-        with pytest.raises(StoreUnavailable):
-            tx.put_instance(instance("i-3"))
+    def work():
+        with store.write() as tx:
+            tx.put_instance(instance())
+            with pytest.raises(StoreUnavailable):
+                tx.put_instance(instance("i-2", slot=None))
+            with pytest.raises(StoreUnavailable):
+                tx.put_instance(instance("i-3"))
+
+    with pytest.raises(StoreUnavailable, match="contradicts"):
+        work()
     with store.read() as tx:
         assert tx.instances() == []
 
@@ -229,14 +237,14 @@ def test_a_finding_opens_is_seen_again_and_is_resolved(store):
 def test_a_session_is_known_by_what_cannot_change_and_learns_the_rest(store):
     with store.write() as tx:
         tx.put_instance(instance())
-        assert tx.add_session("i-1", session(live=True), False, NOW)
-        assert not tx.add_session("i-1", session(ended_at=later(5), key="SHA256:x"), True, later(6))
+        assert tx.add_session("i-1", session(live=True), own=False, now=NOW)
+        assert not tx.add_session("i-1", session(ended_at=later(5), key="SHA256:x"), own=True, now=later(6))
         (row,) = tx.sessions("i-1")
         assert (row.session.ended_at, row.session.key, row.session.live) == (later(5), "SHA256:x", False)
         assert not row.own
         for change in ({"door": "tty"}, {"user": "ann"}, {"source": "x"}, {"port": 2}, {"pid": 8}):
-            assert tx.add_session("i-1", session(**change), False, NOW)
-        assert tx.add_session("i-1", session(started_at=later()), False, NOW)
+            assert tx.add_session("i-1", session(**change), own=False, now=NOW)
+        assert tx.add_session("i-1", session(started_at=later()), own=False, now=NOW)
         assert len(tx.sessions("i-1")) == 7
         assert tx.sessions("i-2") == []
 
@@ -424,7 +432,7 @@ def test_what_is_over_goes_and_what_lives_stays(store):
     with store.write() as tx:
         for name, gone in (("old", NOW), ("new", later(100)), ("here", None)):
             tx.put_instance(instance(name, gone_at=gone))
-            tx.add_session(name, session(), True, NOW)
+            tx.add_session(name, session(), own=True, now=NOW)
             tx.close_visit(tx.open_visit(name, "k", NOW), NOW)
             tx.add_finding(name, finding("open"), NOW)
         tx.open_visit("never-known", "k", NOW)

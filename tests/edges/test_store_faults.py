@@ -67,12 +67,17 @@ def fill(where, leave=0):
 def test_a_full_disk_loses_nothing_and_goes_on_when_there_is_room(small):
     store = open_store(url(small / "driftd.db"))
     kept = 0
-    with pytest.raises(StoreUnavailable, match="disk is full") as caught:
+
+    def write_for_ever():
+        nonlocal kept
         while True:
             with store.write() as tx:
                 tx.put_instance(instance(f"i-{kept}", reason="x" * 5000))
                 tx.journal("observation", f"i-{kept}", {"n": kept}, NOW)
             kept += 1
+
+    with pytest.raises(StoreUnavailable, match="disk is full") as caught:
+        write_for_ever()
     assert "Make room" in caught.value.hint
     assert kept > 10
     for _ in range(3):  # it stays full, and stays said
@@ -180,17 +185,20 @@ def test_only_its_owner_may_read_it(path):
 def test_a_file_cut_short(path):
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2 + 100])
-    try:
+
+    def read_all():
         store = open_store(url(path))
-    except StoreUnavailable as error:
-        assert "damaged" in str(error)  # noqa: PT017  # either opening or reading finds it
-        return
-    with pytest.raises(StoreUnavailable, match="damaged"), store.read() as tx:
-        tx.instances()
-        tx.journal_lines()
-        tx.replacements()
-        tx.unsent()
-    store.close()
+        try:
+            with store.read() as tx:
+                tx.instances()
+                tx.journal_lines()
+                tx.replacements()
+                tx.unsent()
+        finally:
+            store.close()
+
+    with pytest.raises(StoreUnavailable, match="damaged"):
+        read_all()
 
 
 @settings(max_examples=40, deadline=None)
@@ -290,6 +298,32 @@ def test_a_line_deleted_on_purpose_is_found(path):
     store = open_store(url(path))
     assert store.verify_journal() == Broken(2, "line 2 is missing: line 3 stands in its place")
     store.close()
+
+
+@pytest.mark.parametrize("tampered", [False, True])
+def test_a_stranger_verifies_the_chain_with_the_program_in_the_docs(tmp_path, tampered):
+    document = Path(__file__).resolve().parents[2] / "docs" / "store.md"
+    program = document.read_text().partition("```python\n")[2].partition("```")[0]
+    where = tmp_path / "driftd.db"
+    store = open_store(url(where))
+    with store.write() as tx:
+        tx.journal(
+            "decision", "i-1 é\udcff", {"name": b"\xff", "said": "\n\x1f\x7f\udcff\U0001f600\u2028", "at": NOW}, NOW
+        )
+        last = tx.journal("human", "i-2", {}, NOW)
+    store.close()
+    if tampered:
+        with closing(sqlite3.connect(where)) as raw:
+            raw.execute("DROP TRIGGER journal_no_update")
+            raw.execute("UPDATE journal SET subject = 'i-3' WHERE seq = 2")
+            raw.commit()
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", program, where], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == (1 if tampered else 0)
+    assert (done.stderr if tampered else done.stdout) == (
+        "broken at line 2\n" if tampered else f"verified, head {last.hash}\n"
+    )
 
 
 # --- reading only ----------------------------------------------------------------------------------------------------

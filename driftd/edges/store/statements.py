@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Executable, RowMapping, Table
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.exc import SQLAlchemyError
 
 from driftd.core.ports import StoreUnavailable
@@ -25,11 +26,12 @@ class Statements:
         self._path = path
         self.broken: StoreUnavailable | None = None
 
-    def run(self, statement: Executable) -> CursorResult[Any]:
+    def run(self, statement: Executable, values: Mapping[str, object] | None = None) -> CursorResult[Any]:
+        """Run one statement; whatever goes wrong is ``StoreUnavailable``, now and for the rest of the transaction."""
         if self.broken is not None:
             raise self.broken
         try:
-            return self._connection.execute(statement)
+            return self._connection.execute(statement, values)
         except SQLAlchemyError as error:
             self.broken = said(error, self._path)
             raise self.broken from error
@@ -46,14 +48,21 @@ class Statements:
 
     def add(self, table: Table, values: Mapping[str, object]) -> int:
         """The number of the new row; 0 when a row like it (by any uniqueness rule) is there already."""
-        done = self.run(insert(table).values(dict(values)).on_conflict_do_nothing())
+        done = self.run(insert(table).on_conflict_do_nothing(), values)
         return int(done.lastrowid) if done.rowcount else 0
 
     def put(self, table: Table, values: Mapping[str, object]) -> None:
         """Insert, or replace the row with the same primary key."""
-        keys = {column.name for column in table.primary_key}
-        change = {name: value for name, value in values.items() if name not in keys}
-        self.run(insert(table).values(dict(values)).on_conflict_do_update(index_elements=sorted(keys), set_=change))
+        self.run(_upsert(table), values)
+
+
+@cache
+def _upsert(table: Table) -> Insert:
+    """Made once for each table: building it costs more than running it."""
+    statement = insert(table)
+    keys = [column.name for column in table.primary_key]
+    change = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=change)
 
 
 def values_of(row: Any, *, without: Sequence[str] = ()) -> dict[str, Any]:
