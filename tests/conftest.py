@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -20,6 +21,8 @@ REPO = Path(__file__).parent.parent
 @pytest.fixture(scope="session")
 def image_cache() -> Path:
     """Where golden images are kept between runs."""
+    if "DRIFTD_TEST_IMAGES" in os.environ:
+        return Path(os.environ["DRIFTD_TEST_IMAGES"])
     return REPO / ".cache" / ("images" if owns_machine() else "images-userns")
 
 

@@ -107,7 +107,8 @@ def _mmdebstrap(codename: str, target: Path) -> None:
             target,
             *_sources(codename),
             timeout_s=900,
-            env={"SOURCE_DATE_EPOCH": EPOCH},
+            # A user's own TMPDIR may be closed to the subordinate ids that the build runs as.
+            env={"SOURCE_DATE_EPOCH": EPOCH, "TMPDIR": "/var/tmp"},  # noqa: S108 - mmdebstrap makes its own directory there
         )
     except Unavailable as error:
         raise Unavailable(

@@ -42,8 +42,10 @@ def run(*command: str | Path, timeout_s: float = 60.0, env: Mapping[str, str] | 
 
 
 def last_line(text: str) -> str:
-    """The last line that says something."""
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "it said nothing")
+    """The line that says what went wrong: the first error as Debian's tools mark them, else the last line."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    marked = [line.removeprefix("E: ") for line in lines if line.startswith("E: ")]
+    return (marked[:1] or lines[-1:] or ["it said nothing"])[0]
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
