@@ -54,7 +54,7 @@ _CONTENT = frozenset({"size", "sha256"})
 def unmet(expect: Expect, difference: Difference, template: str = "") -> str:
     """Why ``difference`` is more than ``expect`` allows, as the end of a sentence; "" when it keeps to it."""
     if difference.kind in ("package", "account", "group", "session"):
-        return f"a {difference.kind} is nothing that can be {expect}"
+        return "only a path can be expected to differ"
     if expect is Expect.TEMPLATE:
         return _regular(difference) or _template(difference, TEMPLATES[template])
     checks: Mapping[Expect, Callable[[Difference], str]] = {

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from driftd.core.drift import Change, Difference
 from driftd.core.facts import Session
-from driftd.core.wording import tainted
+from driftd.core.wording import printable, tainted
 
 # The instance's clock and ours may differ by so much. Its log also cuts times down to whole seconds.
 SKEW = timedelta(seconds=5)
@@ -130,7 +130,9 @@ def taint_of(others: Sequence[Session]) -> str:
     if not others:
         return ""
     first = min(others, key=lambda session: session.started_at)
-    return tainted(first.user, first.source, first.door, _moment(first.started_at), len(others) - 1)
+    return tainted(
+        printable(first.user), printable(first.source), first.door, _moment(first.started_at), len(others) - 1
+    )
 
 
 def _moment(moment: datetime) -> str:

@@ -124,7 +124,8 @@ def accepted(findings: int) -> str:
 
 def drifted(findings: int, worst: str, severity: str, change: str) -> str:
     """The verdict's reason: how many, and the one to read first."""
-    return f"{count(findings, 'finding')}, worst: {severity} {worst} {change}"
+    first = ", worst" if findings > 1 else ""
+    return f"{count(findings, 'finding')}{first}: {severity} {worst} {change}"
 
 
 def suppressed(owner: str, until: str, reason: str) -> str:
@@ -200,3 +201,60 @@ def orphan_ended(instance: str, done: bool, why: str) -> str:
 def pruned(numbers: Mapping[str, int]) -> str:
     """What was deleted from the store because it was over long ago."""
     return "no longer kept: " + listed([f"{number} {what}" for what, number in numbers.items()], most=len(numbers))
+
+
+# --- sweeping --------------------------------------------------------------------------------------------------------
+
+
+def not_looked_at() -> str:
+    return "not looked at yet"
+
+
+def discovered(instance: str, group: str, slot: str) -> str:
+    return f"{instance} is new in {group}" + (f", slot {slot}" if slot else "")
+
+
+def vanished(instance: str, group: str) -> str:
+    return f"{instance} in {group} is gone"
+
+
+def no_inventory(group: str, why: str) -> str:
+    return f"the inventory of {group} cannot be read, so nothing about it is changed: {why}"
+
+
+def inventory_empty(group: str, known: int) -> str:
+    return (
+        f"the inventory of {group} is empty where {count(known, 'instance')} were known; none of them is taken as gone"
+    )
+
+
+def only_observes(instance: str, group: str) -> str:
+    return f"{instance} is not replaced: {group} only observes"
+
+
+def cannot_be_replaced(instance: str, why: str) -> str:
+    return f"{instance} is not replaced: {why}"
+
+
+def cancelled_lately(instance: str, until: str) -> str:
+    return f"{instance} is not replaced before {until} UTC: its replacement was cancelled by hand"
+
+
+def drift_found(instance: str, group: str, reason: str) -> str:
+    return f"{instance} in {group} drifted: {reason}"
+
+
+def session_seen(instance: str, group: str, taint: str) -> str:
+    return f"{instance} in {group} is tainted: {taint}"
+
+
+def drift_resolved(instance: str, group: str, reason: str, taint: str) -> str:
+    return f"{instance} in {group} is as baked again: {reason}" + (f"; still tainted: {taint}" if taint else "")
+
+
+def unknown_for_long(instance: str, group: str, reason: str, span: timedelta) -> str:
+    return f"{instance} in {group} could not be looked at for {lasting(span)}: {reason}"
+
+
+def not_said(text: str, why: str, pause: timedelta) -> str:
+    return f"a message waits and is tried again in {lasting(pause)}: {why} (message: {text})"

@@ -1,0 +1,196 @@
+"""Comparing: every change gives exactly its difference, and what could not be read gives none."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from trees import baked, device, directory, file, fingerprint, grown, link, manifests, trees
+
+from driftd.core import drift
+from driftd.core.drift import Change, Difference
+from driftd.core.facts import Account, Group, Package
+from driftd.core.fingerprint import Fingerprint
+from driftd.core.manifest import Manifest
+from driftd.probe import wire
+
+
+def seen_as(made: Manifest) -> Fingerprint:
+    base = fingerprint()
+    return replace(
+        base, entries=made.entries, packages=made.packages, accounts=made.accounts, groups=made.groups, root=made.root
+    )
+
+
+@given(manifests())
+def test_a_tree_does_not_differ_from_itself(made):
+    assert drift.compare(made, seen_as(made)) == ()
+
+
+@given(trees(), trees())
+def test_two_trees_differ_exactly_where_their_entries_do(was, now):
+    found = drift.compare(baked(was), replace(fingerprint(), entries=now))
+    before, after = ({entry.path: entry for entry in tree} for tree in (was, now))
+    wanted = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
+    assert [one.subject for one in found] == sorted(wanted)
+    for one in found:
+        changes = {(True, True): Change.MODIFIED, (True, False): Change.REMOVED, (False, True): Change.ADDED}
+        assert one.change is changes[one.subject in before, one.subject in after]
+
+
+@given(trees(), st.data())
+def test_one_changed_field_is_one_difference_in_that_field(tree, data):
+    at = data.draw(st.integers(0, len(tree) - 1))
+    name, most = data.draw(st.sampled_from([("mode", 0o7777), ("uid", 2**32 - 1), ("gid", 2**32 - 1)]))
+    value = (getattr(tree[at], name) + data.draw(st.integers(1, most))) % (most + 1)
+    entries = (*tree[:at], tree[at]._replace(**{name: value}), *tree[at + 1 :])
+    (found,) = drift.compare(baked(tree), replace(fingerprint(), entries=entries))
+    assert found.subject == tree[at].path
+    assert set(found.expected) == set(found.actual) == {name}
+
+
+HOSTS = file(b"/etc/hosts", b"a")
+CASES = {
+    "content": (
+        file(b"/etc/hosts", b"bc"),
+        {"size": "1", "sha256": HOSTS.sha256.hex()},
+        {"size": "2", "sha256": file(b"/", b"bc").sha256.hex()},
+    ),
+    "mode": (HOSTS._replace(mode=0o4755), {"mode": "0644"}, {"mode": "4755"}),
+    "owner": (HOSTS._replace(uid=5, gid=6), {"uid": "0", "gid": "0"}, {"uid": "5", "gid": "6"}),
+    "capability": (
+        HOSTS._replace(xattrs=((b"security.capability", b"\x01\x00"),)),
+        {},
+        {"xattr security.capability": "\\x01\\x00"},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_only_what_differs_is_shown(case):
+    now, expected, actual = CASES[case]
+    assert drift.compare(baked([HOSTS]), fingerprint([now])) == (
+        Difference("file", b"/etc/hosts", Change.MODIFIED, expected, actual),
+    )
+
+
+def test_a_long_attribute_is_shown_by_its_digest():
+    (found,) = drift.compare(baked([HOSTS]), fingerprint([HOSTS._replace(xattrs=((b"user.x", b"y" * 97),))]))
+    assert found.actual["xattr user.x"].startswith("97 bytes, sha256 ")
+
+
+def test_another_kind_in_its_place_shows_both_whole():
+    (found,) = drift.compare(baked([HOSTS]), fingerprint([link(b"/etc/hosts", b"/tmp/\x1bevil")]))
+    assert (found.kind, found.change) == ("link", Change.MODIFIED)
+    assert found.expected == drift.fields_of(HOSTS)
+    assert found.actual == {"kind": "link", "mode": "0777", "uid": "0", "gid": "0", "target": "/tmp/\\x1bevil"}
+
+
+def test_kinds_have_the_words_of_the_report():
+    new = [directory(b"/d"), file(b"/f"), link(b"/l", b"f"), device(b"/n")]
+    new += [
+        file(b"/p")._replace(kind=wire.FIFO, size=0, sha256=b""),
+        file(b"/s")._replace(kind=wire.SOCKET, size=0, sha256=b""),
+    ]
+    found = drift.compare(baked(), fingerprint(new))
+    assert [one.kind for one in found] == ["directory", "file", "link", "device", "fifo", "socket"]
+    assert found[3].actual["rdev"] == "1,3"
+
+
+# --- unknown is no difference ----------------------------------------------------------------------------------------
+
+
+def test_content_that_could_not_be_read_is_unknown_and_its_mode_is_not():
+    unread = HOSTS._replace(sha256=b"")
+    assert drift.compare(baked([HOSTS]), fingerprint([unread], unreadable=(b"/etc/hosts",))) == ()
+    (found,) = drift.compare(baked([HOSTS]), fingerprint([unread._replace(mode=0o600)], unreadable=(b"/etc/hosts",)))
+    assert dict(found.actual) == {"mode": "0600"}
+
+
+@pytest.mark.parametrize("field", ["unreadable", "covered"])
+def test_below_what_could_not_be_listed_nothing_is_missing(field):
+    was = baked([file(b"/etc/a/b/c"), file(b"/etc/ab")])
+    now = fingerprint([directory(b"/etc/a")], **{field: (b"/etc/a",)})
+    assert [one.subject for one in drift.compare(was, now)] == [b"/etc/ab"]
+
+
+def test_a_mount_point_shows_what_is_mounted_and_not_what_was_baked():
+    was, now = baked([file(b"/tmp/x")]), fingerprint([directory(b"/tmp", 0o1777)], covered=(b"/tmp",))
+    assert drift.compare(was, now) == ()
+    assert drift.hidden(was, now) == (b"/tmp/x",)
+
+
+def test_what_the_manifest_does_not_know_is_no_addition():
+    made = replace(baked([directory(b"/data")]), unknown=(b"/data",))
+    assert drift.compare(made, fingerprint([file(b"/data/x", mode=0o777)])) == ()
+
+
+def test_nothing_is_hidden_where_nothing_is_covered():
+    assert drift.hidden(baked([HOSTS]), fingerprint([HOSTS])) == ()
+
+
+# --- facts -----------------------------------------------------------------------------------------------------------
+
+ROOT = Account("root", 0, 0, "/root", "/bin/sh", "locked")
+FACTS = {
+    "package-added": ({"packages": ()}, {"packages": (Package("nc", "1", "all"),)}, "package", b"nc:all", Change.ADDED),
+    "package-gone": (
+        {"packages": (Package("nc", "1", "all"),)},
+        {"packages": ()},
+        "package",
+        b"nc:all",
+        Change.REMOVED,
+    ),
+    "package-upgraded": (
+        {"packages": (Package("nc", "1", "all"),)},
+        {"packages": (Package("nc", "2", "all"),)},
+        "package",
+        b"nc:all",
+        Change.MODIFIED,
+    ),
+    "account-added": ({"accounts": ()}, {"accounts": (ROOT,)}, "account", b"root", Change.ADDED),
+    "second-root": (
+        {"accounts": (ROOT,)},
+        {"accounts": (ROOT, replace(ROOT, shell="/bin/evil"))},
+        "account",
+        b"root",
+        Change.ADDED,
+    ),
+    "password-set": (
+        {"accounts": (ROOT,)},
+        {"accounts": (replace(ROOT, password="set"),)},
+        "account",
+        b"root",
+        Change.MODIFIED,
+    ),
+    "member": (
+        {"groups": (Group("sudo", 27),)},
+        {"groups": (Group("sudo", 27, ("eve",)),)},
+        "group",
+        b"sudo",
+        Change.MODIFIED,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FACTS)
+def test_facts(case):
+    was, now, kind, subject, change = FACTS[case]
+    (found,) = drift.compare(baked(**was), fingerprint(**now))
+    assert (found.kind, found.subject, found.change) == (kind, subject, change)
+
+
+def test_a_table_that_could_not_be_read_is_not_an_empty_one():
+    was = baked(packages=(Package("nc", "1", "all"),), accounts=(ROOT,), groups=(Group("adm", 4),))
+    blind = ("packages: damaged", "accounts: /etc/passwd cannot be read", "groups: cannot be read")
+    assert drift.compare(was, fingerprint(not_available=blind)) == ()
+    assert len(drift.compare(was, fingerprint())) == 3
+
+
+def test_a_password_that_could_not_be_read_has_not_changed():
+    now = fingerprint(accounts=(replace(ROOT, password="unreadable"),), not_available=("passwords: no",))
+    assert drift.compare(baked(accounts=(ROOT,)), now) == ()
+
+
+def test_the_tree_of_a_test_has_its_directories():
+    assert [entry.path for entry in grown(file(b"/a/b"))] == [b"/", b"/a", b"/a/b"]

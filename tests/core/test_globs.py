@@ -1,0 +1,141 @@
+"""Globs: what they match, and that none that lets pass reaches where it must not, however it is written."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from trees import names
+
+from driftd.core import globs
+
+MATCHES = {
+    "/etc/hosts": ([b"/etc/hosts"], [b"/etc/hosts\n", b"/etc/host", b"/x/etc/hosts"]),
+    "/var/log/*.log": ([b"/var/log/a.log", b"/var/log/.log", b"/var/log/\n\xff.log"], [b"/var/log/a/b.log"]),
+    "/var/log/**": ([b"/var/log/a", b"/var/log/a/b\n"], [b"/var/log", b"/var/logs"]),
+    "/a/**/z": ([b"/a/z", b"/a/b/z", b"/a/b/c/z"], [b"/a/bz", b"/az"]),
+    "**/.ssh": ([b"/.ssh", b"/root/.ssh"], [b"/root/x.ssh"]),
+    "/a/?": ([b"/a/b", b"/a/\xff"], [b"/a/", b"/a/bc", b"/a//"]),
+    "/a/[b-d]x": ([b"/a/bx", b"/a/dx"], [b"/a/ex", b"/a/-x"]),
+    "/a/[!b]": ([b"/a/c", b"/a/^"], [b"/a/b", b"/a//"]),
+    "/a/[^b]": ([b"/a/^", b"/a/b"], [b"/a/c"]),
+    "/a/\\xff\\*\\[": ([b"/a/\xff*["], [b"/a/\xffx["]),
+    "/a/b.c+": ([b"/a/b.c+"], [b"/a/bxc", b"/a/b.cc"]),
+    "/": ([b"/"], [b"/a"]),
+    "/**": ([b"/a", b"/a/b"], [b"/"]),
+}
+
+
+@pytest.mark.parametrize("text", MATCHES)
+def test_matches(text):
+    yes, no = MATCHES[text]
+    glob = globs.path(text)
+    assert [path for path in yes if not glob.matches(path)] == []
+    assert [path for path in no if glob.matches(path)] == []
+
+
+UNREADABLE = {
+    "etc/hosts": "begins with /",
+    "/a//b": "would match nothing",
+    "/a/": "would match nothing",
+    "/a/../b": "would match nothing",
+    "/a/**b": "stands alone",
+    "/a/[": "has no meaning here",
+    "/a/[]": "lists plain bytes",
+    "/a/[z-a]": "is not a class",
+    "/a/\\q": "has no meaning here",
+    "/a/\\x2f": "neither a slash nor",
+    "/a/\\x00": "neither a slash nor",
+    "": "begins with /",
+}
+
+
+@pytest.mark.parametrize("text", UNREADABLE)
+def test_refused(text):
+    with pytest.raises(globs.BadGlobError, match=UNREADABLE[text]):
+        globs.path(text)
+
+
+def test_a_word_may_hold_a_slash():
+    assert globs.word("a/*").matches(b"a/b/c")
+    assert not globs.word("a*").matches(b"ba")
+
+
+PASSES = [
+    "/etc/hosts",
+    "/etc",
+    "/etc/ssh/ssh_host_*_key",
+    "/root/.ssh/authorized_keys",
+    "/home/admin/.ssh/authorized_keys",
+    "/home/*/.cache/**",
+    "/var/log/**",
+    "/tmp/**",
+    "/srv/**",
+    "/home/*",
+    "/var/lib/apt/**",
+]
+REACHES = [
+    "/**",
+    "**/*.log",
+    "/*",
+    "/*/hosts",
+    "/e*/hosts",
+    "/?tc/hosts",
+    "/[e]tc/hosts",
+    "/etc/**",
+    "/etc/*",
+    "/etc/*/hosts",
+    "/etc/ssh/*",
+    "/etc/ss*/sshd_config",
+    "/etc/**/hosts",
+    "/etc/*.conf",
+    "/etc/ho*",
+    "/usr/**/__pycache__/*",
+    "/boot/*",
+    "/root/.*",
+    "/root/.ssh/*",
+    "/lib/**",
+    "/lib64/**",
+    "/bin/*",
+    "/sbin/*",
+    "/opt/**",
+    "/home/**",
+    "/home/*/.ssh/authorized_keys",
+    "/home/*/*",
+    "/home/admin/.ssh/*",
+    "/var/**",
+    "/var/lib/*/info/**",
+    "/var/spool/**",
+    "/var/s*/cron/root",
+]
+
+
+@pytest.mark.parametrize("text", PASSES)
+def test_narrow_enough(text):
+    assert globs.overreach(globs.path(text)) == ""
+
+
+@pytest.mark.parametrize("text", REACHES)
+def test_too_broad_to_let_pass(text):
+    assert globs.overreach(globs.path(text))
+
+
+SEGMENTS = st.sampled_from(["**", "*", "e*", "?tc", "etc", "[a-z]*", "usr", "home", "x", ".ssh", "[!x]ome", ".*h"])
+PLACES = [b"/etc", b"/usr", b"/boot", b"/root", b"/home/someone/.ssh", b"/var/spool/cron"]
+
+
+@given(st.lists(SEGMENTS, min_size=1, max_size=4), st.sampled_from(PLACES), st.lists(names, min_size=1, max_size=3))
+def test_a_glob_that_may_pass_names_its_files_in_protected_places(segments, place, below):
+    """Whatever may pass there and has a wildcard begins its last name with three plain characters."""
+    glob = globs.path("/" + "/".join(segments))
+    path = b"/".join([place, *below])
+    if glob.matches(path) and not globs.overreach(glob):
+        *above, last = glob.names
+        assert all(name is not None and not name.wild for name in above)
+        assert last is not None
+        assert not last.wild or len(last.literal) >= 3
+
+
+def test_protected_places():
+    assert globs.protected(b"/etc")
+    assert globs.protected(b"/home/eve/.ssh/authorized_keys")
+    assert not globs.protected(b"/home/eve")
+    assert not globs.protected(b"/etcetera/x")

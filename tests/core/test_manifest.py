@@ -1,0 +1,180 @@
+"""A manifest's text: one for each manifest, read back exactly, and refused with a line for anything else."""
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from trees import IMAGE, baked, device, directory, file, fingerprint, link, manifests
+
+from driftd.core import manifest
+from driftd.core.errors import BadInput
+from driftd.core.facts import Account, Group, Package
+
+SMALL = baked(
+    [
+        file(b"/etc/hosts", b"127.0.0.1 localhost\n"),
+        file(b"/bin/ping", b"elf", 0o755, xattrs=[(b"security.capability", b"\x01\x00=")]),
+        link(b"/etc/mtab", b"/proc/self/mounts"),
+        device(b"/dev/null"),
+        file(b"/srv/a b\n\xff\\x20", b""),
+    ],
+    packages=(Package("adduser", "3.134", "all"),),
+    accounts=(Account("root", 0, 0, "/root", "/bin/bash", "locked"), Account("odd", 1, 1, "", "-", "set")),
+    groups=(Group("adm", 4, ("syslog", "a,b")), Group("none", 5)),
+)
+TEXT = manifest.encode(SMALL)
+
+
+def lines():
+    return TEXT.split(b"\n")
+
+
+def number_of(start: bytes) -> int:
+    return next(at for at, line in enumerate(lines()) if line.startswith(start))
+
+
+def changed(start: bytes, old: bytes, new: bytes) -> bytes:
+    made = lines()
+    at = number_of(start)
+    assert old in made[at]
+    made[at] = made[at].replace(old, new, 1)
+    return b"\n".join(made)
+
+
+def swapped(first: bytes, second: bytes) -> bytes:
+    made = lines()
+    a, b = number_of(first), number_of(second)
+    made[a], made[b] = made[b], made[a]
+    return b"\n".join(made)
+
+
+def doubled(start: bytes) -> bytes:
+    made = lines()
+    at = number_of(start)
+    made[at + 1] = made[at]
+    return b"\n".join(made)
+
+
+@given(manifests())
+def test_every_manifest_reads_back_as_it_was_and_has_one_text(made):
+    text = manifest.encode(made)
+    again = manifest.decode(text)
+    assert again == made
+    assert manifest.encode(again) == text
+
+
+def test_a_person_can_read_it():
+    assert b"/etc/hosts file 0644 0:0 20 sha256:" in TEXT
+    assert b"\n/etc/mtab link 0777 0:0 /proc/self/mounts\n" in TEXT
+    assert b"\n/dev/null char 0666 0:0 1,3\n" in TEXT
+    assert b"\naccount odd 1 1 - \\x2d set\n" in TEXT
+    assert b"\ngroup adm 4 a\\x2cb,syslog\n" in TEXT
+    assert b"\n/srv/a\\x20b\\x0a\\xff\\x5cx20 file " in TEXT
+    assert b" security.capability=\\x01\\x00=\n" in TEXT
+
+
+def test_the_order_in_which_a_tree_was_read_makes_no_difference():
+    seen = fingerprint([file(b"/a"), file(b"/b")], packages=(Package("b", "1", "x"), Package("a", "1", "x")))
+    other = replace(seen, packages=seen.packages[::-1])
+    make = manifest.from_fingerprint
+    assert manifest.encode(make(seen, "i", provisional=False)) == manifest.encode(make(other, "i", provisional=False))
+
+
+def ended(data: bytes) -> bytes:
+    """With the last line that the changed text would have: whoever forges a manifest would write it too."""
+    body = data[: data.rindex(b"\nend ") + 1]
+    return body + b"end sha256:" + hashlib.sha256(body).hexdigest().encode() + b"\n"
+
+
+REFUSED = {
+    "empty": (b"", "is not the first line of a manifest"),
+    "another-file": (b"PNG\x1b[31m\n", "is not the first line of a manifest"),
+    "later-schema": (TEXT.replace(b"manifest/1", b"manifest/2", 1), "is not one that this driftd reads"),
+    "cut-in-the-header": (b"\n".join(lines()[:5]), 'the file ends where "packages" should stand'),
+    "cut-in-an-entry": (TEXT[: TEXT.index(b"/etc/hosts") + 15], "this is not a line of an entry"),
+    "cut-after-an-entry": (TEXT[: TEXT.index(b"/etc/mtab") - 1], "the file ends where an entry should stand"),
+    "cut-before-the-end": (TEXT[: TEXT.index(b"end sha256")], '"end" should stand here'),
+    "no-line-feed-at-the-end": (TEXT[:-1], "the file ends where the end of the last line should stand"),
+    "more-after-the-end": (TEXT + b"x", "there is something after the end"),
+    "wrong-order": (swapped(b"/bin/ping", b"/dev/null"), "this path"),
+    "duplicate": (doubled(b"/bin/ping"), "this path stands here twice"),
+    "traversal": (changed(b"/etc/hosts", b"/etc/hosts", b"/etc/../hosts"), "could lead out of the tree"),
+    "relative": (changed(b"/ ", b"/ ", b"x "), "could lead out of the tree"),
+    "outside-of-a-directory": (changed(b"/etc/hosts", b"/etc/hosts", b"/etc/host/s"), "could lead out of the tree"),
+    "too-few-entries": (changed(b"entries ", b"entries 10", b"entries 9"), "more lines than the header counts"),
+    "too-many-entries": (changed(b"entries ", b"entries 10", b"entries 11"), "fewer lines of an entry"),
+    "too-few-groups": (changed(b"groups ", b"2", b"1"), "more lines than the header counts"),
+    "too-few-packages": (changed(b"packages ", b"1", b"0"), "this is not a line of account"),
+    "bytes": (changed(b"bytes ", b"23", b"24"), "do not add up"),
+    "root": (
+        ended(TEXT.replace(SMALL.root.hex().encode(), b"0" * 64)),
+        "do not have the root that the header says",
+    ),
+    "content": (ended(changed(b"/etc/hosts", b"0644", b"0666")), "do not have the root that the header says"),
+    "facts": (changed(b"account root", b"locked", b"set"), "does not have the digest that its last line says"),
+    "spelling": (changed(b"/etc/hosts", b" 20 ", b" 020 "), "not written the way driftd writes it"),
+    "escape": (changed(b"/etc/hosts", b"/etc/hosts", b"/etc/\\x68osts"), "not written the way driftd writes it"),
+    "mode": (changed(b"/etc/hosts", b"0644", b"-644"), "this is not a line of an entry"),
+    "owner": (changed(b"/etc/hosts", b"0:0", b"4294967296:0"), "this is not a line of an entry"),
+    "kind": (changed(b"/etc/hosts", b"file", b"wile"), "this is not a line of an entry"),
+    "yes-or-no": (changed(b"provisional", b"no", b"maybe"), '"provisional" has a value that cannot be one'),
+    "image": (changed(b"image", b"golden-1", b"golden 1"), '"image" has a value that cannot be one'),
+    "count": (changed(b"entries", b"entries ", b"entries +"), '"entries" has a value that cannot be one'),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_with_line_and_reason(case):
+    data, said = REFUSED[case]
+    with pytest.raises(BadInput, match=r"^line \d+: |^the file's text") as caught:
+        manifest.decode(data)
+    assert said in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert caught.value.hint
+
+
+@given(st.data())
+def test_damage_is_refused_and_never_crashes(data):
+    at = data.draw(st.integers(0, len(TEXT) - 1))
+    damaged = bytearray(TEXT)
+    if data.draw(st.booleans()):
+        damaged[at] ^= data.draw(st.integers(1, 255))
+    else:
+        del damaged[at : at + data.draw(st.integers(1, 200))]
+    with pytest.raises(BadInput):
+        manifest.decode(bytes(damaged))
+
+
+@given(st.binary(max_size=200))
+def test_garbage_is_refused(data):
+    with pytest.raises(BadInput):
+        manifest.decode(b"driftd.manifest/1\n" + data)
+
+
+def test_what_could_not_be_read_is_refused_unless_it_is_wanted():
+    seen = fingerprint([file(b"/etc/shadow")], unreadable=(b"/etc/shadow",), covered=(b"/mnt",))
+    with pytest.raises(BadInput, match="2 paths could not be read, /etc/shadow the first"):
+        manifest.from_fingerprint(seen, IMAGE, provisional=False)
+    for options in ({"provisional": True}, {"provisional": False, "partial": True}):
+        made = manifest.from_fingerprint(seen, IMAGE, **options)
+        assert made.unknown == (b"/etc/shadow", b"/mnt")
+
+
+@pytest.mark.parametrize("image", ["", "a\nb", "a\x1bb"])
+def test_an_image_needs_a_printable_name(image):
+    with pytest.raises(BadInput, match="an image needs a name"):
+        manifest.from_fingerprint(fingerprint(), image, provisional=False)
+
+
+@given(st.binary(max_size=30), st.binary(max_size=30))
+def test_escaping_keeps_words_apart(one, other):
+    assert manifest.unescape(manifest.escape(one)) == one
+    assert (manifest.escape(one) == manifest.escape(other)) == (one == other)
+    assert manifest.escape(one).isascii()
+    assert b" " not in manifest.escape(one)
+
+
+def test_directories_have_no_size():
+    assert b"\n/ directory 0755 0:0\n" in manifest.encode(baked([directory(b"/etc")]))

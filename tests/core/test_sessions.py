@@ -1,0 +1,87 @@
+"""Whose session it was: driftd's own needs its key and its visit, or to be the very way that the probe came by."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from trees import NOW
+
+from driftd.core import sessions
+from driftd.core.facts import Session
+from driftd.core.findings import signature
+from driftd.core.sessions import SKEW, Visit, split
+
+KEY = "SHA256:driftd"
+VISIT = Visit(KEY, NOW - timedelta(seconds=30), NOW - timedelta(seconds=20))
+THIS = Visit(KEY, NOW - timedelta(seconds=2), None)
+OURS = Session("ssh", "root", "10.0.0.1", VISIT.opened + timedelta(seconds=1), key=KEY, pid=7, evidence="log")
+ANCESTOR = Session("ssh", "root", "10.0.0.1", THIS.opened, key=KEY, ancestor=True, live=True, evidence="process")
+SECOND = timedelta(seconds=1)
+
+CASES = {
+    "in-a-visit": (OURS, True),
+    "ancestor": (ANCESTOR, True),
+    "ancestor-without-a-key": (replace(ANCESTOR, key=""), True),
+    "just-before-the-visit": (replace(OURS, started_at=VISIT.opened - SKEW), True),
+    "before-the-visit": (replace(OURS, started_at=VISIT.opened - SKEW - SECOND), False),
+    "just-after-the-visit": (replace(OURS, started_at=NOW - timedelta(seconds=20) + SKEW), True),
+    "after-the-visit": (replace(OURS, started_at=NOW - timedelta(seconds=20) + SKEW + SECOND), False),
+    "another-key": (replace(OURS, key="SHA256:eve"), False),
+    "no-key": (replace(OURS, key=""), False),
+    "password-in-a-visit": (replace(OURS, key="", evidence="wtmp"), False),
+    "our-key-from-elsewhere-while-we-are-here": (replace(OURS, source="10.9.9.9", started_at=NOW - SECOND), False),
+    "our-key-from-here-while-we-are-here": (replace(OURS, started_at=NOW - SECOND), True),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_case(case):
+    session, own = CASES[case]
+    there = [session] if session.ancestor else [session, ANCESTOR]
+    found = split(there, [VISIT, THIS], NOW)
+    assert (session in found.own) is own
+    assert (session in found.others) is not own
+
+
+def test_without_visits_only_the_way_in_is_our_own():
+    found = split([OURS, ANCESTOR], [], NOW)
+    assert found.own == (ANCESTOR,)
+    assert found.others == (OURS,)
+
+
+def test_a_clock_that_is_off_is_measured_by_our_own_session():
+    ahead = timedelta(hours=1)
+    late = [replace(one, started_at=one.started_at + ahead) for one in (OURS, ANCESTOR)]
+    eve = replace(OURS, key="SHA256:eve", started_at=OURS.started_at + ahead)
+    assert split([*late, eve], [VISIT, THIS], NOW).others == (eve,)
+    assert split([late[0]], [VISIT], NOW).others == (late[0],), "without an ancestor nothing measures the clock"
+
+
+def test_what_is_older_than_the_instance_came_with_the_image():
+    old = replace(OURS, key="SHA256:builder", started_at=NOW - timedelta(days=9))
+    found = split([old, replace(old, live=True)], [], NOW, born=NOW - timedelta(days=1))
+    assert found.baked == 1
+    assert found.others == (replace(old, live=True),), "a live session is nothing that was baked"
+    assert split([old], [], NOW).others == (old,)
+
+
+def test_one_way_in_is_one_difference_however_often_it_was_taken():
+    eve = replace(OURS, user="eve", key="SHA256:eve", evidence="log+process")
+    again = replace(eve, started_at=NOW, live=True, evidence="wtmp", port=9)
+    (found,) = sessions.differences([again, eve])
+    assert found.subject == b"ssh:eve@10.0.0.1"
+    assert found.actual["times"] == "2"
+    assert found.actual["live"] == "yes"
+    assert found.actual["evidence"] == "log+process+wtmp"
+    assert found.actual["started_at"] < found.actual["last_at"]
+    assert signature(found) == signature(sessions.differences([eve])[0])
+    assert len(sessions.differences([eve, replace(eve, key="SHA256:other")])) == 2
+
+
+def test_taint_is_one_sentence():
+    eve = replace(OURS, user="e\nve", source="")
+    assert sessions.taint_of([]) == ""
+    said = sessions.taint_of([replace(eve, started_at=NOW), eve])
+    assert "\n" not in said
+    assert "an unknown address" in said
+    assert "1 more session" in said

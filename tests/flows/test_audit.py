@@ -1,0 +1,164 @@
+"""Auditing one instance: whatever it is or does becomes a verdict with its reason, and never an exception."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from trees import IMAGE, NOW, baked, directory, file, fingerprint
+
+from driftd.core.facts import Instance, InstanceState, Session, Unseen
+from driftd.core.findings import Action, Verdict
+from driftd.core.policy import Policy
+from driftd.core.sessions import Visit
+from driftd.flows.audit import Rules, audit
+
+SERVER = Instance("i-1", "web", IMAGE, launched_at=NOW - timedelta(hours=1))
+TREE = [file(b"/etc/hosts", b"a"), file(b"/usr/bin/ls", b"elf", 0o755)]
+MANIFEST = baked(TREE)
+KEY = "SHA256:driftd"
+EVE = Session("ssh", "eve", "10.0.0.9", NOW - timedelta(minutes=9), key="SHA256:eve", evidence="log")
+
+
+class World:
+    """A looker, a store of manifests and a clock that ticks a second each time it is read."""
+
+    def __init__(self, seen=None, manifest=MANIFEST, key=KEY):
+        self.seen = seen if seen is not None else fingerprint(TREE, booted_at=NOW - timedelta(hours=1))
+        self.manifest = manifest
+        self.key = key
+        self.now = NOW
+        self.looked = 0
+
+    def look(self, instance, *, deadline_s):
+        self.looked += 1
+        return self.seen
+
+    def own_key(self, instance):
+        return self.key
+
+    def for_image(self, image):
+        return self.manifest
+
+    def clock(self):
+        self.now += timedelta(seconds=1)
+        return self.now
+
+    def audit(self, instance=SERVER, visits=(), rules=None):
+        return audit(instance, self, self, rules or Rules(Policy()), visits, self.clock)
+
+
+def test_clean():
+    look = World().audit()
+    assert look.judgement.verdict is Verdict.CLEAN
+    assert look.judgement.reason == f"nothing differs from {IMAGE}"
+    assert look.root == MANIFEST.root
+    assert look.duration_s == 1.0
+    assert look.at == NOW + timedelta(seconds=1)
+
+
+def test_drifted():
+    look = World(fingerprint([*TREE, file(b"/usr/bin/evil", b"x", 0o755)])).audit()
+    assert look.judgement.verdict is Verdict.DRIFTED
+    assert look.judgement.reason == "1 finding: critical /usr/bin/evil added"
+    assert look.judgement.action is Action.REPLACE
+
+
+UNSEEN = {
+    "not-running": (World(), replace(SERVER, state=InstanceState.STOPPED), "the instance is stopped", ""),
+    "no-image": (World(), replace(SERVER, image=""), "nobody says which image i-1 was made from", "driftd bake"),
+    "no-manifest": (
+        World(manifest=Unseen("no manifest for x", "driftd bake")),
+        SERVER,
+        "no manifest for x",
+        "driftd bake",
+    ),
+    "unreachable": (World(Unseen("no route", "see the network")), SERVER, "no route", "see the network"),
+    "another-image's": (World(), replace(SERVER, image="golden-2"), "is the manifest of golden-1, not of golden-2", ""),
+}
+
+
+@pytest.mark.parametrize("case", UNSEEN)
+def test_could_not_look(case):
+    world, instance, reason, hint = UNSEEN[case]
+    look = world.audit(instance)
+    assert look.judgement.verdict is Verdict.UNKNOWN
+    assert reason in look.judgement.reason
+    assert hint in look.hint
+    assert look.judgement.action is Action.IGNORE
+    assert (look.root, look.judgement.findings) == (b"", ())
+
+
+def test_without_a_manifest_nobody_goes_there():
+    world = World(manifest=Unseen("no manifest"))
+    world.audit()
+    assert world.looked == 0
+
+
+# --- sessions --------------------------------------------------------------------------------------------------------
+
+
+def seen_with(*sessions):
+    return fingerprint(TREE, sessions=sessions, booted_at=NOW - timedelta(hours=1))
+
+
+def test_somebody_was_there():
+    look = World(seen_with(EVE)).audit()
+    assert look.judgement.reason == "1 finding: high session ssh:eve@10.0.0.9 added"
+    assert look.others == (EVE,)
+
+
+def test_our_own_visits_are_recorded_and_no_finding():
+    now = Session("ssh", "root", "10.0.0.1", NOW + timedelta(seconds=1), key=KEY, ancestor=True, live=True)
+    before = replace(now, started_at=NOW - timedelta(minutes=5), ancestor=False, live=False)
+    visit = Visit(KEY, before.started_at, before.started_at + timedelta(seconds=3))
+    look = World(seen_with(now, before)).audit(visits=[visit])
+    assert look.judgement.verdict is Verdict.CLEAN
+    assert look.own == (now, before)
+    assert World(seen_with(now, before)).audit().others == (before,), "without that visit it was somebody else"
+
+
+def test_a_visit_by_our_key_within_this_look_is_ours_without_a_store():
+    ours = Session("ssh", "root", "10.0.0.1", NOW + timedelta(seconds=1), key=KEY)
+    assert World(seen_with(ours)).audit().own == (ours,)
+    assert World(seen_with(ours), key="").audit().others == (ours,)
+
+
+def test_sessions_before_the_launch_came_with_the_image():
+    old = replace(EVE, started_at=NOW - timedelta(days=3))
+    assert World(seen_with(old)).audit().judgement.verdict is Verdict.CLEAN
+
+
+def test_a_restart_does_not_wash_off_who_was_there_before_it():
+    seen = replace(seen_with(EVE), booted_at=NOW - timedelta(minutes=1))
+    assert World(seen).audit().others == (EVE,)
+
+
+# --- what the look did not cover -------------------------------------------------------------------------------------
+
+
+def test_a_mount_over_programs_leaves_it_unknown():
+    seen = fingerprint([TREE[0], directory(b"/usr/bin")], covered=(b"/usr/bin",))
+    look = World(seen).audit()
+    assert look.judgement.verdict is Verdict.UNKNOWN
+    assert look.judgement.reason.startswith("1 baked path could not be looked at: something is mounted over /usr/bin")
+
+
+def test_a_mount_over_programs_does_not_hide_a_finding():
+    seen = fingerprint([file(b"/etc/hosts", b"bc"), directory(b"/usr/bin")], covered=(b"/usr/bin",))
+    look = World(seen).audit()
+    assert look.judgement.verdict is Verdict.DRIFTED
+    assert "mounted over /usr/bin" in look.judgement.reason
+
+
+def test_what_could_not_be_read_is_said():
+    seen = fingerprint(TREE, unreadable=(b"/root",), not_available=("sessions: no\nlog",))
+    look = World(seen).audit()
+    assert look.judgement.reason == f"nothing differs from {IMAGE}; 1 path could not be read; sessions: no\\x0alog"
+
+
+def test_nothing_is_replaced_because_of_a_provisional_manifest():
+    world = World(fingerprint(), manifest=replace(MANIFEST, provisional=True))
+    look = world.audit()
+    assert look.judgement.verdict is Verdict.DRIFTED
+    assert look.judgement.action is Action.ALERT
+    assert look.judgement.reason.endswith("the manifest is provisional, so nothing is replaced because of it")

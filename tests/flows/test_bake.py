@@ -1,0 +1,42 @@
+"""Baking: one look becomes a manifest that reads back, or one sentence."""
+
+import pytest
+from trees import file, fingerprint
+
+from driftd.core import manifest
+from driftd.core.errors import BadInput, Unavailable
+from driftd.core.facts import Instance, Unseen
+from driftd.flows.bake import bake
+
+SERVER = Instance("i-1", "web", "golden-1")
+
+
+class Looker:
+    def __init__(self, answer):
+        self.answer = answer
+
+    def look(self, instance, *, deadline_s):
+        return self.answer
+
+    def own_key(self, instance):
+        return ""
+
+
+def test_the_same_tree_gives_the_same_bytes():
+    made = [bake(Looker(fingerprint([file(b"/etc/x", b"a")])), SERVER, "golden-1") for _ in range(2)]
+    assert manifest.encode(made[0]) == manifest.encode(made[1])
+    assert not made[0].provisional
+
+
+def test_a_running_server_gives_a_provisional_manifest():
+    seen = fingerprint([file(b"/etc/x")], covered=(b"/proc",))
+    assert bake(Looker(seen), SERVER, "golden-1", provisional=True).provisional
+    with pytest.raises(BadInput, match="must know its whole tree"):
+        bake(Looker(seen), SERVER, "golden-1")
+    assert bake(Looker(seen), SERVER, "golden-1", partial=True).unknown == (b"/proc",)
+
+
+def test_what_could_not_be_seen_cannot_be_baked():
+    with pytest.raises(Unavailable, match=r"^i-1 could not be looked at: no route$") as caught:
+        bake(Looker(Unseen("no route", "look at the network")), SERVER, "golden-1")
+    assert caught.value.hint == "look at the network"

@@ -1,0 +1,117 @@
+"""Trees for tests: small ones by hand, any at all by Hypothesis, and fingerprints and manifests of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from hypothesis import strategies as st
+
+from driftd.core import manifest, merkle
+from driftd.core.facts import Account, Coverage, Group, Package
+from driftd.core.fingerprint import Fingerprint
+from driftd.core.manifest import Manifest
+from driftd.probe import wire
+from driftd.probe.wire import Entry
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+IMAGE = "golden-1"
+
+
+def directory(path: bytes, mode: int = 0o755, uid: int = 0, xattrs=()) -> Entry:
+    return Entry(path, wire.DIRECTORY, mode, uid, 0, 0, b"", b"", (0, 0), tuple(xattrs))
+
+
+def file(path: bytes, content: bytes = b"", mode: int = 0o644, uid: int = 0, xattrs=()) -> Entry:
+    digest = hashlib.sha256(content).digest()
+    return Entry(path, wire.FILE, mode, uid, 0, len(content), digest, b"", (0, 0), tuple(xattrs))
+
+
+def link(path: bytes, target: bytes) -> Entry:
+    return Entry(path, wire.LINK, 0o777, 0, 0, 0, b"", target, (0, 0), ())
+
+
+def device(path: bytes, mode: int = 0o666, rdev=(1, 3)) -> Entry:
+    return Entry(path, wire.CHAR, mode, 0, 0, 0, b"", b"", rdev, ())
+
+
+def grown(*entries: Entry) -> tuple[Entry, ...]:
+    """The entries with every directory above them, sorted."""
+    there = {entry.path: entry for entry in entries}
+    for entry in entries:
+        path = entry.path
+        while path != b"/":
+            path = wire.parent(path)
+            there.setdefault(path, directory(path))
+    there.setdefault(b"/", directory(b"/"))
+    return tuple(there[path] for path in sorted(there))
+
+
+def fingerprint(entries: Iterable[Entry] = (), **fields) -> Fingerprint:
+    entries = grown(*entries)
+    values = {"packages": (), "accounts": (), "groups": (), "sessions": (), "booted_at": NOW, **fields}
+    unreadable, covered = len(values.get("unreadable", ())), len(values.get("covered", ()))
+    coverage = Coverage(entries=len(entries), unreadable=unreadable, covered=covered)
+    return Fingerprint(entries=entries, coverage=coverage, root=merkle.root(entries), **values)
+
+
+def baked(entries: Iterable[Entry] = (), **fields) -> Manifest:
+    return manifest.from_fingerprint(fingerprint(entries, **fields), IMAGE, provisional=False)
+
+
+# --- anything at all -------------------------------------------------------------------------------------------------
+
+names = st.binary(min_size=1, max_size=12).filter(lambda n: b"/" not in n and b"\0" not in n and n not in (b".", b".."))
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+ids = st.integers(0, 2**32 - 1)
+modes = st.integers(0, 0o7777)
+xattrs = st.dictionaries(st.binary(min_size=1, max_size=8), st.binary(max_size=12), max_size=3).map(
+    lambda d: tuple(sorted(d.items()))
+)
+
+
+@st.composite
+def bodies(draw, path: bytes) -> Entry:
+    kind = draw(st.sampled_from(wire.KINDS))
+    size, digest, target, rdev = 0, b"", b"", (0, 0)
+    if kind == wire.FILE:
+        size = draw(st.integers(0, 2**64 - 1))
+        digest = draw(st.binary(min_size=32, max_size=32))
+    elif kind == wire.LINK:
+        target = draw(st.binary(min_size=1, max_size=20))
+    elif kind in (wire.CHAR, wire.BLOCK):
+        rdev = draw(st.tuples(ids, ids))
+    return Entry(path, kind, draw(modes), draw(ids), draw(ids), size, digest, target, rdev, draw(xattrs))
+
+
+@st.composite
+def trees(draw, most: int = 12) -> tuple[Entry, ...]:
+    """Any tree: each new entry in the root or in a directory that is there already."""
+    entries = {b"/": directory(b"/")}
+    for _ in range(draw(st.integers(0, most))):
+        above = draw(st.sampled_from([path for path, one in entries.items() if one.kind == wire.DIRECTORY]))
+        path = wire.join(above, draw(names))
+        if path not in entries:
+            entries[path] = draw(bodies(path))
+    return tuple(entries[path] for path in sorted(entries))
+
+
+packages = st.builds(Package, texts, texts, texts)
+accounts = st.builds(Account, texts, ids, ids, texts, texts, st.sampled_from(["locked", "set", "empty", "unreadable"]))
+groups = st.builds(
+    Group, texts, ids, st.lists(texts.filter(bool), max_size=3, unique=True).map(lambda m: tuple(sorted(m)))
+)
+
+
+@st.composite
+def manifests(draw) -> Manifest:
+    seen = fingerprint(
+        draw(trees()),
+        packages=tuple(draw(st.lists(packages, max_size=3))),
+        accounts=tuple(draw(st.lists(accounts, max_size=3))),
+        groups=tuple(draw(st.lists(groups, max_size=3))),
+        unreadable=tuple(draw(st.lists(names.map(lambda n: b"/" + n), max_size=2))),
+    )
+    image = draw(st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=12))
+    return manifest.from_fingerprint(seen, image, provisional=draw(st.booleans()), partial=True)
