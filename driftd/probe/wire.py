@@ -7,7 +7,8 @@ stranger). Python 3.6 syntax, python3-minimal's modules only.
   The decoder is strict: one value has one encoding.
 * A stream is ``MAGIC`` and then frames: one tag byte, a 32-bit big-endian length, the payload.
   Before ``MAGIC`` a login shell may have said something; at most ``NOISE_LIMIT`` bytes of it are passed over.
-* The last frame is the trailer: counts, and the SHA-256 of every byte from ``MAGIC`` up to the trailer.
+* The last frame is the trailer: counts, and the SHA-256 of every byte from ``MAGIC`` up to the trailer and of the
+  counts as they are encoded.
 * Entries travel in directory blocks (``encode_block``), zlib-compressed, several to a frame.
 """
 
@@ -384,6 +385,7 @@ class Encoder(object):
         head = self.flush()
         body = dict(counts)
         body[b"frames"] = self._frames
+        self._digest.update(pack(body))
         trailer = pack({b"counts": body, b"sha256": self._digest.digest()})
         return head + _HEAD.pack(TRAILER, len(trailer)) + trailer
 
@@ -455,6 +457,7 @@ class Decoder(object):
         counts = trailer.get(b"counts") if isinstance(trailer, dict) else None
         if not isinstance(counts, dict) or not all(isinstance(n, int) for n in counts.values()):
             raise WireError("trailer without counts")
+        self._digest.update(pack(counts))
         if trailer.get(b"sha256") != self._digest.digest():
             raise WireError("the stream's digest does not match its trailer")
         if counts.get(b"frames") != self.frames:

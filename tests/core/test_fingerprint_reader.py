@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import hashlib
+import re
+import struct
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from driftd.core import merkle
+from driftd.core.facts import Account, Group, Package, Unseen
+from driftd.core.fingerprint import Fingerprint, Limits, Reader
+from driftd.probe import wire
+from driftd.probe.wire import Entry
+
+NONCE = b"n" * 16
+
+
+def entry(path: bytes, kind: bytes = b"f", **more: Any) -> Entry:
+    digest = hashlib.sha256(path).digest() if kind == b"f" else b""
+    made = Entry(path, kind, 0o755, 0, 0, 0, digest, b"", (0, 0), ())
+    return made._replace(**more)
+
+
+SESSION = {
+    b"door": b"ssh", b"user": b"r\xff", b"source": b"10.0.0.1", b"port": 22, b"key": b"SHA256:x", b"key_id": b"",
+    b"started": 1762349000, b"ended": 0, b"tty": b"", b"pid": 7, b"live": 1, b"ancestor": 1, b"evidence": b"log",
+}  # fmt: skip
+TREE = [
+    (b"", [entry(b"/", b"d")]),
+    (b"/", [entry(b"/a", b"d"), entry(b"/a-b"), entry(b"/z")]),
+    (b"/a", [entry(b"/a/x")]),
+]
+
+
+class Answer:
+    """What a probe says, piece by piece, so that a test can say something else in one place."""
+
+    def __init__(self) -> None:
+        self.hello: Any = {b"nonce": NONCE, b"schema": 1, b"boot_id": b"b", b"booted_at": 1762349000, b"uid": 0}
+        self.tree = list(TREE)
+        self.facts: Any = {
+            b"packages": [[b"bash", b"5", b"amd64", b"dpkg"]],
+            b"accounts": [[b"root", 0, 0, b"/root", b"/bin/sh", b"locked"]],
+            b"groups": [[b"adm", 4, [b"b", b"a"]]],
+            b"not_available": [b"passwords: why"],
+        }
+        self.sessions: Any = {b"sessions": [dict(SESSION)]}
+        self.coverage: Any = {b"unreadable": [b"/z"], b"covered": [b"/a"], b"reasons": {b"skipped: proc": 3}}
+        self.counts: dict[bytes, int] = {
+            b"entries": 5, b"bytes_hashed": 9, b"unreadable": 1, b"covered": 1,
+            b"packages": 1, b"accounts": 1, b"groups": 1, b"sessions": 1,
+        }  # fmt: skip
+
+    def frames(self, encoder: wire.Encoder) -> list[bytes]:
+        parts = [encoder.message(wire.HELLO, self.hello)]
+        parts += [encoder.block(wire.encode_block(directory, rows)) for directory, rows in self.tree]
+        parts.append(encoder.flush())
+        for tag, message in ((b"F", self.facts), (b"S", self.sessions), (b"C", self.coverage)):
+            if message is not None:
+                parts.append(encoder.message(tag, message))
+        return parts
+
+    def bytes(self) -> bytes:
+        encoder = wire.Encoder()
+        return b"".join([encoder.start(), *self.frames(encoder), encoder.finish(self.counts)])
+
+
+def read(data: bytes, **more: Any) -> Fingerprint | Unseen:
+    reader = Reader(NONCE, **more)
+    reader.feed(data)
+    return reader.finish()
+
+
+def test_a_whole_answer_is_a_fingerprint() -> None:
+    found = read(b"motd\n" + Answer().bytes())
+    assert isinstance(found, Fingerprint)
+    assert [e.path for e in found.entries] == [b"/", b"/a", b"/a-b", b"/a/x", b"/z"]
+    assert found.root == merkle.root(found.entries)
+    assert found.packages == (Package("bash", "5", "amd64"),)
+    assert found.accounts == (Account("root", 0, 0, "/root", "/bin/sh", "locked"),)
+    assert found.groups == (Group("adm", 4, ("a", "b")),)
+    (session,) = found.sessions
+    assert (session.user, session.ended_at, session.ancestor) == ("r\\xff", None, True)
+    assert session.started_at == found.booted_at == datetime.fromtimestamp(1762349000, UTC)
+    assert (found.unreadable, found.covered, found.not_available) == ((b"/z",), (b"/a",), ("passwords: why",))
+    assert (found.coverage.entries, found.coverage.bytes_hashed) == (5, 9)
+    assert found.coverage.reasons == {"skipped: proc": 3}
+
+
+@given(st.integers(0, len(Answer().bytes()) - 1))
+def test_an_answer_cut_anywhere_is_unseen(at: int) -> None:
+    found = read(Answer().bytes()[:at])
+    assert isinstance(found, Unseen)
+    assert found.hint
+
+
+@settings(max_examples=300)
+@given(st.integers(0, len(Answer().bytes()) - 1), st.integers(1, 255))
+def test_an_answer_with_one_other_byte_is_unseen(at: int, flip: int) -> None:
+    data = bytearray(Answer().bytes())
+    data[at] ^= flip
+    assert isinstance(read(bytes(data)), Unseen)
+
+
+@given(st.lists(st.tuples(st.sampled_from([b"H", b"T", b"F", b"S", b"C", b"E", b"Q"]), st.binary(max_size=40))))
+def test_garbage_in_good_frames_is_unseen(frames: list[tuple[bytes, bytes]]) -> None:
+    encoder = wire.Encoder()
+    parts = [encoder.start(), encoder.message(wire.HELLO, Answer().hello)]
+    parts += [encoder.frame(tag, payload) for tag, payload in frames]
+    assert isinstance(read(b"".join(parts) + encoder.finish({b"entries": 0})), Unseen)
+
+
+values = st.sampled_from([-1, 0, 1 << 33, 1 << 70, b"", b"x", b"ssh", [], [b"x"], {}, {b"a": 1}])
+
+
+@given(st.sampled_from(["hello", "facts", "sessions", "coverage"]), st.data())
+def test_values_of_the_wrong_kind_never_raise(part: str, data: st.DataObject) -> None:
+    answer = Answer()
+    message = getattr(answer, part)
+    key = data.draw(st.sampled_from(sorted(message)))
+    if isinstance(message[key], list) and message[key] and data.draw(st.booleans()):
+        row = message[key][0]
+        if isinstance(row, list):
+            row[data.draw(st.integers(0, len(row) - 1))] = data.draw(values)
+        elif isinstance(row, dict):
+            row[data.draw(st.sampled_from(sorted(row)))] = data.draw(values)
+        else:
+            message[key][0] = data.draw(values)
+    else:
+        message[key] = data.draw(values)
+    found = read(answer.bytes())
+    assert isinstance(found, Fingerprint | Unseen)
+
+
+def edit(change: Callable[[Answer], object]) -> bytes:
+    answer = Answer()
+    change(answer)
+    return answer.bytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda a: a.hello.update({b"nonce": b"m" * 16}), "nonce"),
+        (lambda a: a.hello.update({b"schema": 2}), "schema 2"),
+        (lambda a: a.tree.pop(0), "4 entries came and 5"),
+        (lambda a: (a.tree.pop(0), a.counts.update({b"entries": 4})), "no entry for the root|is not there"),
+        (lambda a: a.tree.append(a.tree[2]), "6 entries came and 5"),
+        (lambda a: (a.tree.append(a.tree[2]), a.counts.update({b"entries": 6})), "stands twice"),
+        (lambda a: (a.tree.append((b"/no", [entry(b"/no/x")])), a.counts.update({b"entries": 6})), "is not there"),
+        (lambda a: (a.tree.append((b"/z", [entry(b"/z/x")])), a.counts.update({b"entries": 6})), "no directory"),
+        (lambda a: a.counts.update({b"entries": 4}), "5 entries came and 4"),
+        (lambda a: a.counts.pop(b"packages"), "1 packages came and None"),
+        (lambda a: setattr(a, "facts", None), "0 accounts came|0 groups came|0 packages came"),
+        (lambda a: setattr(a, "sessions", None), "0 sessions came and 1"),
+        (lambda a: a.facts[b"packages"].append(a.facts[b"packages"][0]), "2 packages came and 1"),
+        (lambda a: a.coverage[b"unreadable"].append(b"/q"), "2 unreadable came and 1"),
+        (lambda a: a.coverage.update({b"unreadable": [b"relative"]}), "path"),
+        (lambda a: a.facts.update({b"secrets": [b"x"]}), "no known kind"),
+        (lambda a: a.facts[b"accounts"][0].__setitem__(5, b"$y$hash"), "no probe says"),
+        (lambda a: a.facts[b"accounts"][0].__setitem__(1, 1 << 32), "out of bounds"),
+        (lambda a: a.sessions[b"sessions"][0].update({b"started": 1 << 50}), "out of bounds"),
+        (lambda a: a.sessions[b"sessions"][0].pop(b"live"), "fields"),
+    ],
+)
+def test_each_lie_is_one_sentence(change: Callable[[Answer], object], said: str) -> None:
+    found = read(edit(change))
+    assert isinstance(found, Unseen)
+    assert re.search(said, found.reason)
+    assert "\n" not in found.reason
+
+
+def test_facts_that_were_not_asked_for_are_refused() -> None:
+    found = read(Answer().bytes(), sections=(b"facts",))
+    assert isinstance(found, Unseen)
+    assert "not asked for" in found.reason
+
+
+def test_a_probe_that_failed_says_why() -> None:
+    encoder = wire.Encoder()
+    text = encoder.start() + encoder.message(wire.FAILED, {b"reason": b"OSError: \x1b[2J disk\xff"})
+    reader = Reader(NONCE)
+    reader.feed(text)
+    assert reader.over
+    assert reader.finish() == Unseen(
+        "the probe stopped: OSError: \\x1b[2J disk\\xff", "see whether the instance is healthy, then look again"
+    )
+
+
+@pytest.mark.parametrize(
+    ("heard", "said"),
+    [
+        (b"", "nothing came"),
+        (b"sh: 1: python3: not found\n", "instead there came: sh: 1: python3: not found"),
+        (b"y\n" * 100_000, "no answer of a probe"),
+        (b"\x1b]0;evil\x07" + b"x" * 5000, r"\x1b]0;evil\x07"),
+    ],
+)
+def test_what_came_instead_of_an_answer_is_quoted_and_bounded(heard: bytes, said: str) -> None:
+    found = read(heard)
+    assert isinstance(found, Unseen)
+    assert said in found.reason
+    assert len(found.reason) < 1000
+    assert found.hint
+
+
+@pytest.mark.parametrize("limits", [Limits(entries=4), Limits(bytes=100), Limits(rows=3)])
+def test_more_than_the_limits_is_unseen(limits: Limits) -> None:
+    found = read(Answer().bytes(), limits=limits)
+    assert isinstance(found, Unseen)
+    assert "more than" in found.reason
+
+
+def test_reading_stops_at_once_when_the_answer_is_worth_nothing() -> None:
+    reader = Reader(NONCE)
+    reader.feed(wire.MAGIC + struct.pack(">cI", b"T", wire.FRAME_LIMIT + 1))
+    assert reader.over
+    reader.feed(Answer().bytes())
+    found = reader.finish()
+    assert isinstance(found, Unseen)
+    assert "over the limit" in found.reason
+
+
+def test_a_repeated_answer_is_refused() -> None:
+    assert isinstance(read(Answer().bytes() * 2), Unseen)
+    assert isinstance(read(Answer().bytes() + b"\n"), Unseen)
