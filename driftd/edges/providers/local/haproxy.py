@@ -65,12 +65,19 @@ class LocalTraffic:
         with self._locked():
             self._remember(group, instance.id, {"address": address, "drain": False})
             self._ensure()
-            if instance.id not in self._states(group):
-                said = self._ask(f"add server {group}/{instance.id} {address} {CHECK}")
+            state = self._states(group).get(instance.id)
+            server = f"{group}/{instance.id}"
+            if state is None:
+                said = self._ask(f"add server {server} {address} {CHECK}")
                 if "New server registered" not in said:
                     raise Unavailable(f"HAProxy did not take {instance.id} into {group}: {said}")
-            self._ask(f"enable health {group}/{instance.id}")
-            self._ask(f"set server {group}/{instance.id} state ready")
+            if state is None or state & MAINTENANCE:
+                # HAProxy believes a new server to be well until a check fails. Draining, it gets no request while we
+                # say that it is down; then only a check that passes brings it into service.
+                for command in (f"set server {server} state drain", f"enable health {server}"):
+                    self._ask(command)
+                self._ask(f"set server {server} health down")
+            self._ask(f"set server {server} state ready")
 
     def drain(self, group: str, instance_id: str) -> None:
         """See ``driftd.core.ports.Traffic``."""
