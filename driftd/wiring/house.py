@@ -282,10 +282,10 @@ class WiredHouse:
 
         return start(self)
 
-    def demo_stage(self, *, keep: bool) -> Stage:
+    def demo_stage(self) -> Stage:
         from driftd.wiring.stage import DemoStage  # noqa: PLC0415  # only the demo needs it
 
-        return DemoStage(keep=keep)
+        return DemoStage()
 
     def demo_clean(self) -> Sequence[str]:
         from driftd.wiring.stage import clean  # noqa: PLC0415  # only the demo needs it

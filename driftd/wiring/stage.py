@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -28,8 +29,8 @@ from driftd.wiring.house import WiredHouse
 
 SERVERS = 3
 SLOW_S = 2.0
-LISTEN = "127.0.0.1:18080"
-METRICS = "127.0.0.1:19477"
+PORT = 18080
+METRICS_PORT = 19477
 EDITED = "/opt/web/app.py"
 SCRIPT = f"sed -i 's/^VERSION = .*/VERSION = \"hotfix\"/' {EDITED} && grep -n ^VERSION {EDITED}"
 
@@ -95,24 +96,39 @@ def _file_system(place: Path) -> str:
 
 def clean() -> list[str]:
     """End and remove everything of an earlier demo, wherever it was; a line for each thing."""
-    said = []
-    for place in _places():
-        home = place / "driftd-demo"
-        if not home.is_dir():
-            continue
-        if daemon.end(home / "daemon.pid"):
-            said.append("ended an earlier demo's daemon")
-        said += [f"removed an earlier demo's {what}" for what in fleet.clean(home / "fleet")]
-        shutil.rmtree(home)
-    return said
+    return [line for place in _places() for line in _remove(place / "driftd-demo")]
+
+
+def _remove(home: Path) -> list[str]:
+    if not home.is_dir():
+        return []
+    said = ["ended the daemon"] if daemon.end(home / "daemon.pid") else []
+    said += [f"removed {what}" for what in fleet.clean(home / "fleet")]
+    shutil.rmtree(home)
+    return [f"{line} of an earlier demo" for line in said]
+
+
+def _port(wanted: int) -> int:
+    """``wanted`` where it is free on loopback, else one that is."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 class DemoStage:
     """Implements ``driftd.doors.demo.stage.Stage``."""
 
-    def __init__(self, *, keep: bool) -> None:
-        self._keep = keep
-        self._home = directory()
+    def __init__(self, home: Path | None = None, images: Path | None = None, template: str = CONFIG) -> None:
+        self._home = home or directory()
+        self._images = images or image.default_cache()
+        self._template = template
+        self._listen = f"127.0.0.1:{_port(PORT)}"
+        self._metrics = f"127.0.0.1:{_port(METRICS_PORT)}"
         self._image: image.ImageInfo | None = None
         self._daemon: daemon.Daemon | None = None
         self._load: Load | None = None
@@ -120,7 +136,7 @@ class DemoStage:
         self._victim = ""
 
     def clean(self) -> list[str]:
-        return clean()
+        return _remove(self._home)
 
     @property
     def config(self) -> Path:
@@ -129,7 +145,7 @@ class DemoStage:
 
     def image(self) -> str:
         began = time.monotonic()
-        self._image = image.ensure()
+        self._image = image.ensure(self._images)
         self._home.mkdir(parents=True, mode=0o700, exist_ok=True)
         keys, manifests = self._home / "keys", self._home / "manifests"
         for folder in (keys, manifests):
@@ -148,13 +164,13 @@ class DemoStage:
     def _write_config(self) -> None:
         assert self._image is not None  # noqa: S101  # image() comes first
         public = (self._home / "keys" / "somebody.pub").read_text(encoding="ascii").strip()
-        text = CONFIG.format(
+        text = self._template.format(
             dir=self._home,
-            images=image.default_cache(),
+            images=self._images,
             person=public,
             image=self._image.id,
-            listen=LISTEN,
-            metrics=METRICS,
+            listen=self._listen,
+            metrics=self._metrics,
         )
         self.config.write_text(text, encoding="utf-8")
 
@@ -187,7 +203,7 @@ class DemoStage:
             made.append(instance)
         _wait(lambda: _healthy(traffic) == SERVERS, 30, f"{SERVERS} servers healthy behind the load balancer")
         addresses = ", ".join(f"{i.slot} {i.address}" for i in made)
-        return f"{addresses}; in service after {time.monotonic() - began:.1f} s, HAProxy on {LISTEN}"
+        return f"{addresses}; in service after {time.monotonic() - began:.1f} s, HAProxy on {self._listen}"
 
     def configure(self) -> str:
         return f"{self.config}\n\n{self.config.read_text(encoding='utf-8')}"
@@ -198,8 +214,8 @@ class DemoStage:
         return f"driftd --config {self.config} run (log: {log})"
 
     def start_load(self) -> str:
-        self._load = Load(f"http://{LISTEN}", slow_seconds=SLOW_S)
-        return f"kept-alive connections to http://{LISTEN}, quick requests and requests that last {SLOW_S:g} s"
+        self._load = Load(f"http://{self._listen}", slow_seconds=SLOW_S)
+        return f"kept-alive connections to http://{self._listen}, quick requests and requests that last {SLOW_S:g} s"
 
     def intrude(self) -> tuple[str, str]:
         victim = self._instances()[1]
@@ -253,7 +269,7 @@ class DemoStage:
             (f"{driftd} status", "each server's verdict, and what happens next"),
             (f"{driftd} audit web", "look now"),
             (f"{driftd} journal show", "every decision and call, hash-chained"),
-            (f"curl -s http://{METRICS}/metrics | grep ^driftd_", "what Prometheus sees"),
+            (f"curl -s http://{self._metrics}/metrics | grep ^driftd_", "what Prometheus sees"),
             (f"ssh -i {self._home}/keys/somebody root@{address}", "be the person who logs in, and watch"),
             ("driftd demo --clean", "end it all"),
         )

@@ -71,7 +71,7 @@ def frame(
             "--config",
             "-c",
             envvar="DRIFTD_CONFIG",
-            help="The configuration [default: ./driftd.yaml, then /etc/driftd/driftd.yaml].",
+            help="The configuration (default: ./driftd.yaml, then /etc/driftd/driftd.yaml).",
             show_default=False,
         ),
     ] = None,

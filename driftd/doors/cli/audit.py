@@ -14,6 +14,7 @@ from driftd.core.errors import BadInput
 from driftd.core.findings import Verdict
 from driftd.core.looks import Look
 from driftd.doors.cli.app import CLEAN, DRIFTED, UNSEEN, Context, app, of
+from driftd.doors.cli.files import write
 from driftd.doors.house import House
 from driftd.doors.report import json as json_report
 from driftd.doors.report import table
@@ -58,13 +59,13 @@ def audit(
     ctx: typer.Context,
     targets: Annotated[
         list[str] | None,
-        typer.Argument(help="Instances, slots, groups or addresses [default: all].", show_default=False),
+        typer.Argument(help="Instances, slots, groups or addresses (default: all).", show_default=False),
     ] = None,
     root: Annotated[Path | None, typer.Option(help="Look at this directory as the root of a server, offline.")] = None,
     manifest: Annotated[Path | None, typer.Option(help="The manifest to hold --root against.")] = None,
     policy: Annotated[
         list[str] | None,
-        typer.Option(help="Policy packs or files for --root [default: debian, sessions].", show_default=False),
+        typer.Option(help="Policy packs or files for --root (default: debian, sessions).", show_default=False),
     ] = None,
     form: Annotated[Format, typer.Option("--format", "-f", help="What the report looks like.")] = Format.TABLE,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the report to this file.")] = None,
@@ -87,17 +88,10 @@ def audit(
         looks = _look(context, house, targets or [], strict=strict)
     if output is not None:
         text = json_report.render(looks, house.now()) if form is Format.JSON else table.text(looks)
-        _write(output, text)
+        write(output, text.encode())
         context.err.print(f"written to {output}", highlight=False, markup=False)
     elif form is Format.JSON:
         typer.echo(json_report.render(looks, house.now()), nl=False)
     else:
         context.out.print(table.render(looks))
     raise typer.Exit(status_of(looks))
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"cannot write {file}: {error.strerror}") from None

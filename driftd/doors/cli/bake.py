@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +9,7 @@ import typer
 
 from driftd.core.errors import BadInput
 from driftd.doors.cli.app import app, of
+from driftd.doors.cli.files import write
 
 
 @app.command()
@@ -38,16 +37,3 @@ def bake(
         f"{output}: {image}, {lines} lines{'' if root else ', provisional: sign it before anything is enforced by it'}"
     )
     context.err.print(said, highlight=False, markup=False)
-
-
-def write(file: Path, data: bytes) -> None:
-    """Replace ``file`` whole or not at all. Raises BadInput."""
-    try:
-        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as temporary:
-            temporary.write(data)
-            temporary.flush()
-            os.fsync(temporary.fileno())
-            Path(temporary.name).chmod(0o644)
-        Path(temporary.name).replace(file)
-    except OSError as error:
-        raise BadInput(f"cannot write {file}: {error.strerror}") from None

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from driftd.doors.cli.app import CLEAN, DRIFTED, app, of
-from driftd.doors.cli.bake import write
+from driftd.doors.cli.files import write
 from driftd.doors.demo import story
 from driftd.doors.demo.stage import Stage
 from driftd.doors.demo.view import watching
@@ -32,7 +32,7 @@ def demo(
         for line in house.demo_clean() or ["There was nothing to remove."]:
             context.out.print(line, highlight=False, markup=False)
         return
-    stage = house.demo_stage(keep=keep)
+    stage = house.demo_stage()
     ended = CLEAN
     try:
         with watching(context.out) as view:

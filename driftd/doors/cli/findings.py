@@ -77,7 +77,7 @@ def accept(
     lasting_for: Annotated[str, typer.Option("--for", help="For how long: 90m, 2h, 7d.")],
     reason: Annotated[str, typer.Option(help="Why; it stands in every report that leaves the finding out.")],
     group: Annotated[
-        str, typer.Option("--group", "-g", help="Only in this group [default: the finding's own].", show_default=False)
+        str, typer.Option("--group", "-g", help="Only in this group (default: the finding's own).", show_default=False)
     ] = "",
 ) -> None:
     """Accept one finding's signature for a while: "that was me". Dated, owned, and still counted."""

@@ -9,7 +9,7 @@ import typer
 from driftd.core.ports import Pause, StoreUnavailable
 from driftd.doors.cli.app import app, of
 
-Group = Annotated[str, typer.Option("--group", "-g", help="Only this group [default: everywhere].", show_default=False)]
+Group = Annotated[str, typer.Option("--group", "-g", help="Only this group (default: everywhere).", show_default=False)]
 
 
 @app.command()

@@ -17,7 +17,7 @@ def check(
     ctx: typer.Context,
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Packs or files [default: those of the configuration].", show_default=False),
+        typer.Argument(help="Packs or files (default: those of the configuration).", show_default=False),
     ] = None,
 ) -> None:
     """Read policies and say what is wrong with them, with file, line and remedy."""

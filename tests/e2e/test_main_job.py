@@ -1,0 +1,64 @@
+"""The main job on real servers: nobody who only uses the service notices that servers are replaced."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
+
+
+def test_the_demo_holds_every_promise(tmp_path: Path, image_cache: Path, golden_image):
+    (tmp_path / "driftd").mkdir()
+    (tmp_path / "driftd" / "images").symlink_to(image_cache)
+    file = tmp_path / "outcome.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "driftd", "demo", "--json", str(file)],
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    outcome = json.loads(file.read_text())
+    assert outcome["held"]
+    assert outcome["failed"] == 0
+    assert outcome["requests"] > 100
+    assert outcome["slow_requests"] > 0
+    assert outcome["detected_after_s"] < outcome["replaced_after_s"]
+    assert {finding["kind"] for finding in outcome["findings"]} == {"file", "session"}
+    assert [f["subject"] for f in outcome["findings"] if f["kind"] == "file"] == ["/opt/web/app.py"]
+    assert outcome["journal"]["ok"]
+    assert not (tmp_path / "driftd-demo").exists()
+
+
+def test_all_three_servers_are_replaced_one_after_the_other_and_no_request_fails(fleet):
+    before = fleet.instances()
+    fleet.stage.start_daemon()
+    fleet.stage.start_load()
+    fleet.wait(fleet.known)
+    for slot in sorted(before):
+        rid = fleet.house.request_replacement(slot, "a rolling replacement")
+        record = fleet.wait(lambda rid=rid: fleet.ended(rid))
+        assert record.state == "succeeded", fleet.tale()
+    requests, failed, slow, failures = fleet.stage.stop_load()
+    assert (failed, failures) == (0, ())
+    assert requests > 100
+    assert slow > 3
+    after = fleet.instances()
+    assert before.keys() == after.keys()
+    assert not {i.id for i in before.values()} & {i.id for i in after.values()}
+    fleet.whole()
+
+
+def test_the_control_a_server_ended_without_a_drain_does_lose_requests(fleet):
+    """The load would notice: without it the test above proves nothing."""
+    fleet.stage.start_load()
+    fleet.wait(lambda: fleet.stage.scene().requests > 50)
+    victim = fleet.instances()["web/1"]
+    fleet.house.provider("web").compute.terminate(victim.id)
+    fleet.wait(lambda: fleet.stage.scene().failed > 0)
