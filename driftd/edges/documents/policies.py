@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
 import driftd
 from driftd.core import globs
@@ -60,10 +60,23 @@ def _day(value: Any) -> Any:
     return value
 
 
+def _one_or_more(item: dict[str, Any]) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [item, {"type": "array", "items": item, "minItems": 1}]})
+
+
+def _words(words: type[StrEnum]) -> WithJsonSchema:
+    return _one_or_more({"type": "string", "enum": [str(word) for word in words]})
+
+
 Text = Annotated[str, Field(min_length=1, max_length=4096)]
-Texts = Annotated[list[Text], BeforeValidator(_several), Field(min_length=1, max_length=1000)]
-Kinds = Annotated[list[Kind], BeforeValidator(_several), Field(min_length=1)]
-Changes = Annotated[list[Change], BeforeValidator(_several), Field(min_length=1)]
+Texts = Annotated[
+    list[Text],
+    BeforeValidator(_several),
+    Field(min_length=1, max_length=1000),
+    _one_or_more({"type": "string", "minLength": 1}),
+]
+Kinds = Annotated[list[Kind], BeforeValidator(_several), Field(min_length=1), _words(Kind)]
+Changes = Annotated[list[Change], BeforeValidator(_several), Field(min_length=1), _words(Change)]
 Word = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
 
 
@@ -118,8 +131,9 @@ class PackModel(_Strict):
 
 
 def policy_schema() -> dict[str, Any]:
-    """The JSON Schema of a policy document, for editors."""
-    return PackModel.model_json_schema(by_alias=True)
+    """The JSON Schema of a policy document, for editors (docs/policy.schema.json)."""
+    made = PackModel.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA, **made}
 
 
 # --- finding ---------------------------------------------------------------------------------------------------------
