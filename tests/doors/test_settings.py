@@ -56,7 +56,7 @@ def test_a_mistake_names_file_line_and_remedy(tmp_path: Path, text: str, line: i
 
 
 def test_a_missing_file_is_one_sentence(tmp_path: Path):
-    with pytest.raises(BadInput, match="cannot read the configuration .*: No such file"):
+    with pytest.raises(BadInput, match=r"cannot read the configuration .*: No such file"):
         settings.load(tmp_path / "none.yaml")
 
 

@@ -1,0 +1,182 @@
+"""Commands from outside: exit statuses, one sentence for each mistake, and that nothing is lost."""
+
+import json
+import os
+import re
+import socket
+from pathlib import Path
+
+import pytest
+
+from driftd.doors.cli import program
+
+STATIC = """\
+store: sqlite:///driftd.db
+ssh: {{key: key, connect_timeout: 1s, look_timeout: 3s}}
+groups:
+  web:
+    provider: static
+    image: img
+    hosts: [{host}]
+"""
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    root = tmp_path / "tree"
+    for folder in ("etc", "usr/bin", "var/log"):
+        (root / folder).mkdir(parents=True)
+    (root / "etc/motd").write_text("hello\n")
+    (root / "usr/bin/tool").write_text("#!/bin/sh\n")
+    (root / "usr/bin/tool").chmod(0o755)
+    return root
+
+
+@pytest.fixture
+def baked(driftd, tree: Path, tmp_path: Path) -> Path:
+    file = tmp_path / "img.manifest"
+    said = driftd("bake", "--root", tree, "--image", "img", "-o", file)
+    assert said.status == 0, said.err
+    return file
+
+
+def test_baking_twice_gives_the_same_bytes(driftd, tree: Path, baked: Path, tmp_path: Path):
+    again = tmp_path / "again"
+    os.utime(tree / "etc/motd", (1, 1))
+    assert driftd("bake", "--root", tree, "--image", "img", "-o", again).status == 0
+    assert again.read_bytes() == baked.read_bytes()
+
+
+def test_a_still_tree_is_clean(driftd, tree: Path, baked: Path):
+    said = driftd("audit", "--root", tree, "--manifest", baked)
+    assert (said.status, "clean" in said.out) == (0, True)
+
+
+def test_drift_is_exit_status_1_with_its_evidence(driftd, tree: Path, baked: Path):
+    (tree / "usr/bin/tool").write_text("#!/bin/sh\nevil\n")
+    (tree / "etc" / "new\n[red]name\x1b[2J").write_text("x")
+    said = driftd("audit", "--root", tree, "--manifest", baked)
+    assert said.status == 1
+    assert "/usr/bin/tool" in said.out
+    assert r"new\x0a[red]name\x1b[2J" in said.out
+    assert "\x1b[2J" not in said.out
+
+
+def test_a_report_in_json_follows_its_schema(driftd, tree: Path, baked: Path, tmp_path: Path):
+    os.mkdir(os.fsencode(tree) + b"/etc/\xff")
+    said = driftd("audit", "--root", tree, "--manifest", baked, "--format", "json")
+    (instance,) = json.loads(said.out)["instances"]
+    (finding,) = instance["findings"]
+    assert json.loads(said.out)["schema"] == "driftd.report/1"
+    assert {"id", "image", "verdict", "reason", "root", "coverage", "findings"} <= instance.keys()
+    assert {"kind", "subject", "change", "severity", "signature", "expected", "actual", "because"} <= finding.keys()
+    assert (finding["subject"], finding["change"], finding["subject_bytes"]) == (r"/etc/\xff", "added", "L2V0Yy//")
+    written = driftd("audit", "--root", tree, "--manifest", baked, "-f", "json", "-o", tmp_path / "report.json")
+    assert written.status == 1
+    assert json.loads((tmp_path / "report.json").read_text())["instances"][0]["findings"] == [finding]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["audit", "--root", "tree"], "--root and --manifest go together"),
+        (["audit", "--root", "tree", "--manifest", "none"], "none"),
+        (["audit", "--root", "nowhere", "--manifest", "img.manifest"], "nowhere"),
+        (["audit"], "no group is configured"),
+        (["bake", "--image", "x", "-o", "y"], "bake reads one thing"),
+        (["bake", "--root", "nowhere", "--image", "x", "-o", "y"], "nowhere"),
+        (["--config", "none.yaml", "audit"], "cannot read the configuration"),
+        (["status"], "store"),
+        (["policy", "check", "nonesuch"], "nonesuch"),
+        (["accept", "1", "--for", "soon", "--reason", "x"], "--for 'soon'"),
+        (["trust", "127.0.0.1:1"], "127.0.0.1"),
+        (["nonsense"], "No such command"),
+        (["audit", "--format", "xml"], "xml"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_status_2_or_3(driftd, baked: Path, words: list[str], said: str):
+    answer = driftd(*words)
+    assert answer.status in {2, 3}
+    assert said in answer.err + answer.out
+    assert "Traceback" not in answer.err
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "other", "empty"])
+def test_a_damaged_manifest_is_never_taken_for_a_whole_one(driftd, tree: Path, baked: Path, damage: str):
+    data = baked.read_bytes()
+    baked.write_bytes(
+        {"cut": data[:-40], "flip": data.replace(b"motd", b"mott"), "other": b"hello\n", "empty": b""}[damage]
+    )
+    said = driftd("audit", "--root", tree, "--manifest", baked)
+    assert said.status == 2
+    assert re.search(r"img\.manifest is not a manifest that can be trusted: ", said.err)
+
+
+def configured(tmp_path: Path, host: str) -> None:
+    (tmp_path / "driftd.yaml").write_text(STATIC.format(host=host))
+    (tmp_path / "manifests").mkdir(exist_ok=True)
+
+
+def test_an_image_without_a_manifest_is_unknown_and_says_how_to_make_one(driftd, tmp_path: Path):
+    configured(tmp_path, "127.0.0.1:1")
+    said = driftd("audit")
+    assert said.status == 3
+    assert "no manifest for img" in said.out
+    assert "driftd bake" in said.out
+
+
+def test_an_unreachable_host_is_unknown(driftd, tmp_path: Path, baked: Path):
+    configured(tmp_path, "127.0.0.1:1")
+    (tmp_path / "manifests" / "img.manifest").write_bytes(baked.read_bytes())
+    said = driftd("audit")
+    assert said.status == 3
+    assert "unknown" in said.out
+    assert "127.0.0.1" in said.out
+
+
+def test_a_host_that_says_nothing_is_unknown_in_time(driftd, tmp_path: Path, baked: Path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        configured(tmp_path, f"127.0.0.1:{silent.getsockname()[1]}")
+        (tmp_path / "manifests" / "img.manifest").write_bytes(baked.read_bytes())
+        said = driftd("audit")
+    assert said.status == 3
+
+
+def test_pausing_and_resuming_stand_in_the_journal(driftd, tmp_path: Path):
+    configured(tmp_path, "127.0.0.1:1")
+    assert driftd("pause", "--reason", "a fire").status == 0
+    assert "PAUSED everywhere" in driftd("status").out
+    assert driftd("resume").status == 0
+    assert "PAUSED" not in driftd("status").out
+    lines = [json.loads(line) for line in driftd("journal", "show", "--json").out.splitlines()]
+    assert [line["body"]["did"] for line in lines] == ["pause", "resume"]
+    assert driftd("journal", "verify").status == 0
+
+
+def test_the_pause_file_holds_when_the_store_cannot_be_reached(driftd, tmp_path: Path):
+    configured(tmp_path, "127.0.0.1:1")
+    (tmp_path / "driftd.db").write_bytes(b"this is no database" * 100)
+    said = driftd("pause", "--reason", "a fire")
+    assert said.status == 0
+    assert "a fire" in (tmp_path / "driftd.pause").read_text()
+    assert driftd("journal", "verify").status == 3
+
+
+def test_a_provider_that_cannot_replace_says_so(driftd, tmp_path: Path):
+    configured(tmp_path, "127.0.0.1:1")
+    said = driftd("replace", "web", "--reason", "just because")
+    assert said.status == 2
+    assert "provider static cannot launch instances" in said.err
+
+
+def test_every_command_has_help_that_fits_a_terminal(driftd, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    names = [command.callback.__name__ for command in program.app.registered_commands]
+    for words in [[], *([name] for name in names), ["journal", "verify"], ["journal", "show"], ["policy", "check"]]:
+        said = driftd(*words, "--help")
+        assert said.status == 0
+        assert max(map(len, said.out.splitlines())) <= 80
+
+
+def test_the_version_is_said(driftd):
+    assert re.fullmatch(r"driftd \d+\.\d+\.\d+\n", driftd("--version").out)

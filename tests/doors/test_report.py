@@ -1,0 +1,237 @@
+"""Reports: JSON keeps to its published schema, the table fits its width, and no name does anything to a terminal."""
+
+import base64
+import io
+import json
+import re
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+from trees import NOW
+
+from driftd.core.drift import Change
+from driftd.core.facts import Coverage, Instance, Session
+from driftd.core.findings import Action, Finding, Judgement, Severity, Verdict
+from driftd.core.looks import Look
+from driftd.doors.report import json as json_report
+from driftd.doors.report import table
+from driftd.doors.report.shape import ReportShape, json_schema
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+SERVER = Instance("i-08b7deadb5f3", "web", "golden-1", slot="web/1", address="10.77.0.3")
+ADDED = {"kind": "file", "mode": "0755", "uid": "0", "gid": "0", "size": "9", "sha256": "ab" * 32}
+
+
+def finding(subject: bytes = b"/usr/bin/x", **fields) -> Finding:
+    values = {
+        "kind": "file",
+        "change": Change.ADDED,
+        "severity": Severity.CRITICAL,
+        "action": Action.REPLACE,
+        "signature": "0123456789abcdef",
+        "rule": "driftd:default",
+        "because": "programs run",
+        "actual": ADDED,
+        **fields,
+    }
+    return Finding(subject=subject, **values)
+
+
+SESSION = Session("ssh", "eve", "10.0.0.9", NOW, port=4022, key="SHA256:eve", live=True, evidence="log+process")
+
+
+def look(*findings: Finding, verdict: Verdict = Verdict.DRIFTED, reason: str = "so it is", **fields) -> Look:
+    judgement = Judgement(verdict, reason, findings, fields.pop("explained", ()), ignored=fields.pop("ignored", 0))
+    return Look(SERVER, NOW, 0.5, judgement, **fields)
+
+
+def report(*looks: Look) -> dict:
+    text = json_report.render(looks, NOW)
+    ReportShape.model_validate_json(text)
+    assert text.endswith("}\n")
+    assert text.isascii()
+    return json.loads(text)
+
+
+# --- JSON ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_instance_has_what_was_promised():
+    made = report(
+        look(finding(), root=b"\xab" * 32, coverage=Coverage(entries=3, reasons={"skipped": 1}), others=(SESSION,))
+    )
+    assert made["schema"] == "driftd.report/1"
+    assert made["verdicts"] == {"drifted": 1}
+    (one,) = made["instances"]
+    assert (one["id"], one["image"], one["verdict"], one["reason"]) == (
+        "i-08b7deadb5f3",
+        "golden-1",
+        "drifted",
+        "so it is",
+    )
+    assert one["root"] == "ab" * 32
+    assert one["coverage"]["reasons"] == {"skipped": 1}
+    wanted = {"kind", "subject", "change", "severity", "signature", "expected", "actual", "because"}
+    assert wanted <= one["findings"][0].keys()
+    assert "subject_bytes" not in one["findings"][0]
+    assert one["sessions"][0]["evidence"] == ["log", "process"]
+    assert one["sessions"][0]["own"] is False
+    assert "ended_at" not in one["sessions"][0]
+
+
+def test_what_could_not_be_seen_has_an_empty_root_and_a_hint():
+    (one,) = report(replace(look(verdict=Verdict.UNKNOWN), hint="try again"))["instances"]
+    assert (one["root"], one["findings"], one["hint"]) == ("", [], "try again")
+
+
+def test_own_visits_explained_and_accepted_are_told():
+    kept = finding(suppressed_by="accepted by ann")
+    (one,) = report(look(kept, explained=(finding(b"/tmp/x"),), ignored=2, own=(SESSION,)))["instances"]
+    assert one["findings"][0]["accepted"] == "accepted by ann"
+    assert [found["subject"] for found in one["explained"]] == ["/tmp/x"]
+    assert one["ignored"] == 2
+    assert one["sessions"][0]["own"] is True
+
+
+@given(st.binary(min_size=1, max_size=40))
+def test_every_name_comes_back_from_the_report(name):
+    (found,) = report(look(finding(name)))["instances"][0]["findings"]
+    if "subject_bytes" in found:
+        with pytest.raises(UnicodeDecodeError):
+            name.decode()
+        assert base64.b64decode(found["subject_bytes"]) == name
+        assert "\\x" in found["subject"]
+    else:
+        assert found["subject"].encode() == name
+
+
+def test_the_published_schema_is_that_of_the_report():
+    assert json.loads((DOCS / "report.schema.json").read_text(encoding="utf-8")) == json_schema()
+
+
+def test_the_example_in_the_documentation_keeps_to_the_schema():
+    (text,) = re.findall(
+        r"^```json\n(.*?)^```$", (DOCS / "report.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
+    shape = ReportShape.model_validate_json(text)
+    found = shape.instances[0].findings[0]
+    assert base64.b64decode(found.subject_bytes) == b"/usr/bin/\xffevil"
+
+
+# --- the table -------------------------------------------------------------------------------------------------------
+
+MODIFIED = finding(
+    b"/etc/nginx.conf",
+    change=Change.MODIFIED,
+    severity=Severity.MEDIUM,
+    expected={"mode": "0644", "sha256": "ab" * 32},
+    actual={"mode": "0666", "sha256": "cd" * 32, "xattr user.x": ""},
+)
+VISIT = finding(
+    b"ssh:eve@10.0.0.9",
+    kind="session",
+    severity=Severity.HIGH,
+    actual={
+        "user": "eve",
+        "source": "10.0.0.9",
+        "key": "SHA256:eve",
+        "started_at": "2026-01-02T03:04:05Z",
+        "times": "2",
+        "last_at": "2026-01-02T04:04:05Z",
+        "live": "yes",
+        "evidence": "log",
+    },
+)
+
+
+def test_evidence_reason_signature_and_next_step():
+    text = table.text([look(MODIFIED, VISIT)])
+    assert "DRIFTED  web/1  i-08b7deadb5f3  10.77.0.3  golden-1" in text
+    assert "medium    file /etc/nginx.conf modified" in text
+    assert 'mode 0644 → 0666, sha256 abababababab… → cdcdcdcdcdcd…, xattr user.x nothing → ""' in text
+    assert "eve from 10.0.0.9 with key SHA256:eve at 2026-01-02T03:04:05Z, 2 times until 2026-01-02T04:04:05Z" in text
+    assert "still there; seen in log" in text
+    assert "0123456789abcdef  driftd:default" in text
+    assert "next: if that was you: driftd accept 0123456789abcdef --for 7d" in text
+    assert text.endswith("1 instance: 1 drifted\n")
+
+
+def test_added_and_removed_say_what_is_and_was():
+    text = table.text([look(finding(), finding(change=Change.REMOVED, expected=ADDED, actual={}))])
+    assert "is: kind file, mode 0755, uid 0, gid 0, size 9, sha256 abababababab…" in text
+    assert "was: kind file, mode 0755" in text
+
+
+def test_an_instance_without_findings_takes_two_lines():
+    text = table.text([look(verdict=Verdict.CLEAN, reason="nothing differs from golden-1")])
+    assert text.splitlines()[:3] == [
+        " CLEAN  web/1  i-08b7deadb5f3  10.77.0.3  golden-1",
+        "  nothing differs from golden-1",
+        "",
+    ]
+
+
+def test_explained_and_ignored_are_counted_and_a_hint_is_the_next_step():
+    explained = (finding(rule="debian:hosts"), finding(rule="debian:logs"), finding(rule="debian:logs"))
+    text = table.text([look(verdict=Verdict.EXPLAINED, explained=explained, ignored=3, hint="look twice")])
+    assert "explained: debian:hosts 1, debian:logs 2" in text
+    assert "left out by rules that ignore: 3" in text
+    assert "next: look twice" in text
+
+
+def test_many_findings_are_counted():
+    text = table.text([look(*[finding(b"/usr/bin/%d" % at) for at in range(25)])])
+    assert "/usr/bin/19 " in text
+    assert "/usr/bin/20 " not in text
+    assert "and 5 more: --format json has them all" in text
+
+
+def test_verdicts_are_counted_in_the_order_of_their_weight():
+    looks = [look(verdict=verdict) for verdict in (Verdict.UNKNOWN, Verdict.CLEAN, Verdict.EXPLAINED, Verdict.CLEAN)]
+    assert table.text(looks).endswith("4 instances: 2 clean, 1 explained, 1 unknown\n")
+
+
+def test_nothing_was_looked_at():
+    assert table.text([]).endswith("no instances\n")
+
+
+HOSTILE = [
+    b"/[red]x[/red]",
+    b"/\x1b[31mred",
+    b"/a\nCLEAN  web/2",
+    b"/\xff\xfe",
+    "/\u202egnp.exe".encode(),
+    b"/[/]",
+    b"/:warning:",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("width", [80, 140])
+def test_hostile_names_are_shown_and_never_obeyed(name, width):
+    everywhere = finding(
+        name,
+        because="why\x1b[2J [bold]",
+        suppressed_by="ann\r[/]",
+        actual={"kind": "file", "target": "\x9b31m", "xattr \x1b]0;": "[blink]"},
+    )
+    shown = replace(look(everywhere), hint="do\x07", instance=replace(SERVER, slot="web/\x1b[5m", image="[red]"))
+    out = io.StringIO()
+    Console(file=out, width=width, force_terminal=True, color_system=None).print(table.render([shown]))
+    text = out.getvalue()
+    assert re.findall(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", re.sub(r"\x1b\[[0-9;]*m", "", text)) == []
+    assert not re.search(r"\x1b\[(31|5|2J)", text), "only our own styles"
+    assert "[bold]" in text
+    assert "[blink]" in text
+
+
+@given(st.binary(min_size=1, max_size=300), st.sampled_from([40, 80, 140]))
+def test_no_line_is_wider_than_the_terminal(name, width):
+    text = table.text([look(finding(name), MODIFIED, VISIT)], width)
+    assert max(map(cell_len, text.splitlines())) <= width
