@@ -5,7 +5,6 @@ import io
 import json
 import re
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -151,7 +150,7 @@ VISIT = finding(
 
 
 def test_evidence_reason_signature_and_next_step():
-    text = table.text([look(MODIFIED, VISIT)])
+    text = table.text([look(MODIFIED, VISIT)], 160)
     assert "DRIFTED  web/1  i-08b7deadb5f3  10.77.0.3  golden-1" in text
     assert "medium    file /etc/nginx.conf modified" in text
     assert 'mode 0644 → 0666, sha256 abababababab… → cdcdcdcdcdcd…, xattr user.x nothing → ""' in text
