@@ -42,7 +42,19 @@ def is_gone(holder: str) -> bool:
     parts = _FORM.fullmatch(holder)
     if parts is None or parts["space"] != _namespace():
         return False
-    return _started(int(parts["pid"])) != int(parts["start"])
+    pid, start = int(parts["pid"]), int(parts["start"])
+    return _started(pid) != start and not _hidden(pid)
+
+
+def _hidden(pid: int) -> bool:
+    """A process that exists while /proc does not show it to this user (hidepid)."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return not Path(f"/proc/{pid}").exists()
+    return False
 
 
 def short(holder: str) -> str:
