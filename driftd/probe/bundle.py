@@ -11,7 +11,20 @@ import functools
 import importlib.resources
 import zlib
 
-MODULES = ("wire", "mounts", "walk", "tree", "inside", "facts", "sshlog", "processes", "wtmp", "sessions", "look")
+MODULES = (
+    "bencode",
+    "wire",
+    "mounts",
+    "walk",
+    "tree",
+    "inside",
+    "facts",
+    "sshlog",
+    "processes",
+    "wtmp",
+    "sessions",
+    "look",
+)
 
 # What python's -c is given. Free of , : = \ and of globs, which a sudoers file would want escaped.
 BOOT = "import sys;import zlib;exec(zlib.decompress(sys.stdin.buffer.read(int(sys.stdin.buffer.readline()))))"
