@@ -1,9 +1,9 @@
 """Sessions: which of them are driftd's own, and what is said of those that are not.
 
 A session is driftd's own when the sshd that serves it is an ancestor of the probe itself, or when it was accepted with
-the key that driftd makes its visits with *and* began within such a visit. Everything else is somebody: a session
-without a key, one with driftd's key at another time, and one with driftd's key at the right time but from another
-address than driftd itself was seen to come from. An own session is recorded all the same.
+the key that driftd makes its visits with *and* began within such a visit. A visit is one connection, so it explains
+one session and no second one. Everything else is somebody: a session without a key, one with driftd's key at another
+time, and one too many with driftd's key at the right time. An own session is recorded all the same.
 """
 
 from __future__ import annotations
@@ -53,49 +53,47 @@ def split(
     ``visits`` are those that the store has of this instance, and the one that this look itself is. ``born`` is when
     the instance was launched or booted; what is older was baked with the image's own log.
     """
-    ancestors = [session for session in sessions if session.ancestor]
-    offsets = _offsets(ancestors, visits, now)
+    free = [visit for visit in visits if visit.key]
+    offset = timedelta(0)
+    ancestor = next((session for session in sessions if session.ancestor), None)
+    if ancestor is not None and free:
+        # We are on the newest visit, and it is used up by the session that we came by.
+        newest = max(free, key=lambda visit: visit.opened)
+        free.remove(newest)
+        if not newest.holds(ancestor.started_at, now):
+            offset = ancestor.started_at - newest.opened
+    strangers = [session for session in sessions if not session.ancestor]
+    for ahead in sorted({timedelta(0), offset}, key=abs):
+        strangers, free = _match(strangers, free, ahead, now)
     others: list[Session] = []
-    own: list[Session] = []
     baked = 0
-    for session in sessions:
-        if session.ancestor or _within(session, visits, offsets, ancestors, now):
-            own.append(session)
-        elif born is not None and not session.live and session.started_at < born - SKEW:
+    for session in strangers:
+        if born is not None and not session.live and session.started_at < born - SKEW:
             baked += 1
         else:
             others.append(session)
-    return Split(tuple(others), tuple(own), baked)
+    left = {id(session) for session in strangers}
+    own = tuple(session for session in sessions if id(session) not in left)
+    return Split(tuple(others), own, baked)
 
 
-def _offsets(ancestors: Sequence[Session], visits: Sequence[Visit], now: datetime) -> tuple[timedelta, ...]:
-    """How far the instance's clock may be ahead of ours: not at all, or as our own session of this moment shows."""
-    newest = max(visits, key=lambda visit: visit.opened, default=None)
-    measured = {timedelta(0)}
-    if newest is not None:
-        measured |= {one.started_at - newest.opened for one in ancestors if not newest.holds(one.started_at, now)}
-    return tuple(sorted(measured))
+def _match(
+    sessions: Sequence[Session], visits: Sequence[Visit], ahead: timedelta, now: datetime
+) -> tuple[list[Session], list[Visit]]:
+    """Give each visit at most one session that it explains; what is left of both.
 
-
-def _within(
-    session: Session,
-    visits: Sequence[Visit],
-    offsets: Sequence[timedelta],
-    ancestors: Sequence[Session],
-    now: datetime,
-) -> bool:
-    if not session.key:
-        return False
-    for offset in offsets:
-        moment = session.started_at - offset
-        for visit in visits:
-            if visit.key != session.key or not visit.holds(moment, now):
-                continue
-            # In the visit that we are on, we know where we come from.
-            ours = {one.source for one in ancestors if visit.holds(one.started_at - offset, now)}
-            if not ours or session.source in ours:
-                return True
-    return False
+    ``ahead`` is how far the instance's clock is ahead of ours. Sessions in the order of their time, each to the visit
+    that ends first: no other way explains more of them.
+    """
+    free = sorted(visits, key=lambda visit: visit.closed or now)
+    explained: set[int] = set()
+    for at, session in sorted(enumerate(sessions), key=lambda one: one[1].started_at):
+        moment = session.started_at - ahead
+        visit = next((one for one in free if one.key == session.key and one.holds(moment, now)), None)
+        if visit is not None:
+            free.remove(visit)
+            explained.add(at)
+    return [session for at, session in enumerate(sessions) if at not in explained], free
 
 
 def differences(others: Sequence[Session]) -> tuple[Difference, ...]:

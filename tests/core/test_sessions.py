@@ -29,8 +29,7 @@ CASES = {
     "another-key": (replace(OURS, key="SHA256:eve"), False),
     "no-key": (replace(OURS, key=""), False),
     "password-in-a-visit": (replace(OURS, key="", evidence="wtmp"), False),
-    "our-key-from-elsewhere-while-we-are-here": (replace(OURS, source="10.9.9.9", started_at=NOW - SECOND), False),
-    "our-key-from-here-while-we-are-here": (replace(OURS, started_at=NOW - SECOND), True),
+    "our-key-while-we-are-here": (replace(OURS, started_at=NOW - SECOND), False),
 }
 
 
@@ -41,6 +40,29 @@ def test_case(case):
     found = split(there, [VISIT, THIS], NOW)
     assert (session in found.own) is own
     assert (session in found.others) is not own
+
+
+def test_a_visit_explains_one_session_and_no_second():
+    second = replace(OURS, port=9, started_at=OURS.started_at + SECOND)
+    found = split([second, OURS], [VISIT], NOW)
+    assert found.own == (OURS,)
+    assert found.others == (second,)
+
+
+def test_as_many_are_explained_as_can_be():
+    """The first session fits both visits and the second only the longer one."""
+    long = Visit(KEY, NOW - timedelta(minutes=9), NOW)
+    late = replace(OURS, port=9, started_at=NOW - timedelta(seconds=3))
+    for visits in ([VISIT, long], [long, VISIT]):
+        for there in ([OURS, late], [late, OURS]):
+            assert split(there, visits, NOW).others == ()
+
+
+def test_looks_in_quick_succession_leave_no_room_for_another():
+    visits = [Visit(KEY, NOW - timedelta(seconds=2 * n), NOW - timedelta(seconds=2 * n - 1)) for n in range(1, 9)]
+    ours = [replace(OURS, port=n, started_at=visit.opened) for n, visit in enumerate(visits)]
+    assert split(ours, visits, NOW).others == ()
+    assert len(split([*ours, replace(OURS, port=99, started_at=NOW - 9 * SECOND)], visits, NOW).others) == 1
 
 
 def test_without_visits_only_the_way_in_is_our_own():
