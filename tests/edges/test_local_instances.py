@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from servers import LocalDeployment, answers, fetch, wait_until
 
+from driftd.core.errors import Unavailable
 from driftd.core.facts import InstanceState
 from driftd.core.ports import LaunchRequest
 from driftd.edges.providers.local import fleet, image
@@ -55,7 +56,7 @@ def test_a_server_has_ssh_http_a_name_and_a_key_that_the_provider_vouches_for(lo
     server = local_deployment.launch(wait=False)
     launched = time.monotonic() - begun
     wait_until(lambda: answers(server.address, 22))
-    print(f"\ncreate to launched {launched:.3f} s, to ssh {time.monotonic() - begun:.3f} s")  # noqa: T201
+    print(f"\ncreate to launched {launched:.3f} s, to ssh {time.monotonic() - begun:.3f} s")  # noqa: T201 - a measurement, shown by -s
     local_deployment.ready(server)
     assert local_deployment.ssh(server, "cat /etc/hostname; hostname; id -un").split() == [server.id, server.id, "root"]
     assert fetch(server.address, 8080) == f"host {server.id}\napp 1\n"
@@ -98,13 +99,13 @@ def test_twenty_at_once(local_deployment):
     begun = time.monotonic()
     with ThreadPoolExecutor(8) as pool:
         servers = list(pool.map(lambda n: local_deployment.launch(f"web/{n}"), range(20)))
-    print(f"\ntwenty servers that answer on SSH and HTTP: {time.monotonic() - begun:.2f} s")  # noqa: T201
+    print(f"\ntwenty servers that answer on SSH and HTTP: {time.monotonic() - begun:.2f} s")  # noqa: T201 - a measurement, shown by -s
     assert len({one.address for one in servers}) == len({one.id for one in servers}) == 20
     assert {one.id for one in local_deployment.provider.inventory.find("web")} == {one.id for one in servers}
     begun = time.monotonic()
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(local_deployment.provider.compute.terminate, [one.id for one in servers]))
-    print(f"ended in {time.monotonic() - begun:.2f} s")  # noqa: T201
+    print(f"ended in {time.monotonic() - begun:.2f} s")  # noqa: T201 - a measurement, shown by -s
     assert local_deployment.provider.compute.list({}) == []
 
 
@@ -240,6 +241,35 @@ def test_clean_removes_everything_and_says_what(local_deployment):
     assert traces(local_deployment) == set()
     assert list(local_deployment.dir.iterdir()) == []
     assert local_deployment.clean() == []
+
+
+def test_what_root_made_immutable_and_deep_is_removed_all_the_same(local_deployment):
+    server = local_deployment.launch()
+    upper = local_deployment.upper(server)
+    local_deployment.ssh(server, "mkdir -p /srv/keep && echo x >/srv/keep/file")
+    local_deployment.provider.compute.stop(server.id)
+    dig = "import os\nfor _ in range(1500): os.mkdir('d'); os.chdir('d')"
+    subprocess.run([sys.executable, "-c", dig], cwd=upper / "srv", check=True)
+    subprocess.run(["chattr", "+i", upper / "srv/keep/file", upper / "srv/keep"], check=True)
+    local_deployment.provider.compute.terminate(server.id)
+    assert list((local_deployment.dir / "instances").iterdir()) == []
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_no_instance(local_deployment):
+    local_deployment.dir.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", local_deployment.dir], check=True)
+    try:
+        compute = local_deployment.make().compute
+        (local_deployment.dir / "filler").write_bytes(b"x" * 40960)
+        request = LaunchRequest("web", "web/0", local_deployment.image.id, "t", {"big": "x" * 16384})
+        with pytest.raises(Unavailable, match="No space left"):
+            compute.launch(request)
+        assert compute.list({}) == []
+        (local_deployment.dir / "filler").unlink()
+        assert not list((local_deployment.dir / "instances").iterdir())
+    finally:
+        local_deployment.clean()
+        subprocess.run(["umount", local_deployment.dir], check=True)
 
 
 def test_two_deployments_never_meet(local_deployment, tmp_path_factory, golden_image, image_cache, login_key):

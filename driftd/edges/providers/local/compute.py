@@ -17,7 +17,7 @@ from driftd.core.ports import LaunchRequest
 from driftd.edges.providers.local import image, instance, network
 from driftd.edges.providers.local.deployment import Deployment
 from driftd.edges.providers.local.instance import Home
-from driftd.edges.providers.local.tools import read_json, write_json
+from driftd.edges.providers.local.tools import on_disk, read_json, write_json
 
 TOKEN_TAG = "driftd:token"  # noqa: S105 - the name of a tag
 KEEP_TOKENS_S = 7 * 24 * 3600
@@ -71,6 +71,7 @@ class LocalCompute:
 
     # --- changing ---
 
+    @on_disk
     def launch(self, request: LaunchRequest) -> Instance:
         """See ``driftd.core.ports.Compute``."""
         with self._deployment.lock():
@@ -90,6 +91,7 @@ class LocalCompute:
                 meta = home.save(desired="running")
         return self._view(home, meta)
 
+    @on_disk
     def stop(self, instance_id: str) -> None:
         """See ``driftd.core.ports.Compute``."""
         home = Home(self._deployment, instance_id)
@@ -98,6 +100,7 @@ class LocalCompute:
             home.save(desired="stopped")
             instance.stop(home, self._grace_s)
 
+    @on_disk
     def start(self, instance_id: str) -> None:
         """Power on again, with the same disk, address and volumes."""
         home = Home(self._deployment, instance_id)
@@ -109,20 +112,22 @@ class LocalCompute:
             home.save(desired="running")
             self._started(instance_id)
 
+    @on_disk
     def terminate(self, instance_id: str) -> None:
-        """See ``driftd.core.ports.Compute``."""
+        """See ``driftd.core.ports.Compute``. Its directory goes last: what is cut off before can be finished."""
         home = Home(self._deployment, instance_id)
         try:
             with home.busy():
                 meta = home.save(desired="gone")
                 instance.stop(home, self._grace_s)
+                self._ended(instance_id)
                 token = {key: meta[key] for key in _KEPT} | {"gone": True}
                 write_json(self._token_file(meta["token"]), token)
                 instance.discard(home)
         except NotFound:
-            pass
-        self._ended(instance_id)
+            self._ended(instance_id)
 
+    @on_disk
     def tag(self, instance_id: str, tags: Mapping[str, str]) -> None:
         """See ``driftd.core.ports.Compute``."""
         home = Home(self._deployment, instance_id)

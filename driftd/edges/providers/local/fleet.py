@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from driftd.edges.providers.local import network
 from driftd.edges.providers.local.compute import LocalCompute
 from driftd.edges.providers.local.deployment import Deployment
 from driftd.edges.providers.local.haproxy import LocalTraffic
-from driftd.edges.providers.local.instance import Home, stop
+from driftd.edges.providers.local.instance import Home, remove_tree, stop
 
 
 def clean(root: Path, *, grace_s: float = 2.0) -> list[str]:
@@ -37,7 +36,7 @@ def clean(root: Path, *, grace_s: float = 2.0) -> list[str]:
         found.append(f"network {deployment.bridge}")
     for path in (deployment.instances, deployment.volumes, deployment.tokens, deployment.haproxy):
         if path.is_dir():
-            shutil.rmtree(path)
+            remove_tree(path)
     for name in ("deployment.json", "lock"):
         (deployment.root / name).unlink(missing_ok=True)
     return found

@@ -13,9 +13,9 @@ with its last process; what a crash can leave is therefore a directory, never a 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ from typing import Any
 from driftd.core.errors import NotFound, Unavailable
 from driftd.core.facts import InstanceState
 from driftd.edges.providers.local.deployment import Deployment
-from driftd.edges.providers.local.network import mac
+from driftd.edges.providers.local.network import delete_device, mac
 from driftd.edges.providers.local.tools import PATH, last_line, locked, owns_machine, poll, read_json, run, write_json
 
 ENTER = Path(__file__).parent / "data" / "enter.sh"
@@ -50,7 +50,8 @@ class Home:
 
     def meta(self) -> dict[str, Any]:
         """What it is. Raises ``NotFound`` when it is gone."""
-        meta = read_json(self.path / "meta.json") if "/" not in self.id and self.id else None
+        plain = "/" not in self.id and not self.id.startswith(".") and self.id != ""
+        meta = read_json(self.path / "meta.json") if plain else None
         if meta is None:
             raise NotFound(f"instance {self.id} does not exist")
         return meta
@@ -113,12 +114,16 @@ def create(deployment: Deployment, meta: dict[str, Any], rootfs: Path, keys: lis
     """
     home = Home(deployment, meta["id"])
     draft = deployment.instances / f".new-{meta['id']}"
-    for name in ("upper", "work", "root"):
-        (draft / name).mkdir(parents=True)
-    for name in ("upper", "root"):
-        _like(rootfs, draft / name)
-    write_json(draft / "meta.json", {**meta, "host_keys": _seed(draft / "seed", meta, rootfs, keys)})
-    draft.rename(home.path)
+    try:
+        for name in ("upper", "work", "root"):
+            (draft / name).mkdir(parents=True)
+        for name in ("upper", "root"):
+            _like(rootfs, draft / name)
+        write_json(draft / "meta.json", {**meta, "host_keys": _seed(draft / "seed", meta, rootfs, keys)})
+        draft.rename(home.path)
+    except BaseException:
+        remove_tree(draft)
+        raise
     return home
 
 
@@ -132,6 +137,8 @@ def start(home: Home, rootfs: Path) -> None:
             _await_init(home)  # a start whose caller died goes on by itself
             return
         (home.path / "init").unlink(missing_ok=True)
+        # The kernel takes a moment to remove the cable of a namespace that has just ended.
+        delete_device(home.deployment.veth(meta["number"]))
         network = os.open("/proc/self/ns/net", os.O_RDONLY)
         try:
             _spawn(home, meta, rootfs, network=network, alive=alive.fileno(), console=console.fileno())
@@ -164,9 +171,16 @@ def discard(home: Home) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a directory and what is in it, if it is there. Links are not followed."""
-    if path.exists():
-        shutil.rmtree(path)
+    """Remove a directory and what is in it, if it is there, however deep and whatever attributes somebody set."""
+    if not path.exists():
+        return
+    try:
+        run("rm", "-rf", "--one-file-system", "--", path)
+    except Unavailable:
+        # Root on an instance may have made files immutable; "-f" keeps quiet of those that carry no such flags.
+        with contextlib.suppress(Unavailable):
+            run("chattr", "-R", "-f", "-i", "-a", path)
+        run("rm", "-rf", "--one-file-system", "--", path)
 
 
 def _claim(home: Home, file: int) -> bool:

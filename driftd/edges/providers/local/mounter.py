@@ -13,6 +13,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 OPEN_TREE, MOVE_MOUNT = 428, 429  # the same numbers on every architecture
 AT_FDCWD, OPEN_TREE_CLONE, MOVE_MOUNT_F_EMPTY_PATH = -100, 1, 4
@@ -32,7 +33,7 @@ def check(result: int, what: str) -> int:
 
 def enter(pid: str, name: str, kind: int) -> None:
     """Join one namespace of a process."""
-    with open(f"/proc/{pid}/ns/{name}", "rb") as namespace:  # noqa: PTH123 - no import is worth it here
+    with Path(f"/proc/{pid}/ns/{name}").open("rb") as namespace:
         check(libc.setns(namespace.fileno(), kind), f"setns {name}")
 
 
@@ -40,7 +41,7 @@ def mount_privately(disk: str) -> str:
     """Mount a disk image where nobody but this process sees it, and nothing remains when this process ends."""
     check(libc.unshare(CLONE_NEWNS), "unshare")
     check(libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None), "mount --make-rprivate")
-    folder = os.path.dirname(disk)  # noqa: PTH120
+    folder = str(Path(disk).parent)
     done = subprocess.run(
         ["mount", "-o", "loop,nosuid,nodev", disk, folder], stderr=subprocess.PIPE, check=False, text=True
     )
@@ -51,13 +52,13 @@ def mount_privately(disk: str) -> str:
 
 def attach(pid: str, source: str, target: str) -> None:
     """Show a directory or disk of ours at a path of theirs."""
-    if os.path.isfile(source):  # noqa: PTH113
+    if Path(source).is_file():
         source = mount_privately(source)
     tree = check(
         libc.syscall(OPEN_TREE, AT_FDCWD, os.fsencode(source), OPEN_TREE_CLONE | os.O_CLOEXEC), f"open_tree {source}"
     )
     enter(pid, "mnt", CLONE_NEWNS)
-    os.makedirs(target, exist_ok=True)  # noqa: PTH103
+    Path(target).mkdir(parents=True, exist_ok=True)
     result = libc.syscall(MOVE_MOUNT, tree, b"", AT_FDCWD, os.fsencode(target), MOVE_MOUNT_F_EMPTY_PATH)
     check(result, f"move_mount {target}")
 

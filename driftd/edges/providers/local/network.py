@@ -49,8 +49,8 @@ def remove_bridge(deployment: Deployment) -> None:
     """Remove the bridge and every cable still in it."""
     if exists(deployment.bridge):
         for link in json.loads(run("ip", "-j", "link", "show", "master", deployment.bridge) or "[]"):
-            _delete(link["ifname"])
-        _delete(deployment.bridge)
+            delete_device(link["ifname"])
+        delete_device(deployment.bridge)
 
 
 def mac(address: ipaddress.IPv4Address) -> str:
@@ -63,7 +63,10 @@ def point_neighbour(deployment: Deployment, address: str, hardware: str) -> None
     run("ip", "neigh", "replace", address, "lladdr", hardware, "dev", deployment.bridge, "nud", "reachable")
 
 
-def _delete(device: str) -> None:
+def delete_device(device: str) -> None:
+    """Remove a network device; none of that name is success."""
+    if not exists(device):
+        return
     try:
         run("ip", "link", "delete", device)
     except Unavailable:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from driftd.core.errors import Unavailable
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 # Where Debian keeps ip, losetup and haproxy; an ordinary user's PATH often lacks it.
 PATH = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
 
@@ -100,6 +103,20 @@ def poll(*, timeout_s: float, every_s: float = 0.01) -> Iterator[float]:
         if time.monotonic() > deadline:
             return
         time.sleep(every_s)
+
+
+def on_disk(call: Callable[_P, _T]) -> Callable[_P, _T]:
+    """What the disk refuses (full, read-only, no right) becomes ``Unavailable``: ask again once that is mended."""
+
+    @functools.wraps(call)
+    def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        try:
+            return call(*args, **kwargs)
+        except OSError as error:
+            where = f" ({error.filename})" if error.filename else ""
+            raise Unavailable(f"the local provider cannot {call.__name__}: {error.strerror}{where}") from error
+
+    return wrapped
 
 
 def owns_machine() -> bool:
