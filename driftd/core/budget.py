@@ -12,12 +12,11 @@ BACK_OFF_DOUBLINGS = 3
 
 @dataclass(frozen=True, slots=True)
 class GroupRules:
-    """What a group allows. ``enforce`` caps what any rule may do; ``taint`` is what a stranger's session asks for."""
+    """What a group allows. ``enforce`` caps what any rule may do."""
 
     name: str
     min_healthy: int = 1
     enforce: Action = Action.ALERT
-    taint: Action = Action.REPLACE
     back_off: timedelta = timedelta(minutes=30)
 
     @property

@@ -148,9 +148,9 @@ def _short(record: Record, world: World) -> str:
 # --- one decision a state --------------------------------------------------------------------------------------------
 
 
-def _asks(sight: Sight, world: World) -> str:
+def _asks(sight: Sight) -> str:
     """Why ``sight`` still asks for a replacement; "" when it does not."""
-    if sight.taint and world.rules.taint.rank >= Action.REPLACE.rank:
+    if sight.taint:
         return f"still tainted: {sight.taint}"
     if sight.verdict in {Verdict.DRIFTED, Verdict.TAMPERED} and sight.action.rank >= Action.REPLACE.rank:
         return f"still {sight.verdict}: {sight.reason}"
@@ -169,7 +169,7 @@ def _confirming(record: Record, world: World, now: datetime, limits: Limits) -> 
         if _late(record, now, limits):
             return Finish(State.CANCELLED, f"could not look a second time, and {_spent(record, limits)}: {said}")
         return Wait(now + limits.poll, f"could not look a second time, so nothing is changed: {said}")
-    asks = _asks(sight, world)
+    asks = _asks(sight)
     if not asks:
         return Finish(State.CANCELLED, f"the drift is gone: {sight.reason}")
     if sight.live and now < record.created_at + limits.grace:
@@ -187,7 +187,7 @@ def _admitting(record: Record, world: World, now: datetime, limits: Limits) -> A
         if not world.rules.replaces:
             return Finish(State.CANCELLED, f"{world.rules.name} only observes now")
         sight = world.remembered
-        if sight is not None and sight.verdict is not Verdict.UNKNOWN and not _asks(sight, world):
+        if sight is not None and sight.verdict is not Verdict.UNKNOWN and not _asks(sight):
             return Finish(State.CANCELLED, f"the drift is gone: {sight.reason}")
     answer = may_admit(world.rules, world.facts, now, manual=record.manual)
     if isinstance(answer, No):
@@ -247,8 +247,6 @@ def _verifying(record: Record, world: World, now: datetime, limits: Limits) -> A
     sight = world.seen
     if sight is not None and sight.verdict in {Verdict.DRIFTED, Verdict.TAMPERED}:
         return _failed(f"the newcomer {record.new_id} is {sight.verdict}: {sight.reason}")
-    if sight is not None and sight.trusted and sight.strangers:
-        return _failed(f"somebody was on the newcomer {record.new_id} before it had traffic: {sight.reason}")
     if sight is not None and sight.trusted and world.unhealthy == "":
         return Advance(State.ENROLLING, f"{record.new_id} is as baked: {sight.reason}", verified=True)
     said = world.unhealthy or (sight.reason if sight else "nobody looked")

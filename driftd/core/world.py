@@ -56,14 +56,14 @@ class Limits:
 class Sight:
     """What a look at one instance (or the store's memory of one) amounts to, for a replacement.
 
-    ``strangers`` counts sessions of others, ``live`` those that are on the instance right now.
+    ``taint`` is set where a session asks for a replacement, whatever the files say; ``live`` counts the sessions of
+    others that are on the instance right now.
     """
 
     verdict: Verdict
     action: Action
     reason: str
     taint: str = ""
-    strangers: int = 0
     live: int = 0
 
     @property

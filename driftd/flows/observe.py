@@ -3,56 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from driftd.core.budget import GroupFacts
 from driftd.core.errors import NotFound
 from driftd.core.facts import Instance, InstanceState
+from driftd.core.findings import Action
 from driftd.core.looks import Look
 from driftd.core.ports import Compute, InstanceRow, Store, Target, TargetState, Traffic
 from driftd.core.replacement import Record, State
+from driftd.core.taint import standing, taint_action
 from driftd.core.world import TAG_RID, Need, Sight, World
 from driftd.flows.groups import Group
 
 LookAt = Callable[[Instance], Look]
 
 
-def sight_of(look: Look, row: InstanceRow | None) -> Sight:
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the store knows: the group's replacements, the old one's row, and a taint that asks for a replacement."""
+
+    facts: GroupFacts
+    row: InstanceRow | None
+    taint: str
+
+
+def sight_of(look: Look, taint: str) -> Sight:
     """What a look amounts to, together with the taint that the store remembers."""
     judgement = look.judgement
-    return Sight(
-        verdict=judgement.verdict,
-        action=judgement.action,
-        reason=judgement.reason,
-        taint=row.taint if row else "",
-        strangers=len(look.others),
-        live=sum(1 for session in look.others if session.live),
-    )
+    live = sum(1 for session in look.others if session.live)
+    return Sight(judgement.verdict, judgement.action, judgement.reason, taint, live)
 
 
-def observe(record: Record, group: Group, store: Store, look: LookAt, needs: frozenset[Need], paused: str) -> World:
+def observe(
+    record: Record, group: Group, store: Store, look: LookAt, needs: frozenset[Need], paused: str, now: datetime
+) -> World:
     """The world as ``record`` sees it now. Raises ``ProviderError`` when the provider cannot be asked."""
     compute, traffic = edges_of(group)
     old = _describe(compute, record.old_id)
     newcomers = _newcomers(record, compute)
     targets = {target.instance_id: target for target in traffic.targets(record.group)}
-    facts, row = _from_store(record, store, targets)
+    memory = _from_store(record, store, targets, now)
     confirmed = seen = unhealthy = None
     if Need.LOOK_OLD in needs and old is not None and not paused:
-        confirmed = sight_of(look(old), row)
+        confirmed = sight_of(look(old), memory.taint)
     new_id = record.new_id or (newcomers[0].id if newcomers else "")
     newcomer = next((i for i in newcomers if i.id == new_id and i.state is InstanceState.RUNNING), None)
     if newcomer is not None and Need.HEALTH in needs:
         unhealthy = group.health.check(newcomer) if group.health else ""
     if newcomer is not None and Need.LOOK_NEW in needs and unhealthy == "":
-        seen = sight_of(look(newcomer), None)
+        seen = sight_of(look(newcomer), "")
     return World(
         rules=group.rules,
-        facts=facts,
+        facts=memory.facts,
         old=old,
         newcomers=newcomers,
         targets=targets,
         confirmed=confirmed,
-        remembered=_remembered(row),
+        remembered=_remembered(memory),
         seen=seen,
         unhealthy=unhealthy,
         paused=paused,
@@ -85,17 +94,18 @@ def _newcomers(record: Record, compute: Compute) -> tuple[Instance, ...]:
     return tuple(ordered)
 
 
-def _remembered(row: InstanceRow | None) -> Sight | None:
-    if row is None:
-        return None
-    return Sight(verdict=row.verdict, action=row.action, reason=row.reason, taint=row.taint)
+def _remembered(memory: Memory) -> Sight | None:
+    row = memory.row
+    return Sight(row.verdict, row.action, row.reason, memory.taint) if row is not None else None
 
 
-def _from_store(record: Record, store: Store, targets: Mapping[str, Target]) -> tuple[GroupFacts, InstanceRow | None]:
+def _from_store(record: Record, store: Store, targets: Mapping[str, Target], now: datetime) -> Memory:
     with store.read() as tx:
         row = tx.instance(record.old_id)
+        sessions = standing(tx.open_findings(record.old_id), tx.suppressions(now), record.group)
         opened = tx.open_replacements(record.group)
         latest = tx.replacements(limit=200)
+    taint = row.taint if row is not None and taint_action(sessions).rank >= Action.REPLACE.rank else ""
     failures = _failures_since_success([r for r in latest if r.group == record.group])
     stuck = next((r.rid for r in failures if r.state is State.STUCK), "")
     unstarted = {State.CONFIRMING, State.ADMITTING}
@@ -108,7 +118,7 @@ def _from_store(record: Record, store: Store, targets: Mapping[str, Target]) -> 
         failed_at=max((r.entered_at for r in failures), default=None),
         stuck=stuck,
     )
-    return facts, row
+    return Memory(facts, row, taint)
 
 
 def _failures_since_success(newest_first: Sequence[Record]) -> list[Record]:

@@ -137,7 +137,7 @@ class Replacer:
     def _step(self, before: Record, group: Group, said: list[str]) -> Record:
         """Observe, decide, and do what was decided. Returns the record as it now stands in the store."""
         wanted = needs(before, self._clock(), group.limits)
-        world = observe(before, group, self._store, self._look, wanted, self._paused(before.group))
+        world = observe(before, group, self._store, self._look, wanted, self._paused(before.group), self._clock())
         now = self._clock()
         record = learn(before, world)
         answer = decide(record, world, now, group.limits)

@@ -1,0 +1,204 @@
+"""What one look changes in the store: findings, sessions, taint, the plan to replace, and what people are told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from driftd.core import wording
+from driftd.core.facts import Session
+from driftd.core.findings import Action, Finding, Merged, Severity, Verdict, merge
+from driftd.core.journal import instant
+from driftd.core.looks import Look
+from driftd.core.ports import FindingRow, InstanceRow, Message, Tx
+from driftd.core.sessions import taint_of
+from driftd.core.taint import SESSION, standing, taint_action
+from driftd.flows.groups import Group
+from driftd.flows.replace import new_record, plan
+
+UNKNOWN_FOR_LONG = timedelta(minutes=30)
+SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """``changed`` when the look said something new; ``sentences`` for the log."""
+
+    changed: bool
+    sentences: tuple[str, ...] = ()
+
+
+def record_look(tx: Tx, group: Group, row: InstanceRow, look: Look, now: datetime) -> Told:
+    """Write down one look at the instance of ``row``, in the caller's transaction."""
+    judgement = look.judgement
+    unknown = judgement.verdict is Verdict.UNKNOWN
+    strangers = _sessions(tx, look, now)
+    merged = Merged((), (), ()) if unknown else _findings(tx, row.id, judgement.findings, now)
+    after = _taint(tx, group, _row(row, look, now), look, now)
+    changed = bool(
+        merged.opened
+        or merged.resolved
+        or strangers
+        or row.looked_at is None
+        or (after.verdict, after.taint) != (row.verdict, row.taint)
+    )
+    tx.put_instance(after)
+    why_not = _plan(tx, group, look, after, now)
+    if changed:
+        tx.journal("observation", row.id, _body(look, after, merged, strangers, why_not), now)
+    _tell(tx, row, after, look, merged, strangers, now)
+    return Told(changed, (why_not,) if why_not and changed else ())
+
+
+def _sessions(tx: Tx, look: Look, now: datetime) -> list[Session]:
+    """Keep every session; those of others that were not known are returned."""
+    for session in look.own:
+        tx.add_session(look.instance.id, session, own=True, now=now)
+    return [s for s in look.others if tx.add_session(look.instance.id, s, own=False, now=now)]
+
+
+def _findings(tx: Tx, instance_id: str, seen: Sequence[Finding], now: datetime) -> Merged:
+    rows = tx.open_findings(instance_id)
+    by_id = {row.id: row for row in rows}
+    merged = merge([(row.id, row.finding.signature) for row in rows], seen)
+    # That somebody was there does not become untrue when the log no longer says so.
+    merged = replace(merged, resolved=tuple(i for i in merged.resolved if by_id[i].finding.kind != SESSION))
+    for finding in merged.opened:
+        tx.add_finding(instance_id, finding, now)
+    for number, finding in merged.still:
+        if finding != by_id[number].finding:
+            tx.touch_finding(number, finding, now)
+    for number in merged.resolved:
+        tx.resolve_finding(number, now)
+    _count_accepted(tx, seen, rows, now)
+    return merged
+
+
+def _count_accepted(tx: Tx, seen: Sequence[Finding], rows: Sequence[FindingRow], now: datetime) -> None:
+    """An acceptance counts each finding that it newly covers."""
+    known = {row.finding.signature for row in rows if row.finding.suppressed_by}
+    fresh = {one.signature for one in seen if one.suppressed_by and one.signature not in known}
+    for suppression in tx.suppressions(now) if fresh else ():
+        if suppression.signature in fresh:
+            tx.count_suppression(suppression.id)
+
+
+def _row(row: InstanceRow, look: Look, now: datetime) -> InstanceRow:
+    judgement, instance = look.judgement, look.instance
+    unknown = judgement.verdict is Verdict.UNKNOWN
+    return replace(
+        row,
+        slot=instance.slot,
+        image=instance.image,
+        address=instance.address,
+        state=instance.state.value,
+        verdict=judgement.verdict,
+        reason=judgement.reason,
+        root=look.root.hex() if look.root else row.root,
+        verdict_since=row.verdict_since if row.verdict is judgement.verdict else now,
+        looked_at=look.at,
+        action=row.action if unknown else judgement.action,
+        boot_id=look.boot_id or row.boot_id,
+        gone_at=None,
+    )
+
+
+def _taint(tx: Tx, group: Group, row: InstanceRow, look: Look, now: datetime) -> InstanceRow:
+    """Sticky: set by somebody's session, lifted only when every one of them was accepted by a person."""
+    sessions = standing(tx.open_findings(row.id), tx.suppressions(now), group.name)
+    if not sessions:
+        return replace(row, taint="", taint_since=None)
+    action = max(row.action, taint_action(sessions), key=lambda one: one.rank)
+    said = row.taint or taint_of(look.others) or sessions[0].because
+    return replace(row, action=action, taint=said, taint_since=row.taint_since or now)
+
+
+def _plan(tx: Tx, group: Group, look: Look, row: InstanceRow, now: datetime) -> str:
+    """Plan a replacement where policy asks for one and the group allows it; else why not, or ""."""
+    if row.verdict is Verdict.UNKNOWN or row.action.rank < Action.REPLACE.rank:
+        return ""
+    if not group.rules.replaces:
+        return wording.only_observes(row.id, group.name)
+    if cannot := group.cannot_replace():
+        return wording.cannot_be_replaced(row.id, cannot)
+    if any(row.id in {record.old_id, record.new_id} for record in tx.open_replacements(group.name)):
+        return ""
+    for record in tx.replacements():
+        if record.old_id == row.id and record.cancel_requested and now < record.entered_at + group.rules.back_off:
+            return wording.cancelled_lately(row.id, f"{record.entered_at + group.rules.back_off:%H:%M:%S}")
+    drifted = row.verdict in {Verdict.DRIFTED, Verdict.TAMPERED}
+    why = row.reason if drifted else row.taint
+    plan(tx, new_record(look.instance, group, why, now, manual=False), now)
+    return ""
+
+
+# --- what is said ----------------------------------------------------------------------------------------------------
+
+
+def _body(
+    look: Look, row: InstanceRow, merged: Merged, strangers: Sequence[Session], why_not: str
+) -> dict[str, object]:
+    body: dict[str, object] = {
+        "verdict": row.verdict.value,
+        "reason": row.reason,
+        "root": row.root,
+        "image": row.image,
+        "opened": [_evidence(one) for one in merged.opened[:SHOWN]],
+        "opened_in_all": len(merged.opened),
+        "resolved": list(merged.resolved),
+        "sessions": [
+            {"door": s.door, "user": s.user, "source": s.source, "key": s.key, "started_at": s.started_at}
+            for s in strangers[:SHOWN]
+        ],
+    }
+    if row.taint:
+        body["taint"] = row.taint
+    if why_not:
+        body["not_replaced"] = why_not
+    if look.hint:
+        body["hint"] = look.hint
+    return body
+
+
+def _evidence(finding: Finding) -> dict[str, object]:
+    return {
+        "kind": finding.kind,
+        "subject": finding.subject,
+        "change": finding.change.value,
+        "severity": finding.severity.value,
+        "signature": finding.signature,
+        "rule": finding.rule,
+        "because": finding.because,
+        "expected": dict(finding.expected),
+        "actual": dict(finding.actual),
+    }
+
+
+def _tell(
+    tx: Tx,
+    before: InstanceRow,
+    after: InstanceRow,
+    look: Look,
+    merged: Merged,
+    strangers: Sequence[Session],
+    now: datetime,
+) -> None:
+    """Messages; each key is one event, so that the same thing is said once."""
+    at = instant(now)
+    news = [one for one in merged.opened if not one.suppressed_by and one.kind != SESSION]
+    if news:
+        worst = max((one.severity for one in news), key=lambda one: one.rank)
+        text = wording.drift_found(after.id, after.group, look.judgement.reason)
+        tx.say(Message(f"drift/{after.id}/{at}", "drift", worst, text, after.id), now)
+    if strangers and after.taint:
+        text = wording.session_seen(after.id, after.group, taint_of(strangers))
+        tx.say(Message(f"session/{after.id}/{at}", "session", Severity.HIGH, text, after.id), now)
+    trusted = {Verdict.CLEAN, Verdict.EXPLAINED}
+    if after.verdict in trusted and before.verdict in {Verdict.DRIFTED, Verdict.TAMPERED}:
+        text = wording.drift_resolved(after.id, after.group, after.reason, after.taint)
+        tx.say(Message(f"resolved/{after.id}/{at}", "resolved", Severity.INFO, text, after.id), now)
+    if after.verdict is Verdict.UNKNOWN and now >= after.verdict_since + UNKNOWN_FOR_LONG:
+        text = wording.unknown_for_long(after.id, after.group, after.reason, now - after.verdict_since)
+        key = f"unknown/{after.id}/{instant(after.verdict_since)}"
+        tx.say(Message(key, "unknown", Severity.MEDIUM, text, after.id), now)

@@ -1,0 +1,195 @@
+"""Sweep: look at every instance in turn, and write what was seen, what it means and what is planned in one transaction.
+
+Looks wait in the queue, one job an instance; discovery puts them there. A look that confirms what is known changes one
+row and adds no journal line.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from driftd.core import wording
+from driftd.core.errors import ProviderError
+from driftd.core.facts import Instance
+from driftd.core.findings import Severity, Verdict
+from driftd.core.looks import Look
+from driftd.core.ports import InstanceRow, Job, LeaseHeld, Message, Queue, Store, StoreUnavailable, Tx
+from driftd.core.replacement import Record, State
+from driftd.core.world import TAG_RID
+from driftd.flows.groups import Group
+from driftd.flows.observe import LookAt
+from driftd.flows.record import Told, record_look
+
+KIND = "look"
+LEASE_S = 900.0
+AN_HOUR = timedelta(hours=1)
+
+_log = logging.getLogger(__name__)
+
+
+class Sweeper:
+    """Discovers instances and looks at those that are due, ``lookers`` at once."""
+
+    def __init__(
+        self,
+        store: Store,
+        groups: Mapping[str, Group],
+        look: LookAt,
+        queue: Queue,
+        *,
+        clock: Callable[[], datetime],
+        lookers: int = 8,
+    ) -> None:
+        self._store = store
+        self._groups = groups
+        self._look = look
+        self._queue = queue
+        self._clock = clock
+        self._lookers = lookers
+        self._known: dict[str, Instance] = {}
+        self._missing: dict[str, set[str]] = {}
+        self._discovered: dict[str, datetime] = {}
+
+    def tick(self) -> list[str]:
+        """Discover what is due to be discovered, look at what is due; what happened, in sentences."""
+        said: list[str] = []
+        for group in self._groups.values():
+            last = self._discovered.get(group.name)
+            if last is None or self._clock() >= last + group.every:
+                said += self.discover(group.name)
+        return said + self.sweep()
+
+    # --- which there are ---
+
+    def discover(self, name: str) -> list[str]:
+        """Read the inventory of one group. New instances are to be looked at now; vanished ones are marked gone.
+
+        Gone is who is missing twice in a row. An inventory that is empty where instances were known marks nobody.
+        """
+        group = self._groups[name]
+        try:
+            found = {instance.id: instance for instance in group.provider.inventory.find(name)}
+        except ProviderError as error:
+            return [wording.no_inventory(name, str(error))]
+        now = self._clock()
+        self._discovered[name] = now
+        said: list[str] = []
+        with self._store.write() as tx:
+            rows = {row.id: row for row in tx.instances(name)}
+            if rows and not found:
+                text = wording.inventory_empty(name, len(rows))
+                hour = now.replace(minute=0, second=0, microsecond=0)
+                tx.say(
+                    Message(f"inventory-empty/{name}/{hour:%Y-%m-%dT%H}", "inventory-empty", Severity.HIGH, text), now
+                )
+                return [text]
+            for instance in found.values():
+                said += self._met(tx, instance, rows.get(instance.id), now)
+            missing = rows.keys() - found.keys()
+            for gone in sorted(missing & self._missing.get(name, set())):
+                said.append(_gone(tx, rows[gone], now))
+            self._missing[name] = set(missing)
+        self._known = {key: one for key, one in self._known.items() if one.group != name} | found
+        for instance_id in found:
+            self._queue.put(KIND, f"{KIND}/{instance_id}", now, now)
+        return said
+
+    def _met(self, tx: Tx, instance: Instance, row: InstanceRow | None, now: datetime) -> list[str]:
+        if row is None:
+            row = tx.instance(instance.id)  # one that was gone, and is back
+        if row is None:
+            tx.put_instance(_new_row(instance, now))
+            return [wording.discovered(instance.id, instance.group, instance.slot)]
+        state = (instance.slot, instance.address, instance.state.value)
+        if state != (row.slot, row.address, row.state) or row.gone_at is not None:
+            tx.put_instance(replace(row, slot=state[0], address=state[1], state=state[2], gone_at=None))
+        return []
+
+    # --- how they are ---
+
+    def sweep(self) -> list[str]:
+        """Look at every instance that is due."""
+        said: list[str] = []
+        while jobs := self._queue.take(KIND, self._lookers, LEASE_S, self._clock()):
+            with ThreadPoolExecutor(self._lookers) as pool:
+                for sentences in pool.map(self._job, jobs):
+                    said += sentences
+        return said
+
+    def _job(self, job: Job) -> list[str]:
+        instance = self._known.get(job.key.removeprefix(f"{KIND}/"))
+        if instance is None or instance.group not in self._groups:
+            self._queue.done(job)
+            return []
+        try:
+            return self.sweep_one(instance)
+        except (StoreUnavailable, LeaseHeld):
+            raise
+        except Exception as error:  # noqa: BLE001  # per instance: one that breaks us must not stop the others
+            _log.exception("%s: a look failed in a way nobody foresaw", instance.id)
+            return [f"{instance.id}: {type(error).__name__} in a look; it is tried again"]
+        finally:
+            self._queue.retry(job, self._clock() + self._groups[instance.group].every)
+
+    def sweep_one(self, instance: Instance) -> list[str]:
+        """One look at one instance, and all that follows from it, in one transaction."""
+        group = self._groups[instance.group]
+        with self._store.read() as tx:
+            if why := _left_alone(instance, tx.open_replacements(instance.group)):
+                _log.debug("%s is not looked at: %s", instance.id, why)
+                return []
+        look = self._look(instance)
+        now = self._clock()
+        with self._store.write() as tx:
+            row = tx.instance(instance.id) or _new_row(instance, now)
+            told = record_look(tx, group, row, look, now)
+        return _sentences(look, told)
+
+
+def _left_alone(instance: Instance, opened: Sequence[Record]) -> str:
+    """Why sweeping passes over an instance: its replacement looks at it, or ends it."""
+    for record in opened:
+        newcomer = instance.id == record.new_id or instance.tags.get(TAG_RID) == record.rid
+        if newcomer and not record.verified:
+            return f"it is the newcomer of {record.rid} and not verified yet"
+        if instance.id == record.old_id and record.state in {State.RETIRING, State.SETTLING}:
+            return f"it is being ended by {record.rid}"
+    return ""
+
+
+def _new_row(instance: Instance, now: datetime) -> InstanceRow:
+    return InstanceRow(
+        id=instance.id,
+        group=instance.group,
+        slot=instance.slot,
+        image=instance.image,
+        address=instance.address,
+        state=instance.state.value,
+        verdict=Verdict.UNKNOWN,
+        reason=wording.not_looked_at(),
+        root="",
+        verdict_since=now,
+        looked_at=None,
+        first_seen=now,
+    )
+
+
+def _gone(tx: Tx, row: InstanceRow, now: datetime) -> str:
+    """It does not exist any more, so nothing about it is open."""
+    tx.put_instance(replace(row, gone_at=now, state="terminated"))
+    for finding in tx.open_findings(row.id):
+        tx.resolve_finding(finding.id, now)
+    text = wording.vanished(row.id, row.group)
+    tx.journal("observation", row.id, {"gone": True}, now)
+    return text
+
+
+def _sentences(look: Look, told: Told) -> list[str]:
+    said = list(told.sentences)
+    if told.changed:
+        said.insert(0, f"{look.instance.id} is {look.judgement.verdict}: {look.judgement.reason}")
+    return said
