@@ -101,6 +101,10 @@ class House(Protocol):
 
     def engine(self) -> Engine: ...
 
+    def demo_inside(self, *, keep: bool) -> int | None:
+        """As an ordinary user: run the whole command again inside a user namespace; its exit status. None for root."""
+        ...
+
     def demo_stage(self) -> Stage: ...
 
     def demo_clean(self) -> Sequence[str]:

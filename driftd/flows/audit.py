@@ -17,6 +17,8 @@ from driftd.core.policy import Policy, judge
 from driftd.core.ports import Looker, Manifests, Suppression
 from driftd.core.sessions import Visit
 
+Visits = Callable[[], Sequence[Visit]]
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -32,14 +34,15 @@ def audit(
     looker: Looker,
     manifests: Manifests,
     rules: Rules,
-    visits: Sequence[Visit],
+    visits: Visits,
     clock: Callable[[], datetime],
     *,
     deadline_s: float = 300.0,
 ) -> Look:
     """One look at one instance. Never raises for what an instance is or does: that is UNKNOWN, with the reason.
 
-    ``visits`` are those that the store has of this instance (none for an ad hoc look); this look's own is added here.
+    ``visits`` gives those that the store has of this instance (none for an ad hoc look); this look's own is added here.
+    They are asked for after the look: a second look that began meanwhile is driftd's own, too.
     """
     started = clock()
     seen = _see(instance, looker, manifests, deadline_s)
@@ -54,7 +57,7 @@ def audit(
         return replace(look, hint=seen.hint)
     manifest, fingerprint = seen
     visit = Visit(looker.own_key(instance), started, ended)
-    split = sessions.split(fingerprint.sessions, [*visits, visit], ended, born=_born(instance, fingerprint))
+    split = sessions.split(fingerprint.sessions, [*visits(), visit], ended, born=_born(instance, fingerprint))
     return replace(
         look,
         judgement=_judge(instance, manifest, fingerprint, split.others, rules, ended),

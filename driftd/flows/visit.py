@@ -10,7 +10,7 @@ from driftd.core.looks import Look
 from driftd.core.ports import Store, Suppression
 from driftd.core.sessions import Visit
 
-Audit = Callable[[Instance, Sequence[Visit], Sequence[Suppression]], Look]
+Audit = Callable[[Instance, Callable[[], Sequence[Visit]], Sequence[Suppression]], Look]
 
 
 class Visitor:
@@ -39,13 +39,15 @@ class Visitor:
         """Look. Raises ``StoreUnavailable``; what the instance does is in the look."""
         now = self._clock()
         with self._store.write() as tx:
-            visits = [
-                Visit(key, opened, closed or opened + self._longest) for key, opened, closed in tx.visits(instance.id)
-            ]
             suppressions = tx.suppressions(now)
             number = tx.open_visit(instance.id, self._own_key(instance), now)
         try:
-            return self._audit(instance, visits, suppressions)
+            return self._audit(instance, lambda: self._visits(instance), suppressions)
         finally:
             with self._store.write() as tx:
                 tx.close_visit(number, self._clock())
+
+    def _visits(self, instance: Instance) -> Sequence[Visit]:
+        with self._store.read() as tx:
+            visits = tx.visits(instance.id)
+        return [Visit(key, opened, closed or opened + self._longest) for key, opened, closed in visits]

@@ -9,12 +9,12 @@ from driftd import __version__
 from driftd.core.facts import Instance
 from driftd.core.looks import Look
 from driftd.core.ports import Suppression
-from driftd.core.sessions import Visit
 from driftd.doors.house import Beat
 from driftd.edges import logs
 from driftd.edges.metrics import Metrics
 from driftd.edges.store import SqlQueue, SqlStore, here, open_store
 from driftd.flows.announce import Announcer
+from driftd.flows.audit import Visits
 from driftd.flows.janitor import Janitor
 from driftd.flows.replace import Replacer
 from driftd.flows.sweep import Sweeper
@@ -54,7 +54,7 @@ class WiredEngine:
             Beat("janitor", pace.janitor, janitor.tick),
         )
 
-    def _audit(self, instance: Instance, visits: Sequence[Visit], suppressions: Sequence[Suppression]) -> Look:
+    def _audit(self, instance: Instance, visits: Visits, suppressions: Sequence[Suppression]) -> Look:
         look = self._house.judged_look(instance, visits, suppressions)
         self._metrics.looked(look)
         return look

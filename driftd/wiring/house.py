@@ -19,7 +19,6 @@ from driftd.core.looks import Look
 from driftd.core.manifest import Manifest
 from driftd.core.policy import Policy
 from driftd.core.ports import Manifests, Provider, Store, Suppression
-from driftd.core.sessions import Visit
 from driftd.doors.demo.stage import Stage
 from driftd.doors.house import Engine, HostKey
 from driftd.edges import documents, providers
@@ -29,7 +28,7 @@ from driftd.edges.ssh.looker import SshLooker
 from driftd.edges.ssh.options import SshOptions
 from driftd.edges.ssh.trust import record_host_keys, scan_host_keys
 from driftd.edges.store import open_store
-from driftd.flows.audit import Rules, audit
+from driftd.flows.audit import Rules, Visits, audit
 from driftd.flows.bake import bake
 from driftd.flows.groups import Group
 from driftd.flows.replace import Replacer
@@ -145,17 +144,17 @@ class WiredHouse:
         with self._remembering() as store:
 
             def one(instance: Instance) -> Look:
-                def look(it: Instance, visits: Sequence[Visit], accepted: Sequence[Suppression]) -> Look:
+                def look(it: Instance, visits: Visits, accepted: Sequence[Suppression]) -> Look:
                     return self.judged_look(it, visits, accepted, strict=strict)
 
-                return look(instance, (), ()) if store is None else self._visitor(store, look)(instance)
+                return look(instance, tuple, ()) if store is None else self._visitor(store, look)(instance)
 
             yield from several(one, list(instances), self.settings.daemon.lookers)
 
     def judged_look(
         self,
         instance: Instance,
-        visits: Sequence[Visit],
+        visits: Visits,
         suppressions: Sequence[Suppression],
         *,
         strict: bool = False,
@@ -182,7 +181,7 @@ class WiredHouse:
         made = documents.load_manifest(manifest)
         instance = _tree(root, made.image)
         rules = Rules(documents.load_policy(policy, Path()), (), strict)
-        return audit(instance, self.looker, _Single(made), rules, (), self.now, deadline_s=BAKE_DEADLINE_S)
+        return audit(instance, self.looker, _Single(made), rules, tuple, self.now, deadline_s=BAKE_DEADLINE_S)
 
     # --- baking ---
 
@@ -281,6 +280,11 @@ class WiredHouse:
         from driftd.wiring.engine import start  # noqa: PLC0415  # only the daemon needs it
 
         return start(self)
+
+    def demo_inside(self, *, keep: bool) -> int | None:
+        from driftd.wiring.stage import inside  # noqa: PLC0415  # only the demo needs it
+
+        return inside(keep=keep)
 
     def demo_stage(self) -> Stage:
         from driftd.wiring.stage import DemoStage  # noqa: PLC0415  # only the demo needs it

@@ -7,19 +7,20 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from driftd.core.errors import DriftdError
+from driftd.core.errors import BadInput, DriftdError
 from driftd.core.facts import Instance
 from driftd.core.outlook import outlook
 from driftd.core.ports import InstanceRow, JournalLine, LaunchRequest, StoreUnavailable, TargetState, Traffic, Tx
 from driftd.core.replacement import Record
 from driftd.core.wording import shown
 from driftd.doors.demo.stage import Scene, Server, StepTime
-from driftd.edges.providers.local import fleet, image
+from driftd.edges.providers.local import fleet, image, userns
 from driftd.edges.providers.local.provider import LocalProvider
 from driftd.edges.stage import daemon
 from driftd.edges.stage.clients import Load, Served, person
@@ -92,6 +93,20 @@ def _file_system(place: Path) -> str:
         return ""
     done = subprocess.run(["stat", "-f", "-c", "%T", str(place)], capture_output=True, text=True, check=False)
     return done.stdout.strip()
+
+
+def inside(*, keep: bool) -> int | None:
+    """Run this command again in a user namespace where that is needed; None where it is not.
+
+    Raises BadInput with the one sentence of what is missing. Packages are fetched first: inside there is no network.
+    """
+    lacking, _, remedy = userns.missing().partition("; ")
+    if lacking:
+        raise BadInput(lacking, remedy)
+    if not userns.needed():
+        return None
+    image.ensure_base()
+    return userns.reexec_in_user_namespace([sys.executable, "-m", "driftd", *sys.argv[1:]], stay=keep)
 
 
 def clean() -> list[str]:
@@ -262,16 +277,18 @@ class DemoStage:
         return self._daemon.stop() if self._daemon else 0
 
     def hints(self) -> Sequence[tuple[str, str]]:
-        driftd = f"driftd --config {self.config}"
+        enter = userns.enter_hint()
+        enter = f"{enter} " if enter else ""
+        driftd = f"{enter}driftd --config {self.config}"
         some = self._instances()
         address = some[0].address if some else "ADDRESS"
         return (
             (f"{driftd} status", "each server's verdict, and what happens next"),
             (f"{driftd} audit web", "look now"),
             (f"{driftd} journal show", "every decision and call, hash-chained"),
-            (f"curl -s http://{self._metrics}/metrics | grep ^driftd_", "what Prometheus sees"),
-            (f"ssh -i {self._home}/keys/somebody root@{address}", "be the person who logs in, and watch"),
-            ("driftd demo --clean", "end it all"),
+            (f"{enter}curl -s http://{self._metrics}/metrics | grep ^driftd_", "what Prometheus sees"),
+            (f"{enter}ssh -i {self._home}/keys/somebody root@{address}", "be the person who logs in, and watch"),
+            ("Ctrl-C" if enter else "driftd demo --clean", "end it all"),
         )
 
 

@@ -97,5 +97,10 @@ def stage_of(image_cache, golden_image):
 
 
 @pytest.fixture
-def fleet(stage_of) -> Fleet:
-    return Fleet(stage_of())
+def fleet_of(stage_of) -> Callable[[str], Fleet]:
+    return lambda template: Fleet(stage_of(template))
+
+
+@pytest.fixture
+def fleet(fleet_of) -> Fleet:
+    return fleet_of(QUICK)

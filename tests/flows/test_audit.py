@@ -44,7 +44,7 @@ class World:
         return self.now
 
     def audit(self, instance=SERVER, visits=(), rules=None):
-        return audit(instance, self, self, rules or Rules(Policy()), visits, self.clock)
+        return audit(instance, self, self, rules or Rules(Policy()), lambda: visits, self.clock)
 
 
 def test_clean():
@@ -162,3 +162,21 @@ def test_nothing_is_replaced_because_of_a_provisional_manifest():
     assert look.judgement.verdict is Verdict.DRIFTED
     assert look.judgement.action is Action.ALERT
     assert look.judgement.reason.endswith("the manifest is provisional, so nothing is replaced because of it")
+
+
+def test_visits_are_asked_for_after_the_look_so_that_a_second_look_meanwhile_is_our_own():
+    world = World()
+    order = []
+
+    class Watched(World):
+        def look(self, instance, *, deadline_s):
+            order.append("look")
+            return world.look(instance, deadline_s=deadline_s)
+
+    def visits():
+        order.append("visits")
+        return []
+
+    watched = Watched()
+    audit(SERVER, watched, watched, Rules(Policy()), visits, watched.clock)
+    assert order == ["look", "visits"]

@@ -28,6 +28,9 @@ def demo(
     """Bake, launch, log in, change a file, see it, replace the server without losing a request, prove it."""
     context = of(ctx)
     house = context.house()
+    status = house.demo_inside(keep=keep)
+    if status is not None:
+        raise typer.Exit(status)
     if clean:
         for line in house.demo_clean() or ["There was nothing to remove."]:
             context.out.print(line, highlight=False, markup=False)

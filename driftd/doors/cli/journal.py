@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from driftd.core.journal import exported
 from driftd.doors.cli.app import CLEAN, DRIFTED, app, of
 
 journal = typer.Typer(help="The hash-chained record of every decision and call.", no_args_is_help=True)
@@ -33,11 +34,9 @@ def show(
     """Print the journal, oldest line first."""
     with of(ctx).house().store(read_only=True) as store, store.read() as tx:
         for line in tx.journal_lines(subject):
-            body = json.dumps(dict(line.body), sort_keys=True, ensure_ascii=True, default=str)
             if as_json:
-                values = {"seq": line.seq, "at": line.at.isoformat(), "kind": line.kind, "subject": line.subject}
-                typer.echo(json.dumps({**values, "body": dict(line.body), "prev": line.prev, "hash": line.hash}))
+                typer.echo(exported(line))
             else:
-                typer.echo(
-                    f"{line.seq:>5} {line.at:%Y-%m-%d %H:%M:%S} {line.kind:<11} {line.subject} {body} {line.hash[:12]}"
-                )
+                body = json.dumps(dict(line.body), sort_keys=True, ensure_ascii=True, default=str)
+                when = f"{line.at:%Y-%m-%d %H:%M:%S}"
+                typer.echo(f"{line.seq:>5} {when} {line.kind:<11} {line.subject} {body} {line.hash[:12]}")
