@@ -221,6 +221,7 @@ def diagram() -> str:
         return state.value.replace("-", "_")
 
     lines = ["stateDiagram-v2", f"    [*] --> {name(State.CONFIRMING)}"]
-    lines += [f"    {name(src)} --> {name(dst)}: {when}" for (src, dst), when in TRANSITIONS.items()]
+    # A colon ends a state's name in Mermaid, so none may stand in a label.
+    lines += [f"    {name(src)} --> {name(dst)}: {when.replace(':', ',')}" for (src, dst), when in TRANSITIONS.items()]
     lines += [f"    {name(state)} --> [*]" for state in State if state in TERMINAL]
     return "\n".join(lines)

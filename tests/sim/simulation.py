@@ -142,7 +142,8 @@ class Simulation:
     def tick(self) -> None:
         """One beat of the daemon, which is started again when it dies."""
         try:
-            self.replacer.tick()
+            said = self.replacer.tick()
+            assert not [line for line in said if "it is tried again" in line], said
         except Crash:
             self.crashes += 1
             self.restart()

@@ -1,0 +1,304 @@
+"""The decision alone: what must hold whatever the record and the world look like."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from driftd.core.budget import GroupFacts, GroupRules, No, Yes, back_off_ends, may_admit
+from driftd.core.decide import decide, launch_request, learn
+from driftd.core.facts import Instance, InstanceState
+from driftd.core.findings import Action, Verdict
+from driftd.core.moves import announced, answered, moved, unanswered, waiting
+from driftd.core.ports import Target, TargetState
+from driftd.core.replacement import STEP, STEPS, TERMINAL, TRANSITIONS, Record, State, diagram
+from driftd.core.world import Advance, Do, Finish, Halt, Limits, Sight, Verb, Wait, World, token
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+LIMITS = Limits()
+OPEN = [state for state in State if state not in TERMINAL]
+
+
+def instance(name: str, state: InstanceState) -> Instance:
+    return Instance(name, "web", "golden", state, "web/1")
+
+
+sights = st.builds(
+    Sight,
+    st.sampled_from(Verdict),
+    st.sampled_from(Action),
+    st.just("said"),
+    st.sampled_from(["", "mallory was on it"]),
+    st.integers(0, 2),
+)
+moments = st.integers(0, 4000).map(lambda s: NOW - timedelta(seconds=s))
+records = st.builds(
+    Record,
+    rid=st.just("R"),
+    group=st.just("web"),
+    slot=st.just("web/1"),
+    image=st.just("golden"),
+    old_id=st.just("old"),
+    why=st.just("drift"),
+    state=st.sampled_from(OPEN),
+    created_at=moments,
+    entered_at=moments,
+    new_id=st.sampled_from(["", "new"]),
+    manual=st.booleans(),
+    cancel_requested=st.booleans(),
+    verified=st.booleans(),
+    tries=st.integers(0, 3),
+    streak=st.integers(0, 3),
+    refusal=st.sampled_from(["", "no"]),
+    drain_sent=st.booleans(),
+    drain_seen=st.booleans(),
+    committed=st.booleans(),
+    outcome=st.sampled_from(["cancelled", "failed-clean", "aborted-safe"]),
+    fault=st.just("fault"),
+)
+
+
+@st.composite
+def worlds(draw):
+    """Targets and the count of those in service agree, as they would when both were read at once."""
+    old = draw(st.sampled_from([None, *InstanceState]))
+    new = draw(st.lists(st.sampled_from(InstanceState), max_size=2))
+    targets = {}
+    for name in ("old", "new", "twin"):
+        state = draw(st.sampled_from([None, *TargetState]))
+        if state is not None:
+            targets[name] = Target(name, state, draw(st.integers(0, 2)))
+    healthy = sum(1 for target in targets.values() if target.state is TargetState.HEALTHY)
+    facts = GroupFacts(
+        in_service=healthy + draw(st.integers(0, 3)),
+        old_in_service="old" in targets and targets["old"].state is TargetState.HEALTHY,
+        others=draw(st.integers(0, 1)),
+        failures=draw(st.integers(0, 5)),
+        failed_at=draw(st.none() | moments),
+        stuck=draw(st.sampled_from(["", "S"])),
+    )
+    return World(
+        rules=GroupRules("web", draw(st.integers(0, 4)), draw(st.sampled_from(Action))),
+        facts=facts,
+        old=None if old is None else instance("old", old),
+        newcomers=tuple(instance(n, s) for n, s in zip(("new", "twin"), new, strict=False)),
+        targets=targets,
+        confirmed=draw(st.none() | sights),
+        remembered=draw(st.none() | sights),
+        seen=draw(st.none() | sights),
+        unhealthy=draw(st.sampled_from([None, "", "no answer"])),
+        paused=draw(st.sampled_from(["", "ann paused everything"])),
+    )
+
+
+@settings(max_examples=600, deadline=None)
+@given(records, worlds())
+def test_what_must_hold_for_every_record_in_every_world(record, world):
+    record = learn(record, world)
+    answer = decide(record, world, NOW, LIMITS)
+    assert answer.why
+    if isinstance(answer, Wait):
+        assert answer.until > NOW
+        assert waiting(record, answer, NOW).next_at == answer.until
+    elif isinstance(answer, Advance | Finish | Halt):
+        assert (record.state, answer.state) in TRANSITIONS
+        assert (answer.state in TERMINAL) is not isinstance(answer, Advance)
+        moved(record, answer, NOW)
+    if isinstance(answer, Halt):
+        assert answer.hint
+    if isinstance(answer, Advance) and answer.state is State.UNDOING:
+        assert answer.outcome in TERMINAL
+    if isinstance(answer, Do):
+        check_call(record, world, answer)
+
+
+def check_call(record: Record, world: World, answer: Do) -> None:
+    call, target = answer.call, world.targets.get(answer.call.instance_id)
+    least, serving = world.rules.min_healthy, world.facts.in_service
+    assert not world.paused, "a pause is honoured before every call"
+    if call.verb is Verb.TERMINATE and call.instance_id == "old":
+        newcomer = world.targets["new"]
+        assert record.state is State.RETIRING
+        assert record.verified
+        assert newcomer.state is TargetState.HEALTHY
+        assert "old" not in world.targets, "drained and deregistered"
+        assert serving >= least
+    if call.verb is Verb.TERMINATE and call.instance_id != "old":
+        assert call.instance_id in {i.id for i in world.newcomers}, "only what we made"
+        assert target is None, "never while it may have traffic"
+        assert record.state in {State.UNDOING, State.SETTLING}
+    if call.verb is Verb.DRAIN and target is not None and target.state is TargetState.HEALTHY:
+        gone = call.instance_id == "old" and world.old_gone
+        assert gone or serving - 1 >= least, "never below the minimum"
+    if call.verb is Verb.DEREGISTER:
+        assert target is not None
+        assert not target.connections
+        assert target.state in {TargetState.DRAINING, TargetState.MAINTENANCE}
+    if call.verb is Verb.REGISTER and call.instance_id == "new":
+        assert record.verified, "no traffic before it was verified"
+    if call.verb is Verb.LAUNCH:
+        assert record.state is State.LAUNCHING
+        assert not world.newcomers, "never two"
+
+
+@settings(max_examples=100, deadline=None)
+@given(records, worlds(), st.data())
+def test_every_record_ends_in_a_world_that_stands_still(record, world, data):
+    """Whatever stands in its way, and even if every call fails, each state but a hold is left within its time."""
+    limits = replace(LIMITS, dwell=timedelta(seconds=1))
+    world = replace(world, paused="", facts=replace(world.facts, others=0, in_service=9, failures=0, stuck=""))
+    record = replace(record, manual=True, entered_at=NOW, created_at=NOW, refusal="", tries=0)
+    now = NOW
+    for _ in range(6000):
+        record = learn(record, world)
+        answer = decide(record, world, now, limits)
+        if isinstance(answer, Do):
+            record = announced(record, answer.call, "intent", answer.why, now)
+            works = data.draw(st.booleans()) if now < NOW + timedelta(seconds=10) else False
+            if works:
+                record = answered(record, answer.call, "new")
+                now += timedelta(seconds=30)
+            else:
+                record = unanswered(record, answer.call, "503", limits, now, refused=False)
+                now = record.next_at
+        elif isinstance(answer, Wait):
+            record = waiting(record, answer, now)
+            now = max(answer.until, now + timedelta(seconds=30))
+        else:
+            record = moved(record, answer, now)
+            if record.state in TERMINAL:
+                return
+    raise AssertionError(f"still {record.state}: {record.note}")
+
+
+def ready_to_end() -> tuple[Record, World]:
+    record = Record(
+        "R", "web", "web/1", "golden", "old", "drift", State.RETIRING, NOW, NOW, new_id="new", verified=True
+    )
+    record = replace(record, drain_sent=True, drain_seen=True)
+    world = World(
+        rules=GroupRules("web", 2, Action.REPLACE),
+        facts=GroupFacts(2, old_in_service=False),
+        old=instance("old", InstanceState.RUNNING),
+        newcomers=(instance("new", InstanceState.RUNNING),),
+        targets={"new": Target("new", TargetState.HEALTHY, 1)},
+    )
+    return record, world
+
+
+def ends_the_old_one(record: Record, world: World, now: datetime = NOW) -> bool:
+    answer = decide(record, world, now, LIMITS)
+    return isinstance(answer, Do) and (answer.call.verb, answer.call.instance_id) == (Verb.TERMINATE, "old")
+
+
+def test_the_old_one_is_ended_when_every_guard_holds():
+    assert ends_the_old_one(*ready_to_end())
+
+
+NEW = Target("new", TargetState.HEALTHY, 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"targets": {}},
+        {"targets": {"new": replace(NEW, state=TargetState.UNHEALTHY)}},
+        {"targets": {"new": replace(NEW, state=TargetState.INITIAL)}},
+        {"targets": {"new": NEW, "old": Target("old", TargetState.HEALTHY)}},
+        {"targets": {"new": NEW, "old": Target("old", TargetState.DRAINING, 1)}},
+        {"targets": {"new": NEW, "old": Target("old", TargetState.DRAINING)}},
+        {"newcomers": ()},
+        {"newcomers": (instance("new", InstanceState.STOPPED),)},
+        {"paused": "ann paused everything"},
+        {"facts": GroupFacts(1, old_in_service=False)},
+        {"old": None},
+        {"old": instance("old", InstanceState.STOPPING)},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("committed", [False, True])
+def test_each_guard_alone_keeps_the_old_one_from_being_ended(change, committed):
+    record, world = ready_to_end()
+    assert not ends_the_old_one(replace(record, committed=committed), replace(world, **change))
+
+
+@pytest.mark.parametrize("change", [{"verified": False}, {"cancel_requested": True}, {"refusal": "protected"}], ids=str)
+def test_the_record_too_can_keep_the_old_one_from_being_ended(change):
+    record, world = ready_to_end()
+    assert not ends_the_old_one(replace(record, **change), world)
+
+
+def test_a_transition_that_is_not_in_the_table_is_refused():
+    record = Record("R", "web", "web/1", "golden", "old", "drift", State.CONFIRMING, NOW, NOW)
+    with pytest.raises(ValueError, match="no transition"):
+        moved(record, Advance(State.RETIRING, "in a hurry"), NOW)
+
+
+def test_the_order_of_the_steps_is_the_order_of_the_states():
+    assert [step.state for step in STEPS] == OPEN[: len(STEPS)]
+    for step in STEPS:
+        assert not step.limit or hasattr(LIMITS, step.limit)
+        assert step.no_return or step.state in {s for s, after in TRANSITIONS if after is State.UNDOING} | set(OPEN[:2])
+    assert [s.state for s in STEPS if STEP[s.state].no_return] == [State.RETIRING, State.SETTLING]
+
+
+def test_every_state_can_be_reached_and_left():
+    reached, frontier = set(), {State.CONFIRMING}
+    while frontier:
+        reached |= frontier
+        frontier = {after for before, after in TRANSITIONS if before in frontier} - reached
+    assert reached == set(State)
+    assert {before for before, _ in TRANSITIONS} == set(OPEN)
+
+
+def test_the_page_shows_the_table():
+    page = (Path(__file__).parents[2] / "docs" / "replacement.md").read_text()
+    assert f"```mermaid\n{diagram()}\n```" in page
+    for step in STEPS:
+        assert f"| {step.state.value} | {step.call or '–'} | {step.done_when} | " in page, step.state
+
+
+def test_a_retry_sends_the_same_bytes():
+    record = Record("R", "web", "web/1", "golden", "old", "drift", State.LAUNCHING, NOW, NOW)
+    later = replace(record, tries=3, version=9, note="again", intent_at=NOW + timedelta(hours=1))
+    assert launch_request(record) == launch_request(later)
+    assert launch_request(record).token != launch_request(replace(record, attempt=2)).token
+    assert len(token("R", "launching", 1)) == 52
+
+
+RULES = GroupRules("web", min_healthy=2, enforce=Action.REPLACE)
+
+
+@pytest.mark.parametrize(
+    ("facts", "manual", "said"),
+    [
+        (GroupFacts(3, True), False, ""),
+        (GroupFacts(3, True, others=1), False, "1 other"),
+        (GroupFacts(3, True, others=1), True, "1 other"),
+        (GroupFacts(1, True), False, "1 in service afterwards, and its minimum is 2"),
+        (GroupFacts(1, False), False, "below its minimum of 2"),
+        (GroupFacts(1, False), True, ""),
+        (GroupFacts(3, True, failures=1, failed_at=NOW), False, "00:30:00"),
+        (GroupFacts(3, True, failures=1, failed_at=NOW), True, ""),
+        (GroupFacts(3, True, failures=1, failed_at=NOW - timedelta(minutes=31)), False, ""),
+        (GroupFacts(3, True, failures=3, failed_at=NOW), False, "02:00:00"),
+        (GroupFacts(3, True, failures=1, failed_at=NOW - timedelta(days=1), stuck="S"), False, "stuck (S)"),
+    ],
+)
+def test_the_budget_says_its_arithmetic(facts, manual, said):
+    answer = may_admit(RULES, facts, NOW, manual=manual)
+    assert isinstance(answer, No if said else Yes)
+    assert said in answer.why
+
+
+def test_back_off_doubles_three_times():
+    def minutes(failures: int) -> float:
+        ends = back_off_ends(RULES, GroupFacts(3, True, failures=failures, failed_at=NOW))
+        return (ends - NOW).total_seconds() / 60
+
+    assert [minutes(n) for n in (1, 2, 3, 4, 5, 50)] == [30, 60, 120, 240, 240, 240]
