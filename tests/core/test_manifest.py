@@ -98,7 +98,7 @@ REFUSED = {
     "cut-before-the-end": (TEXT[: TEXT.index(b"end sha256")], '"end" should stand here'),
     "no-line-feed-at-the-end": (TEXT[:-1], "the file ends where the end of the last line should stand"),
     "more-after-the-end": (TEXT + b"x", "there is something after the end"),
-    "wrong-order": (swapped(b"/bin/ping", b"/dev/null"), "this path"),
+    "wrong-order": (swapped(b"/etc/hosts", b"/etc/mtab"), "is not in its place"),
     "duplicate": (doubled(b"/bin/ping"), "this path stands here twice"),
     "traversal": (changed(b"/etc/hosts", b"/etc/hosts", b"/etc/../hosts"), "could lead out of the tree"),
     "relative": (changed(b"/ ", b"/ ", b"x "), "could lead out of the tree"),
