@@ -71,10 +71,7 @@ def visible(mounts):
         mount = todo.pop()
         below = [child for child in children.get(mount.number, []) if child.number != mount.number]
         shown[mount.point] = mount.kind
-        over = [child for child in below if child.point == mount.point]
-        if over:
-            todo.append(over[-1])  # it covers all that this mount shows, the mounts below it included
-            continue
+        # One on the very same point covers all others below it; whoever stands in "/" does not see what is put on it.
         points = {child.point for child in below}
         todo.extend(child for child in below if not _covered(child.point, points))
     return shown, len(mounts) - len(shown)

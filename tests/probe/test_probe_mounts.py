@@ -158,3 +158,8 @@ def test_mounts_that_no_path_leads_to_are_not_visible() -> None:
         b"/with space\\": b"ext4",
     }
     assert hidden == 3
+
+
+def test_a_mount_put_on_the_root_hides_nothing_from_those_who_stand_in_it() -> None:
+    text = row(1, 0, "/", "ext4") + row(2, 1, "/proc", "proc") + row(3, 1, "/", "ext4")
+    assert mounts.visible(mounts.parse(text))[0] == {b"/": b"ext4", b"/proc": b"proc"}

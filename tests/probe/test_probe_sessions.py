@@ -281,6 +281,32 @@ def test_what_has_the_number_of_an_ended_session_is_not_that_session(tree: Path,
     assert [(row[b"port"], row[b"live"], row[b"ancestor"]) for row in message[b"sessions"]] == [(1, 0, 0), (300, 1, 1)]
 
 
+def test_a_process_that_took_over_the_number_of_a_session_is_not_its_proof(tree: Path, proc: Proc) -> None:
+    (tree / "var/log").mkdir(parents=True)
+    (tree / "var/log/auth.log").write_text(
+        f"{iso(BOOT + 5)} web sshd[71]: Accepted password for root from 10.0.0.1 port 1 ssh2"
+    )
+    proc.add(71, 50, "python3", "python3 -I", BOOT + 300)
+    root = inside.Root(os.fsencode(tree))
+    message = sessions.collect(root, proc.table(), 71)
+    root.close()
+    assert [row[b"ancestor"] for row in message[b"sessions"]] == [0]
+
+
+def test_two_terminal_logins_without_a_log_are_two_sessions(tree: Path, proc: Proc) -> None:
+    (tree / "var/log").mkdir(parents=True)
+    (tree / "var/log/wtmp").write_bytes(
+        record(7, 61, b"pts/0", b"alice", BOOT + 11, "10.0.0.9")
+        + record(7, 65, b"pts/0", b"alice", BOOT + 40, "10.0.0.9")
+        + record(8, 65, b"pts/0", b"", BOOT + 50)
+    )
+    root = inside.Root(os.fsencode(tree))
+    message = sessions.collect(root, proc.table(), 1)
+    root.close()
+    rows = [(row[b"pid"], row[b"started"] - int(BOOT), row[b"ended"] - int(BOOT)) for row in message[b"sessions"]]
+    assert rows == [(61, 11, 40), (65, 40, 50)]
+
+
 def test_what_is_missing_is_named(tree: Path, proc: Proc, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "_JOURNALS", ())
     root = inside.Root(os.fsencode(tree))
