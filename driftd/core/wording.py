@@ -190,6 +190,7 @@ def replacement_over(old: str, state: str, why: str) -> str:
 
 
 def orphan(instance: str, group: str, rid: str, state: str) -> str:
+    """An instance of ours that no open replacement knows."""
     said = f"replacement {rid} is over ({state})" if rid else "no replacement on record made it"
     return f"{instance} in {group} carries driftd's mark, but {said}"
 
