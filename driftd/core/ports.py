@@ -164,6 +164,10 @@ class Provider(Protocol):
     volumes: Volumes | None
     addresses: Addresses | None
 
+    def prepare(self) -> None:
+        """Called once when a daemon starts: finish what the end of an earlier process left half done."""
+        ...
+
     def close(self) -> None:
         """Give back handles of this process. Never ends an instance."""
         ...

@@ -32,6 +32,7 @@ class Daemon:
 
     def stop(self) -> None:
         """Ask it to end after the steps that are under way."""
+        self._engine.stop()
         self._stop.set()
 
     def run(self) -> str:
@@ -66,7 +67,7 @@ class Daemon:
             well = True
         except LeaseHeld as error:
             self._lost = str(error)
-            self._stop.set()
+            self.stop()
         except DriftdError as error:
             self._log.error(str(error), job=beat.name, hint=error.hint)
         except Exception:  # noqa: BLE001  # one bad run of one job must not end the others

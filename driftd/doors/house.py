@@ -41,6 +41,10 @@ class Engine(Protocol):
 
     def job_ended(self, name: str, *, well: bool) -> None: ...
 
+    def stop(self) -> None:
+        """Begin nothing long any more; called from a signal handler."""
+        ...
+
     def close(self) -> None:
         """Stop serving, give the lease back, close the store."""
         ...

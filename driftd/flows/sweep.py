@@ -31,8 +31,15 @@ AN_HOUR = timedelta(hours=1)
 _log = logging.getLogger(__name__)
 
 
+def _never() -> bool:
+    return False
+
+
 class Sweeper:
-    """Discovers instances and looks at those that are due, ``lookers`` at once."""
+    """Discovers instances and looks at those that are due, ``lookers`` at once.
+
+    Once ``stopping`` says so, no further look is begun.
+    """
 
     def __init__(
         self,
@@ -43,6 +50,7 @@ class Sweeper:
         *,
         clock: Callable[[], datetime],
         lookers: int = 8,
+        stopping: Callable[[], bool] = _never,
     ) -> None:
         self._store = store
         self._groups = groups
@@ -50,6 +58,7 @@ class Sweeper:
         self._queue = queue
         self._clock = clock
         self._lookers = lookers
+        self._stopping = stopping
         self._known: dict[str, Instance] = {}
         self._missing: dict[str, set[str]] = {}
         self._discovered: dict[str, datetime] = {}
@@ -112,9 +121,10 @@ class Sweeper:
     # --- how they are ---
 
     def sweep(self) -> list[str]:
-        """Look at every instance that is due."""
+        """Look at every instance that is due now; what becomes due meanwhile is the next round's."""
         said: list[str] = []
-        while jobs := self._queue.take(KIND, self._lookers, LEASE_S, self._clock()):
+        began = self._clock()
+        while not self._stopping() and (jobs := self._queue.take(KIND, self._lookers, LEASE_S, began)):
             with ThreadPoolExecutor(self._lookers) as pool:
                 for sentences in pool.map(self._job, jobs):
                     said += sentences

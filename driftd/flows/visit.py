@@ -37,17 +37,20 @@ class Visitor:
 
     def __call__(self, instance: Instance) -> Look:
         """Look. Raises ``StoreUnavailable``; what the instance does is in the look."""
-        now = self._clock()
+        now, key = self._clock(), self._own_key(instance)
         with self._store.write() as tx:
             suppressions = tx.suppressions(now)
-            number = tx.open_visit(instance.id, self._own_key(instance), now)
+            number = tx.open_visit(instance.id, key, now)
         try:
-            return self._audit(instance, lambda: self._visits(instance), suppressions)
+            return self._audit(instance, lambda: self._others(instance, key, now), suppressions)
         finally:
             with self._store.write() as tx:
                 tx.close_visit(number, self._clock())
 
-    def _visits(self, instance: Instance) -> Sequence[Visit]:
+    def _others(self, instance: Instance, key: str, opened: datetime) -> Sequence[Visit]:
+        """All visits but this one, which the audit itself knows: a visit explains one session, and not two."""
         with self._store.read() as tx:
-            visits = tx.visits(instance.id)
+            visits = list(tx.visits(instance.id))
+        if (key, opened, None) in visits:
+            visits.remove((key, opened, None))
         return [Visit(key, opened, closed or opened + self._longest) for key, opened, closed in visits]

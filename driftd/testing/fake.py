@@ -38,6 +38,9 @@ class FakeProvider(World):
         self.addresses: Addresses | None = _Addresses(self)
         self.health = _Health(self)
 
+    def prepare(self) -> None:
+        """Nothing is ever left half done."""
+
     def close(self) -> None:
         """Nothing to give back."""
 

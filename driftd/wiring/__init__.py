@@ -22,7 +22,7 @@ INTERRUPTED = 130
 def build(config: Path | None) -> House:
     """The house that a configuration describes. Imported late: ``--help`` needs none of it."""
     from driftd import settings  # noqa: PLC0415  # keeps the command line quick
-    from driftd.wiring.house import WiredHouse  # noqa: PLC0415
+    from driftd.wiring.house import WiredHouse  # noqa: PLC0415  # likewise
 
     return WiredHouse(settings.find(config), config)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
@@ -34,6 +35,7 @@ class WiredEngine:
         self._metrics = metrics
         self._holder = holder
         self._epoch = epoch
+        self._stopping = threading.Event()
         self.beats: Sequence[Beat] = self._beats()
 
     def _beats(self) -> Sequence[Beat]:
@@ -42,7 +44,15 @@ class WiredEngine:
         visitor = Visitor(
             store, self._audit, house.looker.own_key, clock=clock, longest=house.settings.ssh.look_timeout * 2
         )
-        sweeper = Sweeper(store, house.groups, visitor, SqlQueue(store), clock=clock, lookers=pace.lookers)
+        sweeper = Sweeper(
+            store,
+            house.groups,
+            visitor,
+            SqlQueue(store),
+            clock=clock,
+            lookers=pace.lookers,
+            stopping=self._stopping.is_set,
+        )
         replacer = Replacer(store, house.groups, visitor, clock=clock, pause=self._pause, fence=self._renew)
         janitor = Janitor(store, house.groups, clock=clock, pause=self._pause, fence=self._renew, keep=pace.keep)
         announcer = Announcer(store, logs.LogNotifier(), clock=clock)
@@ -75,6 +85,10 @@ class WiredEngine:
         """See ``Engine.job_ended``."""
         self._metrics.job_ended(name, self._house.now(), well=well)
 
+    def stop(self) -> None:
+        """See ``Engine.stop``."""
+        self._stopping.set()
+
     def close(self) -> None:
         """See ``Engine.close``. What fails here has nobody left to tell."""
         self._metrics.close()
@@ -94,6 +108,8 @@ def start(house: WiredHouse) -> WiredEngine:
     try:
         epoch = store.take_lease(holder, LEASE_TTL.total_seconds(), house.now())
         undo.append(lambda: store.drop_lease(holder, epoch))
+        for provider in {id(group.provider): group.provider for group in house.groups.values()}.values():
+            provider.prepare()
         metrics = Metrics(store, house.now, __version__)
         if house.settings.metrics.listen:
             metrics.serve(house.settings.metrics.listen)

@@ -18,9 +18,13 @@ class Engine:
     beats: list[Beat]
     ended: list[tuple[str, bool]] = field(default_factory=list)
     closed: int = 0
+    stopped: bool = False
 
     def job_ended(self, name: str, *, well: bool) -> None:
         self.ended.append((name, well))
+
+    def stop(self) -> None:
+        self.stopped = True
 
     def close(self) -> None:
         self.closed += 1
@@ -103,6 +107,7 @@ def test_stopping_waits_for_the_step_under_way(running):
     engine, daemon, thread, said = running(beat("step", step))
     assert entered.wait(10)
     daemon.stop()
+    assert engine.stopped
     thread.join(10)
     assert finished
     assert engine.closed == 1

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -72,28 +73,43 @@ class Fleet:
         assert self.house.verify_journal()["ok"]
 
 
-@pytest.fixture
-def stage_of(image_cache, golden_image):
-    """Make a stage from a configuration template; its fleet runs, its daemon not yet."""
+@contextmanager
+def stages(image_cache: Path) -> Iterator[Callable[[str], DemoStage]]:
+    """Make stages from configuration templates; each has a fleet that runs, and no daemon yet."""
     homes: list[Path] = []
-    stages: list[DemoStage] = []
+    made: list[DemoStage] = []
 
     def make(template: str = QUICK) -> DemoStage:
         home = Path(tempfile.mkdtemp(prefix="dd-", dir="/var/tmp"))
         homes.append(home)
         stage = DemoStage(home, image_cache, template)
-        stages.append(stage)
+        made.append(stage)
         stage.image()
         stage.launch()
         return stage
 
-    yield make
-    for stage in stages:
-        stage.stop_load()
-        stage.stop_daemon()
-        stage.clean()
-    for home in homes:
-        shutil.rmtree(home, ignore_errors=True)
+    try:
+        yield make
+    finally:
+        for stage in made:
+            stage.stop_load()
+            stage.stop_daemon()
+            stage.clean()
+        for home in homes:
+            shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def stage_of(image_cache, golden_image):
+    with stages(image_cache) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def shared_fleet(image_cache, golden_image):
+    """One fleet for all tests of a module; each leaves it whole."""
+    with stages(image_cache) as make:
+        yield Fleet(make())
 
 
 @pytest.fixture

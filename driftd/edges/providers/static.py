@@ -44,6 +44,9 @@ class StaticProvider:
     def __init__(self, instances: Mapping[str, Sequence[Instance]]) -> None:
         self.inventory: Inventory = _Inventory(instances)
 
+    def prepare(self) -> None:
+        """Nothing is ever left half done."""
+
     def close(self) -> None:
         """Nothing is held."""
 

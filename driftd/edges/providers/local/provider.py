@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from driftd.core.errors import BadInput
 from driftd.core.ports import Addresses, Compute, Inventory, Traffic, Volumes
-from driftd.edges.providers.local import image
+from driftd.edges.providers.local import fleet, image
 from driftd.edges.providers.local.compute import LocalCompute, Login
 from driftd.edges.providers.local.deployment import Deployment
 from driftd.edges.providers.local.haproxy import Frontend, LocalTraffic
@@ -86,10 +86,14 @@ class LocalProvider:
         self.volumes: Volumes | None = self._volumes if specs else None
         self.addresses: Addresses | None = self._addresses if settings.addresses else None
 
+    def prepare(self) -> None:
+        """See ``Provider.prepare``: launches and endings that a crash interrupted."""
+        self.deployment.prepare()
+        fleet.sweep_leftovers(self.deployment.root)
+
     def up(self) -> None:
         """Bring up what serves before the first instance: finish what a crash left, and start the load balancer."""
-        self.deployment.prepare()
-        self._compute.finish()
+        self.prepare()
         self._traffic.up()
 
     def down(self) -> None:
