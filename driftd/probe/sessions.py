@@ -251,7 +251,7 @@ def add_terminals(logins, terminals):
 
 def _nearest(logins, terminal):
     # type: (List[sshlog.Login], wtmp.Terminal) -> Optional[sshlog.Login]
-    best, distance = None, None  # type: Optional[sshlog.Login], Optional[Tuple[bool, int]]
+    best, distance = None, None  # type: Optional[sshlog.Login], Optional[Tuple[bool, bool, int]]
     for login in logins:
         if login.user != terminal.user or (b"wtmp" in login.evidence and login.tty == terminal.line):
             continue
@@ -261,7 +261,7 @@ def _nearest(logins, terminal):
         same_peer = terminal.host == login.source and within
         unnamed = not terminal.host and -SLACK <= apart <= NEAR and login.tty == terminal.line
         if same_process or same_peer or unnamed:
-            rank = (not same_process, abs(apart))
+            rank = (not same_process, login.tty != terminal.line, abs(apart))
             if distance is None or rank < distance:
                 best, distance = login, rank
     return best

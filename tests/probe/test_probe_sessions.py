@@ -307,6 +307,22 @@ def test_two_terminal_logins_without_a_log_are_two_sessions(tree: Path, proc: Pr
     assert rows == [(61, 11, 40), (65, 40, 50)]
 
 
+def test_a_terminal_belongs_to_the_login_that_has_it(tree: Path, proc: Proc) -> None:
+    (tree / "var/log").mkdir(parents=True)
+    said = [
+        "sshd[60]: Accepted password for root from 10.0.0.9 port 1 ssh2",
+        "sshd[61]: Accepted password for root from 10.0.0.9 port 2 ssh2",
+        "sshd[61]: Starting session: shell on pts/0 for root from 10.0.0.9 port 2 id 0",
+    ]
+    (tree / "var/log/auth.log").write_text("".join(f"{iso(BOOT + 5)} web {line}\n" for line in said))
+    # OpenSSH in a PID namespace was seen to write 1 for the process
+    (tree / "var/log/wtmp").write_bytes(record(7, 1, b"pts/0", b"root", BOOT + 5, "10.0.0.9"))
+    root = inside.Root(os.fsencode(tree))
+    message = sessions.collect(root, proc.table(), 1)
+    root.close()
+    assert [(row[b"pid"], row[b"evidence"]) for row in message[b"sessions"]] == [(60, b"log"), (61, b"log+wtmp")]
+
+
 def test_what_is_missing_is_named(tree: Path, proc: Proc, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "_JOURNALS", ())
     root = inside.Root(os.fsencode(tree))
