@@ -1,0 +1,80 @@
+"""What Prometheus scrapes: true after a restart, and harmless when the store is away."""
+
+import urllib.request
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from servers import free_port
+from store_rows import instance as instance_row
+
+from driftd.core.errors import BadInput
+from driftd.core.findings import Verdict
+from driftd.core.ports import Pause, StoreUnavailable
+from driftd.edges.metrics import Metrics
+from driftd.edges.store import open_store
+
+NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def served(tmp_path):
+    """A store, its metrics, and a scrape of them."""
+    store = open_store(f"sqlite:///{tmp_path}/driftd.db")
+    metrics = Metrics(store, lambda: NOW, "1.2.3")
+    port = free_port()
+    metrics.serve(f"127.0.0.1:{port}")
+
+    def scrape() -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+        samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+        return {(s.name, tuple(sorted(s.labels.items()))): s.value for s in samples}
+
+    yield store, metrics, scrape
+    metrics.close()
+    store.close()
+
+
+def test_instances_taints_and_pauses_are_read_from_the_store(served):
+    store, _, scrape = served
+    with store.write() as tx:
+        tx.put_instance(
+            replace(instance_row("i-1"), group="web", verdict=Verdict.CLEAN, looked_at=NOW - timedelta(hours=1))
+        )
+        tx.put_instance(replace(instance_row("i-2"), group="web", verdict=Verdict.DRIFTED, taint="bob", looked_at=NOW))
+        tx.set_pause(Pause("web", "ann", "a fire", NOW))
+    seen = scrape()
+    assert seen["driftd_instances", (("group", "web"), ("verdict", "clean"))] == 1
+    assert seen["driftd_instances", (("group", "web"), ("verdict", "drifted"))] == 1
+    assert seen["driftd_instances", (("group", "web"), ("verdict", "unknown"))] == 0
+    assert seen["driftd_tainted_instances", (("group", "web"),)] == 1
+    assert seen["driftd_look_age_seconds", (("group", "web"),)] == 3600
+    assert seen["driftd_paused", (("group", "web"),)] == 1
+    assert seen["driftd_build_info", (("version", "1.2.3"),)] == 1
+
+
+def test_a_store_that_is_away_is_said_and_breaks_no_scrape(served, monkeypatch: pytest.MonkeyPatch):
+    store, _, scrape = served
+
+    def away():
+        raise StoreUnavailable("the disk is gone")
+
+    monkeypatch.setattr(store, "read", away)
+    assert scrape()["driftd_store_up", ()] == 0
+
+
+def test_jobs_tell_their_last_success_and_their_failures(served):
+    _, metrics, scrape = served
+    metrics.job_ended("sweep", NOW, well=True)
+    metrics.job_ended("sweep", NOW + timedelta(hours=1), well=False)
+    seen = scrape()
+    assert seen["driftd_job_last_success_timestamp_seconds", (("job", "sweep"),)] == NOW.timestamp()
+    assert seen["driftd_job_failures_total", (("job", "sweep"),)] == 1
+
+
+@pytest.mark.parametrize("listen", ["", "nowhere", "127.0.0.1:http", "127.0.0.1:99999", "192.0.2.1:80"])
+def test_what_is_no_address_to_listen_on_is_one_sentence(served, listen: str):
+    with pytest.raises(BadInput, match="cannot serve metrics on"):
+        Metrics(served[0], lambda: NOW, "1").serve(listen)
