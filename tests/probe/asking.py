@@ -23,4 +23,4 @@ def read(data: bytes, sections: tuple[bytes, ...] = (b"facts",)) -> Fingerprint:
 
 def request(root: Path | str | bytes, sections: tuple[bytes, ...] = (b"facts",), **more: object) -> bytes:
     path = root if isinstance(root, bytes) else str(root).encode()
-    return wire.encode_request(NONCE, path, sections=sections, **more)  # type: ignore[arg-type]
+    return wire.encode_request(NONCE, path, sections=sections, **more)  # type: ignore[arg-type]  # passed on

@@ -33,7 +33,7 @@ def look_streamed() -> Look:
             [python, *bundle.ARGUMENTS], input=bundle.program() + request(root, **more), capture_output=True, check=True
         )
         assert run.stderr == b""
-        return read(run.stdout, more.get("sections", (b"facts",)))  # type: ignore[arg-type]
+        return read(run.stdout, more.get("sections", (b"facts",)))  # type: ignore[arg-type]  # passed on
 
     return look_now
 
