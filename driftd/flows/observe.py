@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from driftd.core.budget import GroupFacts
@@ -16,6 +16,8 @@ from driftd.core.replacement import Record, State
 from driftd.core.taint import standing, taint_action
 from driftd.core.world import TAG_RID, Need, Sight, World
 from driftd.flows.groups import Group
+
+UNSTARTED = frozenset({State.CONFIRMING, State.ADMITTING})
 
 LookAt = Callable[[Instance], Look]
 
@@ -100,6 +102,14 @@ def _remembered(memory: Memory) -> Sight | None:
 
 
 def _from_store(record: Record, store: Store, targets: Mapping[str, Target], now: datetime) -> Memory:
+    """What the store knows is asked only while it matters: before anything was changed."""
+    old = targets.get(record.old_id)
+    facts = GroupFacts(
+        in_service=sum(1 for target in targets.values() if target.state is TargetState.HEALTHY),
+        old_in_service=old is not None and old.state is TargetState.HEALTHY,
+    )
+    if record.state not in UNSTARTED:
+        return Memory(facts, None, "")
     with store.read() as tx:
         row = tx.instance(record.old_id)
         sessions = standing(tx.open_findings(record.old_id), tx.suppressions(now), record.group)
@@ -107,16 +117,12 @@ def _from_store(record: Record, store: Store, targets: Mapping[str, Target], now
         latest = tx.replacements(limit=200)
     taint = row.taint if row is not None and taint_action(sessions).rank >= Action.REPLACE.rank else ""
     failures = _failures_since_success([r for r in latest if r.group == record.group])
-    stuck = next((r.rid for r in failures if r.state is State.STUCK), "")
-    unstarted = {State.CONFIRMING, State.ADMITTING}
-    old = targets.get(record.old_id)
-    facts = GroupFacts(
-        in_service=sum(1 for target in targets.values() if target.state is TargetState.HEALTHY),
-        old_in_service=old is not None and old.state is TargetState.HEALTHY,
-        others=sum(1 for r in opened if r.rid != record.rid and r.state not in unstarted),
+    facts = replace(
+        facts,
+        others=sum(1 for r in opened if r.rid != record.rid and r.state not in UNSTARTED),
         failures=len(failures),
         failed_at=max((r.entered_at for r in failures), default=None),
-        stuck=stuck,
+        stuck=next((r.rid for r in failures if r.state is State.STUCK), ""),
     )
     return Memory(facts, row, taint)
 

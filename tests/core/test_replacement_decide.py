@@ -260,7 +260,7 @@ def test_the_page_shows_the_table():
     page = (Path(__file__).parents[2] / "docs" / "replacement.md").read_text()
     assert f"```mermaid\n{diagram()}\n```" in page
     for step in STEPS:
-        assert f"| {step.state.value} | {step.call or '–'} | {step.done_when} | " in page, step.state
+        assert f"| {step.state.value} | {step.call or '-'} | {step.done_when} | " in page, step.state
 
 
 def test_a_retry_sends_the_same_bytes():
@@ -277,17 +277,21 @@ RULES = GroupRules("web", min_healthy=2, enforce=Action.REPLACE)
 @pytest.mark.parametrize(
     ("facts", "manual", "said"),
     [
-        (GroupFacts(3, True), False, ""),
-        (GroupFacts(3, True, others=1), False, "1 other"),
-        (GroupFacts(3, True, others=1), True, "1 other"),
-        (GroupFacts(1, True), False, "1 in service afterwards, and its minimum is 2"),
-        (GroupFacts(1, False), False, "below its minimum of 2"),
-        (GroupFacts(1, False), True, ""),
-        (GroupFacts(3, True, failures=1, failed_at=NOW), False, "00:30:00"),
-        (GroupFacts(3, True, failures=1, failed_at=NOW), True, ""),
-        (GroupFacts(3, True, failures=1, failed_at=NOW - timedelta(minutes=31)), False, ""),
-        (GroupFacts(3, True, failures=3, failed_at=NOW), False, "02:00:00"),
-        (GroupFacts(3, True, failures=1, failed_at=NOW - timedelta(days=1), stuck="S"), False, "stuck (S)"),
+        (GroupFacts(3, old_in_service=True), False, ""),
+        (GroupFacts(3, old_in_service=True, others=1), False, "1 other"),
+        (GroupFacts(3, old_in_service=True, others=1), True, "1 other"),
+        (GroupFacts(1, old_in_service=True), False, "1 in service afterwards, and its minimum is 2"),
+        (GroupFacts(1, old_in_service=False), False, "below its minimum of 2"),
+        (GroupFacts(1, old_in_service=False), True, ""),
+        (GroupFacts(3, old_in_service=True, failures=1, failed_at=NOW), False, "00:30:00"),
+        (GroupFacts(3, old_in_service=True, failures=1, failed_at=NOW), True, ""),
+        (GroupFacts(3, old_in_service=True, failures=1, failed_at=NOW - timedelta(minutes=31)), False, ""),
+        (GroupFacts(3, old_in_service=True, failures=3, failed_at=NOW), False, "02:00:00"),
+        (
+            GroupFacts(3, old_in_service=True, failures=1, failed_at=NOW - timedelta(days=1), stuck="S"),
+            False,
+            "stuck (S)",
+        ),
     ],
 )
 def test_the_budget_says_its_arithmetic(facts, manual, said):
@@ -298,7 +302,7 @@ def test_the_budget_says_its_arithmetic(facts, manual, said):
 
 def test_back_off_doubles_three_times():
     def minutes(failures: int) -> float:
-        ends = back_off_ends(RULES, GroupFacts(3, True, failures=failures, failed_at=NOW))
+        ends = back_off_ends(RULES, GroupFacts(3, old_in_service=True, failures=failures, failed_at=NOW))
         return (ends - NOW).total_seconds() / 60
 
     assert [minutes(n) for n in (1, 2, 3, 4, 5, 50)] == [30, 60, 120, 240, 240, 240]

@@ -23,6 +23,7 @@ from driftd.flows.janitor import Janitor
 from driftd.flows.replace import Replacer
 from driftd.testing import Crash, FakeClock, FakeProvider
 
+BEAT_S = 2
 LIMITS = Limits(
     dwell=timedelta(seconds=5),
     confirm_timeout=timedelta(seconds=60),
@@ -36,7 +37,7 @@ LIMITS = Limits(
     settle_timeout=timedelta(seconds=60),
     undo_timeout=timedelta(seconds=180),
     absent=timedelta(seconds=20),
-    poll=timedelta(seconds=1),
+    poll=timedelta(seconds=BEAT_S),
     longest_pause=timedelta(seconds=5),
 )
 MEMORY = Path("/dev/shm")
@@ -147,11 +148,11 @@ class Simulation:
         except Crash:
             self.crashes += 1
             self.restart()
-        self.clock.advance(1)
+        self.clock.advance(BEAT_S)
 
     def steps(self, rid: str, horizon: int = HORIZON_S) -> Iterator[Record]:
         """The record after each beat until it is over."""
-        for _ in range(horizon):
+        for _ in range(horizon // BEAT_S):
             record = self.record(rid)
             if not self.states or self.states[-1] is not record.state:
                 self.states.append(record.state)

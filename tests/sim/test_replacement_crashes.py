@@ -11,8 +11,8 @@ from driftd.testing import Crash
 
 CHANGES = ["launch", "register", "drain", "deregister", "terminate", "tag"]
 UNDO_CHANGES = ["launch", "register", "drain", "register the old one", "drain", "deregister", "terminate"]
-CALLS = 108
-COMMITS = 40
+CALLS = 96
+COMMITS = 36
 
 
 def test_the_numbers_above_are_those_of_a_run_without_a_fault(tmp_path):

@@ -51,8 +51,7 @@ def story(home, seed: int) -> State:
     provider.sick_launches = int(chance.random() < 0.1)
     sim.drifted_newcomers = chance.random() < 0.05
     rid = sim.request(manual=chance.random() < 0.5)
-    beats = sorted(chance.randrange(60) for _ in range(chance.randrange(1, 5)))
-    paused_for = 0
+    beats = sorted(chance.randrange(30) for _ in range(chance.randrange(1, 5)))
     for beat, record in enumerate(sim.steps(rid)):
         if record.state in TERMINAL:
             break
@@ -62,8 +61,7 @@ def story(home, seed: int) -> State:
                 misfortune(sim, chance, rid)
         except Crash:
             sim.restart()
-        paused_for += 1
-        if paused_for % 40 == 0:
+        if beat % 20 == 19:
             try:
                 with sim.store.write() as tx:
                     tx.clear_pause("web")

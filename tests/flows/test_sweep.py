@@ -1,0 +1,329 @@
+"""Sweeping, on the real store: what is written, what is planned, what is said, and what is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from driftd.core.budget import GroupRules
+from driftd.core.drift import Change, Difference
+from driftd.core.errors import Unavailable
+from driftd.core.facts import Session
+from driftd.core.findings import Action, Finding, Judgement, Severity, Verdict, signature
+from driftd.core.looks import Look
+from driftd.core.ports import LaunchRequest, Suppression
+from driftd.core.replacement import State
+from driftd.core.sessions import differences
+from driftd.edges.store import SqlQueue, open_store
+from driftd.flows.groups import Group
+from driftd.flows.replace import Replacer
+from driftd.flows.sweep import Sweeper
+from driftd.flows.visit import Visitor
+from driftd.testing import FakeClock, FakeProvider
+
+CLEAN = Judgement(Verdict.CLEAN, "nothing differs from golden")
+UNKNOWN = Judgement(Verdict.UNKNOWN, "no answer in 10 s")
+
+
+def finding(difference: Difference, action: Action = Action.REPLACE) -> Finding:
+    return Finding(
+        difference.kind,
+        difference.subject,
+        difference.change,
+        Severity.HIGH,
+        action,
+        signature(difference),
+        "test:rule",
+        "because",
+        difference.expected,
+        difference.actual,
+    )
+
+
+EDITED = finding(Difference("file", b"/etc/motd", Change.MODIFIED, {"sha256": "aa"}, {"sha256": "bb"}))
+MALLORY = Session("ssh", "mallory", "203.0.113.9", datetime(2030, 1, 1, tzinfo=UTC), port=4711, key="SHA256:m", pid=9)
+VISITED = finding(differences([MALLORY])[0])
+
+
+def drifted(*findings: Finding) -> Judgement:
+    counted = [one for one in findings if not one.suppressed_by]
+    action = max((one.action for one in counted), key=lambda one: one.rank)
+    return Judgement(Verdict.DRIFTED, f"{len(counted)} findings, worst: high", findings, action=action)
+
+
+class Fleet:
+    def __init__(self, home, enforce: Action = Action.REPLACE) -> None:
+        self.clock = FakeClock()
+        self.provider = FakeProvider(self.clock)
+        self.store = open_store(f"sqlite:///{home / 'driftd.db'}")
+        self.queue = SqlQueue(self.store)
+        for number in range(3):
+            request = LaunchRequest("web", f"web/{number}", "golden", f"t{number}")
+            self.provider.traffic.register("web", self.provider.compute.launch(request))
+        self.clock.advance(60)
+        rules = GroupRules("web", min_healthy=2, enforce=enforce)
+        self.group = Group("web", self.provider, rules, health=self.provider.health, every=timedelta(seconds=10))
+        self.groups = {"web": self.group}
+        self.said: dict[str, tuple[Judgement, tuple[Session, ...]]] = {}
+        self.looked: list[str] = []
+        self.restart()
+
+    def restart(self) -> None:
+        self.sweeper = Sweeper(self.store, self.groups, self.look, self.queue, clock=self.clock, lookers=1)
+
+    def look(self, instance) -> Look:
+        self.looked.append(instance.id)
+        judgement, others = self.said.get(instance.id, (CLEAN, ()))
+        seen = judgement.verdict is not Verdict.UNKNOWN
+        return Look(instance, self.clock(), 0.1, judgement, b"\1" * 32 if seen else b"", others=others)
+
+    def one(self, judgement: Judgement, others: tuple[Session, ...] = ()):
+        """One look at i-0002."""
+        self.said["i-0002"] = (judgement, others)
+        self.clock.advance(10)
+        self.sweeper.sweep_one(self.provider.compute.describe("i-0002"))
+        with self.store.read() as tx:
+            return tx.instance("i-0002")
+
+    def read(self, name, *args):
+        with self.store.read() as tx:
+            return getattr(tx, name)(*args)
+
+
+@pytest.fixture
+def fleet(tmp_path):
+    made = Fleet(tmp_path)
+    yield made
+    made.store.close()
+
+
+@pytest.fixture
+def observing(tmp_path):
+    made = Fleet(tmp_path, Action.ALERT)
+    yield made
+    made.store.close()
+
+
+def test_every_instance_is_discovered_and_looked_at_in_its_time(fleet):
+    fleet.sweeper.tick()
+    assert sorted(fleet.looked) == ["i-0001", "i-0002", "i-0003"]
+    assert {row.verdict for row in fleet.read("instances")} == {Verdict.CLEAN}
+    fleet.clock.advance(5)
+    fleet.sweeper.tick()
+    assert len(fleet.looked) == 3
+    fleet.clock.advance(5)
+    fleet.sweeper.tick()
+    assert len(fleet.looked) == 6
+    fleet.restart()
+    fleet.clock.advance(10)
+    fleet.sweeper.tick()
+    assert len(fleet.looked) == 9
+
+
+def test_a_look_that_confirms_adds_no_journal_line_and_says_nothing(fleet):
+    fleet.one(drifted(EDITED))
+    lines, messages = len(fleet.read("journal_lines")), len(fleet.read("unsent"))
+    row = fleet.one(drifted(EDITED))
+    assert len(fleet.read("journal_lines")) == lines
+    assert len(fleet.read("unsent")) == messages
+    assert row.looked_at == fleet.clock()
+    assert row.verdict_since == fleet.clock() - timedelta(seconds=10)
+
+
+def test_drift_is_written_planned_and_said_at_once(fleet):
+    row = fleet.one(drifted(EDITED))
+    assert (row.verdict, row.action) == (Verdict.DRIFTED, Action.REPLACE)
+    [found] = fleet.read("open_findings", "i-0002")
+    assert found.finding == EDITED
+    [record] = fleet.read("open_replacements")
+    assert (record.old_id, record.slot, record.image, record.state) == ("i-0002", "web/1", "golden", State.CONFIRMING)
+    assert not record.manual
+    assert [m.code for m in fleet.read("unsent")] == ["replacement-confirming", "drift"]
+    fleet.one(drifted(EDITED))
+    assert len(fleet.read("open_replacements")) == 1
+
+
+def test_a_group_that_only_observes_plans_nothing_and_says_why(observing):
+    observing.one(drifted(EDITED))
+    assert not observing.read("open_replacements")
+    [line] = observing.read("journal_lines", "i-0002")
+    assert "only observes" in line.body["not_replaced"]
+
+
+def test_a_finding_that_only_alerts_plans_nothing(fleet):
+    fleet.one(drifted(replace(EDITED, action=Action.ALERT)))
+    assert not fleet.read("open_replacements")
+    assert [m.code for m in fleet.read("unsent")] == ["drift"]
+
+
+def test_who_could_not_be_seen_keeps_what_is_known_and_is_not_replaced(observing, fleet):
+    observing.one(drifted(EDITED))
+    row = observing.one(UNKNOWN)
+    assert row.verdict is Verdict.UNKNOWN
+    assert row.root == ("01" * 32)
+    assert len(observing.read("open_findings", "i-0002")) == 1
+
+
+def test_unknown_replaces_nobody_even_where_policy_would(fleet):
+    fleet.one(UNKNOWN)
+    assert not fleet.read("open_replacements")
+
+
+def test_unknown_for_long_is_said_once(fleet):
+    fleet.one(UNKNOWN)
+    for _ in range(3):
+        fleet.clock.advance(1800)
+        fleet.one(UNKNOWN)
+    assert [m.code for m in fleet.read("unsent")] == ["unknown"]
+
+
+def test_what_is_gone_is_resolved_and_said(observing):
+    observing.one(drifted(EDITED))
+    row = observing.one(CLEAN)
+    assert row.verdict is Verdict.CLEAN
+    assert row.action is Action.IGNORE
+    assert not observing.read("open_findings", "i-0002")
+    assert [m.code for m in observing.read("unsent")] == ["drift", "resolved"]
+
+
+def test_a_taint_is_sticky_and_asks_for_the_replacement_on_its_own(observing):
+    row = observing.one(drifted(VISITED), (MALLORY,))
+    assert "mallory" in row.taint
+    assert [m.code for m in observing.read("unsent")] == ["session"]
+    since = row.taint_since
+    row = observing.one(CLEAN)
+    assert row.verdict is Verdict.CLEAN
+    assert (row.taint_since, row.action) == (since, Action.REPLACE)
+    assert "mallory" in row.taint
+    observing.groups["web"] = replace(observing.group, rules=replace(observing.group.rules, enforce=Action.REPLACE))
+    observing.one(CLEAN)
+    [record] = observing.read("open_replacements")
+    assert "mallory" in record.why
+
+
+def test_only_a_person_lifts_a_taint(observing):
+    observing.one(drifted(VISITED), (MALLORY,))
+    with observing.store.write() as tx:
+        later = observing.clock() + timedelta(days=1)
+        tx.add_suppression(Suppression(0, VISITED.signature, "web", "ann", "that was me", observing.clock(), later))
+    row = observing.one(CLEAN)
+    assert (row.taint, row.action) == ("", Action.IGNORE)
+
+
+def test_an_own_visit_is_kept_and_taints_nothing(fleet):
+    look = fleet.look(fleet.provider.compute.describe("i-0002"))
+    fleet.sweeper._look = lambda _instance: replace(look, own=(replace(MALLORY, user="root"),))
+    fleet.sweeper.sweep_one(look.instance)
+    [row] = fleet.read("sessions", "i-0002")
+    assert row.own
+    assert not fleet.read("instance", "i-0002").taint
+
+
+def test_a_confirmed_taint_replaces_even_when_the_files_are_as_baked(fleet):
+    fleet.one(drifted(VISITED), (MALLORY,))
+    fleet.said["i-0002"] = (CLEAN, ())
+    replacer = Replacer(fleet.store, fleet.groups, fleet.look, clock=fleet.clock)
+    fleet.clock.advance(60)
+    replacer.tick()
+    [record] = fleet.read("open_replacements")
+    assert record.state not in {State.CONFIRMING, State.CANCELLED}
+
+
+def test_after_a_cancel_by_hand_the_same_instance_is_left_alone_for_a_while(fleet):
+    fleet.one(drifted(EDITED))
+    replacer = Replacer(fleet.store, fleet.groups, fleet.look, clock=fleet.clock)
+    replacer.cancel("web/1", "ann")
+    replacer.tick()
+    fleet.one(drifted(EDITED))
+    assert not fleet.read("open_replacements")
+    fleet.clock.advance(1800)
+    fleet.one(drifted(EDITED))
+    assert len(fleet.read("open_replacements")) == 1
+
+
+def test_the_newcomer_of_an_open_replacement_is_left_alone_until_it_is_verified(fleet):
+    fleet.one(drifted(EDITED))
+    with fleet.store.write() as tx:
+        [record] = tx.open_replacements()
+        tx.save_replacement(replace(record, state=State.BOOTING, new_id="i-0004"))
+    made = fleet.provider.compute.launch(LaunchRequest("web", "web/1", "golden", "n", {"driftd:rid": record.rid}))
+    fleet.said[made.id] = (drifted(EDITED), ())
+    fleet.looked.clear()
+    fleet.sweeper.sweep_one(made)
+    assert not fleet.looked
+
+
+def test_who_is_missing_twice_is_gone_and_nothing_about_it_stays_open(fleet):
+    fleet.sweeper.tick()
+    fleet.one(drifted(EDITED))
+    fleet.provider.vanish("i-0002")
+    fleet.sweeper.discover("web")
+    assert fleet.read("instance", "i-0002").gone_at is None
+    assert "i-0002 in web is gone" in fleet.sweeper.discover("web")
+    assert fleet.read("instance", "i-0002").gone_at == fleet.clock()
+    assert not fleet.read("open_findings", "i-0002")
+
+
+def test_an_empty_inventory_marks_nobody(fleet):
+    fleet.sweeper.tick()
+    for name in list(fleet.provider.servers):
+        fleet.provider.vanish(name)
+    for _ in range(3):
+        [said] = fleet.sweeper.discover("web")
+        assert "is empty where 3 instances were known" in said
+    assert len(fleet.read("instances")) == 3
+    assert [m.code for m in fleet.read("unsent")] == ["inventory-empty"]
+
+
+def test_an_inventory_that_cannot_be_read_changes_nothing(fleet):
+    fleet.sweeper.tick()
+    fleet.provider.fail_next("inventory.find", Unavailable("503"))
+    [said] = fleet.sweeper.discover("web")
+    assert "cannot be read" in said
+    assert len(fleet.read("instances")) == 3
+
+
+def test_one_look_that_breaks_does_not_stop_the_others(fleet, caplog):
+    usual = fleet.sweeper._look
+
+    def look(instance):
+        if instance.id == "i-0001":
+            raise RuntimeError("nobody foresaw this")
+        return usual(instance)
+
+    fleet.sweeper._look = look
+    said = fleet.sweeper.tick()
+    assert "i-0001: RuntimeError in a look; it is tried again" in said
+    assert sorted(fleet.looked) == ["i-0002", "i-0003"]
+    assert "nobody foresaw this" in caplog.text
+
+
+def test_a_visit_is_open_while_driftd_looks_and_closed_after(fleet):
+    seen = []
+
+    def audit(instance, visits, suppressions) -> Look:
+        seen.append(fleet.read("visits", instance.id)[0])
+        return fleet.look(instance)
+
+    visitor = Visitor(fleet.store, audit, lambda _instance: "SHA256:ours", clock=fleet.clock)
+    visitor(fleet.provider.compute.describe("i-0002"))
+    assert seen[0][0] == "SHA256:ours"
+    assert seen[0][2] is None
+    assert fleet.read("visits", "i-0002")[0][2] == fleet.clock()
+
+
+def test_a_visit_that_a_crash_left_open_does_not_last_for_ever(fleet):
+    with fleet.store.write() as tx:
+        tx.open_visit("i-0002", "SHA256:ours", fleet.clock())
+    opened = fleet.clock()
+    given = []
+
+    def audit(instance, visits, suppressions) -> Look:
+        given.extend(visits())
+        return fleet.look(instance)
+
+    fleet.clock.advance(86400)
+    Visitor(fleet.store, audit, lambda _i: "SHA256:ours", clock=fleet.clock)(fleet.provider.compute.describe("i-0002"))
+    assert given[-1].closed == opened + timedelta(minutes=10)
