@@ -87,24 +87,23 @@ class _Beneath:
 
 def hidden(manifest: Manifest, fingerprint: Fingerprint) -> tuple[bytes, ...]:
     """Baked paths that nothing can be said of, because something is mounted over a directory above them."""
-    if not fingerprint.covered:
-        return ()
-    beneath = _Beneath(fingerprint.covered)
+    beneath = _Beneath((*fingerprint.covered, *fingerprint.mounted))
     return tuple(entry.path for entry in manifest.entries if beneath.strictly(entry.path))
 
 
 def _entries(manifest: Manifest, fingerprint: Fingerprint) -> Iterable[Difference]:
     there = {entry.path: entry for entry in fingerprint.entries}
     baked = {entry.path: entry for entry in manifest.entries}
-    covered = _Beneath((*fingerprint.covered, *manifest.unknown))
+    silent = _Beneath(manifest.unknown)
+    covered = _Beneath(fingerprint.covered)
     unlisted = _Beneath(fingerprint.unreadable)
     for path in sorted(baked.keys() | there.keys()):
         was, now = baked.get(path), there.get(path)
-        if was == now or covered.at_or_below(path):
+        if was == now or silent.at_or_below(path) or path in fingerprint.covered:
             continue
         if now is None:
             # What could not even be looked at may well be there.
-            if was is not None and not unlisted.at_or_below(path):
+            if was is not None and not unlisted.at_or_below(path) and not covered.strictly(path):
                 yield Difference(kind_of(was), path, Change.REMOVED, fields_of(was), {})
         elif was is None:
             yield Difference(kind_of(now), path, Change.ADDED, {}, fields_of(now))

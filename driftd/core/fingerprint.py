@@ -19,8 +19,9 @@ class Fingerprint:
 
     ``covered`` are directories that something is mounted over and whose beneath could not be looked at; ``unreadable``
     are paths whose content or listing was not permitted. What lies below either is unknown, never absent; a covered
-    directory's own entry shows the mounted directory, not the one beneath. ``not_available`` are sentences of the form
-    "packages: why" for facts kept from us in part or whole (packages, accounts, passwords, groups, sessions).
+    directory's own entry shows the mounted directory, not the one beneath. ``mounted`` are mount points whose file
+    system was not looked at: what was baked beneath them is hidden from programs. ``not_available`` are sentences of
+    the form "packages: why" for facts kept from us in part or whole (packages, accounts, passwords, groups, sessions).
     """
 
     entries: tuple[Entry, ...]
@@ -34,6 +35,7 @@ class Fingerprint:
     booted_at: datetime | None = None
     unreadable: tuple[bytes, ...] = ()
     covered: tuple[bytes, ...] = ()
+    mounted: tuple[bytes, ...] = ()
     not_available: tuple[str, ...] = ()
 
 
@@ -154,7 +156,7 @@ class Reader:
     def _made(self) -> Fingerprint:
         answer, counts = self._answer, self._decoder.counts
         counted = {b"entries": len(answer.entries), b"frames": self._decoder.frames}
-        counted |= {b"unreadable": len(answer.unreadable), b"covered": len(answer.covered)}
+        counted |= {key: len(paths) for key, paths in answer.paths.items()}
         counted |= {key: len(answer.rows.get(key, ())) for key in self._rows}
         if set(answer.rows) - set(_OPTIONAL) - self._rows:
             raise WireError("it holds facts that were not asked for")
@@ -176,19 +178,21 @@ class Reader:
             coverage=Coverage(
                 entries=len(entries),
                 bytes_hashed=_number(counts.get(b"bytes_hashed"), 1 << 62),
-                unreadable=len(answer.unreadable),
-                covered=len(answer.covered),
+                unreadable=len(answer.paths[b"unreadable"]),
+                covered=len(answer.paths[b"covered"]),
                 reasons=dict(sorted(answer.reasons.items())),
             ),
             root=root,
             boot_id=_string(hello.get(b"boot_id", b""))[:_SAID_LIMIT],
             booted_at=_time(hello[b"booted_at"]) if b"booted_at" in hello else None,
-            unreadable=tuple(sorted(answer.unreadable)),
-            covered=tuple(sorted(answer.covered)),
+            unreadable=tuple(sorted(answer.paths[b"unreadable"])),
+            covered=tuple(sorted(answer.paths[b"covered"])),
+            mounted=tuple(sorted(answer.paths[b"mounted"])),
             not_available=tuple(_string(text)[:500] for text in answer.rows.get(b"not_available", ())),
         )
 
 
+_PATHS = (b"unreadable", b"covered", b"mounted")
 _TAGS = {b"facts": wire.FACTS, b"sessions": wire.SESSIONS}
 
 
@@ -199,8 +203,7 @@ class _Answer:
     hello: dict[bytes, Any] | None = None
     entries: list[Entry] = field(default_factory=list)
     rows: dict[bytes, list[Any]] = field(default_factory=dict)
-    unreadable: list[bytes] = field(default_factory=list)
-    covered: list[bytes] = field(default_factory=list)
+    paths: dict[bytes, list[bytes]] = field(default_factory=lambda: {key: [] for key in _PATHS})
     reasons: dict[str, int] = field(default_factory=dict)
     spent: int = 0
     taken: int = 0
@@ -224,8 +227,8 @@ class _Answer:
             if key == b"reasons" and isinstance(value, dict) and len(value) <= 1000:
                 for reason, number in value.items():
                     self.reasons[_string(reason)[:_SAID_LIMIT]] = _number(number, 1 << 62)
-            elif key in (b"unreadable", b"covered") and isinstance(value, list):
-                paths = self.unreadable if key == b"unreadable" else self.covered
+            elif key in self.paths and isinstance(value, list):
+                paths = self.paths[key]
                 paths.extend(_path(path) for path in value)
                 if len(paths) > limits.entries:
                     raise WireError("more paths than entries may be")

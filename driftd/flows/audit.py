@@ -121,7 +121,11 @@ def _qualified(judgement: Judgement, manifest: Manifest, fingerprint: Fingerprin
     said = [judgement.reason]
     hidden = [path for path in drift.hidden(manifest, fingerprint) if protected(path)]
     if hidden:
-        above = [cover for cover in fingerprint.covered if any(path.startswith(cover + b"/") for path in hidden)]
+        above = [
+            cover
+            for cover in (*fingerprint.covered, *fingerprint.mounted)
+            if any(path.startswith(cover + b"/") for path in hidden)
+        ]
         where = [wording.shown(cover) for cover in above]
         said.append(wording.hidden(len(hidden), where))
         if judgement.verdict in (Verdict.CLEAN, Verdict.EXPLAINED):

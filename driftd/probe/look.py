@@ -58,7 +58,8 @@ def _sections(encoder, request):
             messages.append((wire.SESSIONS, sessions.collect(place, table, os.getpid())))
     finally:
         place.close()
-    messages.append((wire.COVERAGE, {b"unreadable": sorted(tally.unreadable), b"covered": sorted(tally.covered)}))
+    paths = {b"unreadable": tally.unreadable, b"covered": tally.covered, b"mounted": tally.mounted}
+    messages.append((wire.COVERAGE, {key: sorted(found) for key, found in paths.items()}))
     for tag, message in messages:
         counts.update((key, len(message[key])) for key in message if key != b"not_available")
         for piece in _pieces(message):

@@ -53,6 +53,7 @@ class _Live(object):
         for point, kind in sorted(self._shown.items()):
             if point != b"/" and kind not in mounts.PERSISTENT:
                 tally.count("skipped: %s file system" % kind.decode("ascii", "backslashreplace"))
+                tally.mounted.add(point)
             elif point != b"/":
                 self._walked.append(point)
         points = {point for point in self._shown if point != b"/"}

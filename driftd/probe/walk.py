@@ -43,7 +43,7 @@ Batch = Tuple[bytes, List[wire.Entry]]
 
 
 class Tally(object):
-    """What the walk covered: counts, the paths that could not be read or looked beneath, and reasons with counts."""
+    """What the walk covered: counts, paths not read or looked beneath, mounts left out, and reasons with counts."""
 
     def __init__(self):
         # type: () -> None
@@ -51,6 +51,7 @@ class Tally(object):
         self.bytes_hashed = 0
         self.unreadable = set()  # type: Set[bytes]
         self.covered = set()  # type: Set[bytes]
+        self.mounted = set()  # type: Set[bytes]
         self.reasons = {}  # type: Dict[str, int]
 
     def count(self, reason, number=1):

@@ -105,8 +105,12 @@ def inside(*, keep: bool) -> int | None:
         raise BadInput(lacking, remedy)
     if not userns.needed():
         return None
-    image.ensure_base()
+    image.ensure_base(say=_say)
     return userns.reexec_in_user_namespace([sys.executable, "-m", "driftd", *sys.argv[1:]], stay=keep)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
 
 
 def clean() -> list[str]:
@@ -158,9 +162,9 @@ class DemoStage:
         """The configuration that the demo wrote."""
         return self._home / "driftd.yaml"
 
-    def image(self) -> str:
+    def image(self, say: Callable[[str], None]) -> str:
         began = time.monotonic()
-        self._image = image.ensure(self._images)
+        self._image = image.ensure(self._images, say=say)
         self._home.mkdir(parents=True, mode=0o700, exist_ok=True)
         keys, manifests = self._home / "keys", self._home / "manifests"
         for folder in (keys, manifests):

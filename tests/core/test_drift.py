@@ -120,6 +120,14 @@ def test_a_mount_point_shows_what_is_mounted_and_not_what_was_baked():
     assert drift.hidden(was, now) == (b"/tmp/x",)
 
 
+def test_what_is_mounted_over_baked_files_hides_them_and_what_is_new_in_it_is_seen():
+    was = baked([file(b"/usr/bin/x")])
+    now = fingerprint([file(b"/usr/bin/x"), directory(b"/usr/bin")], mounted=(b"/usr/bin",))
+    assert drift.hidden(was, now) == (b"/usr/bin/x",)
+    mounted = fingerprint([directory(b"/usr/bin"), file(b"/usr/bin/y")], covered=(b"/usr/bin",))
+    assert [(one.subject, one.change) for one in drift.compare(was, mounted)] == [(b"/usr/bin/y", "added")]
+
+
 def test_what_the_manifest_does_not_know_is_no_addition():
     made = replace(baked([directory(b"/data")]), unknown=(b"/data",))
     assert drift.compare(made, fingerprint([file(b"/data/x", mode=0o777)])) == ()

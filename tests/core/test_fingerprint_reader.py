@@ -50,9 +50,14 @@ class Answer:
             b"not_available": [b"passwords: why"],
         }
         self.sessions: Any = {b"sessions": [dict(SESSION)]}
-        self.coverage: Any = {b"unreadable": [b"/z"], b"covered": [b"/a"], b"reasons": {b"skipped: proc": 3}}
+        self.coverage: Any = {
+            b"unreadable": [b"/z"],
+            b"covered": [b"/a"],
+            b"mounted": [b"/run"],
+            b"reasons": {b"skipped: proc": 3},
+        }
         self.counts: dict[bytes, int] = {
-            b"entries": 5, b"bytes_hashed": 9, b"unreadable": 1, b"covered": 1,
+            b"entries": 5, b"bytes_hashed": 9, b"unreadable": 1, b"covered": 1, b"mounted": 1,
             b"packages": 1, b"accounts": 1, b"groups": 1, b"sessions": 1,
         }  # fmt: skip
 

@@ -84,7 +84,7 @@ def stages(image_cache: Path) -> Iterator[Callable[[str], DemoStage]]:
         homes.append(home)
         stage = DemoStage(home, image_cache, template)
         made.append(stage)
-        stage.image()
+        stage.image(print)
         stage.launch()
         return stage
 

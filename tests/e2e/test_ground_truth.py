@@ -1,20 +1,26 @@
 """The overlay's upper directory is what changed, as the kernel keeps it: the probe says the same, exactly."""
 
+import contextlib
 import hashlib
 import os
 import random
+import re
 import shlex
 import stat
+import subprocess
 import textwrap
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from driftd.core import drift
 from driftd.core.manifest import from_fingerprint
+from driftd.edges.documents import load_policy
 from driftd.edges.local import LocalLooker
 from driftd.edges.ssh.looker import SshLooker
 from driftd.edges.ssh.options import SshOptions
+from driftd.flows.audit import Rules, audit
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
 
@@ -190,3 +196,36 @@ def at_root(rootfs: Path):
     from driftd.core.facts import Instance, Reach
 
     return Instance("image", "", "image", reach=Reach(root=str(rootfs)))
+
+
+def test_a_mount_over_baked_programs_is_never_clean(local_deployment, golden_image):
+    server = local_deployment.launch("web/0")
+    baked = LocalLooker().look(at_root(golden_image.rootfs), deadline_s=60)
+    manifest = from_fingerprint(baked, golden_image.id, provisional=False)
+
+    def audited():
+        looker = SshLooker(SshOptions(key_file=str(local_deployment.key)))
+
+        class Manifests:
+            def for_image(self, image):
+                return manifest
+
+        rules = Rules(load_policy(["debian", "sessions"]))
+        return audit(server, looker, Manifests(), rules, tuple, lambda: datetime.now(UTC)).judgement
+
+    enter = ["nsenter", "-t", str(pid_of(server)), "--mount", "--pid", "--root", "--wd=/"]
+    subprocess.run([*enter, "mount", "-t", "tmpfs", "tmpfs", "/usr/share/perl5"], check=True)
+    judgement = audited()
+    assert judgement.verdict == "unknown"
+    assert "/usr/share/perl5" in judgement.reason
+    assert not judgement.findings
+
+
+def pid_of(server) -> int:
+    """The instance's first process: number 1 in its own PID namespace, with the instance's name in its root."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            first = re.search(r"^NSpid:.*\t1$", (process / "status").read_text(), re.MULTILINE)
+            if first and (process / "root/etc/hostname").read_text().strip() == server.id:
+                return int(process.name)
+    raise AssertionError(f"no process of {server.id}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -76,8 +76,8 @@ class Stage(Protocol):
         """Remove what an earlier run left; one line for each thing found."""
         ...
 
-    def image(self) -> str:
-        """Build or reuse the golden image and bake its manifest; says in one line which."""
+    def image(self, say: Callable[[str], None]) -> str:
+        """Build or reuse the golden image and bake its manifest; says which. What takes long is said before."""
         ...
 
     def launch(self) -> str: ...

@@ -43,7 +43,7 @@ def prepare(stage: Stage, view: View) -> None:
     for line in stage.clean():
         view.tell(line)
     view.chapter("The golden image and its manifest")
-    view.tell(stage.image())
+    view.tell(stage.image(view.tell))
     view.chapter("Three servers behind a load balancer")
     view.tell(stage.launch())
     view.chapter("The configuration, with short timings so that you need not wait")
