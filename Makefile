@@ -2,7 +2,7 @@
 # Both set up all they need first (scripts/setup) and reuse what is there.
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fast soak clean
+.PHONY: help setup setup-tests demo test check fast soak clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -10,22 +10,25 @@ help: ## say what there is
 setup: ## install what is missing: Debian packages and a virtual environment of this repository's own
 	@scripts/setup
 
+setup-tests:
+	@scripts/setup tests
+
 demo: setup ## the main job: see a login and a change, replace the server, lose no request
 	@.venv/bin/driftd demo $(DEMO)
 
-test: setup check ## everything that can run here
+test: setup-tests check ## everything that can run here
 	@$(PYTHON) -m pytest -m "not soak" $(TESTS)
 
-fast: setup ## only what needs no servers
+fast: setup-tests ## only what needs no servers
 	@$(PYTHON) -m pytest -m "not soak and not servers and not rootless" $(TESTS)
 
-check: setup ## formatting, lint, types and the house's laws
+check: setup-tests ## formatting, lint, types and the house's laws
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 
-soak: setup ## minutes to hours, by hand; the results stand in docs/soak.md
+soak: setup-tests ## minutes to hours, by hand; the results stand in docs/soak.md
 	@$(PYTHON) -m pytest -m soak --timeout 7200 -s $(TESTS)
 
 clean: ## remove the demo's fleet and what was built here
