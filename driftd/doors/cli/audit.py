@@ -16,8 +16,6 @@ from driftd.core.looks import Look
 from driftd.doors.cli.app import CLEAN, DRIFTED, UNSEEN, Context, app, of
 from driftd.doors.cli.files import write
 from driftd.doors.house import House
-from driftd.doors.report import json as json_report
-from driftd.doors.report import table
 
 
 class Format(StrEnum):
@@ -86,6 +84,9 @@ def audit(
         looks = [house.audit_root(root, manifest, policy or ["debian", "sessions"], strict=strict)]
     else:
         looks = _look(context, house, targets or [], strict=strict)
+    from driftd.doors.report import json as json_report  # noqa: PLC0415  # costs --help a quarter of a second
+    from driftd.doors.report import table  # noqa: PLC0415  # likewise
+
     if output is not None:
         text = json_report.render(looks, house.now()) if form is Format.JSON else table.text(looks)
         write(output, text.encode())
