@@ -85,6 +85,7 @@ def test_a_drifted_newcomer_never_gets_traffic(sim):
     rid = sim.request()
     last = sim.run(rid)
     assert last.state is State.FAILED_CLEAN
+    assert "the newcomer i-0004 is drifted" in last.note
     assert not [e for e in sim.provider.events[sim.first_event :] if e.call == "traffic.register"]
     sim.check(rid)
 
@@ -252,6 +253,23 @@ def test_a_group_that_falls_ill_while_draining_gets_the_old_one_back(tmp_path):
     sim.check(rid)
 
 
+def test_a_group_that_falls_ill_before_the_drain_keeps_the_old_one_in_service(tmp_path):
+    sim = Simulation(tmp_path, min_healthy=3)
+    rid = sim.request()
+    held = 0
+    for record in sim.steps(rid):
+        if record.state is State.SOAKING:
+            sim.provider.make_sick(sim.servers[0])
+        if record.state is State.DRAINING and "stays in service" in record.note:
+            held += 1
+            assert sim.old in sim.provider.in_service("web")
+            assert "would have 2 in service without i-0002, minimum 3" in record.note
+            sim.provider.make_sick(sim.servers[0], healthy=held > 5)
+    assert held > 5
+    assert record.state is State.SUCCEEDED, record.note
+    sim.check(rid)
+
+
 def test_one_at_a_time_in_a_group(sim):
     first = sim.request()
     second = sim.replacer.request(sim.provider.compute.describe(sim.servers[0]), "the next")
@@ -276,9 +294,11 @@ def test_a_newcomer_that_stays_hidden_is_adopted_or_ended(sim):
     sim.check(rid)
 
 
-def test_cancelled_while_the_newcomer_is_still_hidden(sim):
+@pytest.mark.parametrize("answered", [False, True])
+def test_cancelled_while_the_newcomer_is_still_hidden(sim, answered):
     sim.provider.hide_s = 15
-    sim.provider.fail_next("compute.launch", Unavailable("504"), after_effect=True)
+    if not answered:
+        sim.provider.fail_next("compute.launch", Unavailable("504"), after_effect=True)
     rid = sim.request()
     for record in sim.steps(rid):
         if record.state is State.LAUNCHING and sim.provider.alive() != sim.servers and not record.cancel_requested:

@@ -1,0 +1,190 @@
+"""The loop around the decision: what it writes before it acts, and what it does when it may not or cannot act."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from driftd.core.errors import BadInput
+from driftd.core.ports import LeaseHeld, StoreUnavailable
+from driftd.core.replacement import State
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "sim"))
+from simulation import Simulation
+
+
+@pytest.fixture
+def sim(tmp_path):
+    return Simulation(tmp_path)
+
+
+def test_the_whole_request_is_durable_before_the_call(sim):
+    rid = sim.request()
+    usual, kept = sim.provider.compute.launch, []
+
+    def launch(request):
+        with sim.store.read() as tx:
+            kept.append((tx.journal_lines(rid)[-1], tx.replacement(rid).intent, request))
+        return usual(request)
+
+    sim.provider.compute.launch = launch
+    assert sim.run(rid).state is State.SUCCEEDED
+    [(line, intent, request)] = kept
+    assert line.kind == "intent"
+    assert line.body["request"] == {
+        "group": request.group,
+        "slot": request.slot,
+        "image": request.image,
+        "token": request.token,
+        "tags": dict(request.tags),
+    }
+    assert request.token in intent
+    assert request.tags == {
+        "driftd:rid": rid,
+        "driftd:slot": "web/1",
+        "driftd:role": "replacement",
+        "driftd:attempt": "1",
+    }
+
+
+def test_the_end_of_the_old_one_carries_the_proof_of_its_guards(sim):
+    rid = sim.request()
+    assert sim.run(rid).state is State.SUCCEEDED
+    with sim.store.read() as tx:
+        [line] = [one for one in tx.journal_lines(rid) if one.kind == "intent" and one.body["call"] == "terminate"]
+    assert line.body["guards"] == {
+        "in_service": 3,
+        "min_healthy": 2,
+        "old": {"exists": True, "target": "", "connections": 0},
+        "new": {"id": "i-0004", "target": "healthy", "verified": True},
+    }
+
+
+def test_while_the_store_is_away_nothing_is_changed(sim):
+    rid = sim.request()
+    events = len(sim.provider.events)
+
+    @contextmanager
+    def write():
+        raise StoreUnavailable("the disk is full")
+        yield
+
+    sim.store.write = write
+    for _ in range(5):
+        with pytest.raises(StoreUnavailable):
+            sim.replacer.tick()
+        sim.clock.advance(2)
+    assert len(sim.provider.events) == events
+    del sim.store.write
+    assert sim.run(rid).state is State.SUCCEEDED
+
+
+def test_an_outcome_that_could_not_be_written_is_observed_instead(sim):
+    rid = sim.request()
+    usual = sim.provider.compute.launch
+
+    def launch(request):
+        made = usual(request)
+        sim.store.inner, sim.store.away = None, sim.store.inner
+        return made
+
+    sim.provider.compute.launch = launch
+    with pytest.raises(AttributeError):
+        sim.replacer.tick()
+    sim.store.inner = sim.store.away
+    sim.provider.compute.launch = usual
+    assert sim.run(rid).state is State.SUCCEEDED
+    with sim.store.read() as tx:
+        assert "unknown" in [line.body.get("outcome") for line in tx.journal_lines(rid)]
+    sim.check(rid)
+
+
+def test_who_lost_the_lease_makes_no_call(sim):
+    sim.request()
+    events = len(sim.provider.events)
+
+    def fence() -> None:
+        raise LeaseHeld("another daemon runs on this store")
+
+    sim.replacer._fence = fence
+    with pytest.raises(LeaseHeld):
+        sim.replacer.tick()
+    assert len(sim.provider.events) == events
+
+
+def test_a_group_that_is_no_longer_configured_is_held_and_said(sim):
+    rid = sim.request()
+    sim.replacer._groups = {}
+    sim.replacer.tick()
+    assert sim.record(rid).note == "group web is not configured"
+    sim.restart()
+    sim.clock.advance(60)
+    assert sim.run(rid).state is State.SUCCEEDED
+
+
+def test_a_provider_that_can_only_look_is_refused_at_once(sim):
+    sim.provider.traffic = None
+    with pytest.raises(BadInput, match="provider fake cannot drain them"):
+        sim.request()
+
+
+def test_one_broken_step_is_said_and_stops_nobody_else(sim, caplog):
+    first = sim.request()
+    usual = sim.replacer._look
+
+    def look(instance):
+        if instance.id == "i-0004":
+            raise RuntimeError("nobody foresaw this")
+        return usual(instance)
+
+    sim.replacer._look = look
+    said = []
+    for _ in range(20):
+        said += sim.replacer.tick()
+        sim.clock.advance(2)
+    assert f"replacement {first}: RuntimeError in a step; it is tried again" in said
+    assert "a step failed in a way nobody foresaw: RuntimeError" in sim.record(first).note
+    assert "nobody foresaw this" in caplog.text
+    sim.replacer._look = usual
+    assert sim.run(first).state is State.SUCCEEDED
+
+
+def test_a_cancel_in_the_middle_of_a_call_is_not_lost(sim):
+    rid = sim.request()
+    usual = sim.provider.traffic.register
+
+    def register(group, instance):
+        usual(group, instance)
+        sim.replacer.cancel("web/1", "ann")
+
+    sim.provider.traffic.register = register
+    for record in sim.steps(rid):
+        if record.cancel_requested:
+            sim.provider.traffic.register = usual
+    assert record.state is State.CANCELLED
+    sim.check(rid)
+
+
+def test_cancel_knows_slot_instance_and_id_and_nothing_else(sim):
+    rid = sim.request()
+    for name in (rid, "web/1", "i-0002"):
+        assert rid in sim.replacer.cancel(name, "ann")
+    with pytest.raises(BadInput, match="no open replacement"):
+        sim.replacer.cancel("web/7", "ann")
+
+
+def test_a_live_session_is_waited_for_until_its_grace_is_over(tmp_path):
+    from datetime import timedelta
+
+    from simulation import LIMITS
+
+    sim = Simulation(tmp_path, limits=replace(LIMITS, grace=timedelta(seconds=40)))
+    sim.live_sessions = 1
+    rid = sim.request(manual=False)
+    notes = {record.note for record in sim.steps(rid)}
+    assert any(note.startswith("1 live session on i-0002, waited for until 00:00:45") for note in notes)
+    assert sim.record(rid).state is State.SUCCEEDED
