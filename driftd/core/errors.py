@@ -1,11 +1,11 @@
 """Errors that a person may meet. Each is one sentence that says what, where and why; ``hint`` says what next.
 
-    DriftdError
-    ├── BadInput          a file, flag or setting is wrong (exit status 2)
-    └── ProviderError     the provider's side of the world
-        ├── NotFound      the thing is gone already; ending it again counts as done
-        ├── Refused       it will not be done however often one asks (bad request, no permission, no capacity)
-        └── Unavailable   it could not be asked, or not now; ask again later
+DriftdError
+├── BadInput          a file, flag or setting is wrong (exit status 2)
+└── ProviderError     the provider's side of the world
+    ├── NotFound      the thing is gone already; ending it again counts as done
+    ├── Refused       it will not be done however often one asks (bad request, no permission, no capacity)
+    └── Unavailable   it could not be asked, or not now; ask again later
 """
 
 from __future__ import annotations

@@ -280,6 +280,8 @@ def _write_move(tx: Tx, record: Record, answer: Advance | Finish | Halt, now: da
         tx.say(_message(record, answer.state, _SEVERITY.get(answer.state, Severity.MEDIUM), text), now)
     if answer.state is State.SUCCEEDED and (row := tx.instance(record.old_id)) is not None and row.gone_at is None:
         tx.put_instance(replace(row, gone_at=now, state="terminated"))
+        for finding in tx.open_findings(record.old_id):
+            tx.resolve_finding(finding.id, now)
 
 
 _SEVERITY = {State.SUCCEEDED: Severity.INFO, State.CANCELLED: Severity.INFO, State.STUCK: Severity.CRITICAL}

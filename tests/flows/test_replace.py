@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from driftd.core.drift import Change
 from driftd.core.errors import BadInput
+from driftd.core.findings import Action, Finding, Severity
 from driftd.core.ports import LeaseHeld, StoreUnavailable
 from driftd.core.replacement import State
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "sim"))
+sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("sim", "edges")]
 from simulation import Simulation
+from store_rows import instance
 
 
 @pytest.fixture
@@ -188,3 +191,17 @@ def test_a_live_session_is_waited_for_until_its_grace_is_over(tmp_path):
     notes = {record.note for record in sim.steps(rid)}
     assert any(note.startswith("1 live session on i-0002, waited for until 00:00:45") for note in notes)
     assert sim.record(rid).state is State.SUCCEEDED
+
+
+def test_nothing_about_an_instance_that_was_replaced_stays_open(sim):
+    rid = sim.request()
+    old = sim.record(rid).old_id
+    finding = Finding("file", b"/etc/x", Change.ADDED, Severity.HIGH, Action.REPLACE, "sig", "rule", "because")
+    with sim.store.write() as tx:
+        if tx.instance(old) is None:
+            tx.put_instance(instance(old))
+        tx.add_finding(old, finding, sim.clock())
+    assert sim.run(rid).state is State.SUCCEEDED
+    with sim.store.read() as tx:
+        assert tx.open_findings(old) == []
+        assert tx.instance(old).gone_at is not None

@@ -79,8 +79,9 @@ def _follow(stage: Stage, view: View, victim: str, started: float, outcome: Outc
 
     def replaced(scene: Scene) -> bool:
         elapsed = round(time.monotonic() - started, 2)
-        if scene.findings and outcome.detected_after_s is None:
-            outcome.detected_after_s = elapsed
+        if scene.findings:  # they are resolved with the end of the instance
+            outcome.findings = list(scene.findings)
+            outcome.detected_after_s = outcome.detected_after_s or elapsed
         if scene.sessions and outcome.session_seen_after_s is None:
             outcome.session_seen_after_s = elapsed
         return scene.replacement in {"succeeded", "failed-clean", "aborted-safe", "cancelled", "stuck"}
@@ -92,7 +93,6 @@ def _follow(stage: Stage, view: View, victim: str, started: float, outcome: Outc
     _until(stage, view, detected, DETECT_S, f"the session and the change on {victim} seen")
     scene = _until(stage, view, replaced, REPLACE_S, f"{victim} replaced")
     outcome.replaced_after_s = round(time.monotonic() - started, 2)
-    outcome.findings = list(scene.findings)
     outcome.sessions = list(scene.sessions)
     outcome.steps = list(scene.steps)
     if scene.replacement != "succeeded":
