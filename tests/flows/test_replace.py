@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from simulation import Simulation
+from store_rows import instance
 
 from driftd.core.drift import Change
 from driftd.core.errors import BadInput
 from driftd.core.findings import Action, Finding, Severity
 from driftd.core.ports import LeaseHeld, StoreUnavailable
 from driftd.core.replacement import State
-
-sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("sim", "edges")]
-from simulation import Simulation
-from store_rows import instance
 
 
 @pytest.fixture
