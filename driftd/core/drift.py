@@ -86,9 +86,14 @@ class _Beneath:
 
 
 def hidden(manifest: Manifest, fingerprint: Fingerprint) -> tuple[bytes, ...]:
-    """Baked paths that nothing can be said of, because something is mounted over a directory above them."""
+    """Baked paths that nothing can be said of, because something is mounted over them or a directory above them."""
     beneath = _Beneath((*fingerprint.covered, *fingerprint.mounted))
-    return tuple(entry.path for entry in manifest.entries if beneath.strictly(entry.path))
+    points = frozenset(fingerprint.mounted)
+    return tuple(
+        entry.path
+        for entry in manifest.entries
+        if beneath.strictly(entry.path) or (entry.path in points and entry.kind != wire.DIRECTORY)
+    )
 
 
 def _entries(manifest: Manifest, fingerprint: Fingerprint) -> Iterable[Difference]:
@@ -119,6 +124,8 @@ def _modified(was: Entry, now: Entry) -> Iterable[Difference]:
             names.discard("sha256")
         if not names:
             return
+        if "sha256" in names and now.mode & 0o6111:
+            names.add("mode")  # that it can be run matters to what may be expected of its content
         before = {name: value for name, value in before.items() if name in names}
         after = {name: value for name, value in after.items() if name in names}
     yield Difference(kind_of(now), now.path, Change.MODIFIED, before, after)

@@ -14,6 +14,7 @@ from enum import StrEnum
 from driftd.core.drift import Change, Difference
 from driftd.core.globs import protected
 from driftd.core.wording import listed
+from driftd.probe import wire
 
 
 class Expect(StrEnum):
@@ -76,13 +77,16 @@ def _number(fields: Mapping[str, str], name: str) -> int | None:
 
 def _only_content(difference: Difference) -> str:
     """For what was baked: nothing but its content may differ."""
-    other = sorted((difference.expected.keys() | difference.actual.keys()) - _CONTENT)
+    was, now = difference.expected, difference.actual
+    other = sorted(name for name in (was.keys() | now.keys()) - _CONTENT if was.get(name) != now.get(name))
     return f"its {listed(other)} changed" if other else ""
 
 
 def _privileges(difference: Difference) -> str:
     """What nothing that comes after launch may have, wherever it is."""
     mode = _mode(difference)
+    if len(difference.subject) > wire.PATH_LIMIT:
+        return "its path is too long to look into it"
     if "xattr security.capability" in difference.actual:
         return "it has file capabilities"
     if difference.kind == "device":
@@ -145,6 +149,11 @@ def _ephemeral(difference: Difference) -> str:
     problem = _privileges(difference)
     if problem:
         return problem
+    if difference.change is Change.MODIFIED and difference.kind != "link":
+        # Whoever may write what was baked shut can put things there that come and go, unseen.
+        opened = _mode(difference) & 0o1002 == 0o0002
+        if problem := "everybody may write it" if opened else _acl(difference):
+            return problem
     if difference.kind in ("file", "link") and difference.subject.decode("latin-1").endswith(_UNITS):
         return "it is named like a unit of systemd"
     return ""

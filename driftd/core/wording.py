@@ -96,7 +96,9 @@ def damaged_manifest(file: str, why: str) -> str:
 
 
 def hidden(paths: int, where: Sequence[str]) -> str:
-    """Baked paths that a mount covers: nothing can be said about them."""
+    """Baked paths that a mount covers, and mounts that were not looked into: nothing can be said about them."""
+    if not paths:
+        return f"what is mounted on {listed(where)} could not be looked at"
     return f"{count(paths, 'baked path')} could not be looked at: something is mounted over {listed(where)}"
 
 
@@ -118,8 +120,9 @@ def explained(differences: int) -> str:
     return f"{count(differences, 'difference')}, {'all ' if differences > 1 else ''}explained"
 
 
-def accepted(findings: int) -> str:
-    return f"{count(findings, 'finding')}, {'all ' if findings > 1 else ''}accepted"
+def accepted(findings: int, said: Sequence[str]) -> str:
+    """``said`` is who accepted them, each once, as ``suppressed`` says it."""
+    return f"{count(findings, 'finding')}, {'all ' if findings > 1 else ''}{listed(said)}"
 
 
 def drifted(findings: int, worst: str, severity: str, change: str) -> str:
@@ -238,11 +241,15 @@ def cannot_be_replaced(instance: str, why: str) -> str:
 
 
 def cancelled_lately(instance: str, until: str) -> str:
-    return f"{instance} is not replaced before {until} UTC: its replacement was cancelled by hand"
+    return f"{instance} is not replaced before {until} UTC: its last replacement was stopped by a person"
 
 
 def drift_found(instance: str, group: str, reason: str) -> str:
     return f"{instance} in {group} drifted: {reason}"
+
+
+def vanished_by_itself(instance: str, group: str) -> str:
+    return f"{vanished(instance, group)}, and driftd did not end it"
 
 
 def session_seen(instance: str, group: str, taint: str) -> str:

@@ -120,14 +120,15 @@ def _qualified(judgement: Judgement, manifest: Manifest, fingerprint: Fingerprin
     """What the look did not cover stands in the reason; what it had to cover and did not leaves it UNKNOWN."""
     said = [judgement.reason]
     hidden = [path for path in drift.hidden(manifest, fingerprint) if protected(path)]
-    if hidden:
-        above = [
-            cover
-            for cover in (*fingerprint.covered, *fingerprint.mounted)
-            if any(path.startswith(cover + b"/") for path in hidden)
-        ]
-        where = [wording.shown(cover) for cover in above]
-        said.append(wording.hidden(len(hidden), where))
+    above = [
+        cover
+        for cover in (*fingerprint.covered, *fingerprint.mounted)
+        # A file system that was not looked at is as blind a spot where nothing was baked beneath it.
+        if (cover in fingerprint.mounted and protected(cover))
+        or any(path == cover or path.startswith(cover + b"/") for path in hidden)
+    ]
+    if above:
+        said.append(wording.hidden(len(hidden), [wording.shown(cover) for cover in above]))
         if judgement.verdict in (Verdict.CLEAN, Verdict.EXPLAINED):
             said.reverse()
             judgement = replace(judgement, verdict=Verdict.UNKNOWN)

@@ -289,8 +289,9 @@ class Walker(object):
                     raise _UnsearchableError
                 self.tally.not_read(wire.parent(path), error)
                 return None
-            made = self._made(dir_fd, name, path, found)
-            if made is None and attempt == ATTEMPTS - 1:
+            last = attempt == ATTEMPTS - 1
+            made = self._made(dir_fd, name, path, found, last)
+            if made is None and last:
                 self.tally.not_read(path, "changed while read")
                 made = _entry(path, found, self._xattrs_by_name(dir_fd, name, path))
             if made is not None:
@@ -298,11 +299,11 @@ class Walker(object):
                 return made
         return None
 
-    def _made(self, dir_fd, name, path, found):
-        # type: (int, bytes, bytes, os.stat_result) -> Optional[wire.Entry]
+    def _made(self, dir_fd, name, path, found, last):
+        # type: (int, bytes, bytes, os.stat_result, bool) -> Optional[wire.Entry]
         """The entry, or None when it changed in the meantime."""
         if stat.S_ISREG(found.st_mode):
-            return self._file(dir_fd, name, path, found)
+            return self._file(dir_fd, name, path, found, last)
         target = b""
         if stat.S_ISLNK(found.st_mode):
             try:
@@ -311,8 +312,8 @@ class Walker(object):
                 return None
         return _entry(path, found, self._xattrs_by_name(dir_fd, name, path), target=target)
 
-    def _file(self, dir_fd, name, path, found):
-        # type: (int, bytes, bytes, os.stat_result) -> Optional[wire.Entry]
+    def _file(self, dir_fd, name, path, found, last):
+        # type: (int, bytes, bytes, os.stat_result, bool) -> Optional[wire.Entry]
         try:
             fd = open_quietly(name, 0, dir_fd)
         except OSError as error:
@@ -329,7 +330,7 @@ class Walker(object):
                 self.tally.not_read(path, "larger than the limit")
             else:
                 try:
-                    read = self._digest(fd, found)
+                    read = self._digest(fd, found, last)
                 except OSError as error:
                     self.tally.not_read(path, error)
                 else:
@@ -341,9 +342,12 @@ class Walker(object):
         finally:
             os.close(fd)
 
-    def _digest(self, fd, found):
-        # type: (int, os.stat_result) -> Optional[bytes]
-        """The SHA-256 of what ``fd`` holds; None when it changed while it was read."""
+    def _digest(self, fd, found, last):
+        # type: (int, os.stat_result, bool) -> Optional[bytes]
+        """The SHA-256 of what ``fd`` holds; None when it changed while it was read.
+
+        At the ``last`` attempt a moved mtime counts for nothing: touching a file for ever must not hide what it holds.
+        """
         if found.st_size < SMALL:
             data = os.read(fd, found.st_size + 1)
             return hashlib.sha256(data).digest() if len(data) == found.st_size else None
@@ -355,7 +359,9 @@ class Walker(object):
             digest.update(view[:count])
             size += count
         now = os.fstat(fd)
-        if size != found.st_size or (now.st_size, now.st_mtime_ns) != (found.st_size, found.st_mtime_ns):
+        if size != found.st_size or now.st_size != found.st_size:
+            return None
+        if now.st_mtime_ns != found.st_mtime_ns and not last:
             return None
         return digest.digest()
 
@@ -389,7 +395,8 @@ class Walker(object):
             return ()
         if size > wire.XATTR_LIMIT:
             self.tally.not_read(path, "more than %d bytes of extended attributes" % wire.XATTR_LIMIT)
-            return ()
+            # Anybody may pile up user.*; what gives rights (capabilities, access lists) is small and not to be buried.
+            rows = [row for row in rows if not row[0].startswith(b"user.")]
         return tuple(sorted(rows))
 
 

@@ -128,6 +128,12 @@ def test_what_is_mounted_over_baked_files_hides_them_and_what_is_new_in_it_is_se
     assert [(one.subject, one.change) for one in drift.compare(was, mounted)] == [(b"/usr/bin/y", "added")]
 
 
+def test_a_file_with_something_mounted_on_it_is_hidden_itself():
+    was, now = baked([file(b"/usr/bin/x")]), fingerprint([file(b"/usr/bin/x")], mounted=(b"/usr/bin/x", b"/usr"))
+    assert drift.hidden(was, now) == (b"/usr/bin", b"/usr/bin/x")
+    assert drift.hidden(was, fingerprint([], mounted=(b"/usr/bin/x",))) == (b"/usr/bin/x",)
+
+
 def test_what_the_manifest_does_not_know_is_no_addition():
     made = replace(baked([directory(b"/data")]), unknown=(b"/data",))
     assert drift.compare(made, fingerprint([file(b"/data/x", mode=0o777)])) == ()
