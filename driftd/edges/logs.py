@@ -26,8 +26,11 @@ def _escape(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mutabl
     return event
 
 
-def configure(stream: TextIO = sys.stderr, *, as_json: bool | None = None) -> None:
-    """Set up logging for this process. ``as_json`` None decides by whether ``stream`` is a terminal."""
+def configure(stream: TextIO = sys.stderr, *, as_json: bool | None = None, level: int = logging.INFO) -> None:
+    """Set up logging for this process. ``as_json`` None decides by whether ``stream`` is a terminal.
+
+    What is below ``level`` is left out: a command whose output is its answer logs warnings only.
+    """
     as_json = not stream.isatty() if as_json is None else as_json
     last: Any = (
         structlog.processors.JSONRenderer(sort_keys=False)
@@ -43,7 +46,7 @@ def configure(stream: TextIO = sys.stderr, *, as_json: bool | None = None) -> No
             _escape,
             last,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=stream),
         cache_logger_on_first_use=False,
     )

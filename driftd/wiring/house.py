@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from driftd.core.policy import Policy
 from driftd.core.ports import Manifests, Provider, Store, Suppression
 from driftd.doors.demo.stage import Stage
 from driftd.doors.house import Engine, HostKey
-from driftd.edges import documents, providers
+from driftd.edges import documents, logs, providers
 from driftd.edges.local import LocalLooker
 from driftd.edges.ssh.hostkeys import known
 from driftd.edges.ssh.looker import SshLooker
@@ -46,6 +47,7 @@ class WiredHouse:
     def __init__(self, settings: Settings, config: Path | None) -> None:
         self.settings = settings
         self.config = config
+        logs.configure(level=logging.WARNING)
 
     # --- small things ---
 
@@ -141,15 +143,13 @@ class WiredHouse:
 
     def audit(self, instances: Sequence[Instance], *, strict: bool) -> Iterator[Look]:
         _ = self.policies  # a mistake in a policy is said before anybody is visited
-        with self._remembering() as store:
 
-            def one(instance: Instance) -> Look:
-                def look(it: Instance, visits: Visits, accepted: Sequence[Suppression]) -> Look:
-                    return self.judged_look(it, visits, accepted, strict=strict)
+        def look(instance: Instance, visits: Visits, accepted: Sequence[Suppression]) -> Look:
+            return self.judged_look(instance, visits, accepted, strict=strict)
 
-                return look(instance, tuple, ()) if store is None else self._visitor(store, look)(instance)
-
-            yield from several(one, list(instances), self.settings.daemon.lookers)
+        # The store learns of the visit, lest a later look takes it for a stranger's.
+        with self.store() as store:
+            yield from several(self._visitor(store, look), list(instances), self.settings.daemon.lookers)
 
     def judged_look(
         self,
@@ -163,15 +163,6 @@ class WiredHouse:
         rules = Rules(self.policies[instance.group], suppressions, strict)
         deadline = self.settings.ssh.look_timeout.total_seconds()
         return audit(instance, self.looker, self.manifests, rules, visits, self.now, deadline_s=deadline)
-
-    @contextmanager
-    def _remembering(self) -> Iterator[Store | None]:
-        """The daemon's store, where there is one: it is told of ad hoc visits, lest it takes them for a stranger's."""
-        if not Path(self.store_url.partition(":///")[2]).exists():
-            yield None
-            return
-        with self.store() as store:
-            yield store
 
     def _visitor(self, store: Store, look: Audit) -> Visitor:
         longest = self.settings.ssh.look_timeout * 2
@@ -190,16 +181,13 @@ class WiredHouse:
 
     def bake_host(self, target: str, image: str) -> bytes:
         instance = self._host(target)
-        with self._remembering() as store, self._announced(instance, store):
+        with self.store() as store, self._announced(instance, store):
             made = bake(self.looker, instance, image, provisional=True, deadline_s=BAKE_DEADLINE_S)
         return manifests.encode(made)
 
     @contextmanager
-    def _announced(self, instance: Instance, store: Store | None) -> Iterator[None]:
+    def _announced(self, instance: Instance, store: Store) -> Iterator[None]:
         """A visit that is no audit."""
-        if store is None:
-            yield
-            return
         with store.write() as tx:
             number = tx.open_visit(instance.id, self.looker.own_key(instance), self.now())
         try:
