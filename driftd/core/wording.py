@@ -102,6 +102,7 @@ def hidden(paths: int, where: Sequence[str]) -> str:
     return f"{count(paths, 'baked path')} could not be looked at: something is mounted over {listed(where)}"
 
 
+NO_LOGINS = "the log of logins does not have driftd's own visit, so it may lack others"
 PROVISIONAL = "the manifest is provisional, so nothing is replaced because of it"
 
 

@@ -60,7 +60,9 @@ def audit(
     split = sessions.split(fingerprint.sessions, [*visits(), visit], ended, born=_born(instance, fingerprint))
     return replace(
         look,
-        judgement=_judge(instance, manifest, fingerprint, split.others, rules, ended),
+        judgement=_judge(
+            instance, manifest, fingerprint, split.others, rules, ended, blind=_blind(fingerprint.sessions)
+        ),
         root=fingerprint.root,
         coverage=fingerprint.coverage,
         others=split.others,
@@ -99,6 +101,8 @@ def _judge(
     others: Sequence[Session],
     rules: Rules,
     now: datetime,
+    *,
+    blind: bool,
 ) -> Judgement:
     found = (*drift.compare(manifest, fingerprint), *sessions.differences(others))
     judgement = judge(
@@ -113,10 +117,15 @@ def _judge(
     if manifest.provisional:
         # Good for looking; nothing is replaced on the word of a server that nobody vouched for.
         judgement = replace(judgement, action=capped(judgement.action, Action.ALERT))
-    return _qualified(judgement, manifest, fingerprint)
+    return _qualified(judgement, manifest, fingerprint, blind=blind)
 
 
-def _qualified(judgement: Judgement, manifest: Manifest, fingerprint: Fingerprint) -> Judgement:
+def _blind(sessions: Sequence[Session]) -> bool:
+    """Whether the instance's log lacks the very visit that it was looked at by, and so may lack any other."""
+    return any(one.ancestor and not {"log", "journal"} & set(one.evidence.split("+")) for one in sessions)
+
+
+def _qualified(judgement: Judgement, manifest: Manifest, fingerprint: Fingerprint, *, blind: bool) -> Judgement:
     """What the look did not cover stands in the reason; what it had to cover and did not leaves it UNKNOWN."""
     said = [judgement.reason]
     hidden = [path for path in drift.hidden(manifest, fingerprint) if protected(path)]
@@ -129,9 +138,11 @@ def _qualified(judgement: Judgement, manifest: Manifest, fingerprint: Fingerprin
     ]
     if above:
         said.append(wording.hidden(len(hidden), [wording.shown(cover) for cover in above]))
-        if judgement.verdict in (Verdict.CLEAN, Verdict.EXPLAINED):
-            said.reverse()
-            judgement = replace(judgement, verdict=Verdict.UNKNOWN)
+    if blind:
+        said.append(wording.NO_LOGINS)
+    if len(said) > 1 and judgement.verdict in (Verdict.CLEAN, Verdict.EXPLAINED):
+        said.append(said.pop(0))
+        judgement = replace(judgement, verdict=Verdict.UNKNOWN)
     if fingerprint.coverage.unreadable:
         said.append(wording.unread(fingerprint.coverage.unreadable))
     said.extend(wording.shown(reason.encode()) for reason in fingerprint.not_available)

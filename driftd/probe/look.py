@@ -55,7 +55,7 @@ def _sections(encoder, request):
         if b"facts" in sections:
             messages.append((wire.FACTS, facts.collect(place)))
         if b"sessions" in sections and table is not None:
-            messages.append((wire.SESSIONS, sessions.collect(place, table, os.getpid())))
+            messages.append((wire.SESSIONS, sessions.collect(place, table, os.getpid(), limits.get(b"since", 0))))
     finally:
         place.close()
     paths = {b"unreadable": tally.unreadable, b"covered": tally.covered, b"mounted": tally.mounted}

@@ -1,6 +1,7 @@
 """Who was on this instance since it booted: evidence from log, journal, wtmp and processes, joined into sessions.
 
-Only sessions since the boot count: what the log has from before belongs to the image. A connection that never logged in
+Only sessions since the boot count, or since an earlier moment that was asked for (when the instance was launched): what
+the log has from before belongs to the image. A connection that never logged in
 is no session. Start times are cut to whole seconds, so that one session looks the same at every look.
 """
 
@@ -26,7 +27,6 @@ _JOURNALCTL = [
     "export",
     "--no-pager",
     "-q",
-    "-b",
     "-n",
     "50000",
     "-t",
@@ -36,23 +36,22 @@ _JOURNALCTL = [
 ]
 
 
-def collect(root, table, pid):
-    # type: (inside.Root, processes.Table, int) -> Dict[bytes, Any]
-    """The SESSIONS message. ``pid`` is the probe's own process."""
+def collect(root, table, pid, launched=0):
+    # type: (inside.Root, processes.Table, int, int) -> Dict[bytes, Any]
+    """The SESSIONS message. ``pid`` is the probe's own process; ``launched`` since when it counts, 0 for the boot."""
     missing = []  # type: List[str]
     booted_at = table.booted_at
     if booted_at is None:
         missing.append("sessions: the processes of others are hidden from this user")
         booted_at = 0.0
-    since = int(booted_at) - SLACK
+    since = int(min(booted_at, launched or booted_at)) - SLACK
     log, read = _from_logs(root, since, missing)
     journal = _from_journal(since, missing)
     if not read and journal is None:
         missing.append("sessions: there is neither a log of sshd nor a journal")
     found = join_logins(journal or [], log)
-    add_live(found, table.live())
+    add_live(found, table.live(), table.ancestors(pid))
     add_terminals(found, _from_wtmp(root, since, missing))
-    mark_ancestors(found, table.ancestors(pid))
     found.sort(key=lambda one: (one.started, one.pid, one.port))
     if len(found) > sshlog.LOGINS_LIMIT:
         missing.append("sessions: only the last %d are reported" % sshlog.LOGINS_LIMIT)
@@ -126,9 +125,10 @@ def _from_journal(since, missing):
     if not any(os.path.isdir(path) for path in _JOURNALS):
         return None
     environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
+    command = [*_JOURNALCTL, "--since=@%d" % since]
     try:
         child = subprocess.Popen(
-            _JOURNALCTL, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
         )
     except OSError as error:
         missing.append("sessions: journalctl cannot be run (%s)" % error.strerror)
@@ -208,9 +208,14 @@ def join_logins(first, second):
     return joined
 
 
-def add_live(logins, live):
-    # type: (List[sshlog.Login], List[processes.Live]) -> None
-    """Mark the logins that are still there; one that no log tells of becomes a session of its own."""
+def add_live(logins, live, above):
+    # type: (List[sshlog.Login], List[processes.Live], Dict[int, float]) -> None
+    """Mark the logins that are still there; one that no log tells of becomes a session of its own.
+
+    ``above`` are the probe and the processes above it: the login that one of those serves is marked as its ancestor.
+    Only a live sshd makes an ancestor, and only one does: log lines can be written by anybody who is there.
+    """
+    came = None  # type: Optional[sshlog.Login]
     for process in live:
         login = _served_by(logins, process)
         if login is None:
@@ -220,6 +225,10 @@ def add_live(logins, live):
         login.live, login.ended = True, 0
         login.tty = process.tty or login.tty
         login.evidence.add(b"process")
+        if process.pid in above or process.child in above:
+            came = login  # the youngest of them, as they come by age
+    if came is not None:
+        came.ancestor = True
 
 
 def _served_by(logins, process):
@@ -265,12 +274,3 @@ def _nearest(logins, terminal):
             if distance is None or rank < distance:
                 best, distance = login, rank
     return best
-
-
-def mark_ancestors(logins, chain):
-    # type: (List[sshlog.Login], Dict[int, float]) -> None
-    """Mark the login that the probe came through: the last one that a process above the probe has served."""
-    for pid, started in chain.items():
-        served = [one for one in logins if pid in one.pids and one.started >= started - SLACK]
-        if served:
-            max(served, key=lambda one: one.started).ancestor = True

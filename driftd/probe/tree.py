@@ -160,6 +160,11 @@ class _Live(object):
                 self._overlaid[entry.path] = entry.kind == wire.DIRECTORY
                 self._hide()
 
+    def _over(self, path):
+        # type: (bytes) -> List[bytes]
+        """The mounted file system that has no such name, so that programs do not see what is beneath."""
+        return [point for point in self._walked if mounts.is_below(path, point)][-1:]
+
     def _left_beneath(self):
         # type: () -> Iterator[walk.Batch]
         kept = set(self._walker.reached)
@@ -167,6 +172,7 @@ class _Live(object):
         for path in sorted(self._beneath):
             directory = wire.parent(path)
             if directory in kept or self._overlaid.get(directory):
+                self._tally.mounted.update(self._over(path))
                 blocks.setdefault(directory, []).append(self._beneath[path])
                 if self._beneath[path].kind == wire.DIRECTORY:
                     kept.add(path)

@@ -208,7 +208,8 @@ def encode_request(nonce, root=b"/", sections=SECTIONS, skip=(), limits=None):
     """The one frame that asks for a look.
 
     ``skip`` are absolute paths to leave out, counted in the coverage. ``limits`` may hold ``seconds`` (the probe ends
-    itself after so long) and ``file_bytes`` (larger files are reported as unreadable).
+    itself after so long), ``file_bytes`` (larger files are reported as unreadable) and ``since`` (seconds since
+    1970: when the instance was launched, so that sessions from before its last boot count, too).
     """
     payload = pack(
         {

@@ -108,13 +108,31 @@ def test_somebody_was_there():
 
 
 def test_our_own_visits_are_recorded_and_no_finding():
-    now = Session("ssh", "root", "10.0.0.1", NOW + timedelta(seconds=1), key=KEY, ancestor=True, live=True)
+    now = Session(
+        "ssh", "root", "10.0.0.1", NOW + timedelta(seconds=1), key=KEY, ancestor=True, live=True, evidence="log"
+    )
     before = replace(now, started_at=NOW - timedelta(minutes=5), ancestor=False, live=False)
     visit = Visit(KEY, before.started_at, before.started_at + timedelta(seconds=3))
     look = World(seen_with(now, before)).audit(visits=[visit])
     assert look.judgement.verdict is Verdict.CLEAN
     assert look.own == (now, before)
     assert World(seen_with(now, before)).audit().others == (before,), "without that visit it was somebody else"
+
+
+def test_a_log_without_this_very_visit_says_nothing_of_others():
+    now = Session("ssh", "root", "10.0.0.1", NOW + timedelta(seconds=1), key=KEY, ancestor=True, evidence="process")
+    judgement = World(seen_with(now)).audit().judgement
+    assert judgement.verdict is Verdict.UNKNOWN
+    assert judgement.reason.startswith("the log of logins does not have driftd's own visit")
+    assert World(seen_with(replace(now, evidence="journal+process"))).audit().judgement.verdict is Verdict.CLEAN
+    assert World(seen_with(now, EVE)).audit().judgement.verdict is Verdict.DRIFTED
+
+
+def test_what_is_mounted_on_a_directory_of_programs_is_unknown_even_where_nothing_was_baked():
+    judgement = World(fingerprint(TREE, mounted=(b"/usr/local/bin", b"/run"))).audit().judgement
+    assert judgement.verdict is Verdict.UNKNOWN
+    assert judgement.reason.startswith("what is mounted on /usr/local/bin could not be looked at; nothing differs")
+    assert World(fingerprint(TREE, mounted=(b"/run",))).audit().judgement.verdict is Verdict.CLEAN
 
 
 def test_a_visit_by_our_key_within_this_look_is_ours_without_a_store():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -52,6 +53,11 @@ class SshLooker:
     def __init__(self, options: SshOptions, measured: Callable[[Instance, LookStats], None] | None = None) -> None:
         self._options = options
         self._measured = measured or _log_stats
+        self._cut = threading.Event()
+
+    def stop(self) -> None:
+        """End every look that is under way, as if its deadline had passed, and let none begin any more."""
+        self._cut.set()
 
     def own_key(self, instance: Instance) -> str:
         """The fingerprint of the key that a look will use; "" when there is none that could be used."""
@@ -64,7 +70,7 @@ class SshLooker:
     def look(self, instance: Instance, *, deadline_s: float) -> Fingerprint | Unseen:
         """See ``Looker.look``. The connection is closed when this returns, whatever happened."""
         began = time.monotonic()
-        deadline = Deadline(deadline_s)
+        deadline = Deadline(deadline_s, self._cut)
         stats = LookStats()
         try:
             with connect(instance.reach, self._options, deadline) as connection:
@@ -84,9 +90,10 @@ class SshLooker:
         nonce = os.urandom(NONCE_SIZE)
         # A tree that is not the machine's own has no sessions.
         sections = wire.SECTIONS if self._options.root == "/" else (b"facts",)
-        request = wire.encode_request(
-            nonce, os.fsencode(self._options.root), sections, limits={b"seconds": max(1, int(deadline.left()))}
-        )
+        limits = {b"seconds": max(1, int(deadline.left()))}
+        if instance.launched_at is not None:
+            limits[b"since"] = max(1, int(instance.launched_at.timestamp()))
+        request = wire.encode_request(nonce, os.fsencode(self._options.root), sections, limits=limits)
         answer = Answer(Reader(nonce, sections), self._options.output_limit)
         channel: paramiko.Channel | None = None
         seen: Fingerprint | Unseen | None = None
