@@ -11,6 +11,8 @@ ended and removed after the test, whatever it did.
 
 from __future__ import annotations
 
+import contextlib
+import re
 import socket
 import subprocess
 import time
@@ -60,6 +62,16 @@ def fetch(address: str, port: int, path: str = "/", timeout_s: float = 20.0) -> 
     head, _, body = b"".join(parts).decode().partition("\r\n\r\n")
     assert head.startswith("HTTP/1.1 200"), head
     return body
+
+
+def pid_of(server) -> int:
+    """The instance's first process: number 1 in its own PID namespace, with the instance's name in its root."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            first = re.search(r"^NSpid:.*\t1$", (process / "status").read_text(), re.MULTILINE)
+            if first and (process / "root/etc/hostname").read_text().strip() == server.id:
+                return int(process.name)
+    raise AssertionError(f"no process of {server.id}")
 
 
 @dataclass

@@ -44,7 +44,7 @@ class WiredEngine:
         visitor = Visitor(
             store, self._audit, house.looker.own_key, clock=clock, longest=house.settings.ssh.look_timeout * 2
         )
-        sweeper = Sweeper(
+        self._sweeper = sweeper = Sweeper(
             store,
             house.groups,
             visitor,
@@ -53,7 +53,15 @@ class WiredEngine:
             lookers=pace.lookers,
             stopping=self._stopping.is_set,
         )
-        replacer = Replacer(store, house.groups, visitor, clock=clock, pause=self._pause, fence=self._renew)
+        replacer = Replacer(
+            store,
+            house.groups,
+            visitor,
+            clock=clock,
+            pause=self._pause,
+            fence=self._renew,
+            stopping=self._stopping.is_set,
+        )
         janitor = Janitor(store, house.groups, clock=clock, pause=self._pause, fence=self._renew, keep=pace.keep)
         announcer = Announcer(store, logs.LogNotifier(), clock=clock)
         return (
@@ -88,10 +96,12 @@ class WiredEngine:
     def stop(self) -> None:
         """See ``Engine.stop``."""
         self._stopping.set()
+        self._house.looker.stop()
 
     def close(self) -> None:
         """See ``Engine.close``. What fails here has nobody left to tell."""
         self._metrics.close()
+        self._sweeper.close()
         try:
             self._store.drop_lease(self._holder, self._epoch)
         finally:

@@ -10,6 +10,7 @@ from typing import TypeVar
 from driftd.core.facts import Instance, Unseen
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.ports import Looker
+from driftd.edges.ssh.looker import SshLooker
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -18,7 +19,7 @@ R = TypeVar("R")
 class RoutedLooker:
     """A local tree is looked at in place, everything else over SSH."""
 
-    def __init__(self, local: Looker, ssh: Looker) -> None:
+    def __init__(self, local: Looker, ssh: SshLooker) -> None:
         self._local = local
         self._ssh = ssh
 
@@ -27,6 +28,10 @@ class RoutedLooker:
 
     def look(self, instance: Instance, *, deadline_s: float) -> Fingerprint | Unseen:
         return self._of(instance).look(instance, deadline_s=deadline_s)
+
+    def stop(self) -> None:
+        """End the looks that are under way: the process is to end."""
+        self._ssh.stop()
 
     def own_key(self, instance: Instance) -> str:
         return self._of(instance).own_key(instance)

@@ -30,8 +30,8 @@ from driftd.wiring.house import WiredHouse
 
 SERVERS = 3
 SLOW_S = 2.0
-PORT = 18080
-METRICS_PORT = 19477
+LONGEST_PLACE = 50  # HAProxy's socket lies below, and a socket's path is short
+PORTS = (18080, 19477)
 EDITED = "/opt/web/app.py"
 SCRIPT = f"sed -i 's/^VERSION = .*/VERSION = \"hotfix\"/' {EDITED} && grep -n ^VERSION {EDITED}"
 
@@ -75,7 +75,7 @@ def directory() -> Path:
     """Where the demo lives: the first of a few places whose file system can carry an overlay's upper directory."""
     for place in _places():
         kind = _file_system(place)
-        if kind and kind not in {"overlay", "overlayfs"}:
+        if kind and kind not in {"overlay", "overlayfs"} and len(str(place)) <= LONGEST_PLACE:
             return place / "driftd-demo"
     return _places()[0] / "driftd-demo"
 
@@ -142,12 +142,19 @@ def _port(wanted: int) -> int:
 class DemoStage:
     """Implements ``driftd.doors.demo.stage.Stage``."""
 
-    def __init__(self, home: Path | None = None, images: Path | None = None, template: str = CONFIG) -> None:
+    def __init__(
+        self,
+        home: Path | None = None,
+        images: Path | None = None,
+        template: str = CONFIG,
+        ports: tuple[int, int] = PORTS,
+    ) -> None:
+        """``ports`` are those wanted for the service and the metrics; 0 is any that is free."""
         self._home = home or directory()
         self._images = images or image.default_cache()
         self._template = template
-        self._listen = f"127.0.0.1:{_port(PORT)}"
-        self._metrics = f"127.0.0.1:{_port(METRICS_PORT)}"
+        self._listen = f"127.0.0.1:{_port(ports[0])}"
+        self._metrics = f"127.0.0.1:{_port(ports[1])}"
         self._image: image.ImageInfo | None = None
         self._daemon: daemon.Daemon | None = None
         self._load: Load | None = None

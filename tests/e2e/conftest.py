@@ -82,7 +82,7 @@ def stages(image_cache: Path) -> Iterator[Callable[[str], DemoStage]]:
     def make(template: str = QUICK) -> DemoStage:
         home = Path(tempfile.mkdtemp(prefix="dd-", dir="/var/tmp"))
         homes.append(home)
-        stage = DemoStage(home, image_cache, template)
+        stage = DemoStage(home, image_cache, template, ports=(0, 0))
         made.append(stage)
         stage.image(print)
         stage.launch()

@@ -1,10 +1,8 @@
 """The overlay's upper directory is what changed, as the kernel keeps it: the probe says the same, exactly."""
 
-import contextlib
 import hashlib
 import os
 import random
-import re
 import shlex
 import stat
 import subprocess
@@ -13,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from servers import pid_of
 
 from driftd.core import drift
 from driftd.core.manifest import from_fingerprint
@@ -219,13 +218,3 @@ def test_a_mount_over_baked_programs_is_never_clean(local_deployment, golden_ima
     assert judgement.verdict == "unknown"
     assert "/usr/share/perl5" in judgement.reason
     assert not judgement.findings
-
-
-def pid_of(server) -> int:
-    """The instance's first process: number 1 in its own PID namespace, with the instance's name in its root."""
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            first = re.search(r"^NSpid:.*\t1$", (process / "status").read_text(), re.MULTILINE)
-            if first and (process / "root/etc/hostname").read_text().strip() == server.id:
-                return int(process.name)
-    raise AssertionError(f"no process of {server.id}")

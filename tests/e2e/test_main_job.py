@@ -2,22 +2,34 @@
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+from servers import pid_of
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
 
-def test_the_demo_holds_every_promise(tmp_path: Path, image_cache: Path, golden_image):
-    (tmp_path / "driftd").mkdir()
-    (tmp_path / "driftd" / "images").symlink_to(image_cache)
+@pytest.fixture
+def cache(image_cache: Path, golden_image):
+    """A cache directory of the demo's own, with the image in it."""
+    place = Path(tempfile.mkdtemp(prefix="dd-", dir="/var/tmp"))
+    (place / "driftd").mkdir()
+    (place / "driftd" / "images").symlink_to(image_cache)
+    yield place
+    shutil.rmtree(place)
+
+
+def test_the_demo_holds_every_promise(cache: Path, tmp_path: Path):
     file = tmp_path / "outcome.json"
     done = subprocess.run(
         [sys.executable, "-m", "driftd", "demo", "--json", str(file)],
-        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
+        env={**os.environ, "XDG_CACHE_HOME": str(cache)},
         capture_output=True,
         text=True,
         timeout=240,
@@ -33,7 +45,7 @@ def test_the_demo_holds_every_promise(tmp_path: Path, image_cache: Path, golden_
     assert {finding["kind"] for finding in outcome["findings"]} == {"file", "session"}
     assert [f["subject"] for f in outcome["findings"] if f["kind"] == "file"] == ["/opt/web/app.py"]
     assert outcome["journal"]["ok"]
-    assert not (tmp_path / "driftd-demo").exists()
+    assert not (cache / "driftd-demo").exists()
 
 
 def test_all_three_servers_are_replaced_one_after_the_other_and_no_request_fails(fleet):
@@ -55,10 +67,10 @@ def test_all_three_servers_are_replaced_one_after_the_other_and_no_request_fails
     fleet.whole()
 
 
-def test_the_control_a_server_ended_without_a_drain_does_lose_requests(fleet):
+def test_the_control_a_server_that_dies_without_a_drain_does_lose_requests(fleet):
     """The load would notice: without it the test above proves nothing."""
     fleet.stage.start_load()
     fleet.wait(lambda: fleet.stage.scene().requests > 50)
     victim = fleet.instances()["web/1"]
-    fleet.house.provider("web").compute.terminate(victim.id)
+    os.kill(pid_of(victim), signal.SIGKILL)
     fleet.wait(lambda: fleet.stage.scene().failed > 0)
