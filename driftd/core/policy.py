@@ -250,7 +250,10 @@ def _verdict(findings: tuple[Finding, ...], explained: tuple[Finding, ...], igno
         verdict = Verdict.DRIFTED
         reason = wording.drifted(len(counted), name, worst.severity, worst.change)
     elif findings:
-        verdict, reason = Verdict.EXPLAINED, wording.accepted(len(findings))
+        verdict, reason = (
+            Verdict.EXPLAINED,
+            wording.accepted(len(findings), sorted({one.suppressed_by for one in findings})),
+        )
     elif explained or ignored:
         verdict, reason = Verdict.EXPLAINED, wording.explained(len(explained) + ignored)
     else:

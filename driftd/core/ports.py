@@ -433,9 +433,11 @@ class Queue(Protocol):
 
     def put(self, kind: str, key: str, due: datetime, now: datetime) -> bool:
         """False when a job with this key waits or runs already."""
-        ...
 
     def take(self, kind: str, limit: int, lease_s: float, now: datetime) -> Sequence[Job]: ...
+
+    def reclaim(self, kind: str) -> None:
+        """Give back every job of this kind that is leased: for who knows that nobody works on them."""
 
     def done(self, job: Job) -> None: ...
 

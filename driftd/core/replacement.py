@@ -207,6 +207,7 @@ TRANSITIONS: Mapping[tuple[State, State], str] = {
     (State.UNDOING, State.CANCELLED): "undone, because somebody asked for it",
     (State.UNDOING, State.FAILED_CLEAN): "undone, because the newcomer failed",
     (State.UNDOING, State.ABORTED_SAFE): "undone, because the old one could not be let go",
+    (State.UNDOING, State.DRAINING): "the old one is gone by itself, and the verified newcomer serves",
     (State.UNDOING, State.STUCK): "the undo failed: a person is needed",
     (State.DRAINING, State.STUCK): "the old one is gone but cannot be deregistered",
     (State.RETIRING, State.STUCK): "the old one cannot be ended",

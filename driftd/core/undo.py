@@ -7,13 +7,20 @@ from datetime import datetime
 from driftd.core.facts import Instance, InstanceState
 from driftd.core.ports import TargetState
 from driftd.core.replacement import Record, State
-from driftd.core.world import OUT_OF_SERVICE, Answer, Call, Do, Finish, Halt, Limits, Verb, Wait, World
+from driftd.core.world import OUT_OF_SERVICE, Advance, Answer, Call, Do, Finish, Halt, Limits, Verb, Wait, World
 
 REFUSALS = 2
 
 
 def decide_undo(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
     """The next step back, in reverse order; the end is the record's ``outcome``."""
+    if world.old_gone and _serves(record, world):
+        # Nothing is left to go back to; without the newcomer the slot would be empty.
+        good = record.streak + 1
+        if good < limits.gone_reads:
+            return Wait(now + limits.poll, f"{record.old_id} is gone, {good} of {limits.gone_reads} reads", good)
+        why = f"{record.old_id} is gone by itself, so the verified newcomer {record.new_id} stays"
+        return Advance(State.DRAINING, why)
     late = now >= record.entered_at + limits.undo_timeout
     if record.refusal and record.tries >= REFUSALS:
         return _stuck(record, f"undoing failed {record.tries} times: {record.refusal}")
@@ -21,6 +28,12 @@ def decide_undo(record: Record, world: World, now: datetime, limits: Limits) -> 
     if late and not isinstance(answer, Finish):
         return _stuck(record, f"undoing did not end in {limits.undo_timeout.total_seconds():.0f} s: {answer.why}")
     return answer
+
+
+def _serves(record: Record, world: World) -> bool:
+    """The newcomer was verified and is in service still."""
+    target = world.targets.get(record.new_id)
+    return record.verified and target is not None and target.state is TargetState.HEALTHY
 
 
 def _stuck(record: Record, why: str) -> Halt:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import FrameType
 
 import structlog
@@ -15,6 +15,8 @@ from driftd.core.errors import DriftdError
 from driftd.core.ports import LeaseHeld
 from driftd.doors.house import Beat, Engine
 
+AGAIN = timedelta(minutes=1)
+
 
 class Daemon:
     """Runs an engine's beats until asked to stop; a beat never overlaps itself."""
@@ -24,6 +26,7 @@ class Daemon:
         self._stop = threading.Event()
         self._lost = ""
         self._log = structlog.get_logger()
+        self._before: dict[str, dict[str, datetime]] = {beat.name: {} for beat in engine.beats}
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
             executors={"default": ThreadPoolExecutor(max(1, len(engine.beats)))},
@@ -61,18 +64,30 @@ class Daemon:
         if self._stop.is_set():
             return
         well = False
+        said: dict[str, datetime] = {}
         try:
             for sentence in beat.run():
-                self._log.info(sentence, job=beat.name)
+                if self._is_news(beat, sentence, said):
+                    self._log.info(sentence, job=beat.name)
             well = True
         except LeaseHeld as error:
             self._lost = str(error)
             self.stop()
         except DriftdError as error:
-            self._log.error(str(error), job=beat.name, hint=error.hint)
+            if self._is_news(beat, str(error), said):
+                self._log.error(str(error), job=beat.name, hint=error.hint)
         except Exception:  # noqa: BLE001  # one bad run of one job must not end the others
             self._log.exception("a job failed in a way nobody foresaw; it will be tried again", job=beat.name)
+        self._before[beat.name] = said
         self._engine.job_ended(beat.name, well=well)
+
+    def _is_news(self, beat: Beat, sentence: str, said: dict[str, datetime]) -> bool:
+        """What a beat says again and again (a full disk, a provider that is away) is logged once in a while."""
+        now = datetime.now(UTC)
+        last = self._before[beat.name].get(sentence)
+        fresh = last is None or now >= last + AGAIN
+        said[sentence] = now if fresh or last is None else last
+        return fresh
 
 
 def serve(engine: Engine) -> None:

@@ -26,11 +26,12 @@ def _escape(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mutabl
     return event
 
 
-def configure(stream: TextIO = sys.stderr, *, as_json: bool | None = None, level: int = logging.INFO) -> None:
-    """Set up logging for this process. ``as_json`` None decides by whether ``stream`` is a terminal.
+def configure(stream: TextIO | None = None, *, as_json: bool | None = None, level: int = logging.INFO) -> None:
+    """Set up logging for this process, to standard error as it is now. ``as_json`` None decides by whether ``stream`` is a terminal.
 
     What is below ``level`` is left out: a command whose output is its answer logs warnings only.
     """
+    stream = stream or sys.stderr
     as_json = not stream.isatty() if as_json is None else as_json
     last: Any = (
         structlog.processors.JSONRenderer(sort_keys=False)

@@ -12,6 +12,7 @@ from driftd.core.findings import Action, Finding, Merged, Severity, Verdict, mer
 from driftd.core.journal import instant
 from driftd.core.looks import Look
 from driftd.core.ports import FindingRow, InstanceRow, Message, Tx
+from driftd.core.replacement import Record, State
 from driftd.core.sessions import taint_of
 from driftd.core.taint import SESSION, standing, taint_action
 from driftd.flows.groups import Group
@@ -44,10 +45,13 @@ def record_look(tx: Tx, group: Group, row: InstanceRow, look: Look, now: datetim
         or (after.verdict, after.taint) != (row.verdict, row.taint)
     )
     tx.put_instance(after)
-    why_not = _plan(tx, group, look, after, now)
+    planned = _planned(tx, group, look, after, now)
+    why_not = planned if isinstance(planned, str) else ""
     if changed:
         tx.journal("observation", row.id, _body(look, after, merged, strangers, why_not), now)
     _tell(tx, row, after, look, merged, strangers, now)
+    if isinstance(planned, Record):
+        plan(tx, planned, now)  # last, so that what was seen is told before what follows from it
     return Told(changed, (why_not,) if why_not and changed else ())
 
 
@@ -94,7 +98,7 @@ def _row(row: InstanceRow, look: Look, now: datetime) -> InstanceRow:
         address=instance.address,
         state=instance.state.value,
         verdict=judgement.verdict,
-        reason=judgement.reason,
+        reason=f"{judgement.reason}; {look.hint}" if unknown and look.hint else judgement.reason,
         root=look.root.hex() if look.root else row.root,
         verdict_since=row.verdict_since if row.verdict is judgement.verdict else now,
         looked_at=look.at,
@@ -114,8 +118,8 @@ def _taint(tx: Tx, group: Group, row: InstanceRow, look: Look, now: datetime) ->
     return replace(row, action=action, taint=said, taint_since=row.taint_since or now)
 
 
-def _plan(tx: Tx, group: Group, look: Look, row: InstanceRow, now: datetime) -> str:
-    """Plan a replacement where policy asks for one and the group allows it; else why not, or ""."""
+def _planned(tx: Tx, group: Group, look: Look, row: InstanceRow, now: datetime) -> Record | str:
+    """The replacement to plan, where policy asks for one and the group allows it; else why not, or ""."""
     if row.verdict is Verdict.UNKNOWN or row.action.rank < Action.REPLACE.rank:
         return ""
     if not group.rules.replaces:
@@ -125,12 +129,16 @@ def _plan(tx: Tx, group: Group, look: Look, row: InstanceRow, now: datetime) -> 
     if any(row.id in {record.old_id, record.new_id} for record in tx.open_replacements(group.name)):
         return ""
     for record in tx.replacements():
-        if record.old_id == row.id and record.cancel_requested and now < record.entered_at + group.rules.back_off:
+        if record.old_id == row.id and _by_hand(record) and now < record.entered_at + group.rules.back_off:
             return wording.cancelled_lately(row.id, f"{record.entered_at + group.rules.back_off:%H:%M:%S}")
     drifted = row.verdict in {Verdict.DRIFTED, Verdict.TAMPERED}
     why = row.reason if drifted else row.taint
-    plan(tx, new_record(look.instance, group, why, now, manual=False), now)
-    return ""
+    return new_record(look.instance, group, why, now, manual=False)
+
+
+def _by_hand(record: Record) -> bool:
+    """A person cancelled it, or put the old one back in service while it was drained."""
+    return record.cancel_requested or (record.state is State.CANCELLED and record.fault != "")
 
 
 # --- what is said ----------------------------------------------------------------------------------------------------

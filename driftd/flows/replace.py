@@ -8,7 +8,7 @@ run observes and decides as ever, and every call is a no-op where the world alre
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -25,7 +25,7 @@ from driftd.core.ports import LeaseHeld, Message, StaleRecord, Store, StoreUnava
 from driftd.core.replacement import TERMINAL, Record, State
 from driftd.core.world import Advance, Call, Do, Finish, Halt, Verb, Wait, World
 from driftd.flows.groups import Group
-from driftd.flows.observe import LookAt, edges_of, observe
+from driftd.flows.observe import UNSTARTED, LookAt, edges_of, observe
 
 STEPS_A_TICK = 40
 
@@ -40,12 +40,16 @@ def _never(_group: str) -> str:
     return ""
 
 
+def _not_yet() -> bool:
+    return False
+
+
 class Replacer:
     """Drives replacements. One at a time uses one store: the daemon holds the lease, ``fence`` proves it before calls.
 
     ``look`` sees an instance (with a visit open, so that driftd's own login is known as such). ``pause`` returns the
     sentence of a pause from outside the store (the pause file), or "". ``fence`` raises ``LeaseHeld`` when the lease is
-    lost. ``clock`` gives the aware time.
+    lost. ``clock`` gives the aware time. Once ``stopping`` says so, no further step is begun.
     """
 
     def __init__(
@@ -57,10 +61,12 @@ class Replacer:
         clock: Callable[[], datetime],
         pause: Callable[[str], str] = _never,
         fence: Callable[[], None] = _nothing,
+        stopping: Callable[[], bool] = _not_yet,
     ) -> None:
         self._store = store
         self._groups = groups
         self._look = look
+        self._stopping = stopping
         self._clock = clock
         self._pause = pause
         self._fence = fence
@@ -93,11 +99,19 @@ class Replacer:
         """
         with self._store.read() as tx:
             records = tx.open_replacements()
-        said: list[str] = []
-        for record in records:
+        began, said = self._clock(), []
+        # Those under way first; who waits for a second look takes turns, longest due first.
+        for record in sorted(records, key=lambda r: (r.state in UNSTARTED, r.next_at or r.created_at)):
+            if self._stopping() or (record.state in UNSTARTED and self._overdue(records, began)):
+                break
             if self._due(record):
                 said += self._carry(record)
         return said
+
+    def _overdue(self, records: Sequence[Record], began: datetime) -> bool:
+        """A host that answers late, or never, must not keep those under way waiting for their next beat."""
+        polls = [g.limits.poll for r in records if r.state not in UNSTARTED and (g := self._groups.get(r.group))]
+        return bool(polls) and self._clock() >= began + min(polls)
 
     def _due(self, record: Record) -> bool:
         """A timer that beats as often as we poll must not miss every second beat by a hair."""
@@ -109,6 +123,8 @@ class Replacer:
         said: list[str] = []
         group = self._groups.get(record.group)
         for _ in range(STEPS_A_TICK):
+            if self._stopping():
+                break
             try:
                 if group is None:
                     self._hold(record, wording.unknown_group(record.group))

@@ -7,8 +7,8 @@ row and adds no journal line.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -16,9 +16,10 @@ from driftd.core import wording
 from driftd.core.errors import ProviderError
 from driftd.core.facts import Instance
 from driftd.core.findings import Severity, Verdict
+from driftd.core.journal import instant
 from driftd.core.looks import Look
 from driftd.core.ports import InstanceRow, Job, LeaseHeld, Message, Queue, Store, StoreUnavailable, Tx
-from driftd.core.replacement import Record, State
+from driftd.core.replacement import TERMINAL, Record, State
 from driftd.core.world import TAG_RID
 from driftd.flows.groups import Group
 from driftd.flows.observe import LookAt
@@ -38,7 +39,8 @@ def _never() -> bool:
 class Sweeper:
     """Discovers instances and looks at those that are due, ``lookers`` at once.
 
-    Once ``stopping`` says so, no further look is begun.
+    Once ``stopping`` says so, no further look is begun and what the others see is not written. It is the only one that
+    takes looks from the queue. ``patience_s`` is how long a tick waits for the next look to end.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Sweeper:
         clock: Callable[[], datetime],
         lookers: int = 8,
         stopping: Callable[[], bool] = _never,
+        patience_s: float = 1.0,
     ) -> None:
         self._store = store
         self._groups = groups
@@ -59,6 +62,10 @@ class Sweeper:
         self._clock = clock
         self._lookers = lookers
         self._stopping = stopping
+        self._patience_s = patience_s
+        self._pool = ThreadPoolExecutor(lookers, thread_name_prefix="look")
+        self._running: dict[Future[list[str]], Job] = {}
+        self._unsure = True
         self._known: dict[str, Instance] = {}
         self._missing: dict[str, set[str]] = {}
         self._discovered: dict[str, datetime] = {}
@@ -99,8 +106,9 @@ class Sweeper:
             for instance in found.values():
                 said += self._met(tx, instance, rows.get(instance.id), now)
             missing = rows.keys() - found.keys()
+            ended = {instance_id for record in tx.replacements() for instance_id in _ended_by(record)}
             for gone in sorted(missing & self._missing.get(name, set())):
-                said.append(_gone(tx, rows[gone], now))
+                said.append(_gone(tx, rows[gone], now, ours=gone in ended))
             self._missing[name] = set(missing)
         self._known = {key: one for key, one in self._known.items() if one.group != name} | found
         for instance_id in found:
@@ -121,14 +129,46 @@ class Sweeper:
     # --- how they are ---
 
     def sweep(self) -> list[str]:
-        """Look at every instance that is due now; what becomes due meanwhile is the next round's."""
-        said: list[str] = []
+        """Begin a look at every instance that is due, and wait a little for them to end; what the ended ones said.
+
+        A look that takes long goes on meanwhile, in its own place of ``lookers``: a host that does not answer keeps
+        no other from being looked at, and no inventory from being read.
+        """
+        said = self._ended(0.0)
         began = self._clock()
-        while not self._stopping() and (jobs := self._queue.take(KIND, self._lookers, LEASE_S, began)):
-            with ThreadPoolExecutor(self._lookers) as pool:
-                for sentences in pool.map(self._job, jobs):
-                    said += sentences
+        self._reclaim()
+        while not self._stopping():
+            room = self._lookers - len(self._running)
+            for job in self._queue.take(KIND, room, LEASE_S, began) if room else ():
+                self._running[self._pool.submit(self._job, job)] = job
+            if not self._running:
+                break
+            count = len(self._running)
+            said += self._ended(self._patience_s)
+            if len(self._running) == count:
+                break  # those that are left take long
         return said
+
+    def close(self) -> None:
+        """Wait for the looks that are under way. To be called last."""
+        self._pool.shutdown(wait=True)
+
+    def _ended(self, patience_s: float) -> list[str]:
+        """What those looks said that have ended, having waited for one to end. Raises what one of them raised."""
+        done, _ = wait(self._running, timeout=patience_s, return_when=FIRST_COMPLETED)
+        for look in done:
+            del self._running[look]
+        errors = [error for look in done if (error := look.exception()) is not None]
+        if errors:
+            self._unsure = True
+            raise errors[0]
+        return [sentence for look in done for sentence in look.result()]
+
+    def _reclaim(self) -> None:
+        """Jobs that a crash, or a store that could not be written, left leased: nobody works on them any more."""
+        if self._unsure and not self._running:
+            self._queue.reclaim(KIND)
+            self._unsure = False
 
     def _job(self, job: Job) -> list[str]:
         instance = self._known.get(job.key.removeprefix(f"{KIND}/"))
@@ -149,20 +189,27 @@ class Sweeper:
         """One look at one instance, and all that follows from it, in one transaction."""
         group = self._groups[instance.group]
         with self._store.read() as tx:
-            if why := _left_alone(instance, tx.open_replacements(instance.group)):
+            if why := _left_alone(instance, tx):
                 _log.debug("%s is not looked at: %s", instance.id, why)
                 return []
         look = self._look(instance)
+        if self._stopping():
+            return []  # a look that was cut off is no news
         now = self._clock()
         with self._store.write() as tx:
+            if _left_alone(instance, tx):
+                return []  # it was ended while we looked, so that we saw it go
             row = tx.instance(instance.id) or _new_row(instance, now)
             told = record_look(tx, group, row, look, now)
         return _sentences(look, told)
 
 
-def _left_alone(instance: Instance, opened: Sequence[Record]) -> str:
-    """Why sweeping passes over an instance: its replacement looks at it, or ends it."""
-    for record in opened:
+def _left_alone(instance: Instance, tx: Tx) -> str:
+    """Why sweeping passes over an instance: its replacement looks at it, or ends it, or it is gone."""
+    row = tx.instance(instance.id)
+    if row is not None and row.gone_at is not None:
+        return "it is gone, unless the inventory has it again"
+    for record in tx.open_replacements(instance.group):
         newcomer = instance.id == record.new_id or instance.tags.get(TAG_RID) == record.rid
         if newcomer and not record.verified:
             return f"it is the newcomer of {record.rid} and not verified yet"
@@ -188,13 +235,22 @@ def _new_row(instance: Instance, now: datetime) -> InstanceRow:
     )
 
 
-def _gone(tx: Tx, row: InstanceRow, now: datetime) -> str:
-    """It does not exist any more, so nothing about it is open."""
+def _ended_by(record: Record) -> tuple[str, ...]:
+    """What a replacement ends: the old one once that was announced, the newcomer when it is undone."""
+    undone = record.state in {State.UNDOING, *TERMINAL} and record.state is not State.SUCCEEDED
+    return (record.old_id,) * record.committed + (record.new_id,) * undone
+
+
+def _gone(tx: Tx, row: InstanceRow, now: datetime, *, ours: bool) -> str:
+    """It does not exist any more, so nothing about it is open. People are told, unless ``ours`` is what ended it."""
     tx.put_instance(replace(row, gone_at=now, state="terminated"))
     for finding in tx.open_findings(row.id):
         tx.resolve_finding(finding.id, now)
-    text = wording.vanished(row.id, row.group)
     tx.journal("observation", row.id, {"gone": True}, now)
+    if ours:
+        return wording.vanished(row.id, row.group)
+    text = wording.vanished_by_itself(row.id, row.group)
+    tx.say(Message(f"gone/{row.id}/{instant(now)}", "gone", Severity.MEDIUM, text, row.id), now)
     return text
 
 

@@ -127,7 +127,7 @@ def test_an_accepted_finding_is_kept_and_raises_nothing():
     assert (found.verdict, found.action, found.reason) == (
         Verdict.EXPLAINED,
         Action.IGNORE,
-        "1 finding, accepted",
+        "1 finding, accepted by ann until 2026-01-03 03:04 UTC: that was me",
     )
     assert found.findings[0].suppressed_by == "accepted by ann until 2026-01-03 03:04 UTC: that was me"
 

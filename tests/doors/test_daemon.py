@@ -85,6 +85,30 @@ def test_a_beat_that_fails_is_tried_again_and_stops_no_other(running, error: Exc
     wait_for(lambda: engine.ended.count(("broken", False)) >= 2 and engine.ended.count(("fine", True)) >= 2)
 
 
+def test_what_a_beat_says_again_and_again_is_logged_once_in_a_while(running, monkeypatch):
+    lines: list[str] = []
+
+    class Log:
+        def info(self, event, **_values):
+            lines.append(event)
+
+        error = info
+
+    monkeypatch.setattr("driftd.doors.daemon.structlog.get_logger", Log)
+    turns = iter(range(10**6))
+
+    def away():
+        raise Unavailable("the store is away")
+
+    engine, *_ = running(
+        beat("away", away), beat("odd", lambda: ["again"] if next(turns) % 2 else []), beat("same", lambda: ["same"])
+    )
+    wait_for(lambda: min(engine.ended.count((name, name != "away")) for name in ("away", "odd", "same")) >= 6)
+    assert lines.count("the store is away") == 1
+    assert lines.count("same") == 1
+    assert lines.count("again") >= 2, "said after a silence, it is news"
+
+
 def test_losing_the_lease_ends_the_daemon_with_a_sentence(running):
     def lose():
         raise LeaseHeld("another driftd took over")

@@ -70,6 +70,18 @@ class QueueContract:
         (again,) = queue.take("look", 1, 30, later(60))
         assert (again.attempts, again.due) == (2, later(60))
 
+    def test_who_knows_that_nobody_works_takes_all_back(self, queue: Queue):
+        for key in ("a", "b"):
+            queue.put("look", key, NOW, NOW)
+        queue.put("send", "s", NOW, NOW)
+        (late,) = queue.take("look", 1, 900, NOW)
+        queue.take("send", 1, 900, NOW)
+        queue.reclaim("look")
+        assert [job.key for job in queue.take("look", 9, 30, NOW)] == ["a", "b"]
+        assert queue.take("send", 9, 30, NOW) == [], "another kind's stay leased"
+        queue.done(late)
+        assert not queue.put("look", "a", NOW, NOW), "the new taker has it"
+
     def test_done_twice_is_done(self, queue: Queue):
         queue.put("look", "a", NOW, NOW)
         (job,) = queue.take("look", 1, 30, NOW)

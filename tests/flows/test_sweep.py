@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +14,7 @@ from driftd.core.errors import Unavailable
 from driftd.core.facts import Session
 from driftd.core.findings import Action, Finding, Judgement, Severity, Verdict, signature
 from driftd.core.looks import Look
-from driftd.core.ports import LaunchRequest, Suppression
+from driftd.core.ports import LaunchRequest, StoreUnavailable, Suppression
 from driftd.core.replacement import State
 from driftd.core.sessions import differences
 from driftd.edges.store import SqlQueue, open_store
@@ -68,10 +69,31 @@ class Fleet:
         self.groups = {"web": self.group}
         self.said: dict[str, tuple[Judgement, tuple[Session, ...]]] = {}
         self.looked: list[str] = []
+        self.stopping = False
+        self.sweepers: list[Sweeper] = []
         self.restart()
 
     def restart(self) -> None:
-        self.sweeper = Sweeper(self.store, self.groups, self.look, self.queue, clock=self.clock, lookers=1)
+        self.sweeper = self.another(lookers=1)
+
+    def another(self, lookers: int, patience_s: float = 5.0) -> Sweeper:
+        made = Sweeper(
+            self.store,
+            self.groups,
+            self.look,
+            self.queue,
+            clock=self.clock,
+            lookers=lookers,
+            stopping=lambda: self.stopping,
+            patience_s=patience_s,
+        )
+        self.sweepers.append(made)
+        return made
+
+    def close(self) -> None:
+        for sweeper in self.sweepers:
+            sweeper.close()
+        self.store.close()
 
     def look(self, instance) -> Look:
         self.looked.append(instance.id)
@@ -96,14 +118,14 @@ class Fleet:
 def fleet(tmp_path):
     made = Fleet(tmp_path)
     yield made
-    made.store.close()
+    made.close()
 
 
 @pytest.fixture
 def observing(tmp_path):
     made = Fleet(tmp_path, Action.ALERT)
     yield made
-    made.store.close()
+    made.close()
 
 
 def test_every_instance_is_discovered_and_looked_at_in_its_time(fleet):
@@ -140,7 +162,7 @@ def test_drift_is_written_planned_and_said_at_once(fleet):
     [record] = fleet.read("open_replacements")
     assert (record.old_id, record.slot, record.image, record.state) == ("i-0002", "web/1", "golden", State.CONFIRMING)
     assert not record.manual
-    assert [m.code for m in fleet.read("unsent")] == ["replacement-confirming", "drift"]
+    assert [m.code for m in fleet.read("unsent")] == ["drift", "replacement-confirming"]
     fleet.one(drifted(EDITED))
     assert len(fleet.read("open_replacements")) == 1
 
@@ -261,7 +283,8 @@ def test_who_is_missing_twice_is_gone_and_nothing_about_it_stays_open(fleet):
     fleet.provider.vanish("i-0002")
     fleet.sweeper.discover("web")
     assert fleet.read("instance", "i-0002").gone_at is None
-    assert "i-0002 in web is gone" in fleet.sweeper.discover("web")
+    assert "i-0002 in web is gone, and driftd did not end it" in fleet.sweeper.discover("web")
+    assert [m.code for m in fleet.read("unsent")][-1] == "gone"
     assert fleet.read("instance", "i-0002").gone_at == fleet.clock()
     assert not fleet.read("open_findings", "i-0002")
 
@@ -298,6 +321,100 @@ def test_one_look_that_breaks_does_not_stop_the_others(fleet, caplog):
     assert "i-0001: RuntimeError in a look; it is tried again" in said
     assert sorted(fleet.looked) == ["i-0002", "i-0003"]
     assert "nobody foresaw this" in caplog.text
+
+
+def test_a_look_that_takes_long_keeps_no_other_waiting(fleet):
+    go_on = threading.Event()
+    usual = fleet.look
+
+    def look(instance):
+        if instance.id == "i-0001":
+            assert go_on.wait(30)
+        return usual(instance)
+
+    fleet.look = look
+    sweeper = fleet.another(lookers=2, patience_s=0.2)
+    try:
+        for _ in range(3):
+            sweeper.tick()
+            fleet.clock.advance(10)
+        assert (fleet.looked.count("i-0001"), fleet.looked.count("i-0002"), fleet.looked.count("i-0003")) == (0, 3, 3)
+    finally:
+        go_on.set()
+    assert sweeper.tick()
+    assert fleet.looked.count("i-0001") >= 1
+
+
+def test_what_a_crash_or_a_full_disk_left_leased_is_looked_at_at_once(fleet, monkeypatch):
+    fleet.sweeper.discover("web")
+    assert len(fleet.queue.take("look", 2, 900, fleet.clock())) == 2  # and then it is killed
+    fleet.restart()
+    fleet.sweeper.tick()
+    assert len(fleet.looked) == 3
+
+    def full(job, due):
+        raise StoreUnavailable("the disk is full")
+
+    fleet.clock.advance(10)
+    with monkeypatch.context() as patch:
+        patch.setattr(fleet.queue, "retry", full)
+        with pytest.raises(StoreUnavailable):
+            fleet.sweeper.tick()
+    looked = len(fleet.looked)
+    fleet.sweeper.tick()
+    assert len(fleet.looked) >= looked + 2
+
+
+def test_who_was_ended_while_driftd_looked_stays_gone(fleet):
+    fleet.one(CLEAN)
+    instance = fleet.provider.compute.describe("i-0002")
+
+    def ended():
+        with fleet.store.write() as tx:
+            tx.put_instance(replace(tx.instance("i-0002"), gone_at=fleet.clock(), state="terminated"))
+        return Look(instance, fleet.clock(), 0.1, UNKNOWN, b"")
+
+    fleet.sweeper._look = lambda _instance: ended()
+    fleet.sweeper.sweep_one(instance)
+    assert fleet.read("instance", "i-0002").gone_at is not None
+    fleet.looked.clear()
+    fleet.sweeper._look = fleet.look
+    fleet.sweeper.sweep_one(instance)
+    assert not fleet.looked
+    fleet.sweeper.tick()
+    assert fleet.read("instance", "i-0002").gone_at is None, "the inventory has it again"
+
+
+def test_a_look_that_was_cut_off_by_a_stop_is_no_news(fleet):
+    fleet.one(CLEAN)
+
+    def cut(instance):
+        fleet.stopping = True
+        return Look(instance, fleet.clock(), 0.1, UNKNOWN, b"")
+
+    fleet.sweeper._look = cut
+    fleet.sweeper.sweep_one(fleet.provider.compute.describe("i-0002"))
+    assert fleet.read("instance", "i-0002").verdict is Verdict.CLEAN
+
+
+def test_who_put_the_old_one_back_in_service_is_left_alone_for_a_while(fleet):
+    fleet.one(drifted(EDITED))
+    with fleet.store.write() as tx:
+        [record] = tx.open_replacements()
+        tx.save_replacement(
+            replace(record, state=State.CANCELLED, fault="somebody put it back", entered_at=fleet.clock())
+        )
+    fleet.one(drifted(EDITED))
+    assert not fleet.read("open_replacements")
+    fleet.clock.advance(1800)
+    fleet.one(drifted(EDITED))
+    assert len(fleet.read("open_replacements")) == 1
+
+
+def test_what_to_do_about_unknown_stands_in_the_reason(fleet):
+    fleet.sweeper._look = lambda i: Look(i, fleet.clock(), 0.1, UNKNOWN, b"", hint="mend it with: true")
+    fleet.sweeper.sweep_one(fleet.provider.compute.describe("i-0002"))
+    assert fleet.read("instance", "i-0002").reason == "no answer in 10 s; mend it with: true"
 
 
 def test_a_visit_is_open_while_driftd_looks_and_closed_after(fleet):

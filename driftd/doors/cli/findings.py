@@ -47,7 +47,7 @@ def findings(
             lasting(house.now() - row.first_seen),
             found.signature,
         )
-        table.add_row(*(Text(printable(cell)) for cell in (*cells, found.because)))
+        table.add_row(*(Text(printable(cell)) for cell in (*cells, found.suppressed_by or found.because)))
     context.out.print(table)
 
 

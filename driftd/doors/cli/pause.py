@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Annotated
 
 import typer
@@ -32,7 +33,10 @@ def pause(
             highlight=False,
             markup=False,
         )
-        house.pause_file().write_text(f"{owner}: {reason}\n", encoding="utf-8")
+        # That it exists is what counts; on a full disk its text may find no room.
+        house.pause_file().touch()
+        with contextlib.suppress(OSError):
+            house.pause_file().write_text(f"{owner}: {reason}\n", encoding="utf-8")
     context.out.print(f"Paused {group or 'everywhere'}: {reason}", highlight=False, markup=False)
 
 

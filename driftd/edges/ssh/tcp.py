@@ -23,19 +23,25 @@ _UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EN
 
 
 class Deadline:
-    """A moment that everything must be done by. ``limit_s`` is how long it was when it was set, for the sentence."""
+    """A moment that everything must be done by. ``limit_s`` is how long it was when it was set, for the sentence.
 
-    def __init__(self, seconds: float) -> None:
+    Once ``cut`` is set, it has passed.
+    """
+
+    def __init__(self, seconds: float, cut: threading.Event | None = None) -> None:
         self.limit_s = seconds
         self._at = time.monotonic() + seconds
+        self._cut = cut
 
     def left(self) -> float:
         """Seconds until then; 0.0 once it has passed."""
+        if self._cut is not None and self._cut.is_set():
+            return 0.0
         return max(0.0, self._at - time.monotonic())
 
     def within(self, seconds: float) -> Deadline:
         """A nearer deadline, at most ``seconds`` away and never later than this one."""
-        return Deadline(min(seconds, self.left()))
+        return Deadline(min(seconds, self.left()), self._cut)
 
 
 class MeteredSocket:

@@ -40,6 +40,11 @@ class SqlQueue:
             tx.run(taken.values(attempts=JOB.c.attempts + 1, leased_until=until))
             return [Job(**fields_of(Job, row) | {"attempts": row["attempts"] + 1}) for row in rows]
 
+    def reclaim(self, kind: str) -> None:
+        with self._store.write() as tx:
+            leased = (JOB.c.kind == kind) & JOB.c.leased_until.is_not(None)
+            tx.run(update(JOB).where(leased).values(leased_until=None))
+
     def done(self, job: Job) -> None:
         """The lease having run out and another having taken the job, nothing happens."""
         with self._store.write() as tx:
