@@ -27,7 +27,9 @@ def _escape(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mutabl
 
 
 def configure(stream: TextIO | None = None, *, as_json: bool | None = None, level: int = logging.INFO) -> None:
-    """Set up logging for this process, to standard error as it is now. ``as_json`` None decides by whether ``stream`` is a terminal.
+    """Set up logging for this process, to standard error as it is now where no ``stream`` is named.
+
+    ``as_json`` None decides by whether that is a terminal.
 
     What is below ``level`` is left out: a command whose output is its answer logs warnings only.
     """

@@ -1,0 +1,490 @@
+"""Bad days of the daemon on real servers: whatever happens, nothing is changed that should not be, and it goes on.
+
+What was changed is read from the provider, never from driftd's store. The tests share one fleet, and each leaves it
+whole. Most groups here only observe, so that the one replacement of a test is the one that it asks for by hand.
+"""
+
+import contextlib
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from test_sigkill import run_daemon, wait_for_end
+
+from driftd import wiring
+from driftd.core.facts import Instance
+from driftd.core.ports import LaunchRequest, TargetState
+from driftd.core.replacement import TERMINAL, State
+from driftd.edges.stage.clients import person
+from driftd.settings import load
+from driftd.wiring.house import WiredHouse
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
+
+
+REPLACING = {"enforce: replace": "enforce: replace"}
+
+
+class Day:
+    """One daemon's day on the shared fleet, with a configuration of its own."""
+
+    def __init__(self, fleet, changes: dict[str, str]) -> None:
+        self.fleet = fleet
+        self.original = fleet.stage.config.read_text()
+        self.log = fleet.stage.config.parent / "driftd.log"
+        self.log.unlink(missing_ok=True)
+        self.pid = 0
+        self.change(changes)
+
+    def change(self, changes: dict[str, str]) -> None:
+        changes = {"enforce: replace": "enforce: observe", **changes}
+        text = self.original
+        for old, new in changes.items():
+            assert old in text, old
+            text = text.replace(old, new)
+        self.fleet.stage.config.write_text(text)
+        self.house = WiredHouse(load(self.fleet.stage.config), self.fleet.stage.config)
+
+    def start(self) -> None:
+        self.pid = run_daemon(self.fleet.stage.config)
+
+    def stop(self, limit_s: float = 10.0) -> None:
+        if self.pid:
+            pid, self.pid = self.pid, 0
+            os.kill(pid, signal.SIGTERM)
+            assert wait_for_end(pid, limit_s) == 0, self.said()
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """One command in this process: a new interpreter would be slower than what some tests have to stop."""
+        out, err, status = io.StringIO(), io.StringIO(), 0
+        argv, sys.argv = sys.argv, ["driftd", "--config", str(self.fleet.stage.config), *words]
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                wiring.main()
+        except SystemExit as ended:
+            status = int(ended.code or 0)
+        finally:
+            sys.argv = argv
+        return subprocess.CompletedProcess(words, status, out.getvalue(), err.getvalue())
+
+    def replace(self, slot: str = "web/2", why: str = "a bad day") -> str:
+        with self.house.store():
+            return self.house.request_replacement(slot, why)
+
+    def record(self, rid: str):
+        with self.house.store() as store, store.read() as tx:
+            return tx.replacement(rid)
+
+    def rows(self):
+        with self.house.store() as store, store.read() as tx:
+            return {row.id: row for row in tx.instances()}
+
+    def wait(self, what, limit_s: float = 30.0):
+        ends = time.monotonic() + limit_s
+        while not (value := what()):
+            assert time.monotonic() < ends, f"not within {limit_s} s; {self.fleet.tale()}"
+            time.sleep(0.03)
+        return value
+
+    def until(self, rid: str, *states: State):
+        return self.wait(lambda: (r := self.record(rid)).state in states and r)
+
+    def over(self, rid: str):
+        return self.until(rid, *TERMINAL)
+
+    def succeeds(self, rid: str) -> None:
+        assert self.over(rid).state is State.SUCCEEDED, self.fleet.tale()
+
+    def world(self) -> tuple[dict[str, str], dict[str, str]]:
+        """What there is and how the load balancer uses it, asked of the provider."""
+        provider = self.house.provider("web")
+        instances = {i.id: i.state.value for i in provider.inventory.find("web")}
+        return instances, {t.instance_id: t.state.value for t in provider.traffic.targets("web")}
+
+    def still(self, seconds: float = 1.2) -> None:
+        """Nothing is launched, ended, or moved in or out of traffic."""
+        before = self.world()
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            assert self.world() == before, self.fleet.tale()
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def day_of(shared_fleet, monkeypatch) -> Iterator:
+    monkeypatch.setenv("COLUMNS", "300")
+    days: list[Day] = []
+
+    def begin(changes: dict[str, str], start: bool = True) -> Day:
+        day = Day(shared_fleet, changes)
+        days.append(day)
+        if start:
+            day.start()
+        return day
+
+    yield begin
+    for day in days:
+        (day.log.parent / "pause").unlink(missing_ok=True)
+        try:
+            day.stop()
+        finally:
+            day.fleet.stage.config.write_text(day.original)
+    shared_fleet.whole()
+
+
+@contextlib.contextmanager
+def loaded(fleet) -> Iterator[None]:
+    """Steady load meanwhile, of which not one request fails."""
+    fleet.stage.start_load()
+    fleet.wait(lambda: fleet.stage.scene().requests > 20)
+    try:
+        yield
+    finally:
+        requests, failed, _, failures = fleet.stage.stop_load()
+    assert (failed, failures) == (0, ())
+    assert requests > 50
+
+
+def inside(fleet, instance: Instance) -> Path:
+    """The instance's root directory, without logging in."""
+    home = fleet.stage.config.parent / "fleet" / "instances" / instance.id / "init"
+    pid = int(home.read_text().splitlines()[1].split(" ", 1)[0])
+    return Path(f"/proc/{pid}/root")
+
+
+def listeners(root: Path) -> list[int]:
+    """The processes of an instance that are its sshd's listener."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            name = (entry / "cmdline").read_bytes().split(b"\0")[0] if entry.name.isdigit() else b""
+            if b"sshd" in name and (entry / "root").samefile(root):
+                found.append(int(entry.name))
+    return found
+
+
+# --- one daemon, and none ---------------------------------------------------------------------------------------------
+
+
+def test_a_login_with_driftds_own_key_outside_a_visit_is_a_strangers(day_of):
+    day = day_of({}, start=False)
+    victim = day.fleet.instances()["web/1"]
+    home = day.fleet.stage.config.parent
+    person(victim, home / "keys" / "driftd", home / "own.known_hosts", "true")
+    day.start()
+    row = day.wait(lambda: (row := day.rows().get(victim.id)) and row.taint and row)
+    assert "root was on it by ssh" in row.taint
+    assert row.verdict == "drifted"
+    day.succeeds(day.replace("web/1"))
+
+
+def test_a_second_daemon_says_one_sentence_and_changes_nothing(day_of):
+    day = day_of({})
+    day.wait(lambda: day.log.exists() and "driftd is running" in day.said())
+    before = day.world()
+    second = subprocess.run(
+        [sys.executable, "-m", "driftd", "--config", str(day.fleet.stage.config), "run"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert second.returncode > 0
+    said = [line for line in second.stderr.splitlines() if line]
+    assert "Another driftd runs on the store" in " ".join(said)
+    assert "Traceback" not in second.stderr
+    assert len(said) <= 3
+    assert day.world() == before
+    day.succeeds(day.replace())
+
+
+def test_sigterm_in_the_middle_ends_soon_and_the_next_daemon_finishes(day_of):
+    day = day_of({"soak: 300ms": "soak: 2s"})
+    rid = day.replace()
+    day.until(rid, State.SOAKING)
+    began = time.monotonic()
+    day.stop()
+    assert time.monotonic() - began < 4
+    assert day.record(rid).state not in TERMINAL
+    day.still(0.5)
+    day.start()
+    day.succeeds(rid)
+
+
+# --- pausing ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["command", "file"])
+def test_a_pause_stops_a_replacement_before_its_next_call(day_of, how: str):
+    day = day_of({"soak: 300ms": "soak: 700ms"})
+    home = day.fleet.stage.config.parent
+    old = day.fleet.instances()["web/2"]
+    rid = day.replace()
+    day.until(rid, State.SOAKING)
+    if how == "command":
+        assert day.command("pause", "--reason", "we look ourselves").returncode == 0
+    else:
+        (home / "pause").touch()
+    day.wait(lambda: "paused" in day.record(rid).note)
+    day.still(1.5)
+    instances, targets = day.world()
+    assert instances[old.id] == "running"
+    assert targets[old.id] == TargetState.HEALTHY
+    status = day.command("status")
+    assert "PAUSED" in status.stdout
+    assert "paused" in day.command("status", "--json").stdout
+    assert day.command("resume").returncode == 0
+    assert not (home / "pause").exists()
+    day.succeeds(rid)
+
+
+def test_nothing_is_launched_during_a_pause(day_of):
+    day = day_of({}, start=False)
+    (day.fleet.stage.config.parent / "pause").touch()
+    day.start()
+    rid = day.replace()
+    day.wait(lambda: "paused" in day.record(rid).note)
+    day.still(1.0)
+    assert len(day.world()[0]) == 3
+    (day.fleet.stage.config.parent / "pause").unlink()
+    day.succeeds(rid)
+
+
+# --- newcomers that must not serve, replacements that must not end ----------------------------------------------------
+
+
+def test_a_newcomer_unlike_its_manifest_gets_no_traffic_and_is_undone(day_of, golden_image, second_image):
+    day = day_of({f"image: {golden_image.id}": f"image: {second_image.id}"}, start=False)
+    anothers = day.house.bake_root(golden_image.rootfs, second_image.id)
+    day.house.manifests.path_for(second_image.id).write_bytes(anothers)
+    before = day.world()
+    seen: set[str] = set()
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.is_set():
+            seen.update(day.world()[1])
+            time.sleep(0.03)
+
+    day.start()
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        with loaded(day.fleet):
+            rid = day.replace()
+            record = day.over(rid)
+    finally:
+        done.set()
+        watcher.join()
+    assert record.state is State.FAILED_CLEAN, day.fleet.tale()
+    assert "drifted" in record.fault
+    assert seen == set(before[1])
+    assert day.world() == before
+
+
+def test_a_cancel_in_the_middle_puts_everything_back(day_of):
+    day = day_of({"soak: 300ms": "soak: 20s"})
+    before = day.world()
+    with loaded(day.fleet):
+        rid = day.replace()
+        day.until(rid, State.SOAKING)
+        assert len(day.world()[0]) == 4
+        assert day.command("cancel", "web/2").returncode == 0
+        assert day.over(rid).state is State.CANCELLED
+    assert day.world() == before
+
+
+def test_a_drain_that_does_not_end_cuts_nobody_off(day_of):
+    day = day_of({"soak: 300ms": "soak: 1s", "drain_timeout: 30s": "drain_timeout: 1s"})
+    before = day.world()
+    rid = day.replace()
+    day.until(rid, State.SOAKING)
+    answers: list[int] = []
+
+    def ask() -> None:
+        url = f"http://{day.fleet.stage._listen}/slow?s=4"
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            answers.append(answer.status)
+
+    clients = [threading.Thread(target=ask) for _ in range(8)]
+    for client in clients:
+        client.start()
+    record = day.over(rid)
+    for client in clients:
+        client.join()
+    assert record.state is State.ABORTED_SAFE, day.fleet.tale()
+    assert "could not be drained" in record.fault
+    assert answers == [200] * 8
+    assert day.world() == before
+
+
+# --- instances that cannot be seen ------------------------------------------------------------------------------------
+
+
+def test_an_instance_whose_sshd_is_dead_is_unknown_and_not_replaced(day_of):
+    day = day_of(REPLACING, start=False)
+    victim = day.fleet.instances()["web/3"]
+    for pid in listeners(inside(day.fleet, victim)):
+        os.kill(pid, signal.SIGKILL)
+    day.start()
+    day.wait(lambda: (row := day.rows().get(victim.id)) and row.looked_at and row)
+    row = day.wait(lambda: (row := day.rows()[victim.id]).verdict == "unknown" and row)
+    assert victim.address in row.reason
+    day.still(1.5)
+    with day.house.store() as store, store.read() as tx:
+        assert not tx.open_replacements()
+    day.succeeds(day.replace("web/3"))
+
+
+def test_without_a_manifest_it_is_unknown_and_the_command_is_named(day_of, golden_image):
+    day = day_of(REPLACING, start=False)
+    manifest = day.house.manifests.path_for(golden_image.id)
+    kept = manifest.read_bytes()
+    manifest.unlink()
+    try:
+        day.start()
+        day.wait(lambda: [row.verdict for row in day.rows().values()] == ["unknown"] * 3)
+        day.still(1.0)
+        said = day.command("status").stdout
+        assert f"no manifest for {golden_image.id}" in said
+        assert f"driftd bake --root DIR --image {golden_image.id}" in said
+        audit = day.command("audit")
+        assert audit.returncode == 3
+        assert f"driftd bake --root DIR --image {golden_image.id}" in audit.stdout + audit.stderr
+    finally:
+        manifest.write_bytes(kept)
+    day.wait(lambda: {row.verdict for row in day.rows().values()} <= {"clean", "explained"})
+
+
+# --- findings ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_accepted_is_not_replaced_and_a_group_that_observes_is_replaced_by_hand(day_of):
+    day = day_of({})
+    victim = day.fleet.instances()["web/1"]
+    day.wait(lambda: (row := day.rows().get(victim.id)) and row.verdict in {"clean", "explained"})
+    with (inside(day.fleet, victim) / "etc/motd").open("a") as motd:
+        motd.write("hello\n")
+    day.wait(lambda: day.rows()[victim.id].verdict == "drifted")
+    day.still(1.0)
+    assert "only observes" in day.command("status").stdout
+    with day.house.store() as store, store.read() as tx:
+        [found] = tx.open_findings(victim.id)
+    accepted = day.command("accept", found.finding.signature, "--for", "1h", "--reason", "the motd was me")
+    assert accepted.returncode == 0
+    day.stop()
+    day.change(REPLACING)
+    day.start()
+    day.wait(lambda: day.rows()[victim.id].verdict == "explained")
+    day.still(1.5)
+    with day.house.store() as store, store.read() as tx:
+        assert not tx.open_replacements()
+    assert re.search(r"accepted by \w+ until .*: the motd was me", day.command("findings").stdout)
+    assert re.search(r"accepted by \w+ until .*: the motd was me", day.command("status").stdout)
+    day.stop()
+    day.change({})
+    day.start()
+    assert day.command("replace", "web/1", "--reason", "by hand").returncode == 0
+    day.wait(lambda: victim.id not in day.world()[0])
+    with day.house.store() as store, store.read() as tx:
+        rid = tx.replacements(1)[0].rid
+    day.succeeds(rid)
+
+
+# --- the world breaks -------------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_under_the_store_stops_everything_until_there_is_room(day_of, tmp_path):
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "driftd-test", tmp_path], check=True)
+    day = day_of({"sqlite:///driftd.db": f"sqlite:///{tmp_path}/driftd.db", "soak: 300ms": "soak: 1s"})
+    try:
+        day.wait(lambda: (tmp_path / "driftd.db").exists() and len(day.rows()) == 3)
+        rid = day.replace()
+        day.until(rid, State.SOAKING)
+        filler = tmp_path / "filler"
+        with filler.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
+            while True:
+                stream.write(b"\0" * 4096)
+        day.wait(lambda: "the disk is full" in day.said())
+        day.still(1.5)
+        assert "Traceback" not in day.said()
+        paused = day.command("pause", "--reason", "the disk is full")
+        assert paused.returncode == 0, paused.stderr
+        assert "Traceback" not in paused.stderr
+        (day.fleet.stage.config.parent / "pause").unlink()
+        filler.unlink()
+        room = day.house.now()
+        day.succeeds(rid)
+        day.wait(lambda: all(r.looked_at > room for r in day.rows().values() if r.gone_at is None), 15)
+        assert day.house.verify_journal()["ok"]
+    finally:
+        day.stop()
+        subprocess.run(["umount", "-l", tmp_path], check=True)
+
+
+def test_haproxy_killed_in_the_middle_comes_back_and_the_replacement_succeeds(day_of):
+    day = day_of({"soak: 300ms": "soak: 1s"})
+    rid = day.replace()
+    day.until(rid, State.SOAKING)
+    for pid in day.house.provider("web").traffic._processes():
+        os.kill(pid, signal.SIGKILL)
+    record = day.over(rid)
+    assert record.state in {State.SUCCEEDED, State.FAILED_CLEAN}, day.fleet.tale()
+
+
+def test_an_old_one_that_vanishes_in_the_middle_leaves_the_newcomer_in_its_slot(day_of):
+    day = day_of({"soak: 300ms": "soak: 1s"})
+    old = day.fleet.instances()["web/2"]
+    rid = day.replace()
+    day.until(rid, State.SOAKING)
+    day.house.provider("web").compute.terminate(old.id)
+    day.succeeds(rid)
+
+
+def test_an_old_one_that_vanishes_during_the_undo_leaves_the_newcomer_in_its_slot(day_of):
+    """A verified newcomer in service is worth more than a tidy undo that would leave the slot empty."""
+    day = day_of({"soak: 300ms": "soak: 30s"})
+    old = day.fleet.instances()["web/2"]
+    rid = day.replace()
+    day.until(rid, State.SOAKING)
+    (day.fleet.stage.config.parent / "pause").touch()
+    day.wait(lambda: "paused" in day.record(rid).note)
+    day.house.request_cancel(rid)
+    with day.house.store() as store, store.write() as tx:
+        record = tx.replacement(rid)
+        tx.save_replacement(replace(record, state=State.UNDOING, outcome="aborted-safe", fault="a test"))
+    day.house.provider("web").compute.terminate(old.id)
+    (day.fleet.stage.config.parent / "pause").unlink()
+    day.succeeds(rid)
+
+
+def test_an_instance_that_vanishes_by_itself_is_said_to_be_gone(day_of, golden_image):
+    day = day_of({})
+    victim = day.fleet.instances()["web/3"]
+    day.wait(lambda: (row := day.rows().get(victim.id)) and row.looked_at)
+    provider = day.house.provider("web")
+    provider.compute.terminate(victim.id)
+    try:
+        day.wait(lambda: victim.id not in day.rows())
+        day.wait(lambda: f"{victim.id} in web is gone, and driftd did not end it" in day.said())
+        with day.house.store() as store, store.read() as tx:
+            assert not tx.open_replacements()
+    finally:
+        made = provider.compute.launch(
+            LaunchRequest("web", "web/3", golden_image.id, f"again-{victim.id}", {"driftd:slot": "web/3"})
+        )
+        provider.traffic.register("web", made)
+    day.wait(lambda: set(day.world()[1].values()) == {"healthy"})
