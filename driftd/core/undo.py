@@ -31,9 +31,10 @@ def decide_undo(record: Record, world: World, now: datetime, limits: Limits) -> 
 
 
 def _serves(record: Record, world: World) -> bool:
-    """The newcomer was verified and is in service still."""
+    """The newcomer was verified, exists and is in service still: a load balancer may list one that is gone."""
     target = world.targets.get(record.new_id)
-    return record.verified and target is not None and target.state is TargetState.HEALTHY
+    exists = any(i.id == record.new_id and i.state is InstanceState.RUNNING for i in world.newcomers)
+    return record.verified and exists and target is not None and target.state is TargetState.HEALTHY
 
 
 def _stuck(record: Record, why: str) -> Halt:

@@ -306,3 +306,39 @@ def test_back_off_doubles_three_times():
         return (ends - NOW).total_seconds() / 60
 
     assert [minutes(n) for n in (1, 2, 3, 4, 5, 50)] == [30, 60, 120, 240, 240, 240]
+
+
+@pytest.mark.parametrize(
+    ("verified", "target", "stays"),
+    [
+        (True, TargetState.HEALTHY, True),
+        (False, TargetState.HEALTHY, False),
+        (True, TargetState.DRAINING, False),
+        (True, None, False),
+    ],
+)
+def test_an_undo_that_has_nothing_to_go_back_to_keeps_the_newcomer_that_serves(verified, target, stays):
+    record = Record(
+        "R", "web", "web/1", "golden", "old", "drift", State.UNDOING, NOW, NOW, "new", verified=verified, fault="fault",
+        outcome="aborted-safe",
+    )  # fmt: skip
+    targets = {"new": Target("new", target, 0)} if target else {}
+    world = World(
+        GroupRules("web"), GroupFacts(3, old_in_service=False), None, (instance("new", InstanceState.RUNNING),), targets
+    )
+    first = decide(record, world, NOW, LIMITS)
+    if stays:
+        assert isinstance(first, Wait)
+        second = decide(waiting(record, first, NOW), world, NOW, LIMITS)
+        assert isinstance(second, Advance)
+        assert second.state is State.DRAINING
+    else:
+        assert isinstance(first, Do)
+        assert first.call.verb in {Verb.DRAIN, Verb.DEREGISTER, Verb.TERMINATE}
+
+
+def test_a_gone_newcomer_that_the_load_balancer_still_lists_is_nothing_to_stay_with():
+    record, world = ready_to_end()
+    record = replace(record, state=State.UNDOING, outcome="failed-clean", fault="the newcomer new is gone")
+    answer = decide(record, replace(world, old=None, newcomers=()), NOW, LIMITS)
+    assert not isinstance(answer, Advance)
