@@ -290,7 +290,8 @@ class DemoStage:
     def hints(self) -> Sequence[tuple[str, str]]:
         enter = userns.enter_hint()
         enter = f"{enter} " if enter else ""
-        driftd = f"{enter}driftd --config {self.config}"
+        program = "driftd" if shutil.which("driftd") else str(Path(sys.executable).with_name("driftd"))
+        driftd = f"{enter}{program} --config {self.config}"
         some = self._instances()
         address = some[0].address if some else "ADDRESS"
         return (
@@ -299,7 +300,7 @@ class DemoStage:
             (f"{driftd} journal show", "every decision and call, hash-chained"),
             (f"{enter}curl -s http://{self._metrics}/metrics | grep ^driftd_", "what Prometheus sees"),
             (f"{enter}ssh -i {self._home}/keys/somebody root@{address}", "be the person who logs in, and watch"),
-            ("Ctrl-C" if enter else "driftd demo --clean", "end it all"),
+            ("Ctrl-C" if enter else f"{program} demo --clean", "end it all"),
         )
 
 

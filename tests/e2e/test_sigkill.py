@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from driftd.core.replacement import State
+from driftd.core.replacement import STEPS, State
 from driftd.core.world import Verb
 from driftd.doors import daemon
 from driftd.flows import replace
@@ -24,17 +24,7 @@ from driftd.wiring.house import WiredHouse
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
 
 CALLS = [f"{when} the call: {verb}" for verb in Verb for when in ("before", "after")]
-FORWARD = [
-    State.ADMITTING,
-    State.LAUNCHING,
-    State.BOOTING,
-    State.VERIFYING,
-    State.ENROLLING,
-    State.SOAKING,
-    State.DRAINING,
-    State.RETIRING,
-    State.SETTLING,
-]
+FORWARD = [step.state for step in STEPS][1:]  # a replacement by hand skips the second look
 STATES = [f"in the state: {state}" for state in FORWARD]
 WRITES = [f"while writing the state: {state}" for state in (State.LAUNCHING, State.RETIRING, State.SUCCEEDED)]
 
