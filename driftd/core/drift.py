@@ -152,12 +152,13 @@ def fields_of(entry: Entry) -> dict[str, str]:
     elif entry.kind in (wire.CHAR, wire.BLOCK):
         fields["rdev"] = f"{entry.rdev[0]},{entry.rdev[1]}"
     for name, value in entry.xattrs:
-        fields["xattr " + shown(name)] = _xattr(value)
+        fields["xattr " + shown(name)] = _xattr(name, value)
     return fields
 
 
-def _xattr(value: bytes) -> str:
-    if len(value) > _XATTR_SHOWN:
+def _xattr(name: bytes, value: bytes) -> str:
+    """What the kernel reads (capabilities, ACLs, labels) is shown; what a program keeps there may be a secret."""
+    if len(value) > _XATTR_SHOWN or not name.startswith((b"security.", b"system.")):
         return f"{len(value)} bytes, sha256 {sha256(value).hexdigest()}"
     return shown(value)
 

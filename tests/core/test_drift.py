@@ -77,6 +77,8 @@ def test_only_what_differs_is_shown(case):
 def test_a_long_attribute_is_shown_by_its_digest():
     (found,) = drift.compare(baked([HOSTS]), fingerprint([HOSTS._replace(xattrs=((b"user.x", b"y" * 97),))]))
     assert found.actual["xattr user.x"].startswith("97 bytes, sha256 ")
+    (found,) = drift.compare(baked([HOSTS]), fingerprint([HOSTS._replace(xattrs=((b"user.x", b"password"),))]))
+    assert found.actual["xattr user.x"].startswith("8 bytes, sha256 "), "it may be a secret"
 
 
 def test_another_kind_in_its_place_shows_both_whole():
