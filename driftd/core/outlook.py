@@ -67,4 +67,6 @@ def _next_look(row: InstanceRow, every: timedelta, now: datetime) -> str:
     if row.looked_at is None:
         return "its first look"
     due = row.looked_at + every - now
+    if due < -max(every, timedelta(minutes=1)):
+        return f"a look is overdue by {lasting(-due)}: see that driftd runs"
     return f"looked at again in {lasting(due)}" if due > timedelta(0) else "looked at again now"

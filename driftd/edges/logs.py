@@ -33,12 +33,12 @@ def configure(stream: TextIO | None = None, *, as_json: bool | None = None, leve
 
     What is below ``level`` is left out: a command whose output is its answer logs warnings only.
     """
-    stream = stream or sys.stderr
-    as_json = not stream.isatty() if as_json is None else as_json
+    terminal = (stream or sys.stderr).isatty()
+    as_json = not terminal if as_json is None else as_json
     last: Any = (
         structlog.processors.JSONRenderer(sort_keys=False)
         if as_json
-        else structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=0)
+        else structlog.dev.ConsoleRenderer(colors=terminal, pad_event_to=0)
     )
     structlog.configure(
         processors=[
@@ -50,7 +50,7 @@ def configure(stream: TextIO | None = None, *, as_json: bool | None = None, leve
             last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        logger_factory=lambda *_names: structlog.WriteLogger(stream or sys.stderr),
         cache_logger_on_first_use=False,
     )
     logging.getLogger("apscheduler").setLevel(logging.ERROR)

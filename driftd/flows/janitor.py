@@ -93,6 +93,8 @@ class Janitor:
     def _orphan(
         self, group: Group, compute: Compute, instance: Instance, record: Record | None, in_traffic: bool
     ) -> list[str]:
+        if not _still_marked(compute, instance):
+            return []  # its replacement ended between the list and the record
         now = self._clock()
         text = wording.orphan(instance.id, group.name, record.rid if record else "", record.state if record else "")
         first_seen = self._first_seen(instance, text, now)
@@ -132,6 +134,14 @@ class Janitor:
             return True
         with self._store.read() as tx:
             return any(pause.group in {"", group} for pause in tx.pauses())
+
+
+def _still_marked(compute: Compute, instance: Instance) -> bool:
+    try:
+        current = compute.describe(instance.id)
+    except NotFound:
+        return False
+    return _exists(current) and current.tags.get(TAG_ROLE) == ROLE
 
 
 def _exists(instance: Instance) -> bool:

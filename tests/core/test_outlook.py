@@ -46,7 +46,8 @@ DRIFTED = row(Verdict.DRIFTED, Action.REPLACE)
     [
         (row(), None, (), Action.REPLACE, "", "looked at again in 4 min"),
         (row(looked=0), None, (), Action.REPLACE, "", "its first look"),
-        (row(looked=900), None, (), Action.REPLACE, "", "looked at again now"),
+        (row(looked=400), None, (), Action.REPLACE, "", "looked at again now"),
+        (row(looked=900), None, (), Action.REPLACE, "", "overdue by 10 min: see that driftd runs"),
         (DRIFTED, None, (), Action.ALERT, "group web only observes", "driftd replace i-1"),
         (row(taint="bob was on it"), None, (), Action.ALERT, "group web only observes", "driftd replace i-1"),
         (DRIFTED, None, (), Action.REPLACE, "the next look decides", "looked at again in 4 min"),

@@ -161,3 +161,20 @@ def test_many_looks_at_once_do_not_meet(way):
         thread.join(40)
     assert seen == [PATHS] * 8
     assert len(way.stats) == 8
+
+
+def test_a_stop_ends_the_looks_that_are_under_way_and_lets_none_begin(way):
+    way.force("sleep 60")
+    looker = SshLooker(SshOptions(known_hosts=(way.server.known_hosts,), agent=False))
+    seen = []
+    look = threading.Thread(target=lambda: seen.append(looker.look(way.instance, deadline_s=50.0)))
+    look.start()
+    time.sleep(0.5)
+    assert look.is_alive()
+    looker.stop()
+    look.join(5)
+    assert not look.is_alive()
+    began = time.monotonic()
+    seen.append(looker.look(way.instance, deadline_s=50.0))
+    assert time.monotonic() - began < 5
+    assert [type(one) for one in seen] == [Unseen, Unseen]

@@ -71,6 +71,14 @@ def test_a_late_newcomer_of_an_undone_replacement_is_said_and_then_ended(house, 
         assert [m.code for m in tx.unsent()] == ["orphan"]
 
 
+def test_a_replacement_that_ends_while_the_janitor_reads_leaves_no_orphan(house, monkeypatch):
+    name = house.orphan(State.SUCCEEDED)
+    listed = house.provider.compute.list({})
+    house.provider.compute.tag(name, {TAG_ROLE: ""})
+    monkeypatch.setattr(house.provider.compute, "list", lambda _tags: listed)
+    assert house.janitor.tick() == []
+
+
 @pytest.mark.parametrize("state", [None, State.SUCCEEDED, State.STUCK])
 def test_what_may_be_in_use_is_said_and_left_to_a_person(house, state):
     name = house.orphan(state)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from simulation import Simulation
+from simulation import BEAT_S, Simulation
 
 from driftd.core.errors import BadInput, Refused, Unavailable
 from driftd.core.ports import Pause
 from driftd.core.replacement import TERMINAL, State
+from driftd.flows.replace import Replacer
 
 BEFORE_THE_POINT = [
     State.CONFIRMING,
@@ -357,3 +358,40 @@ def test_the_last_of_its_group_is_replaced_without_a_gap(tmp_path):
     rid = sim.request()
     assert sim.run(rid).state is State.SUCCEEDED
     sim.check(rid)
+
+
+def test_a_host_that_answers_late_keeps_no_replacement_under_way_waiting(sim):
+    looked, usual = [], sim.look
+
+    def slow(instance):
+        if instance.id in sim.servers:
+            looked.append(instance.id)
+            sim.clock.advance(30)
+        return usual(instance)
+
+    sim.look = slow
+    sim.restart()
+    rid = sim.request()
+    assert stop_in(sim, rid, State.SOAKING)
+    for name in (sim.servers[0], sim.servers[2]):
+        sim.drifted.add(name)
+        sim.unseen.add(name)
+        sim.replacer.request(sim.provider.compute.describe(name), "drift", manual=False)
+    sim.clock.advance(10)
+    for _ in range(2):
+        sim.replacer.tick()
+        sim.clock.advance(BEAT_S)
+    assert sorted(looked) == [sim.servers[0], sim.servers[2]], "one a beat, in turns"
+    assert sim.run(rid).state is State.SUCCEEDED
+
+
+def test_a_stop_begins_no_further_step(sim):
+    rid = sim.request()
+    assert stop_in(sim, rid, State.BOOTING)
+    calls = len(sim.provider.calls)
+    replacer = Replacer(sim.store, {"web": sim.group}, sim.look, clock=sim.clock, stopping=lambda: True)
+    for _ in range(5):
+        assert replacer.tick() == []
+        sim.clock.advance(BEAT_S)
+    assert len(sim.provider.calls) == calls
+    assert sim.run(rid).state is State.SUCCEEDED

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,13 +31,21 @@ def read(house: House, group: str | None) -> tuple[list[Line], Sequence[Record],
         rows = sorted(tx.instances(group), key=lambda row: (row.group, row.slot, row.id))
         records = tx.open_replacements(group)
         recent = [record for record in tx.replacements(10) if record.state in TERMINAL]
-        pauses = tx.pauses()
+        pauses = [*tx.pauses(), *_by_file(house.pause_file())]
     by_instance = {i: record for record in records for i in (record.old_id, record.new_id) if i}
     lines = [
         (row, outlook(row, by_instance.get(row.id), pauses, house.enforce(row.group), house.every(row.group), now))
         for row in rows
     ]
     return lines, recent, pauses
+
+
+def _by_file(file: Path) -> Sequence[Pause]:
+    """The pause file, as a pause like any other: empty where there is none."""
+    try:
+        return [Pause("", f"the file {file}", "it is there", datetime.fromtimestamp(file.stat().st_mtime, UTC))]
+    except FileNotFoundError:
+        return []
 
 
 @app.command()
@@ -56,8 +65,6 @@ def status(
         where = f"group {pause.group}" if pause.group else "everywhere"
         said = f"PAUSED {where} by {pause.owner} for {lasting(house.now() - pause.since)}: {pause.reason}"
         context.out.print(Text(printable(said), "bold yellow"))
-    if house.pause_file().exists():
-        context.out.print(Text(f"PAUSED everywhere by the file {house.pause_file()}", "bold yellow"))
     if not lines:
         context.out.print("No instance is known yet. The daemon finds them: driftd run", highlight=False)
     context.out.print(render(lines, house.now()))
