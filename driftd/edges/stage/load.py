@@ -8,6 +8,7 @@ A request has failed when it was not answered in full with status 200. Nothing i
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.client
 import json
 import sys
@@ -106,12 +107,15 @@ def main() -> None:
     for thread in [*workers, reader]:
         thread.start()
     ends = time.monotonic() + options.limit
-    while not stop.wait(0.25) and time.monotonic() < ends:
-        print(tally.line(), flush=True)  # noqa: T201  # its standard output is its interface
+    # Whoever reads the counts may be ended hard: then the load ends, too.
+    with contextlib.suppress(BrokenPipeError):
+        while not stop.wait(0.25) and time.monotonic() < ends:
+            print(tally.line(), flush=True)  # noqa: T201  # its standard output is its interface
     stop.set()
     for worker in workers:
         worker.join()
-    print(tally.line(), flush=True)  # noqa: T201  # its standard output is its interface
+    with contextlib.suppress(BrokenPipeError):
+        print(tally.line(), flush=True)  # noqa: T201  # likewise
 
 
 if __name__ == "__main__":
