@@ -7,7 +7,8 @@ that the old content is still the beginning of the new. docs/policy.md says so, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -50,20 +51,39 @@ TEMPLATES: Mapping[str, Template] = {
 _UNITS = (".service", ".socket", ".timer", ".path", ".mount", ".automount", ".swap", ".target", ".slice", ".scope")
 _EXECUTE, _SET_ID, _OTHERS_WRITE = 0o111, 0o6000, 0o022
 _CONTENT = frozenset({"size", "sha256"})
+_ROTATED = re.compile(rb"(/.+)(?:\.1|-[0-9]{8})", re.DOTALL)
+NOT_ROTATED: Mapping[bytes, int] = {}
 
 
-def unmet(expect: Expect, difference: Difference, template: str = "") -> str:
-    """Why ``difference`` is more than ``expect`` allows, as the end of a sentence; "" when it keeps to it."""
+def unmet(
+    expect: Expect, difference: Difference, template: str = "", rotated: Mapping[bytes, int] = NOT_ROTATED
+) -> str:
+    """Why ``difference`` is more than ``expect`` allows, as the end of a sentence; "" when it keeps to it.
+
+    ``rotated`` says of logs how large the youngest file is that they were moved to (see ``rotations``).
+    """
     if difference.kind in ("package", "account", "group", "session"):
         return "only a path can be expected to differ"
     if expect is Expect.TEMPLATE:
         return _regular(difference) or _template(difference, TEMPLATES[template])
+    if expect is Expect.GROWING:
+        return _growing(difference, rotated.get(difference.subject, -1))
     checks: Mapping[Expect, Callable[[Difference], str]] = {
         Expect.FIRSTBOOT: _firstboot,
-        Expect.GROWING: _growing,
         Expect.EPHEMERAL: _ephemeral,
     }
     return checks[expect](difference)
+
+
+def rotations(differences: Iterable[Difference]) -> dict[bytes, int]:
+    """Path of a log → bytes in the file beside it that it was rotated to since the image (``.1`` or ``-20250131``)."""
+    found: dict[bytes, int] = {}
+    for one in differences:
+        size = _number(one.actual, "size")
+        name = _ROTATED.fullmatch(one.subject)
+        if one.kind == "file" and name and size is not None:
+            found[name[1]] = max(size, found.get(name[1], -1))
+    return found
 
 
 def _mode(difference: Difference) -> int:
@@ -130,7 +150,7 @@ def _firstboot(difference: Difference) -> str:
     return _regular(difference)
 
 
-def _growing(difference: Difference) -> str:
+def _growing(difference: Difference, rotated: int) -> str:
     if difference.change is Change.ADDED and difference.kind == "file":
         # A log may belong to its program's user and be written by its group.
         return _privileges(difference) or ("everybody may write it" if _mode(difference) & 0o002 else "")
@@ -138,7 +158,7 @@ def _growing(difference: Difference) -> str:
     if problem:
         return problem
     was, now = _number(difference.expected, "size"), _number(difference.actual, "size")
-    if was is not None and now is not None and now < was:
+    if was is not None and now is not None and now < was and rotated < was:
         return f"it shrank from {was} to {now} bytes"
     return ""
 

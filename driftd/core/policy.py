@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from driftd.core import severity, wording
 from driftd.core.drift import Change, Difference
-from driftd.core.expect import Expect, unmet
+from driftd.core.expect import Expect, rotations, unmet
 from driftd.core.findings import Action, Finding, Judgement, Severity, Verdict, signature
 from driftd.core.globs import Glob, overreach
 
@@ -172,8 +172,9 @@ def judge(
     findings: list[Finding] = []
     explained: list[Finding] = []
     ignored = 0
+    rotated = rotations(differences)
     for difference in differences:
-        finding = _judge_one(difference, rules)
+        finding = _judge_one(difference, rules, rotated)
         if finding.action is Action.IGNORE:
             ignored += 1
         elif finding.action is Action.EXPLAIN:
@@ -184,7 +185,7 @@ def judge(
     return _verdict(tuple(findings), tuple(explained), ignored, image)
 
 
-def _judge_one(difference: Difference, rules: Iterable[Rule]) -> Finding:
+def _judge_one(difference: Difference, rules: Iterable[Rule], rotated: Mapping[bytes, int]) -> Finding:
     level, because = severity.base(difference)
     for rule in rules:
         if not rule.match.fits(difference):
@@ -193,7 +194,7 @@ def _judge_one(difference: Difference, rules: Iterable[Rule]) -> Finding:
             action = rule.action or Action.REPLACE
             level = rule.severity or (Severity.INFO if rule.passes else level)
             return _finding(difference, level, action, rule.name, rule.because)
-        why = unmet(rule.expect, difference, rule.template)
+        why = unmet(rule.expect, difference, rule.template, rotated)
         if not why:
             return _finding(difference, Severity.INFO, Action.EXPLAIN, rule.name, rule.because)
         said = f"expected to be {_as_words(rule)}, but {why}"

@@ -4,7 +4,7 @@ import pytest
 from trees import baked, device, directory, file, fingerprint, link
 
 from driftd.core import drift
-from driftd.core.expect import TEMPLATES, Expect, unmet
+from driftd.core.expect import TEMPLATES, Expect, rotations, unmet
 from driftd.core.facts import Account
 
 
@@ -104,3 +104,20 @@ def test_no_template_allows_what_others_may_write_or_run(name):
 def test_an_account_is_never_expected(expect):
     (found,) = drift.compare(baked(), fingerprint(accounts=(Account("eve", 0, 0, "/", "/bin/sh", "set"),)))
     assert unmet(expect, found, "hex32") == "only a path can be expected to differ"
+
+
+def test_a_log_that_was_rotated_may_be_shorter_than_baked():
+    log, kept, cut = b"/var/log/auth.log", b"x" * 50, b"y"
+    was = baked([file(log, b"x" * 40), file(b"/var/log/wtmp", b"x" * 40)])
+
+    def unmets(*now):
+        found = drift.compare(was, fingerprint([file(b"/var/log/wtmp", b"x" * 40), *now]))
+        there = rotations(found)
+        return [unmet(Expect.GROWING, one, rotated=there) for one in found if one.subject == log]
+
+    assert unmets(file(log, cut)) == ["it shrank from 40 to 1 bytes"]
+    assert unmets(file(log, cut), file(log + b".1", kept)) == [""]
+    assert unmets(file(log, cut), file(log + b"-20250131", kept)) == [""]
+    assert unmets(file(log, cut), file(log + b".1", cut)) == ["it shrank from 40 to 1 bytes"]
+    assert unmets(file(log, cut), link(log + b".1", b"/dev/null")) == ["it shrank from 40 to 1 bytes"]
+    assert unmets(file(log, cut), file(b"/var/log/wtmp.1", kept)) == ["it shrank from 40 to 1 bytes"]
