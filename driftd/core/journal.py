@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from driftd.core.ports import JournalLine
+from driftd.core.memory import JournalLine
 
 GENESIS = "0" * 64
 KINDS = frozenset({"intent", "result", "observation", "decision", "human"})

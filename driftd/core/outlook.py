@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from driftd.core.findings import Action, Verdict
-from driftd.core.ports import InstanceRow, Pause
+from driftd.core.memory import InstanceRow, Pause
 from driftd.core.replacement import Record
 from driftd.core.wording import lasting
 

@@ -19,7 +19,7 @@ from driftd.core.findings import Action, Finding, Judgement, Severity, Verdict, 
 from driftd.core.globs import Glob, overreach
 
 if TYPE_CHECKING:  # ports names what policy returns
-    from driftd.core.ports import Suppression
+    from driftd.core.memory import Suppression
 
 PATH_KINDS = frozenset({"file", "directory", "link", "device", "fifo", "socket"})
 FACT_KINDS = frozenset({"package", "account", "group", "session"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from driftd.core.findings import Action, Finding
-from driftd.core.ports import FindingRow, Suppression
+from driftd.core.memory import FindingRow, Suppression
 
 SESSION = "session"
 

@@ -12,7 +12,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from driftd.core.errors import DriftdError
-from driftd.core.ports import LeaseHeld
+from driftd.core.memory import LeaseHeld
 from driftd.doors.house import Beat, Engine
 
 AGAIN = timedelta(minutes=1)

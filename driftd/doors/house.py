@@ -12,7 +12,7 @@ from typing import Protocol
 from driftd.core.facts import Instance
 from driftd.core.findings import Action
 from driftd.core.looks import Look
-from driftd.core.ports import Store
+from driftd.core.memory import Store
 from driftd.doors.demo.stage import Stage
 
 

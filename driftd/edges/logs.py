@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import structlog
 
 from driftd.core.findings import Severity
-from driftd.core.ports import Message
+from driftd.core.memory import Message
 
 _LEVELS = {Severity.INFO: "info", Severity.LOW: "info", Severity.MEDIUM: "warning"}
 

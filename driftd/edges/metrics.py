@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from driftd.core.errors import BadInput
 from driftd.core.findings import Verdict
 from driftd.core.looks import Look
-from driftd.core.ports import Store, StoreUnavailable
+from driftd.core.memory import Store, StoreUnavailable
 
 Clock = Callable[[], datetime]
 

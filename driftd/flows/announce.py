@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 from driftd.core import wording
 from driftd.core.errors import Refused, Unavailable
-from driftd.core.ports import Message, Notifier, Store
+from driftd.core.memory import Message, Store
+from driftd.core.ports import Notifier
 
 FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(hours=1)

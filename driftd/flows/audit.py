@@ -13,8 +13,9 @@ from driftd.core.fingerprint import Fingerprint
 from driftd.core.globs import protected
 from driftd.core.looks import Look
 from driftd.core.manifest import Manifest
+from driftd.core.memory import Suppression
 from driftd.core.policy import Policy, judge
-from driftd.core.ports import Looker, Manifests, Suppression
+from driftd.core.ports import Looker, Manifests
 from driftd.core.sessions import Visit
 
 Visits = Callable[[], Sequence[Visit]]

@@ -9,7 +9,8 @@ from driftd.core import wording
 from driftd.core.errors import NotFound, ProviderError
 from driftd.core.facts import Instance, InstanceState
 from driftd.core.findings import Severity
-from driftd.core.ports import Compute, Message, Store
+from driftd.core.memory import Message, Store
+from driftd.core.ports import Compute
 from driftd.core.replacement import TERMINAL, Record, State
 from driftd.core.world import ROLE, TAG_RID, TAG_ROLE
 from driftd.flows.groups import Group

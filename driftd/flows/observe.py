@@ -11,7 +11,8 @@ from driftd.core.errors import NotFound
 from driftd.core.facts import Instance, InstanceState
 from driftd.core.findings import Action
 from driftd.core.looks import Look
-from driftd.core.ports import Compute, InstanceRow, Store, Target, TargetState, Traffic
+from driftd.core.memory import InstanceRow, Store
+from driftd.core.ports import Compute, Target, TargetState, Traffic
 from driftd.core.replacement import Record, State
 from driftd.core.taint import standing, taint_action
 from driftd.core.world import TAG_RID, Need, Sight, World

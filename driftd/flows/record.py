@@ -11,7 +11,7 @@ from driftd.core.facts import Session
 from driftd.core.findings import Action, Finding, Merged, Severity, Verdict, merge
 from driftd.core.journal import instant
 from driftd.core.looks import Look
-from driftd.core.ports import FindingRow, InstanceRow, Message, Tx
+from driftd.core.memory import FindingRow, InstanceRow, Message, Tx
 from driftd.core.replacement import Record, State
 from driftd.core.sessions import taint_of
 from driftd.core.taint import SESSION, standing, taint_action

@@ -20,8 +20,8 @@ from driftd.core.errors import BadInput, NotFound, ProviderError, Refused
 from driftd.core.facts import Instance
 from driftd.core.findings import Severity
 from driftd.core.journal import canonical
+from driftd.core.memory import LeaseHeld, Message, StaleRecord, Store, StoreUnavailable, Tx
 from driftd.core.moves import announced, answered, moved, unanswered, waiting, withdrawn
-from driftd.core.ports import LeaseHeld, Message, StaleRecord, Store, StoreUnavailable, Tx
 from driftd.core.replacement import TERMINAL, Record, State
 from driftd.core.world import Advance, Call, Do, Finish, Halt, Verb, Wait, World
 from driftd.flows.groups import Group

@@ -18,7 +18,7 @@ from driftd.core.facts import Instance
 from driftd.core.findings import Severity, Verdict
 from driftd.core.journal import instant
 from driftd.core.looks import Look
-from driftd.core.ports import InstanceRow, Job, LeaseHeld, Message, Queue, Store, StoreUnavailable, Tx
+from driftd.core.memory import InstanceRow, Job, LeaseHeld, Message, Queue, Store, StoreUnavailable, Tx
 from driftd.core.replacement import TERMINAL, Record, State
 from driftd.core.world import TAG_RID
 from driftd.flows.groups import Group
@@ -76,8 +76,18 @@ class Sweeper:
         for group in self._groups.values():
             last = self._discovered.get(group.name)
             if last is None or self._clock() >= last + group.every:
-                said += self.discover(group.name)
+                said += self._discover_safely(group.name)
         return said + self.sweep()
+
+    def _discover_safely(self, name: str) -> list[str]:
+        try:
+            return self.discover(name)
+        except (StoreUnavailable, LeaseHeld):
+            raise
+        except Exception as error:  # noqa: BLE001  # per group: a provider that breaks its promises blinds its own alone
+            _log.exception("the inventory of %s failed in a way nobody foresaw", name)
+            self._discovered[name] = self._clock()
+            return [wording.no_inventory(name, f"{type(error).__name__} in its provider")]
 
     # --- which there are ---
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from driftd.core.facts import Instance
 from driftd.core.looks import Look
-from driftd.core.ports import Store, Suppression
+from driftd.core.memory import Store, Suppression
 from driftd.core.sessions import Visit
 
 Audit = Callable[[Instance, Callable[[], Sequence[Visit]], Sequence[Suppression]], Look]

@@ -9,7 +9,7 @@ from datetime import timedelta
 from driftd import __version__
 from driftd.core.facts import Instance
 from driftd.core.looks import Look
-from driftd.core.ports import Suppression
+from driftd.core.memory import Suppression
 from driftd.doors.house import Beat
 from driftd.edges import logs
 from driftd.edges.metrics import Metrics

@@ -18,8 +18,9 @@ from driftd.core.findings import Action
 from driftd.core.journal import Verified
 from driftd.core.looks import Look
 from driftd.core.manifest import Manifest
+from driftd.core.memory import Store, Suppression
 from driftd.core.policy import Policy
-from driftd.core.ports import Manifests, Provider, Store, Suppression
+from driftd.core.ports import Manifests, Provider
 from driftd.doors.demo.stage import Stage
 from driftd.doors.house import Engine, HostKey
 from driftd.edges import documents, logs, providers

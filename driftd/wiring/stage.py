@@ -15,8 +15,9 @@ from pathlib import Path
 
 from driftd.core.errors import BadInput, DriftdError
 from driftd.core.facts import Instance
+from driftd.core.memory import InstanceRow, JournalLine, StoreUnavailable, Tx
 from driftd.core.outlook import outlook
-from driftd.core.ports import InstanceRow, JournalLine, LaunchRequest, StoreUnavailable, TargetState, Traffic, Tx
+from driftd.core.ports import LaunchRequest, TargetState, Traffic
 from driftd.core.replacement import Record
 from driftd.core.wording import shown
 from driftd.doors.demo.stage import Scene, Server, StepTime

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from driftd.core.findings import Action, Verdict
+from driftd.core.memory import InstanceRow, Pause
 from driftd.core.outlook import outlook
-from driftd.core.ports import InstanceRow, Pause
 from driftd.core.replacement import Record, State
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)

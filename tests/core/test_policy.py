@@ -13,8 +13,8 @@ from driftd.core import globs, severity
 from driftd.core.drift import Change, Difference
 from driftd.core.expect import Expect
 from driftd.core.findings import Action, Severity, Verdict, signature
+from driftd.core.memory import Suppression
 from driftd.core.policy import DEFAULT_RULE, Match, Policy, Rule, Source, judge, too_broad
-from driftd.core.ports import Suppression
 
 FILE = {"kind": "file", "mode": "0644", "uid": "0", "gid": "0", "size": "3", "sha256": "ab" * 32}
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from driftd.core.errors import Unavailable
-from driftd.core.ports import LeaseHeld
+from driftd.core.memory import LeaseHeld
 from driftd.doors.daemon import Daemon
 from driftd.doors.house import Beat
 

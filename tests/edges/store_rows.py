@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from driftd.core.drift import Change
 from driftd.core.facts import Session
 from driftd.core.findings import Action, Finding, Severity, Verdict
-from driftd.core.ports import InstanceRow
+from driftd.core.memory import InstanceRow
 from driftd.core.replacement import Record, State
 
 NOW = datetime(2026, 1, 31, 8, 0, tzinfo=UTC)

@@ -7,7 +7,7 @@ import pytest
 import structlog
 
 from driftd.core.findings import Severity
-from driftd.core.ports import Message
+from driftd.core.memory import Message
 from driftd.edges import logs
 
 

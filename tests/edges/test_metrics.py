@@ -11,7 +11,7 @@ from store_rows import instance as instance_row
 
 from driftd.core.errors import BadInput
 from driftd.core.findings import Verdict
-from driftd.core.ports import Pause, StoreUnavailable
+from driftd.core.memory import Pause, StoreUnavailable
 from driftd.edges.metrics import Metrics
 from driftd.edges.store import open_store
 

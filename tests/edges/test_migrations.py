@@ -13,7 +13,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 from sqlmodel import SQLModel
 
-from driftd.core.ports import StoreUnavailable
+from driftd.core.memory import StoreUnavailable
 from driftd.edges.store import open_store, opening, upgrading
 
 

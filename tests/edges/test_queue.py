@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from driftd.core.ports import Queue
+from driftd.core.memory import Queue
 from driftd.edges.store import SqlQueue, open_store
 
 NOW = datetime(2026, 1, 31, 8, 0, tzinfo=UTC)

@@ -13,7 +13,7 @@ from store_rows import NOW, finding, instance, later, record, session
 from driftd.core.facts import Session
 from driftd.core.findings import Action, Finding, Severity, Verdict
 from driftd.core.journal import GENESIS, Verified, verify
-from driftd.core.ports import LeaseHeld, Message, Pause, StaleRecord, StoreUnavailable, Suppression
+from driftd.core.memory import LeaseHeld, Message, Pause, StaleRecord, StoreUnavailable, Suppression
 from driftd.core.replacement import TERMINAL, Record, State
 from driftd.edges.store import SqlStore, here, open_store
 

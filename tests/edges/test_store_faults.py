@@ -15,7 +15,7 @@ from store_rows import NOW, instance, later
 
 from driftd.core.errors import BadInput
 from driftd.core.journal import Broken, Verified
-from driftd.core.ports import StoreUnavailable
+from driftd.core.memory import StoreUnavailable
 from driftd.edges.store import open_store
 
 
@@ -349,7 +349,7 @@ def test_reading_only_makes_no_store(tmp_path):
 
 AS_NOBODY = """
 import os, sys
-from driftd.core.ports import StoreUnavailable
+from driftd.core.memory import StoreUnavailable
 from driftd.edges.store import open_store
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 for options in ({"read_only": True}, {}):

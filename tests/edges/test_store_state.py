@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from store_rows import finding, instance, later, record
 
 from driftd.core.journal import Verified
-from driftd.core.ports import StaleRecord
+from driftd.core.memory import StaleRecord
 from driftd.core.replacement import TERMINAL, State
 from driftd.edges.store import open_store
 

@@ -6,7 +6,7 @@ import pytest
 
 from driftd.core.errors import Refused, Unavailable
 from driftd.core.findings import Severity
-from driftd.core.ports import Message
+from driftd.core.memory import Message
 from driftd.edges.store import open_store
 from driftd.flows.announce import Announcer
 from driftd.testing import Crash, FakeClock

@@ -10,7 +10,8 @@ import pytest
 from driftd.core.budget import GroupRules
 from driftd.core.errors import Unavailable
 from driftd.core.findings import Severity
-from driftd.core.ports import LaunchRequest, Message, Pause
+from driftd.core.memory import Message, Pause
+from driftd.core.ports import LaunchRequest
 from driftd.core.replacement import Record, State
 from driftd.core.world import ROLE, TAG_RID, TAG_ROLE
 from driftd.edges.store import open_store

@@ -12,7 +12,7 @@ from store_rows import instance
 from driftd.core.drift import Change
 from driftd.core.errors import BadInput
 from driftd.core.findings import Action, Finding, Severity
-from driftd.core.ports import LeaseHeld, StoreUnavailable
+from driftd.core.memory import LeaseHeld, StoreUnavailable
 from driftd.core.replacement import State
 
 

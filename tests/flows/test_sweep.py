@@ -14,7 +14,8 @@ from driftd.core.errors import Unavailable
 from driftd.core.facts import Session
 from driftd.core.findings import Action, Finding, Judgement, Severity, Verdict, signature
 from driftd.core.looks import Look
-from driftd.core.ports import LaunchRequest, StoreUnavailable, Suppression
+from driftd.core.memory import StoreUnavailable, Suppression
+from driftd.core.ports import LaunchRequest
 from driftd.core.replacement import State
 from driftd.core.sessions import differences
 from driftd.edges.store import SqlQueue, open_store
@@ -298,6 +299,16 @@ def test_an_empty_inventory_marks_nobody(fleet):
         assert "is empty where 3 instances were known" in said
     assert len(fleet.read("instances")) == 3
     assert [m.code for m in fleet.read("unsent")] == ["inventory-empty"]
+
+
+def test_a_provider_that_breaks_its_promises_blinds_its_own_group_alone(fleet):
+    broken = FakeProvider(fleet.clock)
+    broken.fail_next("inventory.find", ZeroDivisionError("no promise kept"), times=5)
+    fleet.groups["bad"] = replace(fleet.group, name="bad", provider=broken)
+    fleet.groups["web"] = fleet.groups.pop("web")  # the broken one comes first
+    said = fleet.sweeper.tick()
+    assert any("the inventory of bad cannot be read" in sentence for sentence in said)
+    assert {row.id for row in fleet.read("instances", "web")} == {"i-0001", "i-0002", "i-0003"}
 
 
 def test_an_inventory_that_cannot_be_read_changes_nothing(fleet):

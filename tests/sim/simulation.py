@@ -14,7 +14,8 @@ from driftd.core.facts import Instance, Session
 from driftd.core.findings import Action, Judgement, Verdict
 from driftd.core.journal import Verified, verify
 from driftd.core.looks import Look
-from driftd.core.ports import LaunchRequest, Store
+from driftd.core.memory import Store
+from driftd.core.ports import LaunchRequest
 from driftd.core.replacement import TERMINAL, Record, State
 from driftd.core.world import TAG_RID, TAG_ROLE, TAG_SLOT, Limits
 from driftd.edges.store import open_store

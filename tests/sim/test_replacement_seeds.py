@@ -8,7 +8,7 @@ import pytest
 from simulation import Simulation
 
 from driftd.core.errors import BadInput, Unavailable
-from driftd.core.ports import Pause
+from driftd.core.memory import Pause
 from driftd.core.replacement import TERMINAL, State
 from driftd.testing import Crash
 

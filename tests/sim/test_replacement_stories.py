@@ -6,7 +6,7 @@ import pytest
 from simulation import BEAT_S, Simulation
 
 from driftd.core.errors import BadInput, Refused, Unavailable
-from driftd.core.ports import Pause
+from driftd.core.memory import Pause
 from driftd.core.replacement import TERMINAL, State
 from driftd.flows.replace import Replacer
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from driftd.core.errors import BadInput
-from driftd.core.ports import FindingRow, Suppression, Tx
+from driftd.core.memory import FindingRow, Suppression, Tx
 from driftd.core.wording import lasting, printable, shown
 from driftd.doors.cli.app import app, of, span
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from driftd.core.ports import Pause, StoreUnavailable
+from driftd.core.memory import Pause, StoreUnavailable
 from driftd.doors.cli.app import app, of
 
 Group = Annotated[str, typer.Option("--group", "-g", help="Only this group (default: everywhere).", show_default=False)]

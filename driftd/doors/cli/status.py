@@ -13,8 +13,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from driftd.core.memory import InstanceRow, Pause
 from driftd.core.outlook import Outlook, outlook
-from driftd.core.ports import InstanceRow, Pause
 from driftd.core.replacement import TERMINAL, Record
 from driftd.core.wording import lasting, printable
 from driftd.doors.cli.app import app, of

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from driftd.core.ports import StoreUnavailable
+from driftd.core.memory import StoreUnavailable
 
 _BACKUP = "Restore it from a backup (docs/store.md); the damaged file is worth keeping as evidence."
 

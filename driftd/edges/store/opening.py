@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from driftd.core.errors import BadInput
-from driftd.core.ports import StoreUnavailable
+from driftd.core.memory import StoreUnavailable
 from driftd.edges.store.faults import translated
 from driftd.edges.store.sql import BEGIN, SqlStore
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, delete, select, update
 
-from driftd.core.ports import Job
+from driftd.core.memory import Job
 from driftd.edges.store.sql import SqlStore
 from driftd.edges.store.statements import fields_of
 from driftd.edges.store.tables import JOB

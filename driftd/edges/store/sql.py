@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, RowMapping, select, update
 
 from driftd.core.journal import GENESIS, Broken, Verified, verify
-from driftd.core.ports import LeaseHeld, StoreUnavailable
+from driftd.core.memory import LeaseHeld, StoreUnavailable
 from driftd.edges.store.faults import translated
 from driftd.edges.store.holder import is_gone, short
 from driftd.edges.store.tables import LEASE

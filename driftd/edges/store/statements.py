@@ -11,7 +11,7 @@ from sqlalchemy import Connection, CursorResult, Executable, RowMapping, Table
 from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.exc import SQLAlchemyError
 
-from driftd.core.ports import StoreUnavailable
+from driftd.core.memory import StoreUnavailable
 from driftd.edges.store.faults import said
 
 

@@ -18,7 +18,7 @@ from sqlmodel import Field, SQLModel
 from driftd.core.drift import Change
 from driftd.core.findings import Action, Severity, Verdict
 from driftd.core.journal import canonical, instant, read_canonical, read_instant
-from driftd.core.ports import StoreUnavailable
+from driftd.core.memory import StoreUnavailable
 from driftd.core.replacement import State
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from sqlalchemy import RowMapping, delete, select, update
 
 from driftd.core import journal
-from driftd.core.ports import JournalLine, StaleRecord, StoreUnavailable
+from driftd.core.memory import JournalLine, StaleRecord, StoreUnavailable
 from driftd.core.replacement import TERMINAL, Record, State
 from driftd.edges.store.statements import values_of
 from driftd.edges.store.tables import (

@@ -9,7 +9,7 @@ from sqlalchemy import RowMapping, select, update
 
 from driftd.core.facts import Session
 from driftd.core.findings import Finding
-from driftd.core.ports import FindingRow, InstanceRow, SessionRow
+from driftd.core.memory import FindingRow, InstanceRow, SessionRow
 from driftd.edges.store.statements import Statements, fields_of, values_of
 from driftd.edges.store.tables import FINDING, INSTANCE, SESSION, VISIT
 

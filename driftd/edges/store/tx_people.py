@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import delete, select, update
 
-from driftd.core.ports import Message, Pause, Suppression
+from driftd.core.memory import Message, Pause, Suppression
 from driftd.edges.store.statements import Statements, fields_of, values_of
 from driftd.edges.store.tables import MESSAGE, PAUSE, SUPPRESSION
 

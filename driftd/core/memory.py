@@ -1,0 +1,247 @@
+"""Memory: what driftd remembers between two looks, and the ports of where it is kept.
+
+The rows, one transaction (``Tx``), the ``Store`` with the controller's lease, and the ``Queue`` of work to be done.
+Every edge that implements them passes the same contract suite. Time is always passed in as an aware ``datetime``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from driftd.core.errors import DriftdError
+from driftd.core.facts import Session
+from driftd.core.findings import Action, Finding, Severity, Verdict
+from driftd.core.replacement import Record
+
+
+@dataclass(frozen=True, slots=True)
+class JournalLine:
+    """One line of the hash chain. ``kind`` is intent, result, observation, decision or human."""
+
+    seq: int
+    at: datetime
+    kind: str
+    subject: str
+    body: Mapping[str, object]
+    prev: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRow:
+    """What the store remembers of one instance: the last look, since when the verdict stands, and the taint."""
+
+    id: str
+    group: str
+    slot: str
+    image: str
+    address: str
+    state: str
+    verdict: Verdict
+    reason: str
+    root: str
+    verdict_since: datetime
+    looked_at: datetime | None
+    first_seen: datetime
+    action: Action = Action.IGNORE
+    taint: str = ""
+    taint_since: datetime | None = None
+    boot_id: str = ""
+    gone_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FindingRow:
+    """A finding in the store; ``resolved_at`` is set once a later look no longer saw it."""
+
+    id: int
+    instance_id: str
+    finding: Finding
+    first_seen: datetime
+    last_seen: datetime
+    resolved_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A session in the store. ``own`` marks driftd's visits."""
+
+    id: int
+    instance_id: str
+    session: Session
+    own: bool
+    first_seen: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """An acceptance ("that was me"): a dated, owned acceptance of one signature. ``group`` "" means every group."""
+
+    id: int
+    signature: str
+    group: str
+    owner: str
+    reason: str
+    created_at: datetime
+    expires_at: datetime
+    hits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is to be said to people. ``key`` deduplicates: a second message with the same key is not queued."""
+
+    key: str
+    code: str
+    severity: Severity
+    text: str
+    instance_id: str = ""
+    rid: str = ""
+    id: int = 0
+    created_at: datetime | None = None
+    sent_at: datetime | None = None
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One piece of work. ``key`` makes it unique while it waits or runs ("look/i-123")."""
+
+    id: int
+    kind: str
+    key: str
+    due: datetime
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Somebody stopped all changes. ``group`` "" means everywhere."""
+
+    group: str
+    owner: str
+    reason: str
+    since: datetime
+
+
+class Tx(Protocol):
+    """One transaction on the store; everything in it happens, or nothing. No network call belongs inside one."""
+
+    # instances and findings
+    def instances(self, group: str | None = None, *, gone: bool = False) -> Sequence[InstanceRow]: ...
+    def instance(self, instance_id: str) -> InstanceRow | None: ...
+    def put_instance(self, row: InstanceRow) -> None: ...
+    def open_findings(self, instance_id: str | None = None) -> Sequence[FindingRow]: ...
+    def finding(self, finding_id: int) -> FindingRow | None: ...
+    def add_finding(self, instance_id: str, finding: Finding, now: datetime) -> FindingRow: ...
+    def touch_finding(self, finding_id: int, finding: Finding, now: datetime) -> None: ...
+    def resolve_finding(self, finding_id: int, now: datetime) -> None: ...
+
+    # sessions and driftd's own visits
+    def sessions(self, instance_id: str) -> Sequence[SessionRow]: ...
+    def add_session(self, instance_id: str, session: Session, own: bool, now: datetime) -> bool:
+        """False when this session (same door, user, source, port, pid and start) is known already."""
+        ...
+
+    def open_visit(self, instance_id: str, key: str, now: datetime) -> int: ...
+    def close_visit(self, visit_id: int, now: datetime) -> None: ...
+    def visits(self, instance_id: str) -> Sequence[tuple[str, datetime, datetime | None]]:
+        """(key fingerprint, opened, closed or None), newest first."""
+        ...
+
+    # what people said
+    def suppressions(self, now: datetime) -> Sequence[Suppression]: ...
+    def add_suppression(self, suppression: Suppression) -> int: ...
+    def count_suppression(self, suppression_id: int) -> None: ...
+    def pauses(self) -> Sequence[Pause]: ...
+    def set_pause(self, pause: Pause) -> None: ...
+    def clear_pause(self, group: str) -> bool: ...
+
+    # replacements
+    def open_replacements(self, group: str | None = None) -> Sequence[Record]: ...
+    def replacements(self, limit: int = 50) -> Sequence[Record]: ...
+    def replacement(self, rid: str) -> Record | None: ...
+    def add_replacement(self, record: Record) -> bool:
+        """False when the slot or the old instance has an open replacement already."""
+        ...
+
+    def save_replacement(self, record: Record) -> None:
+        """Compare-and-swap on ``version``; raises ``StaleRecord`` when somebody else moved it.
+
+        ``record.version`` is the version that was read; what is kept carries the next one.
+        """
+        ...
+
+    # journal
+    def journal(self, kind: str, subject: str, body: Mapping[str, object], now: datetime) -> JournalLine: ...
+    def journal_lines(
+        self, subject: str | None = None, after: int = 0, *, limit: int | None = None
+    ) -> Sequence[JournalLine]: ...
+
+    # outbox
+    def say(self, message: Message, now: datetime) -> bool:
+        """Queue a message; False when one with this key was queued before."""
+        ...
+
+    def unsent(self, limit: int = 50) -> Sequence[Message]: ...
+    def mark_sent(self, message_id: int, now: datetime) -> None: ...
+    def mark_failed(self, message_id: int, now: datetime) -> None: ...
+
+    # growth
+    def prune(self, before: datetime) -> Mapping[str, int]:
+        """Delete what was over before ``before`` and say how many rows of each; never the journal or replacements."""
+        ...
+
+
+class StaleRecord(DriftdError):
+    """Somebody else has moved this record since it was read."""
+
+
+class StoreUnavailable(DriftdError):
+    """The store cannot be read or written (disk full, locked, damaged). Nothing may be changed while it is."""
+
+
+class LeaseHeld(DriftdError):
+    """Another daemon runs on this store."""
+
+
+class Store(Protocol):
+    """Where driftd remembers. One writer at a time; readers never wait for it."""
+
+    def write(self) -> AbstractContextManager[Tx]:
+        """A transaction that is committed when the block ends and rolled back when it raises."""
+        ...
+
+    def read(self) -> AbstractContextManager[Tx]: ...
+
+    def take_lease(self, holder: str, ttl_s: float, now: datetime) -> int:
+        """The controller's lease; returns the fencing epoch, one higher at each takeover. Raises ``LeaseHeld``."""
+        ...
+
+    def renew_lease(self, holder: str, epoch: int, ttl_s: float, now: datetime) -> None:
+        """Raises ``LeaseHeld`` when the lease is no longer ours."""
+        ...
+
+    def drop_lease(self, holder: str, epoch: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Queue(Protocol):
+    """Work to be done. A job is leased, then done or failed; a lease that runs out gives it back."""
+
+    def put(self, kind: str, key: str, due: datetime, now: datetime) -> bool:
+        """False when a job with this key waits or runs already."""
+
+    def take(self, kind: str, limit: int, lease_s: float, now: datetime) -> Sequence[Job]: ...
+
+    def reclaim(self, kind: str) -> None:
+        """Give back every job of this kind that is leased: for who knows that nobody works on them."""
+
+    def done(self, job: Job) -> None: ...
+
+    def retry(self, job: Job, due: datetime) -> None: ...
