@@ -22,11 +22,15 @@ SKEW = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One of driftd's visits, by the daemon's clock: its key, when it was opened and closed (None: still open)."""
+    """One of driftd's visits, by the daemon's clock: its key, when it was opened and closed (None: still open).
+
+    ``made`` is set for a session that an earlier look recorded as driftd's own: it explains that one and no other.
+    """
 
     key: str
     opened: datetime
     closed: datetime | None = None
+    made: Session | None = None
 
     def holds(self, moment: datetime, now: datetime) -> bool:
         return self.opened - SKEW <= moment <= (self.closed or now) + SKEW
@@ -53,7 +57,8 @@ def split(
     ``visits`` are those that the store has of this instance, and the one that this look itself is. ``born`` is when
     the instance was launched or booted; what is older was baked with the image's own log.
     """
-    free = [visit for visit in visits if visit.key]
+    free = [visit for visit in visits if visit.key and visit.made is None]
+    known = {_identity(visit.made) for visit in visits if visit.made is not None}
     offset = timedelta(0)
     ancestor = next((session for session in sessions if session.ancestor), None)
     if ancestor is not None and free:
@@ -62,7 +67,10 @@ def split(
         free.remove(newest)
         if not newest.holds(ancestor.started_at, now):
             offset = ancestor.started_at - newest.opened
-    strangers = [session for session in sessions if not session.ancestor]
+    # What was driftd's own stays so, however the instance's clock was set since; it uses its visit up all the same.
+    recorded = [session for session in sessions if not session.ancestor and _identity(session) in known]
+    _, free = _match(recorded, free, timedelta(0), now)
+    strangers = [session for session in sessions if not session.ancestor and _identity(session) not in known]
     for ahead in sorted({timedelta(0), offset}, key=abs):
         strangers, free = _match(strangers, free, ahead, now)
     others: list[Session] = []
@@ -75,6 +83,10 @@ def split(
     left = {id(session) for session in strangers}
     own = tuple(session for session in sessions if id(session) not in left)
     return Split(tuple(others), own, baked)
+
+
+def _identity(session: Session) -> tuple[str, str, str, int, str, datetime]:
+    return session.door, session.user, session.source, session.port, session.key, session.started_at
 
 
 def _match(

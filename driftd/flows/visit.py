@@ -51,6 +51,8 @@ class Visitor:
         """All visits but this one, which the audit itself knows: a visit explains one session, and not two."""
         with self._store.read() as tx:
             visits = list(tx.visits(instance.id))
+            own = [row.session for row in tx.sessions(instance.id) if row.own]
         if (key, opened, None) in visits:
             visits.remove((key, opened, None))
-        return [Visit(key, opened, closed or opened + self._longest) for key, opened, closed in visits]
+        made = [Visit(session.key, session.started_at, session.started_at, session) for session in own]
+        return [Visit(key, opened, closed or opened + self._longest) for key, opened, closed in visits] + made

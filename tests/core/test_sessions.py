@@ -107,3 +107,20 @@ def test_taint_is_one_sentence():
     assert "\n" not in said
     assert "an unknown address" in said
     assert "1 more session" in said
+
+
+def test_what_was_recorded_as_our_own_stays_so_when_the_instances_clock_was_set():
+    """It logged in a minute ahead, as the clock then was; since then the clock was put right."""
+    ahead = replace(OURS, started_at=OURS.started_at + timedelta(minutes=1))
+    visits = [VISIT, THIS]
+    assert ahead in split([ahead, ANCESTOR], visits, NOW).others
+    recorded = Visit(KEY, ahead.started_at, ahead.started_at, ahead)
+    found = split([replace(ahead, live=False, evidence="log+wtmp"), ANCESTOR], [*visits, recorded], NOW)
+    assert found.others == ()
+
+
+def test_what_was_recorded_explains_itself_and_uses_its_visit_up():
+    recorded = Visit(KEY, OURS.started_at, OURS.started_at, OURS)
+    second = replace(OURS, port=9, started_at=OURS.started_at + SECOND)
+    found = split([OURS, second, ANCESTOR], [VISIT, THIS, recorded], NOW)
+    assert found.others == (second,)
