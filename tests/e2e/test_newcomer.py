@@ -25,6 +25,9 @@ HASH = "$6$saltsaltsalt$" + "S3CRETh4sh" * 8
 @pytest.fixture
 def newcomer(local_deployment, tmp_path: Path):
     """A pristine server, a configuration that names it, and the ``driftd`` command."""
+    key = local_deployment.root / "somebody"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    local_deployment.make(authorized_keys=[key.with_suffix(".pub").read_text().strip()])
     server = local_deployment.launch("web/0")
     (tmp_path / "driftd.yaml").write_text(CONFIG.format(key=local_deployment.key, host=server.address))
     (tmp_path / "manifests").mkdir()
@@ -56,7 +59,7 @@ def test_from_an_unknown_host_to_a_finding(newcomer):
     seen = json.loads(driftd("audit", "--format", "json").stdout)["instances"][0]
     assert seen["findings"] == [], "not even the visit that baked it"
     assert seen["verdict"] in {"clean", "explained"}
-    deployment.ssh(server, "echo changed >>/etc/motd")
+    deployment.ssh(server, "echo changed >>/etc/motd", key=deployment.root / "somebody")
     audited = driftd("audit")
     assert audited.returncode == 1
     assert "/etc/motd" in audited.stdout
