@@ -45,8 +45,8 @@ def test_making_a_provider_touches_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_launch_that_nobody_could_log_in_to_is_refused(tmp_path, golden_image, image_cache):
-    provider = local({"dir": str(tmp_path), "images": str(image_cache)}, {"web": {}})
+def test_a_launch_that_nobody_could_log_in_to_is_refused(golden_image, image_cache, local_deployment):
+    provider = local({"dir": str(local_deployment.dir), "images": str(image_cache)}, {"web": {}})
     with pytest.raises(Refused, match="nobody could log in"):
         provider.compute.launch(LaunchRequest("web", "web/0", golden_image.id, "t"))
     assert provider.compute.list({}) == []

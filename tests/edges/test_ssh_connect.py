@@ -48,7 +48,7 @@ def _nothing_stays_behind(server):
     ):
         time.sleep(0.02)
     assert threads == []
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
 
 
 def options(server, **more):
