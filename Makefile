@@ -17,10 +17,10 @@ demo: setup ## the main job: see a login and a change, replace the server, lose 
 	@.venv/bin/driftd demo $(DEMO)
 
 test: setup-tests check ## everything that can run here
-	@$(PYTHON) -m pytest -n 3 --dist loadfile -m "not soak" $(TESTS)
+	@$(PYTHON) scripts/test.py -n 3 --dist loadfile -m "not soak" $(TESTS)
 
 fast: setup-tests ## only what needs no servers
-	@$(PYTHON) -m pytest -m "not soak and not servers and not rootless" $(TESTS)
+	@$(PYTHON) scripts/test.py -m "not soak and not servers and not rootless" $(TESTS)
 
 check: setup-tests ## formatting, lint, types and the house's laws
 	@.venv/bin/ruff format --check .
@@ -29,7 +29,7 @@ check: setup-tests ## formatting, lint, types and the house's laws
 	@.venv/bin/lint-imports
 
 soak: setup-tests ## minutes to hours, by hand; the results stand in docs/soak.md
-	@$(PYTHON) -m pytest -m soak --timeout 7200 -s $(TESTS)
+	@$(PYTHON) scripts/test.py -m soak --timeout 7200 -s $(TESTS)
 
 clean: ## remove the demo's fleet and what was built here
 	@[ ! -x .venv/bin/driftd ] || .venv/bin/driftd demo --clean

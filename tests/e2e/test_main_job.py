@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from servers import pid_of
 
+from driftd.edges.providers.local.tools import owns_machine
+
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
 
@@ -20,7 +22,7 @@ def cache(image_cache: Path, golden_image):
     """A cache directory of the demo's own, with the image in it."""
     place = Path(tempfile.mkdtemp(prefix="dd-", dir="/var/tmp"))
     (place / "driftd").mkdir()
-    (place / "driftd" / "images").symlink_to(image_cache)
+    (place / "driftd" / ("images" if owns_machine() else "images-userns")).symlink_to(image_cache)
     yield place
     shutil.rmtree(place)
 
