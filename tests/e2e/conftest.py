@@ -80,7 +80,7 @@ def stages(image_cache: Path) -> Iterator[Callable[[str], DemoStage]]:
     made: list[DemoStage] = []
 
     def make(template: str = QUICK) -> DemoStage:
-        home = Path(tempfile.mkdtemp(prefix="dd-", dir="/var/tmp"))
+        home = Path(tempfile.mkdtemp(prefix="dd-"))
         homes.append(home)
         stage = DemoStage(home, image_cache, template, ports=(0, 0))
         made.append(stage)

@@ -87,7 +87,8 @@ def changes(rootfs: Path, chance: random.Random, count: int) -> str:
             names.clear()  # what the instance needs to go on running
             continue
         folders.append(short)
-        files += [os.path.join(short, leaf) for leaf in leaves if not os.path.islink(os.path.join(where, leaf))]
+        names.sort()  # the same seed makes the same changes on every file system
+        files += [os.path.join(short, leaf) for leaf in sorted(leaves) if not os.path.islink(os.path.join(where, leaf))]
     usable = [f for f in files if f.startswith((b"/usr/share", b"/var/lib", b"/etc/default", b"/usr/lib/systemd"))]
     odd = [
         b"plain",
@@ -143,6 +144,8 @@ def facts(path: bytes) -> tuple:
 def everything(root: bytes, below: bytes) -> set[bytes]:
     """``below`` and every path under it in ``root``, as an instance names them."""
     found = {below}
+    if os.path.islink(root + below):
+        return found
     for where, names, leaves in os.walk(root + below):
         found |= {os.path.join(where[len(root) :], name) for name in [*names, *leaves]}
     return found

@@ -23,7 +23,7 @@ USER = "driftd-test"
 @pytest.fixture(scope="module")
 def ordinary():
     """Runs a command as an ordinary user: another one when we are root, else ourselves."""
-    home = Path(tempfile.mkdtemp(prefix="du-", dir="/var/tmp"))
+    home = Path(tempfile.mkdtemp(prefix="du-"))
     if os.geteuid() != 0:
         yield lambda *words, **more: run([sys.executable, *words], home, **more), home
     else:
