@@ -5,6 +5,7 @@ Arguments are pytest's. What only the machine's own root can do (marker ``machin
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 from driftd.edges.providers.local import image, userns
@@ -20,6 +21,8 @@ def main() -> int:
     if lacking := userns.missing():
         sys.exit(f"test: {lacking}")
     image.ensure_base(REPO / ".cache" / "images-userns", say=lambda text: print(text, file=sys.stderr, flush=True))
+    # Inside, the user's name is root's: pytest must not look for its files where root keeps them.
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = tempfile.mkdtemp(prefix="dt-")
     marks = sys.argv[sys.argv.index("-m") + 1] if "-m" in sys.argv else "not soak"
     return userns.reexec_in_user_namespace([*pytest, "-m", f"({marks}) and not machine"])
 

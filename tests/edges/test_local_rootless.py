@@ -80,7 +80,13 @@ def test_an_ordinary_user_builds_the_same_image_bit_for_bit(ordinary, image_cach
     theirs, ours = Path(done.stdout.strip()), image.ensure_base(image_cache)
     assert theirs.is_relative_to(home / "cache")
     assert theirs.name == ours.name
+    assert listing(theirs) == listing(ours)
     assert digest(theirs) == digest(ours)
+
+
+def listing(path):
+    command = ["tar", "--numeric-owner", "--full-time", "-tvf", str(path)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
 def digest(path):
