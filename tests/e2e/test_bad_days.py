@@ -404,6 +404,7 @@ def test_a_group_that_observes_is_left_alone_and_so_is_what_was_accepted_until_s
 # --- the world breaks -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.machine
 def test_a_full_disk_under_the_store_stops_everything_until_there_is_room(day_of, tmp_path):
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "driftd-test", tmp_path], check=True)
     day = day_of({"sqlite:///driftd.db": f"sqlite:///{tmp_path}/driftd.db", "soak: 300ms": "soak: 1s"})

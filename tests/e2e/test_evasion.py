@@ -13,7 +13,7 @@ from evading import baked, suspect, told
 
 from driftd.core.findings import Severity, Verdict
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.machine, pytest.mark.servers, pytest.mark.timeout(120)]
 
 MEDIUM, HIGH, CRITICAL = Severity.MEDIUM, Severity.HIGH, Severity.CRITICAL
 NEW_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHV5mMc0lXnW8OEX3cyhYtqm3Ow5sXrRNkd3BjF1hGxN me"

@@ -21,7 +21,7 @@ from driftd.edges.ssh.looker import SshLooker
 from driftd.edges.ssh.options import SshOptions
 from driftd.flows.audit import Rules, audit
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.machine, pytest.mark.servers, pytest.mark.timeout(120)]
 
 FILES = {"file", "directory", "link", "device", "fifo", "socket"}
 

@@ -243,6 +243,7 @@ def test_clean_removes_everything_and_says_what(local_deployment):
     assert local_deployment.clean() == []
 
 
+@pytest.mark.machine
 def test_what_root_made_immutable_and_deep_is_removed_all_the_same(local_deployment):
     server = local_deployment.launch()
     upper = local_deployment.upper(server)

@@ -15,7 +15,7 @@ import pytest
 
 from driftd.edges.providers.local import image
 
-pytestmark = [pytest.mark.rootless, pytest.mark.servers]
+pytestmark = [pytest.mark.machine, pytest.mark.rootless, pytest.mark.servers]
 REPO = Path(__file__).parents[2]
 USER = "driftd-test"
 

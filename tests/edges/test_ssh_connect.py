@@ -23,7 +23,7 @@ from driftd.edges.ssh.options import SshOptions
 from driftd.edges.ssh.tcp import Deadline
 from driftd.edges.ssh.trust import record_host_keys, scan_host_keys
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.machine, pytest.mark.servers]
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from driftd.core.fingerprint import Fingerprint
 from driftd.edges.ssh.looker import SshLooker
 from driftd.edges.ssh.options import SshOptions
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.machine, pytest.mark.servers]
 
 PATHS = [b"/", b"/etc", b"/etc/secret"]
 HOSTILE = Path(__file__).with_name("hostile_probe.py")

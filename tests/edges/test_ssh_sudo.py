@@ -17,7 +17,7 @@ from driftd.core.facts import Unseen
 from driftd.edges.ssh.command import boot, command, quote, sudoers_line
 from driftd.edges.ssh.options import SshOptions
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.machine, pytest.mark.servers]
 
 USER = f"driftd-t{os.getpid() % 100_000}"
 PINNED = SshOptions(pinned=True)
