@@ -18,12 +18,17 @@ from driftd.doors.house import Beat, Engine
 AGAIN = timedelta(minutes=1)
 
 
+SIGNAL_POLL_S = 0.1
+
+
 class Daemon:
     """Runs an engine's beats until asked to stop; a beat never overlaps itself."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._stop = threading.Event()
+        # Set by a signal handler, which may interrupt anything: so it takes no lock, and run() looks at it.
+        self.asked = False
         self._lost = ""
         self._log = structlog.get_logger()
         self._before: dict[str, dict[str, datetime]] = {beat.name: {} for beat in engine.beats}
@@ -52,7 +57,9 @@ class Daemon:
         self._scheduler.start()
         self._log.info("driftd is running", jobs=[beat.name for beat in self._engine.beats])
         try:
-            self._stop.wait()
+            while not self._stop.wait(SIGNAL_POLL_S):
+                if self.asked:
+                    self.stop()
             self._log.info("stopping: the steps under way are finished first")
         finally:
             self._scheduler.shutdown(wait=True)
@@ -95,7 +102,7 @@ def serve(engine: Engine) -> None:
     daemon = Daemon(engine)
 
     def asked(_number: int, _frame: FrameType | None) -> None:
-        daemon.stop()
+        daemon.asked = True
 
     signal.signal(signal.SIGTERM, asked)
     signal.signal(signal.SIGINT, asked)

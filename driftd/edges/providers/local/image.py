@@ -96,6 +96,15 @@ def _mmdebstrap(codename: str, target: Path) -> None:
     options = [f"--dpkgopt=path-exclude=/usr/share/{kind}/*" for kind in ("man", "doc", "info", "locale")]
     try:
         run(
+            *(
+                "env",
+                "-u",
+                "PYTHONPATH",
+                "-u",
+                "PYTHONDONTWRITEBYTECODE",
+                "-u",
+                "PYTHONHASHSEED",
+            ),  # python runs in there
             "mmdebstrap",
             "--variant=minbase",
             "--format=tar",

@@ -21,13 +21,20 @@ _T = TypeVar("_T")
 PATH = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
 
 
-def run(*command: str | Path, timeout_s: float = 60.0, env: Mapping[str, str] | None = None, stdin: str = "") -> str:
+def run(
+    *command: str | Path,
+    timeout_s: float = 60.0,
+    env: Mapping[str, str] | None = None,
+    without: Sequence[str] = (),
+    stdin: str = "",
+) -> str:
     """Run a program and return its output. Raises ``Unavailable`` with its last line when it fails or is missing."""
     words = [str(word) for word in command]
+    inherited = {name: value for name, value in os.environ.items() if name not in without}
     try:
         done = subprocess.run(
             words,
-            env={**os.environ, "PATH": PATH, "LC_ALL": "C", **(env or {})},
+            env={**inherited, "PATH": PATH, "LC_ALL": "C", **(env or {})},
             input=stdin,
             capture_output=True,
             text=True,
