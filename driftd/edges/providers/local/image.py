@@ -96,15 +96,6 @@ def _mmdebstrap(codename: str, target: Path) -> None:
     options = [f"--dpkgopt=path-exclude=/usr/share/{kind}/*" for kind in ("man", "doc", "info", "locale")]
     try:
         run(
-            *(
-                "env",
-                "-u",
-                "PYTHONPATH",
-                "-u",
-                "PYTHONDONTWRITEBYTECODE",
-                "-u",
-                "PYTHONHASHSEED",
-            ),  # python runs in there
             "mmdebstrap",
             "--variant=minbase",
             "--format=tar",
@@ -117,7 +108,9 @@ def _mmdebstrap(codename: str, target: Path) -> None:
             *_sources(codename),
             timeout_s=900,
             # A user's own TMPDIR may be closed to the subordinate ids that the build runs as.
-            env={"SOURCE_DATE_EPOCH": EPOCH, "TMPDIR": "/var/tmp"},  # noqa: S108 - mmdebstrap makes its own directory there
+            env={"SOURCE_DATE_EPOCH": EPOCH, "TMPDIR": "/var/tmp"},
+            # Python compiles its modules in there, and they are to be the same for everybody.
+            without=("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED"),  # noqa: S108 - mmdebstrap makes its own directory there
         )
     except Unavailable as error:
         raise Unavailable(
