@@ -108,9 +108,9 @@ def _mmdebstrap(codename: str, target: Path) -> None:
             *_sources(codename),
             timeout_s=900,
             # A user's own TMPDIR may be closed to the subordinate ids that the build runs as.
-            env={"SOURCE_DATE_EPOCH": EPOCH, "TMPDIR": "/var/tmp"},
+            env={"SOURCE_DATE_EPOCH": EPOCH, "TMPDIR": "/var/tmp"},  # noqa: S108 - mmdebstrap makes its own directory there
             # Python compiles its modules in there, and they are to be the same for everybody.
-            without=("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED"),  # noqa: S108 - mmdebstrap makes its own directory there
+            without=("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED"),
         )
     except Unavailable as error:
         raise Unavailable(
