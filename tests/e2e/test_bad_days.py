@@ -426,7 +426,12 @@ def test_a_full_disk_under_the_store_stops_everything_until_there_is_room(day_of
         filler.unlink()
         room = day.house.now()
         day.succeeds(rid)
-        day.wait(lambda: all(r.looked_at > room for r in day.rows().values() if r.gone_at is None), 15)
+        day.wait(
+            lambda: all(
+                r.looked_at is not None and r.looked_at > room for r in day.rows().values() if r.gone_at is None
+            ),
+            15,
+        )
         assert day.house.verify_journal()["ok"]
     finally:
         day.stop()
