@@ -108,7 +108,7 @@ def open_quietly(name, flags=0, dir_fd=None):
     return os.open(name, _COMMON | flags, dir_fd=dir_fd)
 
 
-def _listing(fd):
+def listing(fd):
     # type: (int) -> List[bytes]
     """The names in a directory, as bytes."""
     if sys.getfilesystemencoding().lower() in ("utf-8", "ascii"):
@@ -220,7 +220,7 @@ class Walker(object):
     def _list(self, level, stop):
         # type: (_Level, bool) -> Iterator[Batch]
         try:
-            names = _listing(level.fd)
+            names = listing(level.fd)
         except OSError as error:
             self.tally.not_read(level.path, error)
             return

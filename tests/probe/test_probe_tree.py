@@ -185,14 +185,14 @@ def test_a_tree_3000_deep_is_seen_whole(tree: Path, look_at: Look, beside: bool)
 def test_few_directories_are_open_at_once(tree: Path, look_at: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     deepen(tree, 400, "d", beside=True)
     most = 0
-    listing = walk._listing
+    listing = walk.listing
 
     def counting(fd: int) -> list[bytes]:
         nonlocal most
         most = max(most, fd)
         return listing(fd)
 
-    monkeypatch.setattr(walk, "_listing", counting)
+    monkeypatch.setattr(walk, "listing", counting)
     look_at(tree)
     assert most < 60 + walk.OPEN_LEVELS + len(os.listdir("/proc/self/fd"))
 
