@@ -18,6 +18,7 @@ MODULES = (
     "walk",
     "tree",
     "inside",
+    "tools",
     "facts",
     "sshlog",
     "processes",
