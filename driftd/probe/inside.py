@@ -6,11 +6,15 @@ mean on the instance.
 
 import errno
 import os
-from typing import List, Optional
+import stat
+from typing import List, Optional, Tuple
 
 from driftd.probe import walk
 
 LINK_LIMIT = 40
+NAMES_LIMIT = 100000
+
+_KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link"}
 
 
 class Root(object):
@@ -18,6 +22,7 @@ class Root(object):
 
     def __init__(self, path):
         # type: (bytes) -> None
+        self.live = path == b"/"  # the running system that this process is part of
         self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def close(self):
@@ -26,7 +31,43 @@ class Root(object):
 
     def open(self, path):
         # type: (bytes) -> int
-        """A descriptor of the regular file at ``path``. Raises OSError."""
+        """A descriptor of the regular file at ``path``. Raises OSError; nothing but a regular file is ever opened."""
+        above, name = self._find(path, last=True)
+        try:
+            return _open_file(name or b".", above)
+        finally:
+            os.close(above)
+
+    def read(self, path, limit):
+        # type: (bytes, int) -> bytes
+        """The whole file. Raises OSError, with EFBIG when it is longer than ``limit`` bytes."""
+        return _whole(self.open(path), limit)
+
+    def link(self, path):
+        # type: (bytes) -> Optional[bytes]
+        """Where the link at ``path`` points; None when it is no link. Raises OSError."""
+        above, name = self._find(path, last=False)
+        try:
+            return _link(name, above) if name else None
+        finally:
+            os.close(above)
+
+    def directory(self, path):
+        # type: (bytes) -> Directory
+        """The directory at ``path``, to be closed by whoever asked. Raises OSError."""
+        above, name = self._find(path, last=True)
+        try:
+            fd = os.open(name or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+        finally:
+            os.close(above)
+        return Directory(self, path, fd)
+
+    def _find(self, path, last):
+        # type: (bytes, bool) -> Tuple[int, bytes]
+        """A directory's descriptor and the name in it that ``path`` leads to; "" for the directory itself.
+
+        ``last``: a link at the end of the path is followed, too.
+        """
         todo = [part for part in reversed(path.split(b"/")) if part]
         held = [os.dup(self.fd)]  # the directories on the way, so that ".." is a step back and not a question
         links = 0
@@ -39,10 +80,12 @@ class Root(object):
                     continue
                 if part == b".":
                     continue
+                if not todo and not last:
+                    return held.pop(), part
                 target = _link(part, held[-1])
                 if target is None:
                     if not todo:
-                        return walk.open_quietly(part, 0, held[-1])
+                        return held.pop(), part
                     held.append(
                         os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=held[-1])
                     )
@@ -54,21 +97,74 @@ class Root(object):
                     _close_all(held[1:])
                     del held[1:]
                 todo.extend(step for step in reversed(target.split(b"/")) if step)
-            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+            return held.pop(), b""
         finally:
             _close_all(held)
 
-    def read(self, path, limit):
+
+class Directory(object):
+    """An open directory below a root. ``path`` is how it was asked for. For ``with``."""
+
+    def __init__(self, root, path, fd):
+        # type: (Root, bytes, int) -> None
+        self.path = path.rstrip(b"/")
+        self._root = root
+        self._fd = fd
+
+    def __enter__(self):
+        # type: () -> Directory
+        return self
+
+    def __exit__(self, *_):
+        # type: (object) -> None
+        os.close(self._fd)
+
+    def names(self, limit=NAMES_LIMIT):
+        # type: (int) -> List[bytes]
+        """What is in it, sorted. Raises OSError, with E2BIG when that is more than ``limit``."""
+        names = walk.listing(self._fd)
+        if len(names) > limit:
+            raise OSError(errno.E2BIG, "more than %d names" % limit)
+        return names
+
+    def kind(self, name):
+        # type: (bytes) -> str
+        """One of "file", "directory", "link" and "other"; a link is not followed. Raises OSError."""
+        mode = os.stat(name, dir_fd=self._fd, follow_symlinks=False).st_mode
+        return _KINDS.get(stat.S_IFMT(mode), "other")
+
+    def link(self, name):
+        # type: (bytes) -> Optional[bytes]
+        """Where the link of that name points; None when it is no link. Raises OSError."""
+        return _link(name, self._fd)
+
+    def read(self, name, limit):
         # type: (bytes, int) -> bytes
-        """The whole file. Raises OSError, with EFBIG when it is longer than ``limit`` bytes."""
-        fd = self.open(path)
-        try:
-            data = read_fd(fd, limit + 1)
-        finally:
-            os.close(fd)
-        if len(data) > limit:
-            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-        return data
+        """The whole file of that name, a link followed inside the root. Raises OSError as ``Root.read`` does."""
+        if _link(name, self._fd) is not None:
+            return self._root.read(self.path + b"/" + name, limit)
+        return _whole(_open_file(name, self._fd), limit)
+
+
+def _open_file(name, dir_fd):
+    # type: (bytes, int) -> int
+    mode = os.stat(name, dir_fd=dir_fd, follow_symlinks=False).st_mode
+    if stat.S_ISDIR(mode):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "not a regular file")
+    return walk.open_quietly(name, 0, dir_fd)
+
+
+def _whole(fd, limit):
+    # type: (int, int) -> bytes
+    try:
+        data = read_fd(fd, limit + 1)
+    finally:
+        os.close(fd)
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    return data
 
 
 def _link(name, dir_fd):
@@ -79,6 +175,13 @@ def _link(name, dir_fd):
         if error.errno == errno.EINVAL:  # not a link
             return None
         raise
+
+
+def _regular(found):
+    # type: (os.stat_result) -> None
+    if not stat.S_ISREG(found.st_mode):
+        number = errno.EISDIR if stat.S_ISDIR(found.st_mode) else errno.EINVAL
+        raise OSError(number, os.strerror(number))
 
 
 def _close_all(fds):
