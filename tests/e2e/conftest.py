@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from days import Day
 
 from driftd.core.facts import Instance
 from driftd.core.ports import TargetState
@@ -70,6 +71,8 @@ class Fleet:
         assert directories == {instance.id for instance in instances.values()}
         marks = {tag for i in instances.values() for tag, value in i.tags.items() if tag == "driftd:role" and value}
         assert not marks
+        with self.house.store():  # a test whose daemon had another store may be the first to need this one
+            pass
         assert self.house.verify_journal()["ok"]
 
 
@@ -120,3 +123,26 @@ def fleet_of(stage_of) -> Callable[[str], Fleet]:
 @pytest.fixture
 def fleet(fleet_of) -> Fleet:
     return fleet_of(QUICK)
+
+
+@pytest.fixture
+def day_of(shared_fleet, monkeypatch) -> Iterator:
+    monkeypatch.setenv("COLUMNS", "300")
+    days: list[Day] = []
+
+    def begin(changes: dict[str, str], start: bool = True) -> Day:
+        day = Day(shared_fleet, changes)
+        days.append(day)
+        if start:
+            day.start()
+        return day
+
+    yield begin
+    for day in days:
+        (day.log.parent / "pause").unlink(missing_ok=True)
+        try:
+            day.stop()
+        finally:
+            day.fleet.stage.config.write_text(day.original)
+    if days:
+        shared_fleet.whole()

@@ -5,7 +5,6 @@ whole. Most groups here only observe, so that the one replacement of a test is t
 """
 
 import contextlib
-import io
 import json
 import os
 import re
@@ -15,166 +14,19 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from test_sigkill import run_daemon, wait_for_end
+from days import inside, listeners, loaded
 
-from driftd import wiring
-from driftd.core.facts import Instance
 from driftd.core.ports import LaunchRequest, TargetState
 from driftd.core.replacement import TERMINAL, State
 from driftd.edges.stage.clients import person
-from driftd.settings import load
-from driftd.wiring.house import WiredHouse
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
 
 
 REPLACING = {"enforce: replace": "enforce: replace"}
-
-
-class Day:
-    """One daemon's day on the shared fleet, with a configuration of its own."""
-
-    def __init__(self, fleet, changes: dict[str, str]) -> None:
-        self.fleet = fleet
-        self.original = fleet.stage.config.read_text()
-        self.log = fleet.stage.config.parent / "driftd.log"
-        self.log.unlink(missing_ok=True)
-        self.pid = 0
-        self.change(changes)
-
-    def change(self, changes: dict[str, str]) -> None:
-        changes = {"enforce: replace": "enforce: observe", **changes}
-        text = self.original
-        for old, new in changes.items():
-            assert old in text, old
-            text = text.replace(old, new)
-        self.fleet.stage.config.write_text(text)
-        self.house = WiredHouse(load(self.fleet.stage.config), self.fleet.stage.config)
-
-    def start(self) -> None:
-        self.pid = run_daemon(self.fleet.stage.config)
-
-    def stop(self, limit_s: float = 10.0) -> None:
-        if self.pid:
-            pid, self.pid = self.pid, 0
-            os.kill(pid, signal.SIGTERM)
-            assert wait_for_end(pid, limit_s) == 0, self.said()
-
-    def said(self) -> str:
-        return self.log.read_text(errors="replace")
-
-    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """One command in this process: a new interpreter would be slower than what some tests have to stop."""
-        out, err, status = io.StringIO(), io.StringIO(), 0
-        argv, sys.argv = sys.argv, ["driftd", "--config", str(self.fleet.stage.config), *words]
-        try:
-            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-                wiring.main()
-        except SystemExit as ended:
-            status = int(ended.code or 0)
-        finally:
-            sys.argv = argv
-        return subprocess.CompletedProcess(words, status, out.getvalue(), err.getvalue())
-
-    def replace(self, slot: str = "web/2", why: str = "a bad day") -> str:
-        with self.house.store():
-            return self.house.request_replacement(slot, why)
-
-    def record(self, rid: str):
-        with self.house.store() as store, store.read() as tx:
-            return tx.replacement(rid)
-
-    def rows(self):
-        with self.house.store() as store, store.read() as tx:
-            return {row.id: row for row in tx.instances()}
-
-    def wait(self, what, limit_s: float = 30.0):
-        ends = time.monotonic() + limit_s
-        while not (value := what()):
-            assert time.monotonic() < ends, f"not within {limit_s} s; {self.fleet.tale()}"
-            time.sleep(0.03)
-        return value
-
-    def until(self, rid: str, *states: State):
-        return self.wait(lambda: (r := self.record(rid)).state in states and r)
-
-    def over(self, rid: str):
-        return self.until(rid, *TERMINAL)
-
-    def succeeds(self, rid: str) -> None:
-        assert self.over(rid).state is State.SUCCEEDED, self.fleet.tale()
-
-    def world(self) -> tuple[dict[str, str], dict[str, str]]:
-        """What there is and how the load balancer uses it, asked of the provider."""
-        provider = self.house.provider("web")
-        instances = {i.id: i.state.value for i in provider.inventory.find("web")}
-        return instances, {t.instance_id: t.state.value for t in provider.traffic.targets("web")}
-
-    def still(self, seconds: float = 1.0) -> None:
-        """Nothing is launched, ended, or moved in or out of traffic."""
-        before = self.world()
-        ends = time.monotonic() + seconds
-        while time.monotonic() < ends:
-            assert self.world() == before, self.fleet.tale()
-            time.sleep(0.05)
-
-
-@pytest.fixture
-def day_of(shared_fleet, monkeypatch) -> Iterator:
-    monkeypatch.setenv("COLUMNS", "300")
-    days: list[Day] = []
-
-    def begin(changes: dict[str, str], start: bool = True) -> Day:
-        day = Day(shared_fleet, changes)
-        days.append(day)
-        if start:
-            day.start()
-        return day
-
-    yield begin
-    for day in days:
-        (day.log.parent / "pause").unlink(missing_ok=True)
-        try:
-            day.stop()
-        finally:
-            day.fleet.stage.config.write_text(day.original)
-    shared_fleet.whole()
-
-
-@contextlib.contextmanager
-def loaded(fleet) -> Iterator[None]:
-    """Steady load meanwhile, of which not one request fails."""
-    fleet.stage.start_load()
-    fleet.wait(lambda: fleet.stage.scene().requests > 20)
-    try:
-        yield
-    finally:
-        requests, failed, _, failures = fleet.stage.stop_load()
-    assert (failed, failures) == (0, ())
-    assert requests > 50
-
-
-def inside(fleet, instance: Instance) -> Path:
-    """The instance's root directory, without logging in."""
-    home = fleet.stage.config.parent / "fleet" / "instances" / instance.id / "init"
-    pid = int(home.read_text().splitlines()[1].split(" ", 1)[0])
-    return Path(f"/proc/{pid}/root")
-
-
-def listeners(root: Path) -> list[int]:
-    """The processes of an instance that are its sshd's listener."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):
-            name = (entry / "cmdline").read_bytes().split(b"\0")[0] if entry.name.isdigit() else b""
-            if b"sshd" in name and (entry / "root").samefile(root):
-                found.append(int(entry.name))
-    return found
 
 
 # --- one daemon, and none ---------------------------------------------------------------------------------------------

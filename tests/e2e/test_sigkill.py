@@ -6,20 +6,13 @@ wrapped function in it that ends the process at an exact point.
 
 import os
 import signal
-import sys
-import time
-import traceback
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
+from daemons import run_daemon, wait_for_end
 
 from driftd.core.replacement import STEPS, State
 from driftd.core.world import Verb
-from driftd.doors import daemon
 from driftd.flows import replace
-from driftd.settings import load
-from driftd.wiring.house import WiredHouse
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
 
@@ -53,40 +46,6 @@ def rigged(point: str) -> None:
         return step(self, before, group, said)
 
     replace._make, replace._write_move, replace.Replacer._step = crashing_make, crashing_move, crashing_step
-
-
-def run_daemon(config: Path, prepare: Callable[[], None] = lambda: None) -> int:
-    """The daemon in a child process; its process number."""
-    pid = os.fork()
-    if pid:
-        return pid
-    status = 1
-    try:
-        log = os.open(config.parent / "driftd.log", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
-        prepare()
-        daemon.serve(WiredHouse(load(config), config).engine())
-        status = 0
-    except BaseException:  # noqa: BLE001  # a forked child must not go on as a second pytest
-        traceback.print_exc()
-    finally:
-        sys.stderr.flush()
-        os._exit(status)
-
-
-def wait_for_end(pid: int, limit_s: float = 60.0) -> int:
-    """How a child ended, as subprocess says it: a negative signal, or its exit status."""
-    ends = time.monotonic() + limit_s
-    while time.monotonic() < ends:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.02)
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    raise AssertionError(f"the daemon did not end within {limit_s} s")
 
 
 @pytest.mark.parametrize("point", [*CALLS, *STATES, *WRITES])
