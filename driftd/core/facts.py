@@ -50,34 +50,34 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Package:
-    """An installed package, by the distribution's own database. ``source`` is "dpkg" for now."""
+class Fact:
+    """Something about an instance that is no file: a package, an account, a listener (docs/facts.md has the kinds).
 
+    ``fields`` are (name, value), sorted by name, and none of them is empty: nothing and not there are the same.
+    Several facts of a kind may have one name. Made by ``fact``.
+    """
+
+    kind: str
     name: str
-    version: str
-    arch: str
-    source: str = "dpkg"
+    fields: tuple[tuple[str, str], ...] = ()
+
+    def get(self, field: str, default: str = "") -> str:
+        """The value of one field."""
+        return next((value for name, value in self.fields if name == field), default)
+
+
+def fact(kind: str, name: str, /, **fields: str | int) -> Fact:
+    """A fact with its fields in order and without those that are empty."""
+    return Fact(kind, name, tuple(sorted((key, str(value)) for key, value in fields.items() if value != "")))
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Account:
-    """A row of passwd(5), fieldwise. ``password`` is "locked", "set", "empty" or "unreadable"; never the hash."""
+class Kept:
+    """Facts of ``kind`` that were kept from the look, in part or whole: ``how`` ("not available", "not permitted")."""
 
-    name: str
-    uid: int
-    gid: int
-    home: str
-    shell: str
-    password: str
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Group:
-    """A row of group(5); members sorted."""
-
-    name: str
-    gid: int
-    members: tuple[str, ...] = ()
+    kind: str
+    how: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)

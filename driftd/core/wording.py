@@ -106,6 +106,11 @@ NO_LOGINS = "the log of logins does not have driftd's own visit, so it may lack 
 PROVISIONAL = "the manifest is provisional, so nothing is replaced because of it"
 
 
+def kept(kind: str, how: str, why: str) -> str:
+    """Facts that were kept from a look, in part or whole: ``package not available: ...``."""
+    return f"{kind} {how}: {shown(why.encode())}"
+
+
 def unread(paths: int) -> str:
     return f"{count(paths, 'path')} could not be read"
 

@@ -146,7 +146,7 @@ def _qualified(judgement: Judgement, manifest: Manifest, fingerprint: Fingerprin
         judgement = replace(judgement, verdict=Verdict.UNKNOWN)
     if fingerprint.coverage.unreadable:
         said.append(wording.unread(fingerprint.coverage.unreadable))
-    said.extend(wording.shown(reason.encode()) for reason in fingerprint.not_available)
+    said.extend(wording.kept(one.kind, one.how, one.why) for one in fingerprint.kept)
     if manifest.provisional:
         said.append(wording.PROVISIONAL)
     return replace(judgement, reason="; ".join(said))

@@ -7,6 +7,7 @@ import time
 from typing import Any, BinaryIO, Dict, Iterator, List, Optional
 
 from driftd.probe import facts, inside, processes, sessions, tree, walk, wire
+from driftd.probe.found import Found
 
 NICE = 10
 CHUNK = 512 * 1024  # bytes of rows in one frame
@@ -53,7 +54,9 @@ def _sections(encoder, request):
     place = inside.Root(root)
     try:
         if b"facts" in sections:
-            messages.append((wire.FACTS, facts.collect(place)))
+            found = Found()
+            facts.collect(place, found, table is not None)
+            messages.append((wire.FACTS, found.message()))
         if b"sessions" in sections and table is not None:
             messages.append((wire.SESSIONS, sessions.collect(place, table, os.getpid(), limits.get(b"since", 0))))
     finally:
@@ -61,10 +64,12 @@ def _sections(encoder, request):
     paths = {b"unreadable": tally.unreadable, b"covered": tally.covered, b"mounted": tally.mounted}
     messages.append((wire.COVERAGE, {key: sorted(found) for key, found in paths.items()}))
     for tag, message in messages:
-        counts.update((key, len(message[key])) for key in message if key != b"not_available")
+        for key in message:
+            counts[key] = counts.get(key, 0) + len(message[key])
         for piece in _pieces(message):
             yield encoder.message(tag, piece)
     yield encoder.message(wire.COVERAGE, {b"reasons": _reasons(tally)})
+    counts[b"links"] = 0
     counts[b"entries"], counts[b"bytes_hashed"] = tally.entries, tally.bytes_hashed
     yield encoder.finish(counts)
 
@@ -92,6 +97,8 @@ def _hello(nonce, table):
         b"uid": os.geteuid(),
         b"python": b"%d.%d.%d" % sys.version_info[:3],
     }
+    if table is not None:
+        hello[b"live"] = 1
     if table is not None and table.booted_at is not None:
         # Instances may be namespaces on one kernel: its id is theirs too, and the start of PID 1 tells them apart.
         hello[b"booted_at"] = max(0, int(table.booted_at))

@@ -12,6 +12,7 @@ import time
 from typing import Any, Dict, List, Optional, Tuple
 
 from driftd.probe import inside, processes, sshlog, wtmp
+from driftd.probe.found import Found
 
 LOG_LIMIT = 16 * 1024 * 1024
 JOURNAL_LIMIT = 32 * 1024 * 1024
@@ -19,6 +20,7 @@ JOURNAL_SECONDS = 20
 SLACK = 2  # seconds by which whole-second stamps and separate clocks may disagree
 NEAR = 10  # seconds within which wtmp and the log tell of the same login
 
+_KIND = b"session"  # what is kept from us is kept of these
 _LOGS = (b"/var/log/auth.log.1", b"/var/log/auth.log", b"/var/log/secure.1", b"/var/log/secure")
 _JOURNALS = ("/run/log/journal", "/var/log/journal")
 _JOURNALCTL = [
@@ -39,24 +41,24 @@ _JOURNALCTL = [
 def collect(root, table, pid, launched=0):
     # type: (inside.Root, processes.Table, int, int) -> Dict[bytes, Any]
     """The SESSIONS message. ``pid`` is the probe's own process; ``launched`` since when it counts, 0 for the boot."""
-    missing = []  # type: List[str]
+    missing = Found()
     booted_at = table.booted_at
     if booted_at is None:
-        missing.append("sessions: the processes of others are hidden from this user")
+        missing.not_permitted(_KIND, "the processes of others are hidden from this user")
         booted_at = 0.0
     since = int(min(booted_at, launched or booted_at)) - SLACK
     log, read = _from_logs(root, since, missing)
     journal = _from_journal(since, missing)
     if not read and journal is None:
-        missing.append("sessions: there is neither a log of sshd nor a journal")
+        missing.not_available(_KIND, "there is neither a log of sshd nor a journal")
     found = join_logins(journal or [], log)
     add_live(found, table.live(), table.ancestors(pid))
     add_terminals(found, _from_wtmp(root, since, missing))
     found.sort(key=lambda one: (one.started, one.pid, one.port))
     if len(found) > sshlog.LOGINS_LIMIT:
-        missing.append("sessions: only the last %d are reported" % sshlog.LOGINS_LIMIT)
+        missing.not_available(_KIND, "only the last %d are reported" % sshlog.LOGINS_LIMIT)
     rows = [row(one) for one in found[-sshlog.LOGINS_LIMIT :]]
-    return {b"sessions": rows, b"not_available": [text.encode("utf-8") for text in missing]}
+    return {b"sessions": rows, b"kept": missing.message()[b"kept"]}
 
 
 def row(login):
@@ -83,7 +85,7 @@ def row(login):
 
 
 def _from_logs(root, since, missing):
-    # type: (inside.Root, float, List[str]) -> Tuple[List[sshlog.Login], bool]
+    # type: (inside.Root, float, Found) -> Tuple[List[sshlog.Login], bool]
     """Logins from the log files, and whether there was a file to read."""
     lines, read = [], False  # type: List[sshlog.Line], bool
     for path in _LOGS:
@@ -96,31 +98,30 @@ def _from_logs(root, since, missing):
 
 
 def _tail(root, path, missing):
-    # type: (inside.Root, bytes, List[str]) -> Optional[Tuple[bytes, float]]
-    name = path.decode("ascii")
+    # type: (inside.Root, bytes, Found) -> Optional[Tuple[bytes, float]]
     try:
         fd = root.open(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        missing.append("sessions: %s cannot be read (%s)" % (name, error.strerror))
+        missing.failed(_KIND, path, error)
         return None
     try:
         found = os.fstat(fd)
         start = max(0, found.st_size - LOG_LIMIT)
         if start:
-            missing.append("sessions: only the last %d bytes of %s were read" % (LOG_LIMIT, name))
+            missing.not_available(_KIND, "only the last %d bytes of %s were read" % (LOG_LIMIT, path.decode("ascii")))
             os.lseek(fd, start, os.SEEK_SET)
         return inside.read_fd(fd, LOG_LIMIT), min(found.st_mtime, time.time())
     except OSError as error:
-        missing.append("sessions: %s cannot be read (%s)" % (name, error.strerror))
+        missing.failed(_KIND, path, error)
         return None
     finally:
         os.close(fd)
 
 
 def _from_journal(since, missing):
-    # type: (float, List[str]) -> Optional[List[sshlog.Login]]
+    # type: (float, Found) -> Optional[List[sshlog.Login]]
     """Logins from the journal; None where there is none."""
     if not any(os.path.isdir(path) for path in _JOURNALS):
         return None
@@ -131,15 +132,15 @@ def _from_journal(since, missing):
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
         )
     except OSError as error:
-        missing.append("sessions: journalctl cannot be run (%s)" % error.strerror)
+        missing.not_available(_KIND, "journalctl cannot be run (%s)" % error.strerror)
         return None
     data, whole = _read_some(child)
     if not whole:
-        missing.append("sessions: the journal was not read to its end")
+        missing.not_available(_KIND, "the journal was not read to its end")
     elif child.returncode:
-        missing.append("sessions: journalctl ended with status %d" % child.returncode)
+        missing.not_available(_KIND, "journalctl ended with status %d" % child.returncode)
     elif not data and os.geteuid() != 0:
-        missing.append("sessions: this user sees nothing of sshd in the journal")
+        missing.not_permitted(_KIND, "this user sees nothing of sshd in the journal")
     return sshlog.logins(sshlog.export_lines(data), since, b"journal")
 
 
@@ -169,17 +170,17 @@ def _read_some(child):
 
 
 def _from_wtmp(root, since, missing):
-    # type: (inside.Root, float, List[str]) -> List[wtmp.Terminal]
+    # type: (inside.Root, float, Found) -> List[wtmp.Terminal]
     form = wtmp.record()
     try:
         data = root.read(b"/var/log/wtmp", wtmp.LIMIT)
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        missing.append("sessions: /var/log/wtmp cannot be read (%s)" % error.strerror)
+        missing.failed(_KIND, b"/var/log/wtmp", error)
         return []
     if len(data) % form.size:
-        missing.append("sessions: /var/log/wtmp is not whole records")
+        missing.not_available(_KIND, "/var/log/wtmp is not whole records")
     return wtmp.terminals(data, since, form)
 
 
