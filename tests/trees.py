@@ -82,7 +82,8 @@ def bodies(draw, path: bytes) -> Entry:
         target = draw(st.binary(min_size=1, max_size=20))
     elif kind in (wire.CHAR, wire.BLOCK):
         rdev = draw(st.tuples(ids, ids))
-    return Entry(path, kind, draw(modes), draw(ids), draw(ids), size, digest, target, rdev, draw(xattrs))
+    flags = draw(st.integers(0, wire.FLAGS)) if kind in (wire.FILE, wire.DIRECTORY) else 0
+    return Entry(path, kind, draw(modes), draw(ids), draw(ids), size, digest, target, rdev, draw(xattrs), flags)
 
 
 @st.composite

@@ -21,6 +21,7 @@ from driftd.probe import wire
 from driftd.probe.wire import Entry
 
 _XATTR_SHOWN = 96
+_FLAGS = ((wire.IMMUTABLE, "immutable"), (wire.APPEND_ONLY, "append-only"))
 T = TypeVar("T", bound=Hashable)
 
 
@@ -151,6 +152,10 @@ def fields_of(entry: Entry) -> dict[str, str]:
         fields["target"] = shown(entry.target)
     elif entry.kind in (wire.CHAR, wire.BLOCK):
         fields["rdev"] = f"{entry.rdev[0]},{entry.rdev[1]}"
+    if entry.flags:
+        fields["flags"] = ",".join(word for bit, word in _FLAGS if entry.flags & bit)
+    if entry.same:
+        fields["same"] = shown(entry.same)
     for name, value in entry.xattrs:
         fields["xattr " + shown(name)] = _xattr(name, value)
     return fields

@@ -128,14 +128,17 @@ class Reader:
             if frame.tag != wire.HELLO:
                 raise WireError("it does not begin with a greeting")
             self._greet(_dictionary(frame.payload))
-        elif frame.tag == wire.TREE:
-            for block in wire.blocks(frame.payload):
+        elif frame.tag in (wire.TREE, wire.PLAIN):
+            split = wire.blocks if frame.tag == wire.TREE else wire.plain_blocks
+            for block in split(frame.payload):
                 answer.spend(len(block), self._limits.bytes)
                 directory, entries = wire.decode_block(block)
                 answer.spend(len(entries) * len(directory), self._limits.bytes)
                 answer.entries.extend(entries)
                 if len(answer.entries) > self._limits.entries:
                     raise WireError(f"more than {self._limits.entries} entries")
+        elif frame.tag == wire.LINKS:
+            answer.link(wire.unpack(frame.payload), self._limits)
         elif frame.tag in _FACTS:
             answer.collect(_dictionary(frame.payload), _FACTS[frame.tag] + _OPTIONAL, self._limits)
         elif frame.tag == wire.COVERAGE:
@@ -155,7 +158,7 @@ class Reader:
 
     def _made(self) -> Fingerprint:
         answer, counts = self._answer, self._decoder.counts
-        counted = {b"entries": len(answer.entries), b"frames": self._decoder.frames}
+        counted = {b"entries": len(answer.entries), b"links": len(answer.links), b"frames": self._decoder.frames}
         counted |= {key: len(paths) for key, paths in answer.paths.items()}
         counted |= {key: len(answer.rows.get(key, ())) for key in self._rows}
         if set(answer.rows) - set(_OPTIONAL) - self._rows:
@@ -163,7 +166,7 @@ class Reader:
         for key, number in counted.items():
             if counts.get(key) != number:
                 raise WireError(f"{number} {key.decode()} came and {counts.get(key)!r} were announced")
-        entries = tuple(sorted(answer.entries, key=lambda entry: entry.path))
+        entries = answer.linked()
         try:
             root = merkle.root(entries)
         except ValueError as error:
@@ -205,6 +208,7 @@ class _Answer:
     rows: dict[bytes, list[Any]] = field(default_factory=dict)
     paths: dict[bytes, list[bytes]] = field(default_factory=lambda: {key: [] for key in _PATHS})
     reasons: dict[str, int] = field(default_factory=dict)
+    links: dict[bytes, bytes] = field(default_factory=dict)
     spent: int = 0
     taken: int = 0
 
@@ -221,6 +225,38 @@ class _Answer:
             if self.taken > limits.rows:
                 raise WireError(f"more than {limits.rows} facts")
             self.rows.setdefault(key, []).extend(rows)
+
+    def link(self, groups: object, limits: Limits) -> None:
+        """Take groups of hard links: the smallest path first, and again first in each piece that a group comes in."""
+        if not isinstance(groups, list):
+            raise WireError("the hard links are no list")
+        for group in groups:
+            if not isinstance(group, list) or len(group) < 2:
+                raise WireError("a group of hard links is none")
+            first, *others = map(_path, group)
+            if self.links.setdefault(first, first) != first:
+                raise WireError("a path is in two groups of hard links")
+            last = first
+            for path in others:
+                self.spend(len(path), limits.bytes)
+                if path <= last or path in self.links:
+                    raise WireError("a path stands twice in the hard links, or in a wrong place")
+                self.links[path], last = first, path
+            if len(self.links) > limits.entries:
+                raise WireError("more hard links than entries may be")
+
+    def linked(self) -> tuple[Entry, ...]:
+        """The entries by their paths, each with its hard links."""
+        left = dict(self.links)
+        for at, entry in enumerate(self.entries):
+            same = left.pop(entry.path, None)
+            if same is not None:
+                if entry.kind == wire.DIRECTORY:
+                    raise WireError("a directory has hard links")
+                self.entries[at] = entry._replace(same=same)
+        if left:
+            raise WireError("hard links are of paths that did not come")
+        return tuple(sorted(self.entries, key=lambda entry: entry.path))
 
     def cover(self, message: dict[bytes, Any], limits: Limits) -> None:
         for key, value in message.items():

@@ -19,7 +19,7 @@ from driftd.core.fingerprint import Fingerprint
 from driftd.probe import wire
 from driftd.probe.wire import Entry
 
-SCHEMA = "driftd.manifest/1"
+SCHEMA = "driftd.manifest/2"
 KIND_WORDS = {
     wire.FILE: "file",
     wire.DIRECTORY: "directory",
@@ -29,6 +29,7 @@ KIND_WORDS = {
     wire.FIFO: "fifo",
     wire.SOCKET: "socket",
 }
+_FLAGS = ((wire.IMMUTABLE, b"i"), (wire.APPEND_ONLY, b"a"))
 _KINDS = {word.encode(): kind for kind, word in KIND_WORDS.items()}
 _COUNTS = ("entries", "bytes", "packages", "accounts", "groups", "unknown")
 _BAKE_AGAIN = "the file was cut or edited: bake it again, or fetch it again from where it is kept"
@@ -125,6 +126,10 @@ def _entry_line(entry: Entry) -> bytes:
         parts.append(escape(entry.target))
     elif entry.kind in (wire.CHAR, wire.BLOCK):
         parts.append(b"%d,%d" % entry.rdev)
+    if entry.flags:
+        parts.append(b"flags:" + b"".join(letter for bit, letter in _FLAGS if entry.flags & bit))
+    if entry.same:
+        parts.append(b"same:" + escape(entry.same, b"="))
     parts.extend(escape(name, b"=") + b"=" + escape(value) for name, value in entry.xattrs)
     return b" ".join(parts)
 
@@ -146,11 +151,18 @@ def _read_entry(line: bytes) -> Entry:
         target = unescape(next(words))
     elif kind in (wire.CHAR, wire.BLOCK):
         rdev = _pair(next(words), b",")
-    xattrs = []
+    flags, same, xattrs = 0, b"", []
     for word in words:
+        # No name of an attribute can be taken for these: behind it there is always "=".
+        if b"=" not in word and word.startswith(b"flags:"):
+            flags = sum(bit for bit, letter in _FLAGS if letter in word[6:])
+            continue
+        if b"=" not in word and word.startswith(b"same:"):
+            same = unescape(word[5:])
+            continue
         name, _, value = word.partition(b"=")
         xattrs.append((unescape(name), unescape(value)))
-    entry = Entry(path, kind, mode, *owner, size, digest, target, rdev, tuple(xattrs))
+    entry = Entry(path, kind, mode, *owner, size, digest, target, rdev, tuple(xattrs), flags, same)
     if len(digest) not in (0, 32) or xattrs != sorted(dict(xattrs).items()) or not _in_range(entry):
         raise ValueError
     return entry
@@ -165,6 +177,7 @@ def _in_range(entry: Entry) -> bool:
         and 0 <= entry.size < 2**64
         and all(0 <= word < 2**32 for word in words)
         and all(length < 2**16 for length in (len(names), *names))
+        and (not entry.flags or entry.kind in (wire.FILE, wire.DIRECTORY))
     )
 
 
@@ -340,6 +353,8 @@ class _Decoder:
                 directories.add(entry.path)
             last = entry.path
             entries.append(entry)
+        if bad := _wrong_link(entries):
+            raise BadInput(f"{escape(bad).decode()} has no such hard link as its line says", _BAKE_AGAIN)
         if sum(entry.size for entry in entries) != counts["bytes"]:
             raise BadInput("line 5: the sizes of the files do not add up to the header's bytes", _BAKE_AGAIN)
         return tuple(entries)
@@ -370,6 +385,19 @@ class _Decoder:
             raise self._bad("there is something after the end")
         if hashlib.sha256(self.data[:body]).digest() != digest:
             raise BadInput("the file's text does not have the digest that its last line says", _BAKE_AGAIN)
+
+
+def _wrong_link(entries: list[Entry]) -> bytes | None:
+    """A path whose ``same`` is not the smallest of two or more entries that say so and are no directories."""
+    groups: dict[bytes, list[Entry]] = {}
+    for entry in entries:
+        if entry.same:
+            groups.setdefault(entry.same, []).append(entry)
+    for first, group in groups.items():
+        # Entries are sorted, so the smallest comes first.
+        if group[0].path != first or len(group) < 2 or any(entry.kind == wire.DIRECTORY for entry in group):
+            return group[0].path
+    return None
 
 
 def _root(entries: tuple[Entry, ...]) -> bytes:

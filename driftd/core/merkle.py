@@ -1,9 +1,10 @@
 """The closed tree's root: one digest over every name and everything about it, that a stranger can compute again.
 
-All digests are SHA-256. ``body`` is ``wire.encode_body`` of an entry: all about it except its name.
+All digests are SHA-256. ``body`` is ``wire.encode_body`` of an entry: all about it except its name
+and its hard links.
 
-* anything but a directory: H("driftd-entry/1" 0x00 body)
-* a directory: H("driftd-tree/1" 0x00 body and then, for each child sorted by the bytes of its name: the length of the
+* anything but a directory: H("driftd-entry/2" 0x00 body, length of ``same`` (u32, big-endian), ``same``)
+* a directory: H("driftd-tree/2" 0x00 body and then, for each child sorted by the bytes of its name: the length of the
   name (u16, big-endian), the name, the child's digest (32 bytes))
 * the tree: the digest of the entry "/"
 
@@ -20,9 +21,10 @@ from collections.abc import Iterable
 from driftd.probe import wire
 from driftd.probe.wire import Entry
 
-_LEAF = b"driftd-entry/1\x00"
-_TREE = b"driftd-tree/1\x00"
+_LEAF = b"driftd-entry/2\x00"
+_TREE = b"driftd-tree/2\x00"
 _LENGTH = struct.Struct(">H")
+_LONG = struct.Struct(">I")
 
 
 def root(entries: Iterable[Entry]) -> bytes:
@@ -53,7 +55,7 @@ def _digest(entry: Entry, held: list[tuple[bytes, bytes]]) -> bytes:
     if entry.kind != wire.DIRECTORY:
         if held:
             raise ValueError(f"{entry.path!r} holds entries and is no directory")
-        return hashlib.sha256(_LEAF + body).digest()
+        return hashlib.sha256(_LEAF + body + _LONG.pack(len(entry.same)) + entry.same).digest()
     digest = hashlib.sha256(_TREE + body)
     for name, child in sorted(held):
         digest.update(_LENGTH.pack(len(name)) + name + child)

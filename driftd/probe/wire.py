@@ -9,7 +9,8 @@ stranger). Python 3.6 syntax, python3-minimal's modules only.
   Before ``MAGIC`` a login shell may have said something; at most ``NOISE_LIMIT`` bytes of it are passed over.
 * The last frame is the trailer: counts, and the SHA-256 of every byte from ``MAGIC`` up to the trailer and of the
   counts as they are encoded.
-* Entries travel in directory blocks (``encode_block``), zlib-compressed, several to a frame.
+* Entries travel in directory blocks (``encode_block``), several to a frame, zlib-compressed or plain.
+* Which names are hard links of one file is told after them (``LINKS``), since it is known only then.
 """
 
 import hashlib
@@ -19,8 +20,8 @@ from typing import Any, BinaryIO, Dict, Iterable, Iterator, List, NamedTuple, Op
 
 from driftd.probe import bencode
 
-SCHEMA = 1
-MAGIC = b"\x00driftd-wire/1\n"
+SCHEMA = 2
+MAGIC = b"\x00driftd-wire/2\n"
 NOISE_LIMIT = 64 * 1024
 FRAME_LIMIT = 4 * 1024 * 1024
 RAW_LIMIT = 16 * 1024 * 1024
@@ -33,7 +34,12 @@ XATTR_LIMIT = 1024 * 1024  # bytes of names and values on one entry
 FILE, DIRECTORY, LINK, CHAR, BLOCK, FIFO, SOCKET = b"f", b"d", b"l", b"c", b"b", b"p", b"s"
 KINDS = (FILE, DIRECTORY, LINK, CHAR, BLOCK, FIFO, SOCKET)
 
-# Frame tags.
+# Bits of an entry's flags; only files and directories have any.
+IMMUTABLE, APPEND_ONLY = 1, 2
+FLAGS = IMMUTABLE | APPEND_ONLY
+
+# Frame tags. A TREE is compressed, a PLAIN tree is not.
+PLAIN, LINKS = b"P", b"L"
 HELLO, TREE, FACTS, SESSIONS, COVERAGE, TRAILER, FAILED = b"H", b"T", b"F", b"S", b"C", b"Z", b"E"
 REQUEST = b"Q"
 
@@ -46,22 +52,24 @@ WireError = bencode.WireError
 pack = bencode.pack
 unpack = bencode.unpack
 
-Entry = NamedTuple(
-    "Entry",
-    [
-        ("path", bytes),  # absolute, raw bytes; no trailing slash except for b"/"
-        ("kind", bytes),  # one of KINDS
-        ("mode", int),  # permission bits, 0o0000 to 0o7777
-        ("uid", int),
-        ("gid", int),
-        ("size", int),  # bytes, regular files only; else 0
-        ("sha256", bytes),  # 32 raw bytes, regular files only; b"" where the content could not be read
-        ("target", bytes),  # symbolic links only; else b""
-        ("rdev", Tuple[int, int]),  # (major, minor), devices only; else (0, 0)
-        ("xattrs", Tuple[Tuple[bytes, bytes], ...]),  # sorted by name; ACLs and capabilities are among them
-    ],
-)
-Entry.__doc__ = "One name in a tree, with everything about it that may count as drift."
+
+class Entry(NamedTuple):
+    """One name in a tree, with everything about it that may count as drift."""
+
+    path: bytes  # absolute, raw bytes; no trailing slash except for b"/"
+    kind: bytes  # one of KINDS
+    mode: int  # permission bits, 0o0000 to 0o7777
+    uid: int
+    gid: int
+    size: int  # bytes, regular files only; else 0
+    sha256: bytes  # 32 raw bytes, regular files only; b"" where the content could not be read
+    target: bytes  # symbolic links only; else b""
+    rdev: Tuple[int, int]  # (major, minor), devices only; else (0, 0)
+    xattrs: Tuple[Tuple[bytes, bytes], ...]  # sorted by name; ACLs and capabilities are among them
+    flags: int = 0  # IMMUTABLE | APPEND_ONLY, files and directories only
+    # The smallest path, by its bytes, of all that are hard links of one file, the smallest itself included; b"" where
+    # the tree has no other. While a tree is being walked it holds a token that the links have in common (walk.py).
+    same: bytes = b""
 
 
 def parent(path):
@@ -82,7 +90,7 @@ def join(directory, name):
 
 # --- entries ---------------------------------------------------------------------------------------------------------
 
-_FIXED = struct.Struct(">cHII")
+_FIXED = struct.Struct(">cHIIB")
 _LONG = struct.Struct(">Q")
 _SHORT = struct.Struct(">H")
 _WORD = struct.Struct(">I")
@@ -91,13 +99,13 @@ _PAIR = struct.Struct(">II")
 
 def encode_body(entry):
     # type: (Entry) -> bytes
-    """The canonical bytes of everything about an entry except its name; digests of entries are over these.
+    """The canonical bytes of everything about an entry except its name and its hard links.
 
-    kind (1), mode (u16), uid (u32), gid (u32); then for files size (u64), digest length (u8) and digest, for links
-    the target (u32 length), for devices major and minor (u32 each); then the number of xattrs (u16) and each name
-    (u16 length) and value (u32 length). All big-endian.
+    kind (1), mode (u16), uid (u32), gid (u32), flags (u8); then for files size (u64), digest length (u8) and digest,
+    for links the target (u32 length), for devices major and minor (u32 each); then the number of xattrs (u16) and each
+    name (u16 length) and value (u32 length). All big-endian.
     """
-    parts = [_FIXED.pack(entry.kind, entry.mode, entry.uid, entry.gid)]
+    parts = [_FIXED.pack(entry.kind, entry.mode, entry.uid, entry.gid, entry.flags)]
     if entry.kind == FILE:
         parts.append(_LONG.pack(entry.size))
         parts.append(struct.pack("B", len(entry.sha256)))
@@ -141,9 +149,11 @@ class _Reader(object):
 
 def _decode_body(reader, path):
     # type: (_Reader, bytes) -> Entry
-    kind, mode, uid, gid = reader.fixed(_FIXED)
+    kind, mode, uid, gid, flags = reader.fixed(_FIXED)
     if kind not in KINDS or mode > 0o7777:
         raise WireError("entry of no known kind")
+    if flags & ~(FLAGS if kind in (FILE, DIRECTORY) else 0):
+        raise WireError("entry with flags that it cannot have")
     size, digest, target, rdev = 0, b"", b"", (0, 0)
     if kind == FILE:
         (size,) = reader.fixed(_LONG)
@@ -160,7 +170,7 @@ def _decode_body(reader, path):
         xattrs.append((name, reader.sized(_WORD)))
     if xattrs != sorted(set(xattrs)):
         raise WireError("xattrs are not sorted")
-    return Entry(path, kind, mode, uid, gid, size, digest, target, rdev, tuple(xattrs))
+    return Entry(path, kind, mode, uid, gid, size, digest, target, rdev, tuple(xattrs), flags)
 
 
 def encode_block(directory, entries):
@@ -375,7 +385,7 @@ class Decoder(object):
 
 def blocks(payload):
     # type: (bytes) -> Iterator[bytes]
-    """The directory blocks of one TREE frame; never inflates past the declared size or RAW_LIMIT."""
+    """The directory blocks of one TREE frame; never inflates past the declared size or RAW_LIMIT. Raises WireError."""
     if len(payload) < _WORD.size:
         raise WireError("tree frame cut short")
     (size,) = _WORD.unpack_from(payload)
@@ -388,7 +398,13 @@ def blocks(payload):
         raise WireError("tree frame does not inflate")
     if len(raw) != size or not inflate.eof or inflate.unused_data:
         raise WireError("tree frame is not as long as it says")
-    at = 0
+    return plain_blocks(raw)
+
+
+def plain_blocks(raw):
+    # type: (bytes) -> Iterator[bytes]
+    """The directory blocks of one PLAIN frame."""
+    at, size = 0, len(raw)
     while at < size:
         if at + _WORD.size > size:
             raise WireError("block cut short")

@@ -41,7 +41,7 @@ class Answer:
     """What a probe says, piece by piece, so that a test can say something else in one place."""
 
     def __init__(self) -> None:
-        self.hello: Any = {b"nonce": NONCE, b"schema": 1, b"boot_id": b"b", b"booted_at": 1762349000, b"uid": 0}
+        self.hello: Any = {b"nonce": NONCE, b"schema": 2, b"boot_id": b"b", b"booted_at": 1762349000, b"uid": 0}
         self.tree = list(TREE)
         self.facts: Any = {
             b"packages": [[b"bash", b"5", b"amd64", b"dpkg"]],
@@ -57,7 +57,7 @@ class Answer:
             b"reasons": {b"skipped: proc": 3},
         }
         self.counts: dict[bytes, int] = {
-            b"entries": 5, b"bytes_hashed": 9, b"unreadable": 1, b"covered": 1, b"mounted": 1,
+            b"entries": 5, b"links": 0, b"bytes_hashed": 9, b"unreadable": 1, b"covered": 1, b"mounted": 1,
             b"packages": 1, b"accounts": 1, b"groups": 1, b"sessions": 1,
         }  # fmt: skip
 
@@ -152,7 +152,7 @@ def edit(change: Callable[[Answer], object]) -> bytes:
     ("change", "said"),
     [
         (lambda a: a.hello.update({b"nonce": b"m" * 16}), "nonce"),
-        (lambda a: a.hello.update({b"schema": 2}), "schema 2"),
+        (lambda a: a.hello.update({b"schema": 1}), "schema 1"),
         (lambda a: a.tree.pop(0), "4 entries came and 5"),
         (lambda a: (a.tree.pop(0), a.counts.update({b"entries": 4})), "no entry for the root|is not there"),
         (lambda a: a.tree.append(a.tree[2]), "6 entries came and 5"),

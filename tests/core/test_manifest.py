@@ -91,7 +91,7 @@ def ended(data: bytes) -> bytes:
 REFUSED = {
     "empty": (b"", "is not the first line of a manifest"),
     "another-file": (b"PNG\x1b[31m\n", "is not the first line of a manifest"),
-    "later-schema": (TEXT.replace(b"manifest/1", b"manifest/2", 1), "is not one that this driftd reads"),
+    "later-schema": (TEXT.replace(b"manifest/2", b"manifest/3", 1), "is not one that this driftd reads"),
     "cut-in-the-header": (b"\n".join(lines()[:5]), 'the file ends where "packages" should stand'),
     "cut-in-an-entry": (TEXT[: TEXT.index(b"/etc/hosts") + 15], "this is not a line of an entry"),
     "cut-after-an-entry": (TEXT[: TEXT.index(b"/etc/mtab") - 1], "the file ends where an entry should stand"),
@@ -150,7 +150,7 @@ def test_damage_is_refused_and_never_crashes(data):
 @given(st.binary(max_size=200))
 def test_garbage_is_refused(data):
     with pytest.raises(BadInput):
-        manifest.decode(b"driftd.manifest/1\n" + data)
+        manifest.decode(b"driftd.manifest/2\n" + data)
 
 
 def test_what_could_not_be_read_is_refused_unless_it_is_wanted():

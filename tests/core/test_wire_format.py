@@ -38,6 +38,7 @@ def entries(draw: st.DrawFn, directory: bytes = b"/d") -> Entry:
         draw(st.binary(max_size=20)) if kind == wire.LINK else b"",
         (draw(words), draw(words)) if device else (0, 0),
         draw(xattrs),
+        draw(st.integers(0, wire.FLAGS)) if kind in (wire.FILE, wire.DIRECTORY) else 0,
     )
 
 
@@ -184,10 +185,10 @@ def test_endless_noise_is_not_listened_to() -> None:
 
 def test_the_test_vectors_of_the_document() -> None:
     """docs/wire.md prints these; both have to change together, with the schema."""
-    file = Entry(b"/f", b"f", 0o644, 0, 0, 2, hashlib.sha256(b"hi").digest(), b"", (0, 0), ((b"user.a", b"1"),))
+    file = Entry(b"/f", b"f", 0o644, 0, 0, 2, hashlib.sha256(b"hi").digest(), b"", (0, 0), ((b"user.a", b"1"),), 1)
     link = Entry(b"/l", b"l", 0o777, 1000, 100, 0, b"", b"f", (0, 0), ())
     assert wire.encode_body(file).hex() == (
-        "6601a400000000000000000000000000000002208f434346648f6b96df89dda901c5176b10a6d83961dd3c1ac88b59b2dc327aa4"
+        "6601a40000000000000000010000000000000002208f434346648f6b96df89dda901c5176b10a6d83961dd3c1ac88b59b2dc327aa4"
         "00010006757365722e610000000131"
     )
-    assert wire.encode_body(link).hex() == "6c01ff000003e80000006400000001660000"
+    assert wire.encode_body(link).hex() == "6c01ff000003e8000000640000000001660000"

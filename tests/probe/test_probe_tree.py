@@ -56,7 +56,7 @@ def told_otherwise(root: bytes) -> dict[bytes, tuple[object, ...]]:
 
 
 def told(found: Fingerprint) -> dict[bytes, tuple[object, ...]]:
-    return {entry.path: tuple(entry[1:]) for entry in found.entries}
+    return {entry.path: tuple(entry[1:10]) for entry in found.entries}
 
 
 names = st.binary(min_size=1, max_size=12).filter(lambda n: b"/" not in n and b"\0" not in n and n not in (b".", b".."))
