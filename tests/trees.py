@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from hypothesis import strategies as st
 
 from driftd.core import manifest, merkle
-from driftd.core.facts import Account, Coverage, Group, Package
+from driftd.core.facts import Coverage, Fact, fact
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.manifest import Manifest
 from driftd.probe import wire
@@ -17,6 +17,21 @@ from driftd.probe.wire import Entry
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 IMAGE = "golden-1"
+
+
+KINDS = ("account", "group", "package")
+
+
+def package(name: str, version: str = "1", arch: str = "all") -> Fact:
+    return fact("package", f"{name}:{arch}", version=version, source="dpkg")
+
+
+def account(name: str, uid: int = 0, **fields: str) -> Fact:
+    return fact("account", name, **{"uid": uid, "gid": 0, "home": "/", "shell": "/bin/sh", "password": "set", **fields})
+
+
+def group(name: str, gid: int, members: str = "") -> Fact:
+    return fact("group", name, gid=gid, members=members)
 
 
 def directory(path: bytes, mode: int = 0o755, uid: int = 0, xattrs=()) -> Entry:
@@ -50,7 +65,9 @@ def grown(*entries: Entry) -> tuple[Entry, ...]:
 
 def fingerprint(entries: Iterable[Entry] = (), **fields) -> Fingerprint:
     entries = grown(*entries)
-    values = {"packages": (), "accounts": (), "groups": (), "sessions": (), "booted_at": NOW, **fields}
+    values = {"facts": (), "sessions": (), "booted_at": NOW, **fields}
+    values["facts"] = tuple(sorted(values["facts"]))
+    values.setdefault("looked", tuple(sorted({*KINDS, *(one.kind for one in values["facts"])})))
     unreadable, covered = len(values.get("unreadable", ())), len(values.get("covered", ()))
     coverage = Coverage(entries=len(entries), unreadable=unreadable, covered=covered)
     return Fingerprint(entries=entries, coverage=coverage, root=merkle.root(entries), **values)
@@ -98,21 +115,24 @@ def trees(draw, most: int = 12) -> tuple[Entry, ...]:
     return tuple(entries[path] for path in sorted(entries))
 
 
-packages = st.builds(Package, texts, texts, texts)
-accounts = st.builds(Account, texts, ids, ids, texts, texts, st.sampled_from(["locked", "set", "empty", "unreadable"]))
-groups = st.builds(
-    Group, texts, ids, st.lists(texts.filter(bool), max_size=3, unique=True).map(lambda m: tuple(sorted(m)))
-)
+words = st.from_regex(r"[a-z][a-z0-9_-]{0,5}", fullmatch=True)
+
+
+@st.composite
+def facts(draw) -> Fact:
+    """Any fact; now and then of a kind that driftd knows, and not of one that no manifest states."""
+    kind = draw(st.one_of(st.sampled_from(KINDS), words).filter(lambda word: word != "process"))
+    return fact(kind, draw(texts), **draw(st.dictionaries(words, texts.filter(bool), max_size=4)))
 
 
 @st.composite
 def manifests(draw) -> Manifest:
     seen = fingerprint(
         draw(trees()),
-        packages=tuple(draw(st.lists(packages, max_size=3))),
-        accounts=tuple(draw(st.lists(accounts, max_size=3))),
-        groups=tuple(draw(st.lists(groups, max_size=3))),
+        facts=tuple(draw(st.lists(facts(), max_size=6, unique=True))),
+        live=draw(st.booleans()),
         unreadable=tuple(draw(st.lists(names.map(lambda n: b"/" + n), max_size=2))),
     )
     image = draw(st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=12))
-    return manifest.from_fingerprint(seen, image, provisional=draw(st.booleans()), partial=True)
+    key_id = draw(st.sampled_from(["", "0123456789abcdef"]))
+    return manifest.from_fingerprint(seen, image, provisional=draw(st.booleans()), partial=True, key_id=key_id)

@@ -6,14 +6,12 @@ below a directory that something is mounted over or that could not be listed. ``
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
-from typing import TypeVar
 
-from driftd.core.facts import Account, Group, Package
+from driftd.core.facts import Fact
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.manifest import KIND_WORDS, Manifest
 from driftd.core.wording import shown
@@ -22,7 +20,6 @@ from driftd.probe.wire import Entry
 
 _XATTR_SHOWN = 96
 _FLAGS = ((wire.IMMUTABLE, "immutable"), (wire.APPEND_ONLY, "append-only"))
-T = TypeVar("T", bound=Hashable)
 
 
 class Change(StrEnum):
@@ -51,18 +48,12 @@ class Difference:
 
 
 def compare(manifest: Manifest, fingerprint: Fingerprint) -> tuple[Difference, ...]:
-    """Every difference: paths by their bytes, then packages, accounts and groups by name."""
+    """Every difference: paths by their bytes, then facts by kind and name."""
     found: list[Difference] = []
     if manifest.entries != fingerprint.entries:
         found.extend(_entries(manifest, fingerprint))
-    # A table that could not be read came back empty; that is not a host without accounts.
-    blind = {reason.partition(":")[0] for reason in fingerprint.not_available}
-    if fingerprint.packages or "packages" not in blind:
-        found.extend(_rows("package", manifest.packages, fingerprint.packages, _package_key, _package_fields))
-    if fingerprint.accounts or "accounts" not in blind:
-        found.extend(_rows("account", manifest.accounts, fingerprint.accounts, _named, _account_fields))
-    if fingerprint.groups or "groups" not in blind:
-        found.extend(_rows("group", manifest.groups, fingerprint.groups, _named, _group_fields))
+    seen = set(fingerprint.seen_kinds()) & set(manifest.looked)
+    found.extend(_facts(*({fact for fact in side.facts if fact.kind in seen} for side in (manifest, fingerprint))))
     return tuple(found)
 
 
@@ -171,63 +162,33 @@ def _xattr(name: bytes, value: bytes) -> str:
 # --- facts -----------------------------------------------------------------------------------------------------------
 
 
-def _rows(
-    kind: str,
-    baked: Sequence[T],
-    there: Sequence[T],
-    key: Callable[[T], str],
-    fields: Callable[[T], dict[str, str]],
-) -> Iterable[Difference]:
-    """Equal rows cancel out; what is left is paired by name where each side has one of that name."""
-    gone, new = Counter(baked), Counter(there)
-    gone, new = gone - new, new - gone
-    before, after = _by_name(gone, key), _by_name(new, key)
-    for name in sorted(before.keys() | after.keys()):
-        subject = name.encode("utf-8", "surrogateescape")
-        was, now = before.get(name, []), after.get(name, [])
+def _facts(baked: set[Fact], there: set[Fact]) -> Iterable[Difference]:
+    """Equal facts cancel out; what is left is paired by name where each side has one of that name."""
+    before, after = _by_name(baked - there), _by_name(there - baked)
+    for key in sorted(before.keys() | after.keys()):
+        kind, subject = key[0], key[1].encode("utf-8", "surrogateescape")
+        was, now = before.get(key, []), after.get(key, [])
         if len(was) == len(now) == 1:
-            yield from _changed(kind, subject, fields(was[0]), fields(now[0]))
+            yield from _changed(kind, subject, dict(was[0].fields), dict(now[0].fields))
             continue
-        for row in was:
-            yield Difference(kind, subject, Change.REMOVED, fields(row), {})
-        for row in now:
-            yield Difference(kind, subject, Change.ADDED, {}, fields(row))
+        for fact in was:
+            yield Difference(kind, subject, Change.REMOVED, dict(fact.fields), {})
+        for fact in now:
+            yield Difference(kind, subject, Change.ADDED, {}, dict(fact.fields))
 
 
-def _by_name(rows: Counter[T], key: Callable[[T], str]) -> dict[str, list[T]]:
-    names: dict[str, list[T]] = {}
-    for row in sorted(rows.elements(), key=repr):
-        names.setdefault(key(row), []).append(row)
+def _by_name(facts: Iterable[Fact]) -> dict[tuple[str, str], list[Fact]]:
+    names: dict[tuple[str, str], list[Fact]] = {}
+    for fact in sorted(facts):
+        names.setdefault((fact.kind, fact.name), []).append(fact)
     return names
 
 
 def _changed(kind: str, subject: bytes, was: dict[str, str], now: dict[str, str]) -> Iterable[Difference]:
-    names = [name for name in was if was[name] != now[name] and "unreadable" not in (was[name], now[name])]
+    names = {name for name in was.keys() | now.keys() if was.get(name) != now.get(name)}
+    names = {name for name in names if "unreadable" not in (was.get(name), now.get(name))}
     if names:
-        yield Difference(kind, subject, Change.MODIFIED, {n: was[n] for n in names}, {n: now[n] for n in names})
-
-
-def _named(row: Account | Group) -> str:
-    return row.name
-
-
-def _package_key(package: Package) -> str:
-    return f"{package.name}:{package.arch}" if package.arch else package.name
-
-
-def _package_fields(package: Package) -> dict[str, str]:
-    return {"version": package.version, "arch": package.arch, "source": package.source}
-
-
-def _account_fields(account: Account) -> dict[str, str]:
-    return {
-        "uid": str(account.uid),
-        "gid": str(account.gid),
-        "home": account.home,
-        "shell": account.shell,
-        "password": account.password,
-    }
-
-
-def _group_fields(group: Group) -> dict[str, str]:
-    return {"gid": str(group.gid), "members": ",".join(group.members)}
+        before = {name: value for name, value in was.items() if name in names}
+        yield Difference(
+            kind, subject, Change.MODIFIED, before, {name: value for name, value in now.items() if name in names}
+        )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from driftd.core import merkle
-from driftd.core.facts import Account, Coverage, Group, Package, Session, Unseen
+from driftd.core.facts import Coverage, Fact, Kept, Session, Unseen
 from driftd.probe import wire
 from driftd.probe.wire import Entry, WireError
 
@@ -20,14 +21,16 @@ class Fingerprint:
     ``covered`` are directories that something is mounted over and whose beneath could not be looked at; ``unreadable``
     are paths whose content or listing was not permitted. What lies below either is unknown, never absent; a covered
     directory's own entry shows the mounted directory, not the one beneath. ``mounted`` are mount points whose file
-    system was not looked at: what was baked beneath them is hidden from programs. ``not_available`` are sentences of
-    the form "packages: why" for facts kept from us in part or whole (packages, accounts, passwords, groups, sessions).
+    system was not looked at: what was baked beneath them is hidden from programs.
+
+    ``facts`` are sorted; ``looked`` are the kinds that were looked for, found or not; ``kept`` what was kept from us,
+    in part where its kind was looked for, else wholly (sessions as kind "session"). ``live`` is true when it was a
+    running machine and not a directory that holds a tree.
     """
 
     entries: tuple[Entry, ...]
-    packages: tuple[Package, ...]
-    accounts: tuple[Account, ...]
-    groups: tuple[Group, ...]
+    facts: tuple[Fact, ...]
+    looked: tuple[str, ...]
     sessions: tuple[Session, ...]
     coverage: Coverage
     root: bytes
@@ -36,7 +39,13 @@ class Fingerprint:
     unreadable: tuple[bytes, ...] = ()
     covered: tuple[bytes, ...] = ()
     mounted: tuple[bytes, ...] = ()
-    not_available: tuple[str, ...] = ()
+    kept: tuple[Kept, ...] = ()
+    live: bool = False
+
+    def seen_kinds(self) -> tuple[str, ...]:
+        """The kinds of facts that were seen, in whole or in part: not those that were wholly kept from the look."""
+        kept = {one.kind for one in self.kept} - {one.kind for one in self.facts}
+        return tuple(kind for kind in self.looked if kind not in kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +57,17 @@ class Limits:
     rows: int = 1_000_000
 
 
-_PASSWORDS = ("locked", "set", "empty", "unreadable")
 _DOORS = ("ssh", "console")
 _TEXT_LIMIT = 64 * 1024
 _SAID_LIMIT = 200
 _UPGRADE = "look again with the same version of driftd on both sides"
 _AGAIN = "look again; if it stays so, look at the instance from outside"
-_FACTS = {wire.FACTS: (b"packages", b"accounts", b"groups"), wire.SESSIONS: (b"sessions",)}
-_OPTIONAL = (b"not_available",)
+_FACTS = {wire.FACTS: (b"facts", b"looked"), wire.SESSIONS: (b"sessions",)}
+_OPTIONAL = (b"kept",)
+_HOWS = ("not available", "not permitted")
+_WORD = re.compile(r"[a-z][a-z0-9_-]{0,31}")  # a kind of fact, the name of a field
+_FIELDS_LIMIT = 64  # of one fact
+_WHY_LIMIT = 500
 
 
 class Reader:
@@ -140,6 +152,7 @@ class Reader:
         elif frame.tag == wire.LINKS:
             answer.link(wire.unpack(frame.payload), self._limits)
         elif frame.tag in _FACTS:
+            answer.spend(len(frame.payload), self._limits.bytes)
             answer.collect(_dictionary(frame.payload), _FACTS[frame.tag] + _OPTIONAL, self._limits)
         elif frame.tag == wire.COVERAGE:
             answer.cover(_dictionary(frame.payload), self._limits)
@@ -160,7 +173,8 @@ class Reader:
         answer, counts = self._answer, self._decoder.counts
         counted = {b"entries": len(answer.entries), b"links": len(answer.links), b"frames": self._decoder.frames}
         counted |= {key: len(paths) for key, paths in answer.paths.items()}
-        counted |= {key: len(answer.rows.get(key, ())) for key in self._rows}
+        wanted = (*self._rows, *(_OPTIONAL if self._rows else ()))
+        counted |= {key: len(answer.rows.get(key, ())) for key in wanted}
         if set(answer.rows) - set(_OPTIONAL) - self._rows:
             raise WireError("it holds facts that were not asked for")
         for key, number in counted.items():
@@ -172,11 +186,11 @@ class Reader:
         except ValueError as error:
             raise WireError(_printable(str(error))[:500]) from None
         hello = answer.hello or {}
+        looked = tuple(sorted({_word(kind) for kind in answer.rows.get(b"looked", ())}))
         return Fingerprint(
             entries=entries,
-            packages=tuple(sorted(_package(row) for row in answer.rows.get(b"packages", ()))),
-            accounts=tuple(sorted(_account(row) for row in answer.rows.get(b"accounts", ()))),
-            groups=tuple(sorted(_group(row) for row in answer.rows.get(b"groups", ()))),
+            facts=_facts(answer.rows.get(b"facts", ()), looked),
+            looked=looked,
             sessions=tuple(_session(row) for row in answer.rows.get(b"sessions", ())),
             coverage=Coverage(
                 entries=len(entries),
@@ -191,7 +205,8 @@ class Reader:
             unreadable=tuple(sorted(answer.paths[b"unreadable"])),
             covered=tuple(sorted(answer.paths[b"covered"])),
             mounted=tuple(sorted(answer.paths[b"mounted"])),
-            not_available=tuple(_string(text)[:500] for text in answer.rows.get(b"not_available", ())),
+            kept=tuple(sorted({_kept(row) for row in answer.rows.get(b"kept", ())})),
+            live=bool(_number(hello.get(b"live", 0), 2)),
         )
 
 
@@ -326,22 +341,30 @@ def _choice(value: object, choices: Collection[str]) -> str:
     return text
 
 
-def _package(value: object) -> Package:
-    name, version, arch, source = _row(value, 4)
-    return Package(_string(name), _string(version), _string(arch), _choice(source, ("dpkg",)))
+def _word(value: object) -> str:
+    text = _string(value)
+    if not _WORD.fullmatch(text):
+        raise WireError("a word of the facts is not one, or too long")
+    return text
 
 
-def _account(value: object) -> Account:
-    name, uid, gid, home, shell, password = _row(value, 6)
-    state = _choice(password, _PASSWORDS)
-    return Account(_string(name), _number(uid), _number(gid), _string(home), _string(shell), state)
+def _facts(rows: Iterable[object], looked: Collection[str]) -> tuple[Fact, ...]:
+    """The facts, whatever their kind, as long as it was looked for; kinds and fields that are unknown may be new."""
+    facts = []
+    for row in rows:
+        kind, name, fields = _row(row, 3)
+        if not isinstance(fields, dict) or len(fields) > _FIELDS_LIMIT or not all(fields.values()):
+            raise WireError("a fact has not the right fields")
+        found = tuple(sorted((_word(key), _string(value)) for key, value in fields.items()))
+        facts.append(Fact(_word(kind), _string(name), found))
+        if facts[-1].kind not in looked:
+            raise WireError("a fact is of a kind that was not looked for")
+    return tuple(sorted(set(facts)))
 
 
-def _group(value: object) -> Group:
-    name, gid, members = _row(value, 3)
-    if not isinstance(members, list):
-        raise WireError("a row of facts has not the right fields")
-    return Group(_string(name), _number(gid), tuple(sorted(_string(member) for member in members)))
+def _kept(value: object) -> Kept:
+    kind, how, why = _row(value, 3)
+    return Kept(_word(kind), _choice(how, _HOWS), _string(why)[:_WHY_LIMIT])
 
 
 _SESSION_FIELDS = frozenset(

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from driftd.core import merkle
 from driftd.core.errors import BadInput
-from driftd.core.facts import Account, Group, Package
+from driftd.core.facts import Fact
 from driftd.core.fingerprint import Fingerprint
 from driftd.probe import wire
 from driftd.probe.wire import Entry
@@ -31,7 +32,12 @@ KIND_WORDS = {
 }
 _FLAGS = ((wire.IMMUTABLE, b"i"), (wire.APPEND_ONLY, b"a"))
 _KINDS = {word.encode(): kind for kind, word in KIND_WORDS.items()}
-_COUNTS = ("entries", "bytes", "packages", "accounts", "groups", "unknown")
+_COUNTS = ("entries", "bytes", "facts", "unknown", "kinds")
+# What is true of one moment only, so that no manifest states it.
+_MOMENTARY = ("process",)
+_WORD = re.compile(rb"[a-z][a-z0-9_-]{0,31}")
+_KEY_ID = re.compile(r"[0-9a-f]{16}")
+_YES = {b"yes": True, b"no": False}
 _BAKE_AGAIN = "the file was cut or edited: bake it again, or fetch it again from where it is kept"
 T = TypeVar("T")
 
@@ -40,21 +46,28 @@ T = TypeVar("T")
 class Manifest:
     """``entries`` are sorted by raw path bytes. ``provisional`` means it was read off a running server.
 
+    ``looked`` are the kinds of facts that were looked for at bake time, found or not; of others it says nothing.
+    ``live`` tells whether the bake saw a running machine. ``key_id`` names the key that its keyed digests were made
+    with, "" where there are none.
+
     ``unknown`` are paths whose content or listing could not be read at bake time: of them, and of all below them,
     the manifest says nothing, so nothing there is ever a difference.
     """
 
     image: str
     entries: tuple[Entry, ...]
-    packages: tuple[Package, ...]
-    accounts: tuple[Account, ...]
-    groups: tuple[Group, ...]
+    facts: tuple[Fact, ...]
+    looked: tuple[str, ...]
     root: bytes
     provisional: bool = False
     unknown: tuple[bytes, ...] = ()
+    live: bool = False
+    key_id: str = ""
 
 
-def from_fingerprint(fingerprint: Fingerprint, image: str, *, provisional: bool, partial: bool = False) -> Manifest:
+def from_fingerprint(
+    fingerprint: Fingerprint, image: str, *, provisional: bool, partial: bool = False, key_id: str = ""
+) -> Manifest:
     """What ``fingerprint`` saw, as the statement of what ``image`` contains.
 
     Raises BadInput when something could not be read, unless the manifest is provisional or ``partial`` says that
@@ -69,15 +82,17 @@ def from_fingerprint(fingerprint: Fingerprint, image: str, *, provisional: bool,
             "and a manifest must know its whole tree",
             "read it as root and with nothing mounted below",
         )
+    looked = tuple(kind for kind in fingerprint.seen_kinds() if kind not in _MOMENTARY)
     return Manifest(
         image=image,
         entries=fingerprint.entries,
-        packages=tuple(sorted(set(fingerprint.packages))),
-        accounts=tuple(sorted(set(fingerprint.accounts))),
-        groups=tuple(sorted({replace(g, members=tuple(sorted(set(g.members)))) for g in fingerprint.groups})),
+        facts=tuple(sorted({fact for fact in fingerprint.facts if fact.kind in looked})),
+        looked=looked,
         root=fingerprint.root,
         provisional=provisional,
         unknown=unknown,
+        live=fingerprint.live,
+        key_id=key_id,
     )
 
 
@@ -181,34 +196,27 @@ def _in_range(entry: Entry) -> bool:
     )
 
 
-def _package_line(package: Package) -> bytes:
-    return b" ".join(map(_text, ("package", package.source, package.name, package.version, package.arch)))
+def _fact_line(fact: Fact) -> bytes:
+    words = [fact.kind.encode(), _text(fact.name)]
+    words.extend(field.encode() + b"=" + _text(value) for field, value in fact.fields)
+    return b" ".join(words)
 
 
-def _read_package(line: bytes) -> Package:
-    source, name, version, arch = map(_from_text, line.split(b" ")[1:])
-    return Package(name, version, arch, source)
+def _read_fact(line: bytes) -> Fact:
+    kind, name, *rest = line.split(b" ")
+    fields = []
+    for word in rest:
+        field, _, value = word.partition(b"=")
+        fields.append((_word(field), _from_text(value)))
+    if fields != sorted(dict(fields).items()) or not all(value for _, value in fields):
+        raise ValueError
+    return Fact(_word(kind), _from_text(name), tuple(fields))
 
 
-def _account_line(account: Account) -> bytes:
-    name, home, shell, password = map(_text, (account.name, account.home, account.shell, account.password))
-    return b"account %s %d %d %s %s %s" % (name, account.uid, account.gid, home, shell, password)
-
-
-def _read_account(line: bytes) -> Account:
-    _, name, uid, gid, home, shell, password = line.split(b" ")
-    return Account(_from_text(name), int(uid), int(gid), _from_text(home), _from_text(shell), _from_text(password))
-
-
-def _group_line(group: Group) -> bytes:
-    members = b",".join(escape(m.encode("utf-8", "surrogateescape"), b",") for m in group.members)
-    return b"group %s %d %s" % (_text(group.name), group.gid, members or b"-")
-
-
-def _read_group(line: bytes) -> Group:
-    _, name, gid, members = line.split(b" ")
-    found = () if members == b"-" else tuple(_from_text(member) for member in members.split(b","))
-    return Group(_from_text(name), int(gid), found)
+def _word(word: bytes) -> str:
+    if not _WORD.fullmatch(word):
+        raise ValueError
+    return word.decode()
 
 
 def _unknown_line(path: bytes) -> bytes:
@@ -227,25 +235,30 @@ def encode(manifest: Manifest) -> bytes:
     counts = (
         len(manifest.entries),
         sum(entry.size for entry in manifest.entries),
-        len(manifest.packages),
-        len(manifest.accounts),
-        len(manifest.groups),
+        len(manifest.facts),
         len(manifest.unknown),
+        len(manifest.looked),
     )
+    found = Counter(fact.kind for fact in manifest.facts)
     lines = [SCHEMA.encode(), b"image " + _text(manifest.image)]
-    lines.append(b"provisional " + (b"yes" if manifest.provisional else b"no"))
+    lines.append(b"provisional " + _yes(manifest.provisional))
+    lines.append(b"live " + _yes(manifest.live))
+    lines.append(b"key " + _text(manifest.key_id))
     lines.extend(b"%s %d" % (name.encode(), number) for name, number in zip(_COUNTS, counts, strict=True))
+    lines.extend(b"looked %s %d" % (kind.encode(), found[kind]) for kind in manifest.looked)
     lines.append(b"root sha256:" + manifest.root.hex().encode())
     lines.append(b"")
     lines.extend(map(_entry_line, manifest.entries))
     lines.append(b"")
-    lines.extend(map(_package_line, manifest.packages))
-    lines.extend(map(_account_line, manifest.accounts))
-    lines.extend(map(_group_line, manifest.groups))
+    lines.extend(map(_fact_line, manifest.facts))
     lines.extend(map(_unknown_line, manifest.unknown))
     lines.append(b"")
     body = b"\n".join(lines) + b"\n"
     return body + b"end sha256:" + hashlib.sha256(body).hexdigest().encode() + b"\n"
+
+
+def _yes(given: bool) -> bytes:
+    return b"yes" if given else b"no"
 
 
 def decode(data: bytes) -> Manifest:
@@ -269,21 +282,25 @@ class _Decoder:
                 raise self._bad(f"schema {name} is not one that this driftd reads ({SCHEMA})", "upgrade driftd")
             raise self._bad(f"{name} is not the first line of a manifest ({SCHEMA})", "is this the right file?")
         image = self._field("image", self._image)
-        provisional = self._field("provisional", lambda word: {b"yes": True, b"no": False}[word])
+        provisional, live = (self._field(name, lambda word: _YES[word]) for name in ("provisional", "live"))
+        key_id = self._field("key", self._key_id)
         counts = {name: self._field(name, self._number) for name in _COUNTS}
+        kinds = dict(self._rows(counts["kinds"], "kinds of facts", self._read_looked, self._looked_line))
         root = self._field("root", self._digest)
+        at = self.number
         self._blank()
         entries = self._entries(counts)
         self._blank()
-        packages = self._rows(counts["packages"], "package", _read_package, _package_line)
-        accounts = self._rows(counts["accounts"], "account", _read_account, _account_line)
-        groups = self._rows(counts["groups"], "group", _read_group, _group_line)
+        facts = self._rows(counts["facts"], "fact", _read_fact, _fact_line)
         unknown = self._rows(counts["unknown"], "unknown", _read_unknown, _unknown_line)
         self._blank()
         self._end()
+        found = Counter(fact.kind for fact in facts)
+        if not found.keys() <= kinds.keys() or any(found[kind] != number for kind, number in kinds.items()):
+            raise BadInput(f"line {at}: the facts are not those that the lines above count", _BAKE_AGAIN)
         if _root(entries) != root:
-            raise BadInput("line 10: the entries do not have the root that the header says", _BAKE_AGAIN)
-        return Manifest(image, entries, packages, accounts, groups, root, provisional, unknown)
+            raise BadInput(f"line {at}: the entries do not have the root that the header says", _BAKE_AGAIN)
+        return Manifest(image, entries, facts, tuple(kinds), root, provisional, unknown, live, key_id)
 
     def _bad(self, what: str, hint: str = _BAKE_AGAIN) -> BadInput:
         return BadInput(f"line {self.number}: {what}", hint)
@@ -311,6 +328,23 @@ class _Decoder:
         if not image or _text(image) != word:
             raise ValueError
         return image
+
+    @staticmethod
+    def _key_id(word: bytes) -> str:
+        key_id = _from_text(word)
+        if _text(key_id) != word or not (key_id == "" or _KEY_ID.fullmatch(key_id)):
+            raise ValueError
+        return key_id
+
+    def _read_looked(self, line: bytes) -> tuple[str, int]:
+        name, kind, number = line.split(b" ")
+        if name != b"looked":
+            raise ValueError
+        return _word(kind), self._number(number)
+
+    @staticmethod
+    def _looked_line(row: tuple[str, int]) -> bytes:
+        return b"looked %s %d" % (row[0].encode(), row[1])
 
     @staticmethod
     def _number(word: bytes) -> int:

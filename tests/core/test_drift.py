@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trees import baked, device, directory, file, fingerprint, grown, link, manifests, trees
+from trees import account, baked, device, directory, file, fingerprint, group, grown, link, manifests, package, trees
 
 from driftd.core import drift
 from driftd.core.drift import Change, Difference
-from driftd.core.facts import Account, Group, Package
+from driftd.core.facts import Kept
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.manifest import Manifest
 from driftd.probe import wire
@@ -17,9 +17,7 @@ from driftd.probe import wire
 
 def seen_as(made: Manifest) -> Fingerprint:
     base = fingerprint()
-    return replace(
-        base, entries=made.entries, packages=made.packages, accounts=made.accounts, groups=made.groups, root=made.root
-    )
+    return replace(base, entries=made.entries, facts=made.facts, looked=made.looked, root=made.root, live=made.live)
 
 
 @given(manifests())
@@ -147,65 +145,43 @@ def test_nothing_is_hidden_where_nothing_is_covered():
 
 # --- facts -----------------------------------------------------------------------------------------------------------
 
-ROOT = Account("root", 0, 0, "/root", "/bin/sh", "locked")
+ROOT = account("root", password="locked")
+NC = package("nc")
 FACTS = {
-    "package-added": ({"packages": ()}, {"packages": (Package("nc", "1", "all"),)}, "package", b"nc:all", Change.ADDED),
-    "package-gone": (
-        {"packages": (Package("nc", "1", "all"),)},
-        {"packages": ()},
-        "package",
-        b"nc:all",
-        Change.REMOVED,
-    ),
-    "package-upgraded": (
-        {"packages": (Package("nc", "1", "all"),)},
-        {"packages": (Package("nc", "2", "all"),)},
-        "package",
-        b"nc:all",
-        Change.MODIFIED,
-    ),
-    "account-added": ({"accounts": ()}, {"accounts": (ROOT,)}, "account", b"root", Change.ADDED),
+    "package-added": ((), (NC,), "package", b"nc:all", Change.ADDED),
+    "package-gone": ((NC,), (), "package", b"nc:all", Change.REMOVED),
+    "package-upgraded": ((NC,), (package("nc", "2"),), "package", b"nc:all", Change.MODIFIED),
+    "account-added": ((), (ROOT,), "account", b"root", Change.ADDED),
     "second-root": (
-        {"accounts": (ROOT,)},
-        {"accounts": (ROOT, replace(ROOT, shell="/bin/evil"))},
+        (ROOT,),
+        (ROOT, account("root", password="locked", shell="/bin/evil")),
         "account",
         b"root",
         Change.ADDED,
     ),
-    "password-set": (
-        {"accounts": (ROOT,)},
-        {"accounts": (replace(ROOT, password="set"),)},
-        "account",
-        b"root",
-        Change.MODIFIED,
-    ),
-    "member": (
-        {"groups": (Group("sudo", 27),)},
-        {"groups": (Group("sudo", 27, ("eve",)),)},
-        "group",
-        b"sudo",
-        Change.MODIFIED,
-    ),
+    "password-set": ((ROOT,), (account("root"),), "account", b"root", Change.MODIFIED),
+    "member": ((group("sudo", 27),), (group("sudo", 27, "eve"),), "group", b"sudo", Change.MODIFIED),
 }
 
 
 @pytest.mark.parametrize("case", FACTS)
 def test_facts(case):
     was, now, kind, subject, change = FACTS[case]
-    (found,) = drift.compare(baked(**was), fingerprint(**now))
+    (found,) = drift.compare(baked(facts=was), fingerprint(facts=now))
     assert (found.kind, found.subject, found.change) == (kind, subject, change)
 
 
 def test_a_table_that_could_not_be_read_is_not_an_empty_one():
-    was = baked(packages=(Package("nc", "1", "all"),), accounts=(ROOT,), groups=(Group("adm", 4),))
-    blind = ("packages: damaged", "accounts: /etc/passwd cannot be read", "groups: cannot be read")
-    assert drift.compare(was, fingerprint(not_available=blind)) == ()
+    was = baked(facts=(NC, ROOT, group("adm", 4)))
+    blind = tuple(Kept(kind, "not available", "damaged") for kind in ("account", "group", "package"))
+    assert drift.compare(was, fingerprint(kept=blind)) == ()
     assert len(drift.compare(was, fingerprint())) == 3
 
 
 def test_a_password_that_could_not_be_read_has_not_changed():
-    now = fingerprint(accounts=(replace(ROOT, password="unreadable"),), not_available=("passwords: no",))
-    assert drift.compare(baked(accounts=(ROOT,)), now) == ()
+    kept = (Kept("account", "not permitted", "no"),)
+    now = fingerprint(facts=(account("root", password="unreadable"),), kept=kept)
+    assert drift.compare(baked(facts=(ROOT,)), now) == ()
 
 
 def test_the_tree_of_a_test_has_its_directories():

@@ -1,11 +1,10 @@
 """Expectations: what each lets differ, and the sentence's end when more does."""
 
 import pytest
-from trees import baked, device, directory, file, fingerprint, link
+from trees import account, baked, device, directory, file, fingerprint, link
 
 from driftd.core import drift
 from driftd.core.expect import TEMPLATES, Expect, rotations, unmet
-from driftd.core.facts import Account
 
 
 def difference(was, now):
@@ -102,7 +101,7 @@ def test_no_template_allows_what_others_may_write_or_run(name):
 
 @pytest.mark.parametrize("expect", Expect)
 def test_an_account_is_never_expected(expect):
-    (found,) = drift.compare(baked(), fingerprint(accounts=(Account("eve", 0, 0, "/", "/bin/sh", "set"),)))
+    (found,) = drift.compare(baked(), fingerprint(facts=(account("eve"),)))
     assert unmet(expect, found, "hex32") == "only a path can be expected to differ"
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftd.core import merkle
-from driftd.core.facts import Account, Group, Package, Unseen
+from driftd.core.facts import Kept, Unseen, fact
 from driftd.core.fingerprint import Fingerprint, Limits, Reader
 from driftd.probe import wire
 from driftd.probe.wire import Entry
@@ -41,15 +41,21 @@ class Answer:
     """What a probe says, piece by piece, so that a test can say something else in one place."""
 
     def __init__(self) -> None:
-        self.hello: Any = {b"nonce": NONCE, b"schema": 2, b"boot_id": b"b", b"booted_at": 1762349000, b"uid": 0}
+        self.hello: Any = {
+            b"nonce": NONCE,
+            b"schema": 2,
+            b"boot_id": b"b",
+            b"booted_at": 1762349000,
+            b"uid": 0,
+            b"live": 1,
+        }
         self.tree = list(TREE)
         self.facts: Any = {
-            b"packages": [[b"bash", b"5", b"amd64", b"dpkg"]],
-            b"accounts": [[b"root", 0, 0, b"/root", b"/bin/sh", b"locked"]],
-            b"groups": [[b"adm", 4, [b"b", b"a"]]],
-            b"not_available": [b"passwords: why"],
+            b"facts": [[b"account", b"ro\xff", {b"uid": b"0"}], [b"nova", b"x", {}], [b"nova", b"x", {}]],
+            b"looked": [b"account", b"nova", b"package"],
+            b"kept": [[b"package", b"not available", b"why"]],
         }
-        self.sessions: Any = {b"sessions": [dict(SESSION)]}
+        self.sessions: Any = {b"sessions": [dict(SESSION)], b"kept": [[b"session", b"not permitted", b"no"]]}
         self.coverage: Any = {
             b"unreadable": [b"/z"],
             b"covered": [b"/a"],
@@ -58,7 +64,7 @@ class Answer:
         }
         self.counts: dict[bytes, int] = {
             b"entries": 5, b"links": 0, b"bytes_hashed": 9, b"unreadable": 1, b"covered": 1, b"mounted": 1,
-            b"packages": 1, b"accounts": 1, b"groups": 1, b"sessions": 1,
+            b"facts": 3, b"looked": 3, b"kept": 2, b"sessions": 1,
         }  # fmt: skip
 
     def frames(self, encoder: wire.Encoder) -> list[bytes]:
@@ -86,13 +92,15 @@ def test_a_whole_answer_is_a_fingerprint() -> None:
     assert isinstance(found, Fingerprint)
     assert [e.path for e in found.entries] == [b"/", b"/a", b"/a-b", b"/a/x", b"/z"]
     assert found.root == merkle.root(found.entries)
-    assert found.packages == (Package("bash", "5", "amd64"),)
-    assert found.accounts == (Account("root", 0, 0, "/root", "/bin/sh", "locked"),)
-    assert found.groups == (Group("adm", 4, ("a", "b")),)
+    assert found.facts == (fact("account", "ro\\xff", uid=0), fact("nova", "x"))
+    assert found.looked == ("account", "nova", "package")
+    assert found.seen_kinds() == ("account", "nova")
+    assert found.live
     (session,) = found.sessions
     assert (session.user, session.ended_at, session.ancestor) == ("r\\xff", None, True)
     assert session.started_at == found.booted_at == datetime.fromtimestamp(1762349000, UTC)
-    assert (found.unreadable, found.covered, found.not_available) == ((b"/z",), (b"/a",), ("passwords: why",))
+    assert (found.unreadable, found.covered) == ((b"/z",), (b"/a",))
+    assert found.kept == (Kept("package", "not available", "why"), Kept("session", "not permitted", "no"))
     assert (found.coverage.entries, found.coverage.bytes_hashed) == (5, 9)
     assert found.coverage.reasons == {"skipped: proc": 3}
 
@@ -160,15 +168,22 @@ def edit(change: Callable[[Answer], object]) -> bytes:
         (lambda a: (a.tree.append((b"/no", [entry(b"/no/x")])), a.counts.update({b"entries": 6})), "is not there"),
         (lambda a: (a.tree.append((b"/z", [entry(b"/z/x")])), a.counts.update({b"entries": 6})), "no directory"),
         (lambda a: a.counts.update({b"entries": 4}), "5 entries came and 4"),
-        (lambda a: a.counts.pop(b"packages"), "1 packages came and None"),
-        (lambda a: setattr(a, "facts", None), "0 accounts came|0 groups came|0 packages came"),
+        (lambda a: a.counts.pop(b"facts"), "3 facts came and None"),
+        (lambda a: a.counts.pop(b"kept"), "2 kept came and None"),
+        (lambda a: setattr(a, "facts", None), "0 facts came|0 looked came"),
         (lambda a: setattr(a, "sessions", None), "0 sessions came and 1"),
-        (lambda a: a.facts[b"packages"].append(a.facts[b"packages"][0]), "2 packages came and 1"),
+        (lambda a: a.facts[b"facts"].append(a.facts[b"facts"][0]), "4 facts came and 3"),
         (lambda a: a.coverage[b"unreadable"].append(b"/q"), "2 unreadable came and 1"),
         (lambda a: a.coverage.update({b"unreadable": [b"relative"]}), "path"),
         (lambda a: a.facts.update({b"secrets": [b"x"]}), "no known kind"),
-        (lambda a: a.facts[b"accounts"][0].__setitem__(5, b"$y$hash"), "no probe says"),
-        (lambda a: a.facts[b"accounts"][0].__setitem__(1, 1 << 32), "out of bounds"),
+        (lambda a: a.facts[b"facts"][0][2].update({b"uid": 0}), "right fields"),
+        (lambda a: a.facts[b"facts"][0][2].update({b"uid": b""}), "right fields"),
+        (lambda a: a.facts[b"facts"][0][2].update({b"U I": b"x"}), "a word of the facts"),
+        (lambda a: a.facts[b"facts"][0][2].update({b"a%d" % n: b"x" for n in range(64)}), "right fields"),
+        (lambda a: a.facts[b"facts"][0].__setitem__(0, b"a" * 33), "a word of the facts"),
+        (lambda a: a.facts[b"facts"][0].__setitem__(0, b"new"), "was not looked for"),
+        (lambda a: a.facts[b"facts"][0].__setitem__(1, b"x" * 70000), "too long"),
+        (lambda a: a.facts[b"kept"][0].__setitem__(1, b"not there"), "no probe says"),
         (lambda a: a.sessions[b"sessions"][0].update({b"started": 1 << 50}), "out of bounds"),
         (lambda a: a.sessions[b"sessions"][0].pop(b"live"), "fields"),
     ],

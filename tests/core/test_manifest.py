@@ -1,16 +1,17 @@
 """A manifest's text: one for each manifest, read back exactly, and refused with a line for anything else."""
 
 import hashlib
+import re
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trees import IMAGE, baked, device, directory, file, fingerprint, link, manifests
+from trees import IMAGE, account, baked, device, directory, file, fingerprint, group, link, manifests, package
 
 from driftd.core import manifest
 from driftd.core.errors import BadInput
-from driftd.core.facts import Account, Group, Package
+from driftd.core.facts import Kept, fact
 
 SMALL = baked(
     [
@@ -20,9 +21,13 @@ SMALL = baked(
         device(b"/dev/null"),
         file(b"/srv/a b\n\xff\\x20", b""),
     ],
-    packages=(Package("adduser", "3.134", "all"),),
-    accounts=(Account("root", 0, 0, "/root", "/bin/bash", "locked"), Account("odd", 1, 1, "", "-", "set")),
-    groups=(Group("adm", 4, ("syslog", "a,b")), Group("none", 5)),
+    facts=(
+        package("adduser", "3.134"),
+        account("root", home="/root", password="locked"),
+        account("odd", 1, shell="-", home=""),
+        group("adm", 4, "a b,syslog"),
+        group("none", 5),
+    ),
 )
 TEXT = manifest.encode(SMALL)
 
@@ -69,15 +74,16 @@ def test_a_person_can_read_it():
     assert b"/etc/hosts file 0644 0:0 20 sha256:" in TEXT
     assert b"\n/etc/mtab link 0777 0:0 /proc/self/mounts\n" in TEXT
     assert b"\n/dev/null char 0666 0:0 1,3\n" in TEXT
-    assert b"\naccount odd 1 1 - \\x2d set\n" in TEXT
-    assert b"\ngroup adm 4 a\\x2cb,syslog\n" in TEXT
+    assert b"\nlooked account 2\nlooked group 2\nlooked package 1\n" in TEXT
+    assert b"\naccount odd gid=0 password=set shell=\\x2d uid=1\n" in TEXT
+    assert b"\ngroup adm gid=4 members=a\\x20b,syslog\n" in TEXT
     assert b"\n/srv/a\\x20b\\x0a\\xff\\x5cx20 file " in TEXT
     assert b" security.capability=\\x01\\x00=\n" in TEXT
 
 
 def test_the_order_in_which_a_tree_was_read_makes_no_difference():
-    seen = fingerprint([file(b"/a"), file(b"/b")], packages=(Package("b", "1", "x"), Package("a", "1", "x")))
-    other = replace(seen, packages=seen.packages[::-1])
+    seen = fingerprint([file(b"/a"), file(b"/b")], facts=(package("b"), package("a")))
+    other = replace(seen, facts=seen.facts[::-1])
     make = manifest.from_fingerprint
     assert manifest.encode(make(seen, "i", provisional=False)) == manifest.encode(make(other, "i", provisional=False))
 
@@ -92,7 +98,7 @@ REFUSED = {
     "empty": (b"", "is not the first line of a manifest"),
     "another-file": (b"PNG\x1b[31m\n", "is not the first line of a manifest"),
     "later-schema": (TEXT.replace(b"manifest/2", b"manifest/3", 1), "is not one that this driftd reads"),
-    "cut-in-the-header": (b"\n".join(lines()[:5]), 'the file ends where "packages" should stand'),
+    "cut-in-the-header": (b"\n".join(lines()[:7]), 'the file ends where "facts" should stand'),
     "cut-in-an-entry": (TEXT[: TEXT.index(b"/etc/hosts") + 15], "this is not a line of an entry"),
     "cut-after-an-entry": (TEXT[: TEXT.index(b"/etc/mtab") - 1], "the file ends where an entry should stand"),
     "cut-before-the-end": (TEXT[: TEXT.index(b"end sha256")], '"end" should stand here'),
@@ -105,8 +111,17 @@ REFUSED = {
     "outside-of-a-directory": (changed(b"/etc/hosts", b"/etc/hosts", b"/etc/host/s"), "could lead out of the tree"),
     "too-few-entries": (changed(b"entries ", b"entries 10", b"entries 9"), "more lines than the header counts"),
     "too-many-entries": (changed(b"entries ", b"entries 10", b"entries 11"), "fewer lines of an entry"),
-    "too-few-groups": (changed(b"groups ", b"2", b"1"), "more lines than the header counts"),
-    "too-few-packages": (changed(b"packages ", b"1", b"0"), "this is not a line of account"),
+    "too-few-facts": (changed(b"facts ", b"5", b"4"), "more lines than the header counts"),
+    "too-many-facts": (changed(b"facts ", b"5", b"6"), "fewer lines of fact"),
+    "too-few-kinds": (changed(b"kinds ", b"3", b"2"), '"root" should stand here'),
+    "other-number-of-a-kind": (ended(changed(b"looked account", b"2", b"3")), "not those that the lines above count"),
+    "a-kind-nobody-looked-for": (
+        ended(changed(b"package ", b"package", b"packagf")),
+        "not those that the lines above count",
+    ),
+    "fact-without-its-value": (changed(b"group adm", b"gid=4", b"gid="), "not written the way|not a line of fact"),
+    "fields-out-of-order": (changed(b"group adm", b"gid=4 members=a", b"members=4 gid=a"), "not a line of fact"),
+    "key": (changed(b"key", b"-", b"../x"), '"key" has a value that cannot be one'),
     "bytes": (changed(b"bytes ", b"23", b"24"), "do not add up"),
     "root": (
         ended(TEXT.replace(SMALL.root.hex().encode(), b"0" * 64)),
@@ -130,7 +145,7 @@ def test_refused_with_line_and_reason(case):
     data, said = REFUSED[case]
     with pytest.raises(BadInput, match=r"^line \d+: |^the file's text") as caught:
         manifest.decode(data)
-    assert said in str(caught.value)
+    assert re.search(re.escape(said).replace(r"\|", "|"), str(caught.value))
     assert str(caught.value).isprintable()
     assert caught.value.hint
 
@@ -160,6 +175,14 @@ def test_what_could_not_be_read_is_refused_unless_it_is_wanted():
     for options in ({"provisional": True}, {"provisional": False, "partial": True}):
         made = manifest.from_fingerprint(seen, IMAGE, **options)
         assert made.unknown == (b"/etc/shadow", b"/mnt")
+
+
+def test_what_is_true_of_one_moment_is_not_baked_and_what_was_kept_was_not_looked_for():
+    facts = (fact("process", "/usr/bin/x", count=1), package("nc"))
+    kept = (Kept("group", "not available", "damaged"), Kept("package", "not available", "one line is damaged"))
+    made = baked(facts=facts, kept=kept)
+    assert made.facts == (package("nc"),)
+    assert made.looked == ("account", "package")
 
 
 @pytest.mark.parametrize("image", ["", "a\nb", "a\x1bb"])

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from trees import IMAGE, NOW, baked, directory, file, fingerprint
 
-from driftd.core.facts import Instance, InstanceState, Session, Unseen
+from driftd.core.facts import Instance, InstanceState, Kept, Session, Unseen
 from driftd.core.findings import Action, Verdict
 from driftd.core.policy import Policy
 from driftd.core.sessions import Visit
@@ -169,9 +169,12 @@ def test_a_mount_over_programs_does_not_hide_a_finding():
 
 
 def test_what_could_not_be_read_is_said():
-    seen = fingerprint(TREE, unreadable=(b"/root",), not_available=("sessions: no\nlog",))
+    seen = fingerprint(TREE, unreadable=(b"/root",), kept=(Kept("session", "not available", "no\nlog"),))
     look = World(seen).audit()
-    assert look.judgement.reason == f"nothing differs from {IMAGE}; 1 path could not be read; sessions: no\\x0alog"
+    assert (
+        look.judgement.reason
+        == f"nothing differs from {IMAGE}; 1 path could not be read; session not available: no\\x0alog"
+    )
 
 
 def test_nothing_is_replaced_because_of_a_provisional_manifest():

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from asking import Look, request
 
-from driftd.core.facts import Account, Group, Package
-from driftd.probe import facts, inside, look, wire
+from driftd.core.facts import Fact, fact
+from driftd.core.fingerprint import Fingerprint
+from driftd.probe import accounts, inside, look, packages, wire
 
 STATUS = b"""\
 Package: bash
@@ -49,19 +50,23 @@ def fill(tree: Path, **files: bytes) -> None:
         path.write_bytes(text)
 
 
+def of(found: Fingerprint, kind: str) -> tuple[Fact, ...]:
+    return tuple(fact for fact in found.facts if fact.kind == kind)
+
+
 def test_installed_packages_are_those_with_all_their_files(tree: Path, look_at: Look) -> None:
     fill(tree, status=STATUS)
-    assert look_at(tree).packages == (
-        Package("bash", "5.2.15-2+b7", "amd64"),
-        Package("held", "1:2-3", "all"),
-        Package("waiting", "7", "amd64"),
+    assert of(look_at(tree), "package") == (
+        fact("package", "bash:amd64", version="5.2.15-2+b7", source="dpkg"),
+        fact("package", "held:all", version="1:2-3", source="dpkg"),
+        fact("package", "waiting:amd64", version="7", source="dpkg"),
     )
 
 
 @pytest.mark.parametrize("status", [b"", b"\n\n\n", b"garbage", b"\xff\x00:\n:\n\nPackage:\n", STATUS[:-20] + b"\0"])
 def test_a_damaged_status_file_is_read_as_far_as_it_goes(tree: Path, look_at: Look, status: bytes) -> None:
     fill(tree, status=status)
-    assert {p.name for p in look_at(tree).packages} <= {"bash", "held", "waiting"}
+    assert {p.name for p in of(look_at(tree), "package")} <= {"bash:amd64", "held:all", "waiting:amd64"}
 
 
 def test_accounts_are_told_fieldwise_and_the_hash_is_not(tree: Path) -> None:
@@ -76,53 +81,57 @@ def test_accounts_are_told_fieldwise_and_the_hash_is_not(tree: Path) -> None:
     from asking import read
 
     found = read(stream)
-    states = {account.name: account.password for account in found.accounts}
+    states = {account.name: account.get("password") for account in of(found, "account")}
     assert states == {
         "root": "set", "open": "empty", "old": "set", "locked": "locked", "star": "locked", "empty": "empty",
         "lost": "locked", "bang": "locked",
     }  # fmt: skip
-    assert found.accounts[-1] == Account("star", 4, 0, "/home", "/bin/sh", "locked")
-    assert found.groups == (Group("adm", 4, ("adam", "zoe")), Group("root", 0))
-    message = facts.collect(inside.Root(os.fsencode(tree)))
-    assert b"hash" not in wire.pack(message)
-    assert found.not_available == ()
+    star = of(found, "account")[-1]
+    assert (star.name, star.get("uid"), star.get("gid"), star.get("home"), star.get("shell")) == (
+        "star", "4", "0", "/home", "/bin/sh"
+    )  # fmt: skip
+    assert of(found, "group") == (fact("group", "adm", gid=4, members="adam,zoe"), fact("group", "root", gid=0))
+    assert b"hash" not in stream
+    assert found.kept == ()
 
 
 def test_rows_that_are_none_are_counted(tree: Path, look_at: Look) -> None:
     good = b"a:x:1:1::/:/bin/sh\n# remark\n\n"
     fill(tree, passwd=good + b"b:x:minus:1::/:/x\nc:x:1\nd:x:99999999999:1::/:/\n", group=b"x:x:1\n")
     found = look_at(tree)
-    assert [a.name for a in found.accounts] == ["a"]
-    assert found.not_available == (
-        "accounts: 3 lines are not in the table's format",
-        "groups: 1 lines are not in the table's format",
-    )
+    assert [a.name for a in of(found, "account")] == ["a"]
+    assert [(kept.kind, kept.why) for kept in found.kept] == [
+        ("account", "3 lines are not in the table's format"),
+        ("group", "1 lines are not in the table's format"),
+    ]
 
 
 def test_text_that_is_no_utf_8_is_escaped(tree: Path, look_at: Look) -> None:
     fill(tree, group=b"caf\xe9:x:1:\xff\n")
-    assert look_at(tree).groups == (Group("caf\\xe9", 1, ("\\xff",)),)
+    assert of(look_at(tree), "group") == (fact("group", "caf\\xe9", gid=1, members="\\xff"),)
 
 
 def test_nothing_there_is_not_the_same_as_kept_from_us(tree: Path, look_at: Look, monkeypatch) -> None:
     empty = look_at(tree)
-    assert (empty.packages, empty.accounts, empty.groups, empty.not_available) == ((), (), (), ())
+    assert (empty.facts, empty.kept) == ((), ())
+    assert {"account", "group", "package"} <= set(empty.seen_kinds())
     fill(tree, status=STATUS, passwd=b"a:x:1:1::/:/bin/sh\n", group=b"a:x:1:\n")
-    monkeypatch.setattr(facts, "STATUS_LIMIT", 100)
-    monkeypatch.setattr(facts, "TABLE_LIMIT", 3)
+    monkeypatch.setattr(packages, "STATUS_LIMIT", 100)
+    monkeypatch.setattr(accounts, "TABLE_LIMIT", 3)
     found = look_at(tree)
-    assert [text.partition(":")[0] for text in found.not_available] == ["packages", "accounts", "groups"]
-    assert "File too large" in found.not_available[0]
+    assert [kept.kind for kept in found.kept] == ["account", "group", "package"]
+    assert "File too large" in found.kept[0].why
+    assert not {"account", "group", "package"} & set(found.seen_kinds())
     (tree / "var/lib/dpkg/status").unlink()
     (tree / "var/lib/rpm").mkdir()
     (tree / "var/lib/rpm/rpmdb.sqlite").write_text("x")
-    assert look_at(tree).not_available[0] == "packages: the RPM database cannot be read by this version"
+    assert look_at(tree).kept[-1].why == "the RPM database cannot be read by this version"
 
 
 def test_a_fifo_in_place_of_a_table_does_not_stop_the_look(tree: Path, look_at: Look) -> None:
     (tree / "etc").mkdir()
     os.mkfifo(tree / "etc/passwd")
-    assert look_at(tree).accounts == ()
+    assert of(look_at(tree), "account") == ()
 
 
 @pytest.mark.parametrize(

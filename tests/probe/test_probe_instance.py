@@ -42,7 +42,7 @@ def test_every_login_to_a_real_server_is_one_session(local_deployment):
     server = local_deployment.launch()
     pristine = look(local_deployment, server)
     assert [(s.user, s.ancestor, s.live) for s in pristine.sessions] == [("root", True, True)]
-    assert pristine.not_available == ()
+    assert pristine.kept == ()
     assert pristine.covered == pristine.unreadable == ()
     assert pristine.booted_at is not None
     assert pristine.booted_at <= pristine.sessions[0].started_at
@@ -96,6 +96,6 @@ def test_two_real_servers_of_one_image_differ_only_in_what_each_start_makes(loca
     changed = {e.path for e in set(one.entries) ^ set(two.entries)}
     own = (b"/etc/ssh/ssh_host_", b"/var/log/", b"/etc/host", b"/etc/machine-id")
     assert {path for path in changed if not path.startswith(own)} == set()
-    assert one.packages == two.packages
-    assert one.packages
+    assert one.facts == two.facts
+    assert one.facts
     assert one.boot_id != two.boot_id

@@ -265,7 +265,7 @@ def test_all_evidence_of_one_session_is_one_session(tree: Path, proc: Proc) -> N
     console = rows[b"root", 99]
     assert (console[b"door"], console[b"evidence"], console[b"ended"]) == (b"console", b"wtmp", int(BOOT + 60))
     assert rows[b"dave", 85][b"evidence"] == b"process"
-    assert message[b"not_available"] == []
+    assert message[b"kept"] == []
 
 
 def test_what_has_the_number_of_an_ended_session_is_not_that_session(tree: Path, proc: Proc) -> None:
@@ -327,15 +327,17 @@ def test_what_is_missing_is_named(tree: Path, proc: Proc, monkeypatch: pytest.Mo
     monkeypatch.setattr(sessions, "_JOURNALS", ())
     root = inside.Root(os.fsencode(tree))
     message = sessions.collect(root, proc.table(), 1)
-    assert message[b"not_available"] == [b"sessions: there is neither a log of sshd nor a journal"]
+    assert [row[1:] for row in message[b"kept"]] == [
+        [b"not available", b"there is neither a log of sshd nor a journal"]
+    ]
     (tree / "var/log").mkdir(parents=True)
     (tree / "var/log/auth.log").write_bytes(b"x" * 100)
     (tree / "var/log/wtmp").write_bytes(b"x" * 100)
     monkeypatch.setattr(sessions, "LOG_LIMIT", 50)
     message = sessions.collect(root, proc.table(), 1)
-    assert message[b"not_available"] == [
-        b"sessions: only the last 50 bytes of /var/log/auth.log were read",
-        b"sessions: /var/log/wtmp is not whole records",
+    assert [row[2] for row in message[b"kept"]] == [
+        b"/var/log/wtmp is not whole records",
+        b"only the last 50 bytes of /var/log/auth.log were read",
     ]
     root.close()
 
@@ -350,9 +352,9 @@ def test_the_journal_is_asked_where_there_is_one(
     root = inside.Root(os.fsencode(tree))
     message = sessions.collect(root, proc.table(), 1)
     assert [(row[b"user"], row[b"evidence"]) for row in message[b"sessions"]] == [(b"eve", b"journal")]
-    assert message[b"not_available"] == []
+    assert message[b"kept"] == []
     monkeypatch.setattr(sessions, "_JOURNALCTL", ["sh", "-c", "exec sleep 30"])
     monkeypatch.setattr(sessions, "JOURNAL_SECONDS", 0.05)
     message = sessions.collect(root, proc.table(), 1)
-    assert message[b"not_available"] == [b"sessions: the journal was not read to its end"]
+    assert [row[1:] for row in message[b"kept"]] == [[b"not available", b"the journal was not read to its end"]]
     root.close()
