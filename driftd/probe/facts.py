@@ -6,10 +6,10 @@ and programs have a say. A collector never raises for what an instance holds; wh
 
 from typing import Any, Tuple
 
-from driftd.probe import accounts, inside, packages
+from driftd.probe import accounts, inside, keys, logins, packages, sshd, sudoers
 from driftd.probe.found import Found
 
-COLLECTORS = (packages, accounts)  # type: Tuple[Any, ...]
+COLLECTORS = (packages, accounts, sudoers, keys, logins, sshd)  # type: Tuple[Any, ...]
 
 
 def collect(place, found, live):

@@ -14,15 +14,12 @@ from driftd.probe import walk
 LINK_LIMIT = 40
 NAMES_LIMIT = 100000
 
-_KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link"}
-
 
 class Root(object):
     """An open root directory. ``close`` gives the descriptor back."""
 
     def __init__(self, path):
         # type: (bytes) -> None
-        self.live = path == b"/"  # the running system that this process is part of
         self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def close(self):
@@ -42,6 +39,24 @@ class Root(object):
         # type: (bytes, int) -> bytes
         """The whole file. Raises OSError, with EFBIG when it is longer than ``limit`` bytes."""
         return _whole(self.open(path), limit)
+
+    def head(self, path, limit):
+        # type: (bytes, int) -> bytes
+        """The first ``limit`` bytes of the file. Raises OSError."""
+        fd = self.open(path)
+        try:
+            return read_fd(fd, limit)
+        finally:
+            os.close(fd)
+
+    def status(self, path):
+        # type: (bytes) -> os.stat_result
+        """What stat(2) says of what ``path`` leads to, links followed inside the root. Raises OSError."""
+        above, name = self._find(path, last=True)
+        try:
+            return os.stat(name or b".", dir_fd=above, follow_symlinks=False)
+        finally:
+            os.close(above)
 
     def link(self, path):
         # type: (bytes) -> Optional[bytes]
@@ -107,7 +122,9 @@ class Directory(object):
 
     def __init__(self, root, path, fd):
         # type: (Root, bytes, int) -> None
+        found = os.fstat(fd)
         self.path = path.rstrip(b"/")
+        self.ident = found.st_dev, found.st_ino  # the same for whatever other path leads here
         self._root = root
         self._fd = fd
 
@@ -126,12 +143,6 @@ class Directory(object):
         if len(names) > limit:
             raise OSError(errno.E2BIG, "more than %d names" % limit)
         return names
-
-    def kind(self, name):
-        # type: (bytes) -> str
-        """One of "file", "directory", "link" and "other"; a link is not followed. Raises OSError."""
-        mode = os.stat(name, dir_fd=self._fd, follow_symlinks=False).st_mode
-        return _KINDS.get(stat.S_IFMT(mode), "other")
 
     def link(self, name):
         # type: (bytes) -> Optional[bytes]

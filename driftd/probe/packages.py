@@ -1,68 +1,173 @@
-"""Installed packages, by the files of the databases that hold them: dpkg's status file (deb822(5)).
+"""Installed packages, by the databases of those who installed them: dpkg, rpm, apk and pip. Fields: docs/facts.md.
 
-Fields: version, source (the database).
+Formats: deb-status paragraphs (deb822(5)); apk's ``installed`` (one letter a field); Python's core metadata. An RPM
+database is read by the instance's own ``rpm``, for which there is no other door that every Python could open.
 """
 
 import errno
-import os
-from typing import Dict, Iterator
+import re
+from typing import Dict, List, Optional, Tuple
 
-from driftd.probe import inside
+from driftd.probe import accounts, files, inside, tools
 from driftd.probe.found import Found
 
 STATUS = b"/var/lib/dpkg/status"
 STATUS_LIMIT = 64 * 1024 * 1024
+METADATA_LIMIT = 64 * 1024
 _KIND = b"package"
 
-# dpkg's words for a package whose files are all there.
+_APK = (b"/lib/apk/db/installed", b"/usr/lib/apk/db/installed")
+_RPM = (b"/var/lib/rpm", b"/usr/lib/sysimage/rpm", b"/usr/share/rpm")
+_RPM_FILES = (b"rpmdb.sqlite", b"Packages.db", b"Packages")
+_RPM_FORMAT = "%{NAME}\x1f%|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\x1f%{ARCH}\x1e"
+
+# dpkg's words for a package whose files are all there, and for one of which there are some.
 _INSTALLED = (b"installed", b"triggers-awaited", b"triggers-pending")
-_RPM = (b"/var/lib/rpm/rpmdb.sqlite", b"/var/lib/rpm/Packages", b"/usr/lib/sysimage/rpm/rpmdb.sqlite")
+_PARTLY = (b"half-installed", b"unpacked", b"half-configured")
+_BLANK_LINE = re.compile(rb"\n[ \t\r]*\n")
+_DPKG_FIELD = re.compile(rb"^(package|status|version|architecture)[ \t]*:[ \t]*([^\n]*)", re.MULTILINE | re.IGNORECASE)
+_PYTHON_PLACES = re.compile(rb"^python\d+(\.\d+)?$")
 
 
-def collect(place, found, live):  # noqa: ARG001  # every collector has the same arguments
+def collect(place, found, live):
     # type: (inside.Root, Found, bool) -> None
-    """Add every package whose files are all there."""
-    try:
-        text = place.read(STATUS, STATUS_LIMIT)
-    except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.ENOTDIR):
-            found.failed(_KIND, STATUS, error)
-        elif any(_exists(place, path) for path in _RPM):
-            found.not_available(_KIND, "the RPM database cannot be read by this version")
-        else:
-            found.looked(_KIND)
+    """Add every package; none when there is an RPM database that cannot be read: a part would look like the whole."""
+    database = _rpm_database(place)
+    if database is not None:
+        rows, why = _rpm(database, live)
+        if why:
+            found.not_available(_KIND, why)
+            return
+        for name, version, arch in rows:
+            found.add(_KIND, _full(name, arch), version=version, source=b"rpm")
+    text = files.read(place, found, _KIND, STATUS, STATUS_LIMIT)
+    if text is None and files.is_there(place, STATUS):
         return
     found.looked(_KIND)
-    for paragraph in _paragraphs(text):
-        status = paragraph.get(b"status", b"").split()
-        name = paragraph.get(b"package", b"")
-        if name and len(status) == 3 and status[2] in _INSTALLED:
-            arch = paragraph.get(b"architecture", b"")
-            full = name + b":" + arch if arch else name
-            found.add(_KIND, full, version=paragraph.get(b"version", b""), source=b"dpkg")
+    _dpkg(found, text or b"")
+    for _, text in files.each(place, found, _KIND, STATUS + b".d"):  # images without a shell keep a file a package
+        _dpkg(found, text, b"install ok installed")
+    for path in _APK:
+        text = files.read(place, found, _KIND, path, STATUS_LIMIT)
+        if text is not None:
+            _apk(found, text)
+            break
+    _pip(place, found)
 
 
-def _exists(place, path):
-    # type: (inside.Root, bytes) -> bool
+def _full(name, arch):
+    # type: (bytes, bytes) -> bytes
+    return name + b":" + arch if arch else name
+
+
+def _dpkg(found, text, status=b""):
+    # type: (Found, bytes, bytes) -> None
+    for paragraph in _BLANK_LINE.split(text):
+        fields = {}  # type: Dict[bytes, bytes]
+        for name, value in _DPKG_FIELD.findall(paragraph):
+            fields.setdefault(name.lower(), value.strip())
+        words = fields.get(b"status", status).split()
+        package = fields.get(b"package", b"")
+        if package and len(words) == 3 and words[2] in _INSTALLED + _PARTLY:
+            state = b"" if words[2] in _INSTALLED else words[2]
+            full = _full(package, fields.get(b"architecture", b""))
+            found.add(_KIND, full, version=fields.get(b"version", b""), source=b"dpkg", state=state)
+
+
+def _apk(found, text):
+    # type: (Found, bytes) -> None
+    for paragraph in text.split(b"\n\n"):
+        fields = {line[:1]: line[2:] for line in paragraph.split(b"\n") if line[1:2] == b":"}
+        if fields.get(b"P"):
+            full = _full(fields[b"P"], fields.get(b"A", b""))
+            found.add(_KIND, full, version=fields.get(b"V", b""), source=b"apk")
+
+
+# --- rpm ------------------------------------------------------------------------------------------------------------
+
+
+def _rpm_database(place):
+    # type: (inside.Root) -> Optional[bytes]
+    """The directory of the first RPM database there is."""
+    for path in _RPM:
+        if any(files.is_there(place, path + b"/" + name) for name in _RPM_FILES):
+            return path
+    return None
+
+
+def _rpm(database, live):
+    # type: (bytes, bool) -> Tuple[List[List[bytes]], str]
+    """Name, version and architecture of each package; or why they cannot be had."""
+    path = database.decode()
+    if not live:
+        return [], "the RPM database in %s is read by rpm, on a running system only" % path
+    if not tools.there("rpm"):
+        return [], "the RPM database in %s is read by rpm, which is not there" % path
+    answer = tools.run(["rpm", "--dbpath", path, "-qa", "--qf", _RPM_FORMAT])
+    rows = [row.split(b"\x1f") for row in answer.output.split(b"\x1e") if row]
+    if answer.why or any(len(row) != 3 for row in rows):
+        return [], "the RPM database in %s: %s" % (path, answer.why or "rpm wrote something else than asked for")
+    return [[name, version, b"" if arch == b"(none)" else arch] for name, version, arch in rows], ""
+
+
+# --- pip ------------------------------------------------------------------------------------------------------------
+
+
+def _pip(place, found):
+    # type: (inside.Root, Found) -> None
+    """What Python's own installers put into the usual directories; dpkg's and rpm's Python packages are there, too."""
+    above = [b"/usr/lib", b"/usr/lib64", b"/usr/local/lib", b"/usr/local/lib64"]
+    above.extend(sorted({home.path.rstrip(b"/") + b"/.local/lib" for home in accounts.homes(place)}))
+    seen = set()
+    for path in above:
+        for python in _quietly(place, path):
+            if _PYTHON_PLACES.match(python):
+                for last in (b"site-packages", b"dist-packages"):
+                    opened = files.directory(place, found, _KIND, path + b"/" + python + b"/" + last)
+                    if opened is not None:
+                        with opened:
+                            if opened.ident not in seen:
+                                seen.add(opened.ident)
+                                _distributions(place, opened, found)
+
+
+def _quietly(place, path):
+    # type: (inside.Root, bytes) -> List[bytes]
+    """The names in a directory that is of interest only for what may be in it."""
     try:
-        os.close(place.open(path))
-    except OSError as error:
-        return error.errno not in (errno.ENOENT, errno.ENOTDIR)
-    return True
+        opened = place.directory(path)
+    except OSError:
+        return []
+    with opened:
+        try:
+            return opened.names(files.NAMES_LIMIT)
+        except OSError:
+            return []
 
 
-def _paragraphs(text):
-    # type: (bytes) -> Iterator[Dict[bytes, bytes]]
-    """Each paragraph's one-line fields; continuation lines and lines that are no field are passed over."""
-    fields = {}  # type: Dict[bytes, bytes]
-    for line in text.split(b"\n"):
-        if not line.strip():
-            if fields:
-                yield fields
-            fields = {}
-        elif line[:1] not in b" \t#":
-            name, colon, value = line.partition(b":")
-            if colon:
-                fields.setdefault(name.strip().lower(), value.strip())
-    if fields:
-        yield fields
+def _distributions(place, opened, found):
+    # type: (inside.Root, inside.Directory, Found) -> None
+    for name in files.names(opened, found, _KIND):
+        if not name.endswith((b".dist-info", b".egg-info", b".egg")):
+            continue
+        text = _metadata(place, found, opened.path + b"/" + name)
+        fields = {}  # type: Dict[bytes, bytes]
+        for line in text.split(b"\n\n")[0].split(b"\n"):
+            key, _, value = line.partition(b":")
+            fields.setdefault(key.lower(), value.strip())
+        if fields.get(b"name"):
+            version = fields.get(b"version", b"")
+            found.add(_KIND, fields[b"name"], version=version, source=b"pip", location=opened.path)
+
+
+def _metadata(place, found, path):
+    # type: (inside.Root, Found, bytes) -> bytes
+    """The beginning of a distribution's metadata: a file in that directory, or (an old .egg-info) that file itself."""
+    for inner in (b"/METADATA", b"/PKG-INFO", b"/EGG-INFO/PKG-INFO", b""):
+        try:
+            return place.head(path + inner, METADATA_LIMIT)
+        except OSError as error:
+            if error.errno not in files.ABSENT and error.errno != errno.EISDIR:
+                found.failed(_KIND, path, error)
+                break
+    return b""
