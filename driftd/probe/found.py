@@ -5,10 +5,11 @@ are short byte strings by name. Two facts of a kind may have one name (two versi
 """
 
 import hashlib
-import os
 from typing import Any, Dict, List, Set, Tuple, Union
 
 ROWS_LIMIT = 200000  # facts of one kind
+TOTAL_LIMIT = 128 * 1024 * 1024  # bytes of all facts
+KEPT_LIMIT = 100  # sentences about what was kept of one kind
 VALUE_LIMIT = 16 * 1024  # bytes of one field; a longer one is cut and says so by its digest
 _BLOCK = 64  # bytes of a block of SHA-256, for HMAC
 _NOT_PERMITTED = (1, 13)  # EPERM, EACCES
@@ -24,7 +25,8 @@ class Found(object):
         self._key = key
         self._rows = {}  # type: Dict[bytes, List[List[Any]]]
         self._looked = set()  # type: Set[bytes]
-        self._kept = set()  # type: Set[Tuple[bytes, bytes, bytes]]
+        self._kept = {}  # type: Dict[bytes, Set[Tuple[bytes, bytes]]]
+        self._left = TOTAL_LIMIT
 
     def looked(self, kind):
         # type: (bytes) -> None
@@ -40,22 +42,33 @@ class Found(object):
             self.not_available(kind, "only the first %d are reported" % ROWS_LIMIT)
             return
         made = {key.encode(): _value(value) for key, value in fields.items()}
+        self._left -= len(name) + sum(map(len, made.values()))
+        if self._left < 0:
+            self.not_available(kind, "only the first %d bytes of facts are reported" % TOTAL_LIMIT)
+            return
         rows.append([kind, _value(name), {key: value for key, value in made.items() if value}])
 
     def not_available(self, kind, why):
         # type: (bytes, str) -> None
         """``kind`` could not be seen, in part or whole, for want of a tool, a format or a file."""
-        self._kept.add((kind, b"not available", why.encode("utf-8", "backslashreplace")[:400]))
+        self._keep(kind, b"not available", why)
 
     def not_permitted(self, kind, why):
         # type: (bytes, str) -> None
         """``kind`` could not be seen, in part or whole, for want of a right."""
-        self._kept.add((kind, b"not permitted", why.encode("utf-8", "backslashreplace")[:400]))
+        self._keep(kind, b"not permitted", why)
+
+    def _keep(self, kind, how, why):
+        # type: (bytes, bytes, str) -> None
+        sentences = self._kept.setdefault(kind, set())
+        if len(sentences) >= KEPT_LIMIT:
+            how, why = b"not available", "more than the first %d of such sentences are left out" % KEPT_LIMIT
+        sentences.add((how, why.encode("utf-8", "backslashreplace")[:400]))
 
     def failed(self, kind, path, error):
         # type: (bytes, bytes, OSError) -> None
         """``path`` could not be read: not permitted or not available, whichever ``error`` says."""
-        why = "%s cannot be read (%s)" % (path.decode("utf-8", "backslashreplace"), os.strerror(error.errno or 0))
+        why = "%s cannot be read (%s)" % (path.decode("utf-8", "backslashreplace"), error.strerror or "")
         (self.not_permitted if error.errno in _NOT_PERMITTED else self.not_available)(kind, why)
 
     def secret(self, value):
@@ -80,7 +93,7 @@ class Found(object):
         return {
             b"facts": facts,
             b"looked": sorted(self._looked),
-            b"kept": [list(row) for row in sorted(self._kept)],
+            b"kept": [[kind, how, why] for kind in sorted(self._kept) for how, why in sorted(self._kept[kind])],
         }
 
 
