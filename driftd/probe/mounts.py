@@ -35,8 +35,9 @@ class NoViewError(Exception):
     """A private view could not be made; the sentence says why."""
 
 
-def _unescape(text):
+def unescape(text):
     # type: (bytes) -> bytes
+    """A field of mountinfo or fstab as it is meant: blanks, newlines and backslashes stand there in octal."""
     return re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found.group(1), 8) & 0xFF]), text)
 
 
@@ -48,7 +49,7 @@ def parse(text):
         left, dash, right = line.partition(b" - ")
         fields = left.split(b" ")
         if dash and len(fields) >= 6 and fields[0].isdigit() and fields[1].isdigit():
-            found.append(Mount(int(fields[0]), int(fields[1]), _unescape(fields[4]), right.split(b" ")[0]))
+            found.append(Mount(int(fields[0]), int(fields[1]), unescape(fields[4]), right.split(b" ")[0]))
     return found
 
 

@@ -1,0 +1,189 @@
+"""Sockets that wait for others: /proc/net's tables (proc(5), the kernel's networking/proc_net_tcp), joined to programs.
+
+Named "tcp 0.0.0.0:22", "udp [::]:53", "raw 0.0.0.0:1" (a protocol's number), "packet eth0", "sctp [::]:7". An address
+of this machine's own is told by its interface, "udp eth0:68", as every instance has another one; a port of UDP out of
+the range that the kernel gives away is "ephemeral". One fact for each program and user of a name; without ``program``
+it is the kernel's, or hidden. ``namespace`` is "other" for a network namespace other than the look's: a container's.
+"""
+
+import fcntl
+import os
+import socket
+import struct
+import sys
+from typing import Dict, List, Set, Tuple
+
+from driftd.probe import snapshot, system
+from driftd.probe.found import Found
+
+KIND = b"listener"
+ROWS_LIMIT = 20000
+TABLE_ROWS = 100000  # of one table
+NAMESPACES_LIMIT = 256
+
+_TABLES = (b"tcp", b"tcp6", b"udp", b"udp6", b"udplite", b"udplite6", b"raw", b"raw6")
+_WAITING = {b"tcp": b"0A"}  # TCP_LISTEN; everything else waits when it is not connected
+_UNCONNECTED = b"07"
+_PACKET_TYPES = {b"2": b"datagram", b"3": b"raw", b"10": b"packet"}
+_ADDRESS_OF_INTERFACE = 0x8915  # SIOCGIFADDR
+
+
+class Socket(object):
+    """One row of a table."""
+
+    __slots__ = ("inode", "kind", "name", "namespace", "protocol", "uid")
+
+    def __init__(self, name, inode, uid, namespace, protocol=b"", kind=b""):
+        # type: (bytes, bytes, int, bytes, bytes, bytes) -> None
+        self.name = name
+        self.inode = inode
+        self.uid = uid
+        self.namespace = namespace
+        self.protocol = protocol
+        self.kind = kind
+
+
+class Addresses(object):
+    """The addresses of one network namespace's interfaces, for naming sockets."""
+
+    def __init__(self, kernel, directory, own):
+        # type: (system.System, bytes, bool) -> None
+        self.interfaces = {}  # type: Dict[bytes, bytes]
+        self.numbers = {}  # type: Dict[bytes, bytes]
+        for line in kernel.lines(directory + b"if_inet6"):
+            fields = line.split()
+            if len(fields) == 6:
+                self.interfaces.setdefault(fields[0].upper(), fields[5])
+                self.numbers[b"%d" % int(fields[1], 16)] = fields[5]
+        for line in kernel.lines(directory + b"igmp"):
+            fields = line.split()
+            if len(fields) > 1 and fields[0].isdigit():
+                self.numbers[fields[0]] = fields[1]
+        if own:
+            self._ask_for_addresses()
+        low = kernel.text(b"/proc/sys/net/ipv4/ip_local_port_range").split()
+        self.ephemeral = range(int(low[0]), int(low[1]) + 1) if len(low) == 2 else range(0)
+
+    def _ask_for_addresses(self):
+        # type: () -> None
+        """Each interface's first IPv4 address; procfs does not say which interface has which."""
+        try:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+                for number, name in socket.if_nameindex():
+                    self.numbers[b"%d" % number] = os.fsencode(name)
+                    try:
+                        data = fcntl.ioctl(line, _ADDRESS_OF_INTERFACE, struct.pack("256s", os.fsencode(name)[:15]))
+                    except OSError:  # it has none
+                        continue
+                    self.interfaces[data[20:24].hex().encode("ascii").upper()] = os.fsencode(name)
+        except OSError:  # no IPv4 at all
+            return
+
+    def shown(self, text):
+        # type: (bytes) -> bytes
+        """An address in hex as the tables have it: the interface that has it, else the address; ValueError."""
+        packed = _packed(text)
+        name = self.interfaces.get(packed.hex().encode("ascii").upper(), b"lo")
+        if name != b"lo":
+            return name
+        if len(packed) == 4:
+            return socket.inet_ntop(socket.AF_INET, packed).encode("ascii")
+        return b"[" + socket.inet_ntop(socket.AF_INET6, packed).encode("ascii") + b"]"
+
+
+def read(seen):
+    # type: (snapshot.Snapshot) -> List[Socket]
+    """The sockets of this network namespace, and of the others that a process here is in."""
+    kernel = seen.kernel
+    mine = seen.own_network()
+    others = {}  # type: Dict[bytes, int]
+    for process in seen.processes:
+        if process.network and process.network != mine:
+            others.setdefault(process.network, process.pid)
+    found = _sockets(kernel, b"/proc/self/net/", b"")
+    for number in sorted(others.values())[:NAMESPACES_LIMIT]:
+        found += _sockets(kernel, b"/proc/%d/net/" % number, b"other")
+    return found
+
+
+def report(found, seen, names, sockets):
+    # type: (Found, snapshot.Snapshot, Dict[int, bytes], List[Socket]) -> None
+    """Add the facts, once ``seen`` has looked at open files."""
+    found.looked(KIND)
+    rows = set()  # type: Set[Tuple[bytes, ...]]
+    for one in sockets[:ROWS_LIMIT]:
+        programs = {process.program for process in seen.sockets.get(one.inode, ()) if process.program}
+        for program in programs or {b""}:
+            rows.add((one.name, program, system.name_of(names, one.uid), one.namespace, one.protocol, one.kind))
+    for name, program, user, namespace, protocol, kind in rows:
+        found.add(KIND, name, program=program, user=user, namespace=namespace, protocol=protocol, type=kind)
+    if len(sockets) > ROWS_LIMIT:
+        found.not_available(KIND, "only the first %d sockets are reported" % ROWS_LIMIT)
+    if seen.hidden and not all(row[1] for row in rows):
+        found.not_permitted(KIND, "the programs of some sockets are hidden from this user")
+    if seen.cut:
+        found.not_available(KIND, "not every open file was looked at, for want of time")
+
+
+def _sockets(kernel, directory, namespace):
+    # type: (system.System, bytes, bytes) -> List[Socket]
+    addresses = Addresses(kernel, directory, not namespace)
+    found = []  # type: List[Socket]
+    for table in _TABLES:
+        for line in kernel.lines(directory + table)[1 : TABLE_ROWS + 1]:
+            fields = line.split()
+            try:
+                found += _socket(addresses, table, fields, namespace)
+            except (ValueError, IndexError):  # no row of such a table
+                continue
+    return found + _packets(kernel, directory, namespace, addresses) + _sctp(kernel, directory, namespace)
+
+
+def _socket(addresses, table, fields, namespace):
+    # type: (Addresses, bytes, List[bytes], bytes) -> List[Socket]
+    """One row: "sl local remote state queues timer retransmits uid timeout inode"; [] when it waits for nobody."""
+    protocol = table.rstrip(b"6")
+    if fields[3] != _WAITING.get(protocol, _UNCONNECTED):
+        return []
+    address, _, hexed = fields[1].partition(b":")
+    number = int(hexed, 16)
+    port = b"%d" % number
+    if protocol.startswith(b"udp") and number in addresses.ephemeral:
+        port = b"ephemeral"
+    name = protocol + b" " + addresses.shown(address) + b":" + port
+    return [Socket(name, fields[9], int(fields[7]), namespace)]
+
+
+def _packets(kernel, directory, namespace, addresses):
+    # type: (system.System, bytes, bytes, Addresses) -> List[Socket]
+    """Sockets that get whole frames: "sk RefCnt Type Proto Iface R Rmem User Inode"."""
+    found = []
+    for line in kernel.lines(directory + b"packet")[1 : TABLE_ROWS + 1]:
+        fields = line.split()
+        if len(fields) >= 9 and fields[7].isdigit():
+            interface = b"any" if fields[4] == b"0" else addresses.numbers.get(fields[4], b"interface " + fields[4])
+            kind = _PACKET_TYPES.get(fields[2], fields[2])
+            found.append(Socket(b"packet " + interface, fields[8], int(fields[7]), namespace, b"0x" + fields[3], kind))
+    return found
+
+
+def _sctp(kernel, directory, namespace):
+    # type: (system.System, bytes, bytes) -> List[Socket]
+    """Rows of "ENDPT SOCK STY SST HBKT LPORT UID INODE LADDRS"; state 10 is listening."""
+    found = []
+    for line in kernel.lines(directory + b"sctp/eps")[1 : TABLE_ROWS + 1]:
+        fields = line.split()
+        if len(fields) >= 8 and fields[3] == b"10" and fields[6].isdigit():
+            name = b"sctp " + b",".join(fields[8:]) + b":" + fields[5]
+            found.append(Socket(name, fields[7], int(fields[6]), namespace))
+    return found
+
+
+def _packed(text):
+    # type: (bytes) -> bytes
+    """An address of /proc/net/tcp: 32-bit words, each in this machine's byte order."""
+    raw = bytes.fromhex(text.decode("ascii", "replace"))
+    if len(raw) not in (4, 16):
+        raise ValueError("no address")
+    words = (raw[at : at + 4] for at in range(0, len(raw), 4))
+    return b"".join(word[::-1] if sys.byteorder == "little" else word for word in words)
