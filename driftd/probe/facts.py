@@ -6,10 +6,43 @@ and programs have a say. A collector never raises for what an instance holds; wh
 
 from typing import Any, Tuple
 
-from driftd.probe import accounts, inside, keys, logins, packages, sshd, sudoers
+from driftd.probe import (
+    accounts,
+    binfmt,
+    containers,
+    cron,
+    firewall,
+    inside,
+    kernel,
+    keys,
+    logins,
+    modules,
+    mounted,
+    packages,
+    running,
+    sshd,
+    sudoers,
+    sysctl,
+)
 from driftd.probe.found import Found
 
-COLLECTORS = (packages, accounts, sudoers, keys, logins, sshd)  # type: Tuple[Any, ...]
+COLLECTORS = (
+    packages,
+    accounts,
+    sudoers,
+    keys,
+    logins,
+    sshd,
+    kernel,
+    modules,
+    sysctl,
+    mounted,
+    running,
+    firewall,
+    binfmt,
+    containers,
+    cron,
+)  # type: Tuple[Any, ...]
 
 
 def collect(place, found, live):
