@@ -137,6 +137,7 @@ class Settings(BaseSettings):
 
     store: str = "sqlite:///driftd.db"
     manifests: str = "manifests"
+    keys: str = "keys"
     pause_file: str = "driftd.pause"
     ssh: Ssh = Ssh()
     metrics: Metrics = Metrics()

@@ -1,4 +1,4 @@
-"""Compare: a manifest and a fingerprint in, the differences out. Nothing is judged here.
+"""Compare: a manifest and a fingerprint in, the differences out. Nothing is judged here (facts: factual.py).
 
 What could not be read, on either side, is unknown and never a difference: a digest that is missing, and everything
 below a directory that something is mounted over or that could not be listed. ``hidden`` and ``unread`` count it.
@@ -6,12 +6,11 @@ below a directory that something is mounted over or that could not be listed. ``
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Iterable
 from hashlib import sha256
 
-from driftd.core.facts import Fact
+from driftd.core import factual
+from driftd.core.difference import Change, Difference
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.manifest import KIND_WORDS, Manifest
 from driftd.core.wording import shown
@@ -22,38 +21,12 @@ _XATTR_SHOWN = 96
 _FLAGS = ((wire.IMMUTABLE, "immutable"), (wire.APPEND_ONLY, "append-only"))
 
 
-class Change(StrEnum):
-    """What became of the subject."""
-
-    ADDED = "added"
-    REMOVED = "removed"
-    MODIFIED = "modified"
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One thing missing, extra or changed.
-
-    ``kind`` is "file", "directory", "link", "device", "fifo", "socket", "package", "account", "group" or "session".
-    ``subject`` is the raw path or name. ``expected`` and ``actual`` hold the fields that differ (for added and removed:
-    all of them) as short texts: ``{"mode": "0644", "sha256": "ab…", "size": "12"}``. Where one kind of thing stands
-    in the place of another, ``kind`` is what is there now and both sides have all their fields, "kind" among them.
-    """
-
-    kind: str
-    subject: bytes
-    change: Change
-    expected: Mapping[str, str] = field(default_factory=dict)
-    actual: Mapping[str, str] = field(default_factory=dict)
-
-
 def compare(manifest: Manifest, fingerprint: Fingerprint) -> tuple[Difference, ...]:
     """Every difference: paths by their bytes, then facts by kind and name."""
     found: list[Difference] = []
     if manifest.entries != fingerprint.entries:
         found.extend(_entries(manifest, fingerprint))
-    seen = set(fingerprint.seen_kinds()) & set(manifest.looked)
-    found.extend(_facts(*({fact for fact in side.facts if fact.kind in seen} for side in (manifest, fingerprint))))
+    found.extend(factual.compare(manifest, fingerprint))
     return tuple(found)
 
 
@@ -157,38 +130,3 @@ def _xattr(name: bytes, value: bytes) -> str:
     if len(value) > _XATTR_SHOWN or not name.startswith((b"security.", b"system.")):
         return f"{len(value)} bytes, sha256 {sha256(value).hexdigest()}"
     return shown(value)
-
-
-# --- facts -----------------------------------------------------------------------------------------------------------
-
-
-def _facts(baked: set[Fact], there: set[Fact]) -> Iterable[Difference]:
-    """Equal facts cancel out; what is left is paired by name where each side has one of that name."""
-    before, after = _by_name(baked - there), _by_name(there - baked)
-    for key in sorted(before.keys() | after.keys()):
-        kind, subject = key[0], key[1].encode("utf-8", "surrogateescape")
-        was, now = before.get(key, []), after.get(key, [])
-        if len(was) == len(now) == 1:
-            yield from _changed(kind, subject, dict(was[0].fields), dict(now[0].fields))
-            continue
-        for fact in was:
-            yield Difference(kind, subject, Change.REMOVED, dict(fact.fields), {})
-        for fact in now:
-            yield Difference(kind, subject, Change.ADDED, {}, dict(fact.fields))
-
-
-def _by_name(facts: Iterable[Fact]) -> dict[tuple[str, str], list[Fact]]:
-    names: dict[tuple[str, str], list[Fact]] = {}
-    for fact in sorted(facts):
-        names.setdefault((fact.kind, fact.name), []).append(fact)
-    return names
-
-
-def _changed(kind: str, subject: bytes, was: dict[str, str], now: dict[str, str]) -> Iterable[Difference]:
-    names = {name for name in was.keys() | now.keys() if was.get(name) != now.get(name)}
-    names = {name for name in names if "unreadable" not in (was.get(name), now.get(name))}
-    if names:
-        before = {name: value for name, value in was.items() if name in names}
-        yield Difference(
-            kind, subject, Change.MODIFIED, before, {name: value for name, value in now.items() if name in names}
-        )

@@ -106,13 +106,20 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What a look covered, counted. ``reasons`` maps "unreadable", "covered", "skipped" reasons to counts."""
+    """What a look covered, counted. ``reasons`` maps "unreadable", "covered", "skipped" reasons to counts.
+
+    ``facts`` counts what was found of each kind that was looked for, ``kept`` is what was kept from the look, and
+    ``unbaked`` are the kinds that were seen and that the manifest says nothing of.
+    """
 
     entries: int = 0
     bytes_hashed: int = 0
     unreadable: int = 0
     covered: int = 0
     reasons: Mapping[str, int] = field(default_factory=dict)
+    facts: Mapping[str, int] = field(default_factory=dict)
+    kept: tuple[Kept, ...] = ()
+    unbaked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from driftd.core.drift import Change, Difference
+from driftd.core.difference import Change, Difference
 from driftd.probe import wire
 
 

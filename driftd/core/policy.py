@@ -13,7 +13,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from driftd.core import severity, wording
-from driftd.core.drift import Change, Difference
+from driftd.core.difference import Change, Difference
 from driftd.core.expect import Expect, rotations, unmet
 from driftd.core.findings import Action, Finding, Judgement, Severity, Verdict, signature
 from driftd.core.globs import Glob, overreach

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from driftd.core.digestkey import DigestKey
 from driftd.core.facts import Instance, Unseen
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.manifest import Manifest
@@ -187,7 +188,9 @@ class Looker(Protocol):
     ``own_key`` says which key fingerprint the visit was made with ("" for a local look).
     """
 
-    def look(self, instance: Instance, *, deadline_s: float) -> Fingerprint | Unseen: ...
+    def look(self, instance: Instance, *, deadline_s: float, key: DigestKey | None = None) -> Fingerprint | Unseen:
+        """``key`` is what digests of secrets are made with; without one there are none. It is kept nowhere."""
+        ...
 
     def own_key(self, instance: Instance) -> str: ...
 
@@ -205,6 +208,18 @@ class Manifests(Protocol):
 
     def for_image(self, image: str) -> Manifest | Unseen:
         """``Unseen`` when there is none, it is damaged, or it is another image's."""
+        ...
+
+
+class DigestKeys(Protocol):
+    """The keys of images' keyed digests (core/digestkey.py). No error of theirs holds any of a key."""
+
+    def known(self, image: str, key_id: str) -> DigestKey | Unseen:
+        """The key of ``image`` whose id is ``key_id``; ``Unseen`` when it is not here or not kept safely."""
+        ...
+
+    def made(self, image: str) -> DigestKey:
+        """The key of ``image``, made when there is none yet. Raises BadInput when it could not be kept safely."""
         ...
 
 

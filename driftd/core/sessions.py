@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from driftd.core.drift import Change, Difference
+from driftd.core.difference import Change, Difference
 from driftd.core.facts import Session
 from driftd.core.wording import printable, tainted
 

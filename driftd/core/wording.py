@@ -106,9 +106,23 @@ NO_LOGINS = "the log of logins does not have driftd's own visit, so it may lack 
 PROVISIONAL = "the manifest is provisional, so nothing is replaced because of it"
 
 
-def kept(kind: str, how: str, why: str) -> str:
-    """Facts that were kept from a look, in part or whole: ``package not available: ...``."""
-    return f"{kind} {how}: {shown(why.encode())}"
+def kept(kind: str, how: str, why: str, more: int = 0) -> str:
+    """Facts that were kept from a look, in part or whole: ``package not available: ... (and 2 more reasons)``."""
+    others = f" (and {count(more, 'more reason')})" if more else ""
+    return f"{kind} {how}: {shown(why.encode())}{others}"
+
+
+def not_looked_for(kinds: Sequence[str]) -> str:
+    """Kinds of facts that the manifest has and that the look said nothing of, not even why."""
+    return f"nothing was said of {listed(kinds)}, which the manifest has"
+
+
+def no_digest_key(key_id: str) -> str:
+    return f"the key {key_id} is not here"
+
+
+def not_compared_secrets(why: str) -> str:
+    return f"passwords are not compared: {why}"
 
 
 def unread(paths: int) -> str:

@@ -12,6 +12,7 @@ import sys
 import threading
 from pathlib import Path
 
+from driftd.core.digestkey import DigestKey
 from driftd.core.facts import Instance, Unseen
 from driftd.core.fingerprint import Fingerprint, Reader
 from driftd.probe import bundle, wire
@@ -22,7 +23,7 @@ _PIECE = 256 * 1024
 class LocalLooker:
     """Sees instances whose ``reach.root`` names a directory on this machine; sessions only where that is "/"."""
 
-    def look(self, instance: Instance, *, deadline_s: float) -> Fingerprint | Unseen:
+    def look(self, instance: Instance, *, deadline_s: float, key: DigestKey | None = None) -> Fingerprint | Unseen:
         """See ``Looker.look``."""
         root = instance.reach.root
         if not Path(root).is_dir():
@@ -30,7 +31,7 @@ class LocalLooker:
         nonce = secrets.token_bytes(16)
         sections = wire.SECTIONS if root == "/" else (b"facts",)
         request = wire.encode_request(
-            nonce, str(Path(root).absolute()).encode(errors="surrogateescape"), sections=sections
+            nonce, os.fsencode(Path(root).absolute()), sections=sections, key=key.secret if key else b""
         )
         try:
             return _ask(bundle.program() + request, Reader(nonce, sections), deadline_s)

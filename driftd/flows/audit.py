@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import groupby
 
-from driftd.core import drift, sessions, wording
-from driftd.core.facts import Instance, InstanceState, Session, Unseen
+from driftd.core import drift, factual, sessions, wording
+from driftd.core.digestkey import DigestKey
+from driftd.core.facts import Coverage, Instance, InstanceState, Kept, Session, Unseen
 from driftd.core.findings import Action, Judgement, Verdict, capped
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.globs import protected
@@ -15,7 +18,7 @@ from driftd.core.looks import Look
 from driftd.core.manifest import Manifest
 from driftd.core.memory import Suppression
 from driftd.core.policy import Policy, judge
-from driftd.core.ports import Looker, Manifests
+from driftd.core.ports import DigestKeys, Looker, Manifests
 from driftd.core.sessions import Visit
 
 Visits = Callable[[], Sequence[Visit]]
@@ -38,6 +41,7 @@ def audit(
     visits: Visits,
     clock: Callable[[], datetime],
     *,
+    keys: DigestKeys | None = None,
     deadline_s: float = 300.0,
 ) -> Look:
     """One look at one instance. Never raises for what an instance is or does: that is UNKNOWN, with the reason.
@@ -46,7 +50,7 @@ def audit(
     They are asked for after the look: a second look that began meanwhile is driftd's own, too.
     """
     started = clock()
-    seen = _see(instance, looker, manifests, deadline_s)
+    seen = _see(instance, looker, manifests, keys, deadline_s)
     ended = clock()
     look = Look(
         instance=instance,
@@ -56,16 +60,20 @@ def audit(
     )
     if isinstance(seen, Unseen):
         return replace(look, hint=seen.hint)
-    manifest, fingerprint = seen
+    manifest, fingerprint, keyless = seen
     visit = Visit(looker.own_key(instance), started, ended)
     split = sessions.split(fingerprint.sessions, [*visits(), visit], ended, born=_born(instance, fingerprint))
     return replace(
         look,
-        judgement=_judge(
-            instance, manifest, fingerprint, split.others, rules, ended, blind=_blind(fingerprint.sessions)
+        judgement=_qualified(
+            _judge(instance, manifest, fingerprint, split.others, rules, ended),
+            manifest,
+            fingerprint,
+            keyless,
+            blind=_blind(fingerprint.sessions),
         ),
         root=fingerprint.root,
-        coverage=fingerprint.coverage,
+        coverage=_coverage(manifest, fingerprint),
         others=split.others,
         own=split.own,
         boot_id=fingerprint.boot_id,
@@ -73,9 +81,12 @@ def audit(
 
 
 def _see(
-    instance: Instance, looker: Looker, manifests: Manifests, deadline_s: float
-) -> tuple[Manifest, Fingerprint] | Unseen:
-    """The manifest first: without one, nothing could be said of what a look brings."""
+    instance: Instance, looker: Looker, manifests: Manifests, keys: DigestKeys | None, deadline_s: float
+) -> tuple[Manifest, Fingerprint, str] | Unseen:
+    """The manifest first: without one, nothing could be said of what a look brings.
+
+    Beside what was seen, why digests of secrets could not be made; "" when they could, or when the manifest has none.
+    """
     if instance.state is not InstanceState.RUNNING:
         return Unseen(wording.not_running(instance.state))
     if not instance.image:
@@ -85,8 +96,29 @@ def _see(
         return manifest
     if manifest.image != instance.image:
         return Unseen(wording.other_manifest("what was found", manifest.image, instance.image))
-    fingerprint = looker.look(instance, deadline_s=deadline_s)
-    return fingerprint if isinstance(fingerprint, Unseen) else (manifest, fingerprint)
+    key, keyless = _key(manifest, keys)
+    fingerprint = looker.look(instance, deadline_s=deadline_s, key=key)
+    return fingerprint if isinstance(fingerprint, Unseen) else (manifest, fingerprint, keyless)
+
+
+def _key(manifest: Manifest, keys: DigestKeys | None) -> tuple[DigestKey | None, str]:
+    if not manifest.key_id:
+        return None, ""
+    found = keys.known(manifest.image, manifest.key_id) if keys else Unseen(wording.no_digest_key(manifest.key_id))
+    if isinstance(found, Unseen):
+        return None, wording.not_compared_secrets(found.reason) if factual.secrets(manifest) else ""
+    return found, ""
+
+
+def _coverage(manifest: Manifest, fingerprint: Fingerprint) -> Coverage:
+    found = Counter(fact.kind for fact in fingerprint.facts)
+    seen = fingerprint.seen_kinds()
+    return replace(
+        fingerprint.coverage,
+        facts={kind: found[kind] for kind in seen},
+        kept=fingerprint.kept,
+        unbaked=factual.unbaked(manifest, fingerprint),
+    )
 
 
 def _born(instance: Instance, fingerprint: Fingerprint) -> datetime | None:
@@ -102,8 +134,6 @@ def _judge(
     others: Sequence[Session],
     rules: Rules,
     now: datetime,
-    *,
-    blind: bool,
 ) -> Judgement:
     found = (*drift.compare(manifest, fingerprint), *sessions.differences(others))
     judgement = judge(
@@ -118,7 +148,14 @@ def _judge(
     if manifest.provisional:
         # Good for looking; nothing is replaced on the word of a server that nobody vouched for.
         judgement = replace(judgement, action=capped(judgement.action, Action.ALERT))
-    return _qualified(judgement, manifest, fingerprint, blind=blind)
+    return judgement
+
+
+def _kept(kept: Sequence[Kept]) -> Iterator[str]:
+    """One sentence a kind: the first reason, and how many more there are."""
+    for kind, rows in groupby(kept, key=lambda one: one.kind):
+        first, *more = rows
+        yield wording.kept(kind, first.how, first.why, len(more))
 
 
 def _blind(sessions: Sequence[Session]) -> bool:
@@ -126,7 +163,9 @@ def _blind(sessions: Sequence[Session]) -> bool:
     return any(one.ancestor and not {"log", "journal"} & set(one.evidence.split("+")) for one in sessions)
 
 
-def _qualified(judgement: Judgement, manifest: Manifest, fingerprint: Fingerprint, *, blind: bool) -> Judgement:
+def _qualified(
+    judgement: Judgement, manifest: Manifest, fingerprint: Fingerprint, keyless: str, *, blind: bool
+) -> Judgement:
     """What the look did not cover stands in the reason; what it had to cover and did not leaves it UNKNOWN."""
     said = [judgement.reason]
     hidden = [path for path in drift.hidden(manifest, fingerprint) if protected(path)]
@@ -141,12 +180,16 @@ def _qualified(judgement: Judgement, manifest: Manifest, fingerprint: Fingerprin
         said.append(wording.hidden(len(hidden), [wording.shown(cover) for cover in above]))
     if blind:
         said.append(wording.NO_LOGINS)
+    if unasked := factual.unasked(manifest, fingerprint):
+        said.append(wording.not_looked_for(unasked))
     if len(said) > 1 and judgement.verdict in (Verdict.CLEAN, Verdict.EXPLAINED):
         said.append(said.pop(0))
         judgement = replace(judgement, verdict=Verdict.UNKNOWN)
     if fingerprint.coverage.unreadable:
         said.append(wording.unread(fingerprint.coverage.unreadable))
-    said.extend(wording.kept(one.kind, one.how, one.why) for one in fingerprint.kept)
+    said.extend(_kept(fingerprint.kept))
+    if keyless:
+        said.append(keyless)
     if manifest.provisional:
         said.append(wording.PROVISIONAL)
     return replace(judgement, reason="; ".join(said))

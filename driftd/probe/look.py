@@ -54,7 +54,7 @@ def _sections(encoder, request):
     place = inside.Root(root)
     try:
         if b"facts" in sections:
-            found = Found()
+            found = Found(request[b"key"])
             facts.collect(place, found, table is not None)
             messages.append((wire.FACTS, found.message()))
         if b"sessions" in sections and table is not None:

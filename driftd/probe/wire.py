@@ -213,13 +213,14 @@ _HEAD = struct.Struct(">cI")
 Frame = NamedTuple("Frame", [("tag", bytes), ("payload", bytes)])
 
 
-def encode_request(nonce, root=b"/", sections=SECTIONS, skip=(), limits=None):
-    # type: (bytes, bytes, Iterable[bytes], Iterable[bytes], Optional[Dict[bytes, int]]) -> bytes
+def encode_request(nonce, root=b"/", sections=SECTIONS, skip=(), limits=None, key=b""):
+    # type: (bytes, bytes, Iterable[bytes], Iterable[bytes], Optional[Dict[bytes, int]], bytes) -> bytes
     """The one frame that asks for a look.
 
     ``skip`` are absolute paths to leave out, counted in the coverage. ``limits`` may hold ``seconds`` (the probe ends
     itself after so long), ``file_bytes`` (larger files are reported as unreadable) and ``since`` (seconds since
-    1970: when the instance was launched, so that sessions from before its last boot count, too).
+    1970: when the instance was launched, so that sessions from before its last boot count, too). ``key`` is the image's
+    digest key; without one secrets have no digests.
     """
     payload = pack(
         {
@@ -229,6 +230,7 @@ def encode_request(nonce, root=b"/", sections=SECTIONS, skip=(), limits=None):
             b"sections": sorted(sections),
             b"skip": sorted(skip),
             b"limits": limits or {},
+            b"key": key,
         }
     )
     return _HEAD.pack(REQUEST, len(payload)) + payload
@@ -248,6 +250,7 @@ def read_request(stream):
         raise WireError("the request is cut short")
     request = unpack(payload)
     shapes = {b"nonce": bytes, b"schema": int, b"root": bytes, b"sections": list, b"skip": list, b"limits": dict}
+    shapes[b"key"] = bytes
     if not isinstance(request, dict) or any(not isinstance(request.get(k), shapes[k]) for k in shapes):
         raise WireError("the request lacks a field")
     if request[b"schema"] != SCHEMA:

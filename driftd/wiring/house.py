@@ -95,6 +95,11 @@ class WiredHouse:
         return documents.ManifestDirectory(self.settings.path(self.settings.manifests))
 
     @cached_property
+    def keys(self) -> documents.DigestKeyDirectory:
+        """The images' digest keys."""
+        return documents.DigestKeyDirectory(self.settings.path(self.settings.keys))
+
+    @cached_property
     def ssh_options(self) -> SshOptions:
         """What is the same for every way in."""
         ssh = self.settings.ssh
@@ -163,7 +168,9 @@ class WiredHouse:
         """One look at one instance, judged by its group's policy."""
         rules = Rules(self.policies[instance.group], suppressions, strict)
         deadline = self.settings.ssh.look_timeout.total_seconds()
-        return audit(instance, self.looker, self.manifests, rules, visits, self.now, deadline_s=deadline)
+        return audit(
+            instance, self.looker, self.manifests, rules, visits, self.now, keys=self.keys, deadline_s=deadline
+        )
 
     def _visitor(self, store: Store, look: Audit) -> Visitor:
         longest = self.settings.ssh.look_timeout * 2
@@ -173,17 +180,21 @@ class WiredHouse:
         made = documents.load_manifest(manifest)
         instance = _tree(root, made.image)
         rules = Rules(documents.load_policy(policy, Path()), (), strict)
-        return audit(instance, self.looker, _Single(made), rules, tuple, self.now, deadline_s=BAKE_DEADLINE_S)
+        return audit(
+            instance, self.looker, _Single(made), rules, tuple, self.now, keys=self.keys, deadline_s=BAKE_DEADLINE_S
+        )
 
     # --- baking ---
 
     def bake_root(self, root: Path, image: str) -> bytes:
-        return manifests.encode(bake(self.looker, _tree(root, image), image, deadline_s=BAKE_DEADLINE_S))
+        key = self.keys.made(image)
+        return manifests.encode(bake(self.looker, _tree(root, image), image, key=key, deadline_s=BAKE_DEADLINE_S))
 
     def bake_host(self, target: str, image: str) -> bytes:
         instance = self._host(target)
+        key = self.keys.made(image)
         with self.store() as store, self._announced(instance, store):
-            made = bake(self.looker, instance, image, provisional=True, deadline_s=BAKE_DEADLINE_S)
+            made = bake(self.looker, instance, image, provisional=True, key=key, deadline_s=BAKE_DEADLINE_S)
         return manifests.encode(made)
 
     @contextmanager

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import datetime
 from typing import TypeVar
 
+from driftd.core.digestkey import DigestKey
 from driftd.core.facts import Instance, Unseen
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.ports import Looker
@@ -26,8 +27,8 @@ class RoutedLooker:
     def _of(self, instance: Instance) -> Looker:
         return self._local if instance.reach.root else self._ssh
 
-    def look(self, instance: Instance, *, deadline_s: float) -> Fingerprint | Unseen:
-        return self._of(instance).look(instance, deadline_s=deadline_s)
+    def look(self, instance: Instance, *, deadline_s: float, key: DigestKey | None = None) -> Fingerprint | Unseen:
+        return self._of(instance).look(instance, deadline_s=deadline_s, key=key)
 
     def stop(self) -> None:
         """End the looks that are under way: the process is to end."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from trees import account, baked, device, directory, file, fingerprint, group, grown, link, manifests, package, trees
 
 from driftd.core import drift
-from driftd.core.drift import Change, Difference
+from driftd.core.difference import Change, Difference
 from driftd.core.facts import Kept
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.manifest import Manifest

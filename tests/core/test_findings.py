@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.core.drift import Change, Difference
+from driftd.core.difference import Change, Difference
 from driftd.core.findings import Action, Finding, Severity, capped, merge, signature
 
 BASE = Difference("file", b"/etc/x", Change.MODIFIED, {"size": "1"}, {"size": "2", "sha256": "ab"})

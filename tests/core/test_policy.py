@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from trees import NOW
 
 from driftd.core import globs, severity
-from driftd.core.drift import Change, Difference
+from driftd.core.difference import Change, Difference
 from driftd.core.expect import Expect
 from driftd.core.findings import Action, Severity, Verdict, signature
 from driftd.core.memory import Suppression

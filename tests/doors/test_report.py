@@ -14,7 +14,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from trees import NOW
 
-from driftd.core.drift import Change
+from driftd.core.difference import Change
 from driftd.core.facts import Coverage, Instance, Session
 from driftd.core.findings import Action, Finding, Judgement, Severity, Verdict
 from driftd.core.looks import Look

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from driftd.core.drift import Change
+from driftd.core.difference import Change
 from driftd.core.facts import Session
 from driftd.core.findings import Action, Finding, Severity, Verdict
 from driftd.core.memory import InstanceRow

@@ -9,7 +9,7 @@ import pytest
 from trees import IMAGE, NOW, baked, directory, file, fingerprint
 
 from driftd.core import drift, manifest
-from driftd.core.drift import Change, Difference
+from driftd.core.difference import Change, Difference
 from driftd.core.errors import BadInput
 from driftd.core.expect import Expect
 from driftd.core.facts import Unseen

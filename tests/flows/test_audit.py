@@ -29,7 +29,7 @@ class World:
         self.now = NOW
         self.looked = 0
 
-    def look(self, instance, *, deadline_s):
+    def look(self, instance, *, deadline_s, key=None):
         self.looked += 1
         return self.seen
 
@@ -190,7 +190,7 @@ def test_visits_are_asked_for_after_the_look_so_that_a_second_look_meanwhile_is_
     order = []
 
     class Watched(World):
-        def look(self, instance, *, deadline_s):
+        def look(self, instance, *, deadline_s, key=None):
             order.append("look")
             return world.look(instance, deadline_s=deadline_s)
 

@@ -9,7 +9,7 @@ import pytest
 from simulation import Simulation
 from store_rows import instance
 
-from driftd.core.drift import Change
+from driftd.core.difference import Change
 from driftd.core.errors import BadInput
 from driftd.core.findings import Action, Finding, Severity
 from driftd.core.memory import LeaseHeld, StoreUnavailable

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from driftd.core.budget import GroupRules
-from driftd.core.drift import Change, Difference
+from driftd.core.difference import Change, Difference
 from driftd.core.errors import Unavailable
 from driftd.core.facts import Session
 from driftd.core.findings import Action, Finding, Judgement, Severity, Verdict, signature

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from driftd.core.drift import Change
+from driftd.core.difference import Change
 from driftd.core.findings import Action, Severity, Verdict
 
 SCHEMA: Literal["driftd.report/1"] = "driftd.report/1"

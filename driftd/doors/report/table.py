@@ -15,7 +15,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from driftd.core.drift import Change
+from driftd.core.difference import Change
 from driftd.core.findings import Finding, Severity, Verdict
 from driftd.core.looks import Look
 from driftd.core.wording import count, printable, shown

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 import threading
 from pathlib import Path
-from urllib.parse import quote
 
 from driftd.core import manifest, wording
 from driftd.core.errors import BadInput
 from driftd.core.facts import Unseen
 from driftd.core.manifest import Manifest
+from driftd.edges.documents.names import file_name
 
 SUFFIX = ".manifest"
 SIZE_LIMIT = 1024 * 1024 * 1024
-_NAME_LIMIT = 200
 _Stamp = tuple[int, int, int]
 
 
@@ -34,15 +32,8 @@ class ManifestDirectory:
         self._lock = threading.Lock()
 
     def path_for(self, image: str) -> Path:
-        """The file of ``image``: its id with everything but letters, digits and ``_.-~`` as ``%HH``.
-
-        An id too long for a file name is cut, and told apart by its digest.
-        """
-        name = quote(image, safe="", errors="surrogateescape")
-        if len(name) > _NAME_LIMIT:
-            digest = hashlib.sha256(image.encode("utf-8", "surrogateescape")).hexdigest()
-            name = f"{name[: _NAME_LIMIT - 65]}.{digest}"
-        return self._directory / (name + SUFFIX)
+        """The file of ``image``, called after its id."""
+        return self._directory / file_name(image, SUFFIX)
 
     def for_image(self, image: str) -> Manifest | Unseen:
         """See ``Manifests.for_image``: the same object for as long as the file stays as it is."""

@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 import driftd
 from driftd.core import globs
-from driftd.core.drift import Change
+from driftd.core.difference import Change
 from driftd.core.errors import BadInput
 from driftd.core.expect import TEMPLATES, Expect
 from driftd.core.findings import Action, Severity

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import paramiko
 import structlog
 
+from driftd.core.digestkey import DigestKey
 from driftd.core.errors import DriftdError
 from driftd.core.facts import Instance, Unseen
 from driftd.core.fingerprint import Fingerprint, Reader
@@ -67,7 +68,7 @@ class SshLooker:
         except SshError:
             return ""
 
-    def look(self, instance: Instance, *, deadline_s: float) -> Fingerprint | Unseen:
+    def look(self, instance: Instance, *, deadline_s: float, key: DigestKey | None = None) -> Fingerprint | Unseen:
         """See ``Looker.look``. The connection is closed when this returns, whatever happened."""
         began = time.monotonic()
         deadline = Deadline(deadline_s, self._cut)
@@ -75,7 +76,7 @@ class SshLooker:
         try:
             with connect(instance.reach, self._options, deadline) as connection:
                 try:
-                    return self._ask(instance, connection, deadline)
+                    return self._ask(instance, connection, deadline, key)
                 finally:
                     stats = _stats(connection, began)
         except SshError as error:
@@ -85,7 +86,9 @@ class SshLooker:
         finally:
             self._measured(instance, stats)
 
-    def _ask(self, instance: Instance, connection: Connection, deadline: Deadline) -> Fingerprint | Unseen:
+    def _ask(
+        self, instance: Instance, connection: Connection, deadline: Deadline, key: DigestKey | None
+    ) -> Fingerprint | Unseen:
         where = place(instance.reach.host, instance.reach.port)
         nonce = os.urandom(NONCE_SIZE)
         # A tree that is not the machine's own has no sessions.
@@ -93,7 +96,9 @@ class SshLooker:
         limits = {b"seconds": max(1, int(deadline.left()))}
         if instance.launched_at is not None:
             limits[b"since"] = max(1, int(instance.launched_at.timestamp()))
-        request = wire.encode_request(nonce, os.fsencode(self._options.root), sections, limits=limits)
+        request = wire.encode_request(
+            nonce, os.fsencode(self._options.root), sections, limits=limits, key=key.secret if key else b""
+        )
         answer = Answer(Reader(nonce, sections), self._options.output_limit)
         channel: paramiko.Channel | None = None
         seen: Fingerprint | Unseen | None = None

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
-from driftd.core.drift import Change
+from driftd.core.difference import Change
 from driftd.core.findings import Action, Severity, Verdict
 from driftd.core.journal import canonical, instant, read_canonical, read_instant
 from driftd.core.memory import StoreUnavailable

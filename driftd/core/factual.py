@@ -1,0 +1,185 @@
+"""Compare facts: the manifest's with those of a look, fieldwise. Nothing is judged here.
+
+Three kinds of kinds. Most are read from *files*: compared where the manifest looked for the kind, and silent where it
+did not, as the files themselves are compared, too. Some are *live* only. And some have both sides, what is configured
+and what is live, as fields of one fact. The live side is held against the manifest where that was baked from a running
+machine, and the world is closed otherwise: what the image does not explain (explain.py) is a difference.
+
+What was kept from a look, in part or whole, is unknown and never gone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from driftd.core import explain
+from driftd.core.difference import Change, Difference
+from driftd.core.explain import Image
+from driftd.core.facts import Fact
+from driftd.core.fingerprint import Fingerprint
+from driftd.core.manifest import Manifest
+
+LIVE_KINDS = frozenset({"binfmt", "bpf", "container", "firewall", "listener", "process"})
+# Kinds with both sides, and the fields that tell of the live one.
+_LIVE_FIELDS = {
+    "kernel": frozenset({"live"}),
+    "module": frozenset({"live", "taint", "shown"}),
+    "mount": frozenset({"live"}),
+    "sysctl": frozenset({"live", "differs"}),
+    "unit": frozenset({"live_fragment", "live_state", "live_reload"}),
+}
+_SHOWN_TOGETHER = frozenset({"live", "configured"})
+# Digests that are made with the image's key, and what else a table of secrets has besides: unknown without it.
+_SECRET_KINDS = frozenset({"account", "group"})
+_FROM_SECRETS = frozenset({"password", "digest", "expires", "aging", "admins"})
+_HIDDEN = re.compile(r"hidden (?:[0-9a-f]{32})?")
+
+
+def compare(manifest: Manifest, fingerprint: Fingerprint) -> Iterator[Difference]:
+    """Every difference between facts, by kind and name."""
+    image = Image(manifest, fingerprint)
+    partly = {one.kind for one in fingerprint.kept}
+    baked, there = _by_kind(manifest.facts), _by_kind(fingerprint.facts)
+    for kind in fingerprint.seen_kinds():
+        looked = kind in manifest.looked
+        kind_of_kind = _Kind(
+            kind=kind,
+            files=looked and kind not in LIVE_KINDS,
+            live=fingerprint.live and (kind in LIVE_KINDS or kind in _LIVE_FIELDS),
+            baked_live=looked and manifest.live,
+            partly=kind in partly,
+        )
+        if kind_of_kind.files or kind_of_kind.live:
+            yield from kind_of_kind.compare(image, baked.get(kind, set()), there.get(kind, set()))
+
+
+def unbaked(manifest: Manifest, fingerprint: Fingerprint) -> tuple[str, ...]:
+    """The kinds that were seen and that the manifest says nothing of, so that nothing was held against it."""
+    return tuple(kind for kind in fingerprint.seen_kinds() if kind not in manifest.looked and kind not in LIVE_KINDS)
+
+
+def unasked(manifest: Manifest, fingerprint: Fingerprint) -> tuple[str, ...]:
+    """The kinds that the manifest has and of which the look does not even say that they were kept from it."""
+    said = {*fingerprint.looked, *(one.kind for one in fingerprint.kept)}
+    return tuple(kind for kind in manifest.looked if kind not in said and (fingerprint.live or kind not in LIVE_KINDS))
+
+
+def secrets(manifest: Manifest) -> bool:
+    """Whether the manifest has digests that only its key can be compared by."""
+    return any(fact.kind in _SECRET_KINDS and fact.get("digest") for fact in manifest.facts)
+
+
+def _by_kind(facts: Iterable[Fact]) -> dict[str, set[Fact]]:
+    kinds: dict[str, set[Fact]] = {}
+    for fact in facts:
+        kinds.setdefault(fact.kind, set()).add(fact)
+    return kinds
+
+
+def _by_name(facts: Iterable[Fact]) -> dict[str, list[Fact]]:
+    names: dict[str, list[Fact]] = {}
+    for fact in sorted(facts):
+        names.setdefault(fact.name, []).append(fact)
+    return names
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How one kind is compared: by its files' side, its live side or both; ``partly`` when some was kept from us."""
+
+    kind: str
+    files: bool
+    live: bool
+    baked_live: bool
+    partly: bool
+
+    def compare(self, image: Image, baked: set[Fact], there: set[Fact]) -> Iterator[Difference]:
+        """Equal facts cancel out, unless a live side is to be explained; the rest is paired by name, in order."""
+        same = baked & there if self.files or self.baked_live else set()
+        before, after = _by_name(baked - same), _by_name(there - same)
+        for name in sorted(before.keys() | after.keys()):
+            for was, now in zip_longest(before.get(name, []), after.get(name, [])):
+                found = self._pair(image, was, now)
+                if found is not None:
+                    yield found
+
+    def _pair(self, image: Image, was: Fact | None, now: Fact | None) -> Difference | None:
+        if now is None:
+            return self._gone(was) if was is not None else None
+        after = dict(now.fields)
+        if was is None:
+            on_file = self.files and (self.kind not in _LIVE_FIELDS or any(not self._is_live(name) for name in after))
+            alive = self.live and any(map(self._is_live, after)) and not explain.explains(image, now, None)
+            alive = alive or (self.live and not after and not explain.explains(image, now, None))
+            if not on_file and not alive:
+                return None
+            return Difference(self.kind, _subject(now), Change.ADDED, {}, self._told(image, now, after))
+        before = dict(was.fields)
+        names = {name for name in self._differing(before, after) if not self._is_live(name)} if self.files else set()
+        if self.live:
+            changed = self._live_changes(before, after)
+            if changed and not (changed & after.keys() and explain.explains(image, now, was)):
+                names |= changed
+        if not names:
+            return None
+        if names & _SHOWN_TOGETHER:
+            names |= _SHOWN_TOGETHER
+        return Difference(
+            self.kind,
+            _subject(now),
+            Change.MODIFIED,
+            {name: value for name, value in before.items() if name in names},
+            self._told(image, now, {name: value for name, value in after.items() if name in names}),
+        )
+
+    def _gone(self, was: Fact) -> Difference | None:
+        """What was kept from us may well be there; a live side is missed only where one was baked."""
+        sides = {self._is_live(name) for name, _ in was.fields} or {False}
+        missed = (self.files and False in sides) or (self.live and self.baked_live and True in sides)
+        if self.partly or not missed:
+            return None
+        return Difference(self.kind, _subject(was), Change.REMOVED, dict(was.fields), {})
+
+    def _is_live(self, field: str) -> bool:
+        return self.kind in LIVE_KINDS or field in _LIVE_FIELDS.get(self.kind, frozenset())
+
+    def _live_changes(self, before: dict[str, str], after: dict[str, str]) -> set[str]:
+        wanted = before if self.baked_live else {}
+        wanted = {name: value for name, value in wanted.items() if self._is_live(name)}
+        return self._differing(wanted, {name: value for name, value in after.items() if self._is_live(name)})
+
+    def _differing(self, before: dict[str, str], after: dict[str, str]) -> set[str]:
+        """The fields that differ, without those that cannot be told."""
+        names = {name for name in before.keys() | after.keys() if not _same(before.get(name), after.get(name))}
+        if self.partly:
+            names &= after.keys()
+        if self.kind in _SECRET_KINDS:
+            if "unreadable" in (before.get("password"), after.get("password")):
+                names -= _FROM_SECRETS
+            if "digest" not in before or "digest" not in after:
+                names.discard("digest")
+        return names
+
+    def _told(self, image: Image, now: Fact, fields: dict[str, str]) -> dict[str, str]:
+        """What listens must say whether its program was baked: a rule may explain no other."""
+        if self.kind == "listener":
+            return {**fields, "baked": "yes" if explain.program_baked(image, now) else "no"}
+        return fields
+
+
+def _subject(fact: Fact) -> bytes:
+    return fact.name.encode("utf-8", "surrogateescape")
+
+
+def _same(was: str | None, now: str | None) -> bool:
+    """Whether two values are the same, as far as can be told: a secret that has no digest on one side may be."""
+    if was == now or was is None or now is None or "hidden " not in was:
+        return was == now
+    keyed = [
+        "hidden " in value and all(len(word) > len("hidden ") for word in _HIDDEN.findall(value))
+        for value in (was, now)
+    ]
+    return not all(keyed) and _HIDDEN.sub("hidden ", was) == _HIDDEN.sub("hidden ", now)
