@@ -16,7 +16,7 @@ from driftd.core.facts import Instance, InstanceState, Reach
 from driftd.core.ports import LaunchRequest
 from driftd.edges.providers.local import image, instance, network
 from driftd.edges.providers.local.deployment import Deployment
-from driftd.edges.providers.local.instance import Home
+from driftd.edges.providers.local.instance import Home, Kind
 from driftd.edges.providers.local.tools import on_disk, read_json, write_json
 
 TOKEN_TAG = "driftd:token"  # noqa: S105 - the name of a tag
@@ -33,13 +33,14 @@ class Login:
 
 
 class LocalCompute:
-    """Real servers on this kernel. ``started`` and ``ended`` let volumes, addresses and traffic follow."""
+    """Real servers on this machine. ``started`` and ``ended`` let volumes, addresses and traffic follow."""
 
     def __init__(
         self,
         deployment: Deployment,
         images: Path,
         logins: Mapping[str, Login],
+        kind: Kind,
         *,
         grace_s: float,
         started: Callable[[str], None],
@@ -48,6 +49,7 @@ class LocalCompute:
         self._deployment = deployment
         self._images = images
         self._logins = logins
+        self._kind = kind
         self._grace_s = grace_s
         self._started = started
         self._ended = ended
@@ -87,7 +89,7 @@ class LocalCompute:
         with home.busy():
             meta = home.meta()
             if meta["desired"] == "launching":
-                instance.start(home, self._rootfs(meta["image"]))
+                self._kind.start(home, self._rootfs(meta["image"]))
                 meta = home.save(desired="running")
         return self._view(home, meta)
 
@@ -98,7 +100,7 @@ class LocalCompute:
         with home.busy():
             _refuse_gone(home)
             home.save(desired="stopped")
-            instance.stop(home, self._grace_s)
+            self._kind.stop(home, self._grace_s)
 
     @on_disk
     def start(self, instance_id: str) -> None:
@@ -108,7 +110,7 @@ class LocalCompute:
             _refuse_gone(home)
             with self._deployment.lock():
                 network.ensure_bridge(self._deployment)
-            instance.start(home, self._rootfs(home.meta()["image"]))
+            self._kind.start(home, self._rootfs(home.meta()["image"]))
             home.save(desired="running")
             self._started(instance_id)
 
@@ -119,7 +121,7 @@ class LocalCompute:
         try:
             with home.busy():
                 meta = home.save(desired="gone")
-                instance.stop(home, self._grace_s)
+                self._kind.stop(home, self._grace_s)
                 self._ended(instance_id)
                 token = {key: meta[key] for key in _KEPT} | {"gone": True}
                 write_json(self._token_file(meta["token"]), token)
@@ -203,12 +205,12 @@ class LocalCompute:
             "launched_at": instance.now(),
             "desired": "launching",
         }
-        return instance.create(self._deployment, meta, rootfs, list(login.authorized_keys))
+        return self._kind.create(self._deployment, meta, rootfs, list(login.authorized_keys))
 
     def _rootfs(self, image_id: str) -> Path:
         rootfs = image.find(self._images, image_id)
         if rootfs is None:
-            raise Refused(f"image {image_id!r} is not in {self._images}", "build it: make demo does so at first")
+            raise Refused(f"image {image_id!r} is not in {self._images}", "build it: docs/providers.md says how")
         return rootfs
 
     def _view(self, home: Home, meta: dict[str, Any], state: InstanceState | None = None) -> Instance:

@@ -10,13 +10,14 @@ from driftd.edges.providers.local.compute import LocalCompute
 from driftd.edges.providers.local.deployment import Deployment
 from driftd.edges.providers.local.haproxy import LocalTraffic
 from driftd.edges.providers.local.instance import Home, remove_tree, stop
+from driftd.edges.providers.local.namespaces import Namespaces
 
 
 def clean(root: Path, *, grace_s: float = 2.0) -> list[str]:
     """End everything of the deployment in ``root`` and remove its directory; returns what was found, in words.
 
-    Needs no configuration, works after any crash, and does nothing where nothing is. Only a directory that a
-    deployment has written in is removed.
+    Needs no configuration, works after any crash and for instances of any kind, and does nothing where nothing is.
+    Only a directory that a deployment has written in is removed.
     """
     deployment = Deployment.at(root)
     found = []
@@ -48,5 +49,7 @@ def sweep_leftovers(root: Path) -> Sequence[str]:
     if not deployment.instances.is_dir():
         return []
     traffic = LocalTraffic(deployment, {})
-    compute = LocalCompute(deployment, root, {}, grace_s=5.0, started=lambda _: None, ended=traffic.forget)
+    compute = LocalCompute(
+        deployment, root, {}, Namespaces(), grace_s=5.0, started=lambda _: None, ended=traffic.forget
+    )
     return compute.finish()

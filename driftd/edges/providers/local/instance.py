@@ -1,14 +1,14 @@
-"""One instance: its directory, its processes, and how it starts and ends.
+"""One instance of whatever kind: its directory, its processes, and how it starts and ends.
 
     DIR/instances/ID/meta.json   what it is and what it should be (``desired``); written before anything else exists
     DIR/instances/ID/seed/       files for the first boot: host key, host name, authorised keys
-    DIR/instances/ID/upper/      what differs from the image: the ground truth of change
     DIR/instances/ID/alive       locked as long as the instance's processes live
-    DIR/instances/ID/init        boot id, and /proc/PID/stat of its PID 1 as the host sees it
+    DIR/instances/ID/init        boot id, and /proc/PID/stat of its first process as the host sees it
     DIR/instances/ID/console     what its start-up said
 
-An instance is a daemon of its own and survives driftd. Its mounts and its network are in its own namespaces and end
-with its last process; what a crash can leave is therefore a directory, never a mount.
+What else is in there belongs to its kind: namespaces.py, or vm/machine.py. An instance is a daemon of its own and
+survives driftd. What it has of the host's (mounts, network devices) ends with its last process, whatever its kind;
+what a crash can leave is therefore a directory.
 """
 
 from __future__ import annotations
@@ -17,22 +17,19 @@ import contextlib
 import fcntl
 import os
 import signal
-import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from driftd.core.errors import NotFound, Unavailable
 from driftd.core.facts import InstanceState
 from driftd.edges.providers.local.deployment import Deployment
-from driftd.edges.providers.local.network import delete_device, mac
-from driftd.edges.providers.local.tools import PATH, last_line, locked, owns_machine, poll, read_json, run, write_json
+from driftd.edges.providers.local.network import delete_device
+from driftd.edges.providers.local.tools import last_line, locked, poll, read_json, run, write_json
 
-ENTER = Path(__file__).parent / "data" / "enter.sh"
 START_S = 20.0
 
 
@@ -107,19 +104,36 @@ class Home:
         return InstanceState.RUNNING if alive else InstanceState.STOPPED
 
 
-def create(deployment: Deployment, meta: dict[str, Any], rootfs: Path, keys: list[str]) -> Home:
-    """Lay out the directory of a new instance; nothing runs yet. Call with the deployment's lock held.
+class Kind(Protocol):
+    """What instances of a provider are made of."""
 
-    It appears whole, under its final name, or not at all.
+    def create(self, deployment: Deployment, meta: dict[str, Any], rootfs: Path, keys: list[str]) -> Home:
+        """Lay out a new instance's directory; nothing runs yet. Call with the deployment's lock held."""
+        ...
+
+    def start(self, home: Home, rootfs: Path) -> None:
+        """Start it unless it runs. Call inside ``busy``."""
+        ...
+
+    def stop(self, home: Home, grace_s: float) -> None:
+        """Let it end by itself, and end it after ``grace_s``. Not running is success. Call inside ``busy``."""
+        ...
+
+
+def create(
+    deployment: Deployment, meta: dict[str, Any], rootfs: Path, keys: list[str], lay_out: Callable[[Path], None]
+) -> Home:
+    """Lay out the directory of a new instance: it appears whole, under its final name, or not at all.
+
+    ``lay_out`` gets the draft, with the seed in it, and adds what its kind needs.
     """
     home = Home(deployment, meta["id"])
     draft = deployment.instances / f".new-{meta['id']}"
     try:
-        for name in ("upper", "work", "root"):
-            (draft / name).mkdir(parents=True)
-        for name in ("upper", "root"):
-            _like(rootfs, draft / name)
-        write_json(draft / "meta.json", {**meta, "host_keys": _seed(draft / "seed", meta, rootfs, keys)})
+        draft.mkdir(parents=True)
+        host_keys = _seed(draft / "seed", meta, rootfs, keys)
+        lay_out(draft)
+        write_json(draft / "meta.json", {**meta, "host_keys": host_keys})
         draft.rename(home.path)
     except BaseException:
         remove_tree(draft)
@@ -127,9 +141,11 @@ def create(deployment: Deployment, meta: dict[str, Any], rootfs: Path, keys: lis
     return home
 
 
-def start(home: Home, rootfs: Path) -> None:
-    """Start its processes unless they run; returns once its own init is in charge. Call inside ``busy``."""
-    meta = home.meta()
+def start(home: Home, spawn: Callable[[int, int], None]) -> None:
+    """Start its processes unless they run; returns once its first one is in charge. Call inside ``busy``.
+
+    ``spawn`` gets two open files to hand down: the lock that means life, and the console.
+    """
     if home.alive() and home.pid():
         return
     with (home.path / "alive").open("a") as alive, (home.path / "console").open("wb") as console:
@@ -137,20 +153,16 @@ def start(home: Home, rootfs: Path) -> None:
             _await_init(home)  # a start whose caller died goes on by itself
             return
         (home.path / "init").unlink(missing_ok=True)
-        # The kernel takes a moment to remove the cable of a namespace that has just ended.
-        delete_device(home.deployment.veth(meta["number"]))
-        network = os.open("/proc/self/ns/net", os.O_RDONLY)
-        try:
-            _spawn(home, meta, rootfs, network=network, alive=alive.fileno(), console=console.fileno())
-        finally:
-            os.close(network)
+        # The kernel takes a moment to remove the cable of an instance that has just ended.
+        delete_device(home.deployment.veth(home.meta()["number"]))
+        spawn(alive.fileno(), console.fileno())
     _await_init(home)
 
 
 def stop(home: Home, grace_s: float) -> None:
     """End its processes: TERM, then after ``grace_s`` KILL. Nothing running is success. Call inside ``busy``."""
     for sign, patience in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 10.0)):
-        for _ in poll(timeout_s=START_S):  # one that is just being started has no PID 1 yet
+        for _ in poll(timeout_s=START_S):  # one that is just being started has no first process yet
             if not home.alive() or home.pid():
                 break
         for _ in poll(timeout_s=patience, every_s=0.02):
@@ -183,6 +195,13 @@ def remove_tree(path: Path) -> None:
         run("rm", "-rf", "--one-file-system", "--", path)
 
 
+def like(model: Path, path: Path) -> None:
+    """Give ``path`` the owner and the mode of ``model``."""
+    facts = model.stat()
+    os.chown(path, facts.st_uid, facts.st_gid)
+    path.chmod(facts.st_mode & 0o7777)
+
+
 def _claim(home: Home, file: int) -> bool:
     """Take the lock that means life; false when the instance has it. A reader's glance at it lasts microseconds."""
     for _ in poll(timeout_s=5, every_s=0.001):
@@ -194,38 +213,6 @@ def _claim(home: Home, file: int) -> bool:
         else:
             return True
     raise Unavailable(f"the lock of instance {home.id} cannot be taken", "is another driftd looking at it in a loop?")
-
-
-def _spawn(home: Home, meta: dict[str, Any], rootfs: Path, *, network: int, alive: int, console: int) -> None:
-    address = IPv4Address(meta["address"])
-    environment = {
-        "PATH": PATH,
-        "LC_ALL": "C",
-        "I": str(home.path),
-        "LOWER": str(rootfs),
-        "ID": home.id,
-        "IP": f"{address}/{home.deployment.subnet().prefixlen}",
-        "MAC": mac(address),
-        "VETH": home.deployment.veth(meta["number"]),
-        "BRIDGE": home.deployment.bridge,
-        # In a user namespace the overlay keeps its notes in user.* attributes.
-        "OVERLAY_OPTIONS": "" if owns_machine() else ",userxattr",
-        "NETWORK": str(network),
-        "ALIVE": str(alive),
-    }
-    unshare = "unshare --pid --fork --kill-child=SIGKILL --mount --uts --ipc --cgroup --net --propagation private"
-    subprocess.run(
-        # setsid forks: the instance is nobody's child, and outlives us.
-        ["setsid", "--fork", *unshare.split(), "bash", str(ENTER)],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=console,
-        stderr=console,
-        pass_fds=(network, alive),
-        cwd="/",
-        check=True,
-        timeout=START_S,
-    )
 
 
 def _await_init(home: Home) -> None:
@@ -246,7 +233,7 @@ def _seed(seed: Path, meta: dict[str, Any], rootfs: Path, keys: list[str]) -> li
         path.mkdir(parents=True, mode=0o700)
         for folder in [*reversed(path.relative_to(seed).parents), Path(name)]:
             if (rootfs / folder).is_dir():
-                _like(rootfs / folder, seed / folder)
+                like(rootfs / folder, seed / folder)
     authorised = seed / home / ".ssh" / "authorized_keys"
     authorised.write_text("".join(f"{key.strip()}\n" for key in keys), encoding="utf-8")
     authorised.chmod(0o600)
@@ -268,12 +255,6 @@ def _login(rootfs: Path, user: str) -> tuple[str, int, int]:
         if fields[0] == user:
             return fields[5].strip("/"), int(fields[2]), int(fields[3])
     raise NotFound(f"the image has no user {user!r} to log in as", "set reach.ssh.user to one that it has")
-
-
-def _like(model: Path, path: Path) -> None:
-    facts = model.stat()
-    os.chown(path, facts.st_uid, facts.st_gid)
-    path.chmod(facts.st_mode & 0o7777)
 
 
 def _signal(pid: int, sign: signal.Signals) -> None:

@@ -1,0 +1,94 @@
+"""What a user writes for a provider of this package, checked: a mistake is one sentence that names the field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from driftd.core.errors import BadInput
+from driftd.edges.providers.local.compute import Login
+from driftd.edges.providers.local.haproxy import Frontend
+
+_M = TypeVar("_M", bound=BaseModel)
+
+
+class Strict(BaseModel):
+    """Unknown keys are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FleetSettings(Strict):
+    """What every kind of local fleet has. ``dir`` is the deployment's directory; everything of it is in there.
+
+    ``images`` is the cache of golden images (default: the user's cache directory), ``authorized_keys`` public keys
+    that every new instance lets in besides its group's own, ``stop_grace_s`` the seconds until an end by force.
+    """
+
+    dir: str
+    images: str = ""
+    authorized_keys: tuple[str, ...] = ()
+    stop_grace_s: float = Field(default=10.0, gt=0, le=600)
+
+
+class TrafficSettings(Strict):
+    """A group's ``traffic``: where HAProxy listens (``127.0.0.1:8080``), the instances' port and health path."""
+
+    listen: str = Field(pattern=r"^[^\s]*:\d+$")
+    port: int = Field(default=8080, ge=1, le=65535)
+    health: str = Field(default="/healthz", pattern=r"^/\S*$")
+
+
+def checked(model: type[_M], value: object, where: str) -> _M:
+    """``value`` as ``model``, or ``BadInput``; ``where`` is what the configuration calls it."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in (where, *first["loc"]))
+        known = ", ".join(sorted(model.model_fields))
+        if first["type"] == "extra_forbidden":
+            raise BadInput(f"{field} is not known", f"known here: {known}") from error
+        raise BadInput(f"{field}: {first['msg']}", f"see docs/providers.md; known here: {known}") from error
+
+
+def groups_of(options: Mapping[str, object], provider: str) -> Mapping[str, Mapping[str, Any]]:
+    """The groups among the options that an entry point gets."""
+    groups = options.get("groups") or {}
+    if not isinstance(groups, Mapping):
+        raise BadInput(f"the {provider} provider was given groups that are no mapping")
+    return groups
+
+
+def frontends(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Frontend]:
+    """How those groups are served that have traffic."""
+    return {
+        name: Frontend(**checked(TrafficSettings, group["traffic"], f"groups.{name}.traffic").model_dump())
+        for name, group in groups.items()
+        if group.get("traffic")
+    }
+
+
+def logins(groups: Mapping[str, Mapping[str, Any]], shared: tuple[str, ...]) -> dict[str, Login]:
+    """How one gets to the instances of each group."""
+    return {name: _login(name, group, shared) for name, group in groups.items()}
+
+
+def _login(name: str, group: Mapping[str, Any], shared: tuple[str, ...]) -> Login:
+    ssh = (group.get("reach") or {}).get("ssh") or {}
+    key = str(ssh.get("key") or "")
+    own = Path(f"{key}.pub").expanduser() if key else None
+    keys = list(shared)
+    if own is not None:
+        try:
+            keys.append(own.read_text(encoding="utf-8").strip())
+        except OSError as error:
+            if not shared:
+                raise BadInput(
+                    f"the public key {own} of group {name} cannot be read: {error.strerror}",
+                    f"write it with: ssh-keygen -y -f {key} > {own}",
+                ) from error
+    return Login(str(ssh.get("user") or "root"), str(Path(key).expanduser()) if key else "", tuple(keys))
