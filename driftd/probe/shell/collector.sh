@@ -1,0 +1,443 @@
+# driftd's collector for hosts without Python: looks, answers as docs/wire.md says, and ends. It writes nothing.
+# It comes as one text in the variable p (shell.py puts the other files of this directory into it) and reads one
+# request from standard input. For any POSIX sh with GNU's or busybox's tools.
+set -f
+unset IFS ENV BASH_ENV CDPATH TZ QUOTING_STYLE POSIXLY_CORRECT GREP_OPTIONS
+LC_ALL=C
+PATH=@PATH@
+SH=/bin/sh
+export LC_ALL PATH
+nl='
+'
+cr=$(printf '\015')
+BYTES=@BYTES@
+TREE=@TREE@
+MOUNTS=@MOUNTS@
+REQUEST=@REQUEST@
+LINKS=@LINKS@
+LISTS=@LISTS@
+FACTS=@FACTS@
+BATCH=@BATCH@
+KINDS='@KINDS@'
+
+# Only the tools of the view below need a mount namespace, and only a private one may be changed.
+if [ "$1" != viewed ] && [ "$1" != plain ]; then
+    renice -n 10 -p $$ >/dev/null 2>&1
+    if unshare -m true >/dev/null 2>&1; then exec unshare -m "$SH" -c "$p" driftd viewed; fi
+    set -- plain
+fi
+viewed=$1
+
+# The bytes that a line of octal() stands for, in the variable raw; the x saves a newline at the end.
+raw() {
+    raw=$(printf "${1}x")
+    raw=${raw%x}
+}
+# The bytes of $1 as octal() writes them.
+octal() { printf '%s' "$1" | od -An -v -to1 | awk '{ gsub(/ /, "\\\\"); printf "%s", $0 }'; }
+# A frame's text: TAG, then its payload as octal() writes it, or as it is where printf prints it as it is.
+message() {
+    printf '%s\n' "$2" | awk -v tag="$1" "$BYTES"'
+        { put($0, length($0) - 3 * gsub(/\\/, "&")) }
+        END { frame(tag); close("cat >&5") }'
+}
+# Prints what the text of a command stands for. The command runs in a shell of its own.
+tell() {
+    text=$("$@") || exit
+    printf "$text"
+}
+
+failed() {
+    printf '@MAGIC@'
+    tell message E "d6:reason${#1}:$(octal "$1")e" 5>/dev/null
+    exit 1
+}
+
+# --- the request -----------------------------------------------------------------------------------------------------
+
+ask() {
+    head=$(dd bs=1 count=5 2>/dev/null | od -An -v -tu1)
+    set -- $head
+    [ "$1" = 81 ] && [ $# = 5 ] || failed 'not a request'
+    length=$((($2 * 256 + $3) * 65536 + $4 * 256 + $5))
+    asked=$(dd bs=1 count=$length 2>/dev/null | od -An -v -tu1 | awk "$BYTES$REQUEST") || failed 'not a request'
+    exec </dev/null
+    key= nonce= root= schema= skip= facts= sessions= seconds=0 limit=1099511627776
+    IFS=$nl
+    for line in $asked; do
+        value=${line#* }
+        case $line in
+        'key '*) key=$value ;;
+        'nonce '*) nonce=$value ;;
+        'root '*) root=$value ;;
+        'schema '*) schema=$value ;;
+        'skip '*) skip=$skip$nl$value ;;
+        'sections \146\141\143\164\163') facts=yes ;;
+        'sections \163'*) sessions=yes ;;
+        'limits.seconds '*) seconds=$value ;;
+        'limits.file_bytes '*) limit=$value ;;
+        esac
+    done
+    unset IFS
+    [ "$schema" = @SCHEMA@ ] || failed "the request is in schema $schema, this collector speaks @SCHEMA@"
+    raw "$root"
+    root=$(cd -P "$raw" 2>/dev/null && pwd -P && echo x) || failed 'the directory to look at cannot be opened'
+    root=${root%"${nl}x"}
+    root=${root%/}
+    live=
+    [ -n "$root" ] || live=1
+    [ -z "$sessions" ] || [ -n "$live" ] || failed 'sessions can be seen on the running machine only'
+}
+
+need() {
+    for tool in awk date dd env find id od readlink sed sha256sum sort stat tee; do
+        command -v $tool >/dev/null || failed "this host has neither Python nor $tool"
+    done
+    [ "$(stat -c %f /proc/self/fd 2>/dev/null)" ] || failed 'stat has no -c here, or /proc is not mounted'
+    multi=$(readlink /proc/self/exe /proc/self/cwd 2>/dev/null) || multi=
+    case $multi in *"$nl"*) multi=yes ;; *) multi= ;; esac
+    xattr=$(command -v getfattr)
+    flags=$(command -v lsattr)
+}
+
+# --- the tree --------------------------------------------------------------------------------------------------------
+
+# Frames go to 7, which is the answer; what is counted goes to 5.
+count() { printf 'r %s %s\n' "$1" "$2" >&5; }
+list() { printf 'q %s %s\n' "$1" "$2" >&5; }
+
+# The program of a batch (batch.sh), in a variable: what find(1) hands on in the environment would count as arguments.
+program() {
+    program="A='$BYTES$TREE'
+base=${#root} walk=$number limit=$limit multi=$multi xattr=$xattr flags=$flags
+$BATCH"
+}
+
+# A file system whose own mount reads without moving access times, in this mount namespace alone.
+view() {
+    [ "$viewed" = viewed ] && mount -o remount,bind,ro,noatime "$1" >/dev/null 2>&1 ||
+        count 1 'seen without a private view, so that atimes may move'
+}
+
+# Walk from START (its PATTERN, "" for the root itself, whose own entry comes, too).
+walk() {
+    start=$1 own=$2
+    number=$((number + 1))
+    program
+    # Branches joined by -o, at the top level: busybox runs what is left of an -exec ... + nowhere else.
+    set --
+    [ -z "$own" ] || { raw "$own" && set -- -path "$raw" -o; }
+    IFS=$nl
+    for line in $skips; do
+        raw "$line"
+        set -- "$@" -path "$raw" -prune -exec "$SH" -c 'echo r 1 skipped: asked to leave out >&5' \; -o
+    done
+    for line in $odd_points; do
+        raw "$line"
+        set -- "$@" -path "$raw" -o
+    done
+    # Not into these, but they are names as others: true, pruned, and then not true.
+    for line in $points; do
+        [ "$line" != "$own" ] || continue
+        raw "$line"
+        set -- "$@" -path "$raw" -prune ! -path '*' -o
+    done
+    unset IFS
+    errors=$(env -i LC_ALL=C PATH="$PATH" find "$start" "$@" -type d -path "$deep" -prune ! -path '*' -o \
+        \( -path "*$nl*" -o -path "*$cr*" -o -path '*\\*' \) -exec "$SH" -c "$program" o {} + -o \
+        -type f -size +"$limit"c -exec "$SH" -c "$program" g {} + -o \
+        -type f -exec "$SH" -c "$program" f {} + -o -type l -exec "$SH" -c "$program" l {} + -o \
+        -type d -exec "$SH" -c "$program" d {} + -o -exec "$SH" -c "$program" s {} + 2>&1 >&7)
+    IFS=$nl
+    for line in $errors; do
+        # What may not be listed is in the coverage by its own test, and what is gone is gone.
+        case $line in *': Permission denied' | *': No such file or directory') continue ;; esac
+        count 1 'unreadable: find could not go on everywhere'
+        own=$(octal "${start#"$root"}")
+        list unreadable "${own:-\057}"
+        break
+    done
+    unset IFS
+}
+
+# Names that are looked at one by one.
+singly() { "$SH" -c "$program" o "$@" >&7; }
+
+tree() {
+    number=0 points= odd_points= skips=
+    deep=?
+    while [ ${#deep} -lt 3840 ]; do deep=$deep$deep; done
+    deep=$(printf '%.3840s*' "$deep")
+    outside=$(octal "$root")
+    [ -z "$skip" ] || skips=$(printf '%s\n' "$skip" | awk -v root="$outside" "$BYTES"'NF { print pattern(root plain($0)) }')
+    mounted=$(awk -v root="$outside" -v kinds='@PERSISTENT@' "$BYTES$MOUNTS" </proc/self/mountinfo 5>/dev/null) ||
+        count 1 'not available: what is mounted'
+    if [ -n "$live" ]; then
+        view /
+    elif [ "$viewed" = viewed ] && mount --rbind "$root" "$root" 2>/dev/null; then
+        view "$root"
+    fi
+    covers "$mounted"
+    walk "${root:-/}" ''
+    IFS=$nl
+    for line in $mounted; do
+        unset IFS
+        set -- $line
+        case $1 in
+        w)
+            raw "$2"
+            [ -d "$raw" ] || continue
+            view "$raw"
+            walk "$raw" "$3"
+            ;;
+        x)
+            raw "$2"
+            number=$((number + 1))
+            program
+            singly "$raw"
+            ;;
+        esac
+    done
+    unset IFS
+}
+
+# Sorts out what is mounted: patterns of directories and of others, what covers what, what is not looked at.
+covers() {
+    IFS=$nl
+    for line in $1; do
+        unset IFS
+        set -- $line
+        case $1 in
+        h) [ "$2" = 0 ] || count "$2" 'skipped: mount covered by another mount' ;;
+        m)
+            count 1 "skipped: $2 file system"
+            list mounted "$3"
+            ;;
+        p)
+            raw "$3"
+            if [ -d "$raw" ]; then points=$points$nl$2; else odd_points=$odd_points$nl$2; fi
+            ;;
+        c)
+            raw "$2"
+            if [ -d "$raw" ]; then
+                list covered "$(printf '%s' "$2" | awk -v n=$((${#root} * 4)) '{ print substr($0, n + 1) }')"
+                count 1 'covered: beneath a mount'
+            elif [ -e "$raw" ]; then
+                count 1 'hidden: a file beneath a mounted file'
+                number=$((number + 1))
+                program
+                singly "$raw"
+            fi
+            ;;
+        esac
+    done
+    unset IFS
+}
+
+# Those that were not still, or whose names came in no order, by themselves.
+again() {
+    number=
+    set --
+    while IFS= read -r line; do
+        if [ $# -ge 100 ] || [ "${line%% *}" != "$number" ]; then
+            [ $# = 0 ] || singly "$@"
+            set --
+            number=${line%% *}
+            program
+        fi
+        set -- "$@" "${line#* }"
+    done
+    [ $# = 0 ] || singly "$@"
+}
+
+# --- facts -----------------------------------------------------------------------------------------------------------
+
+# Prints a file behind a line that names it: WORD KIND PATH. False when it is kept from us.
+file() {
+    path=$root
+    IFS=/
+    for part in $3; do
+        [ -n "$part" ] || continue
+        path=$path/$part
+        # In a tree elsewhere a link means another file than here.
+        if [ -n "$root" ] && [ -L "$path" ]; then
+            unset IFS
+            echo "=kept $2 not_available $3 cannot be read (a link on the way)"
+            return 1
+        fi
+    done
+    unset IFS
+    [ -e "$path" ] || return 0
+    if [ ! -f "$path" ] || [ "$(stat -L -c %s "$path")" -gt 67108864 ]; then
+        echo "=kept $2 not_available $3 cannot be read (no file, or too long)"
+        return 1
+    elif [ ! -r "$path" ]; then
+        echo "=kept $2 not_permitted $3 cannot be read (Permission denied)"
+        return 1
+    fi
+    echo "=$1"
+    cat "$path"
+    echo
+}
+
+# HMAC-SHA-256 of each password's hash with the image's key, behind a line "=digests": the digest, a colon, the hash.
+digests() {
+    [ -n "$key" ] || return 0
+    [ ${#key} -le 256 ] || key=$(sha "$key")
+    inner=$(pad 54) outer=$(pad 92)
+    echo =digests
+    for table in shadow gshadow passwd group; do
+        file x account /etc/$table | while IFS=: read -r name secret rest || [ -n "$name" ]; do
+            bare=$secret
+            while :; do case $bare in [!*]*) bare=${bare#?} ;; *) break ;; esac done
+            [ ${#bare} -gt 1 ] || continue
+            sum=$(printf "$inner%s" "$secret" | sha256sum)
+            sum=$(printf "$outer$(printf '%s\n' "${sum%% *}" | awk "$BYTES"'{ print pairs($0) }')" | sha256sum)
+            printf '%.32s:%s\n' "$sum" "$secret"
+        done
+    done
+}
+sha() {
+    sum=$(printf "$1" | sha256sum)
+    printf '%s\n' "${sum%% *}" | awk "$BYTES"'{ print pairs($0) }'
+}
+pad() {
+    printf '%s\n' "$key" | awk -v with="$1" "$BYTES"'{
+        for (i = 0; i < 256; i++) number[O[i]] = i
+        for (i = 0; i < 64; i++) {
+            a = number[substr($0, 4 * i + 1, 4)] + 0
+            n = 0
+            for (bit = 1; bit < 256; bit *= 2) if (int(a / bit) % 2 != int(with / bit) % 2) n += bit
+            out = out O[n]
+        }
+        print out
+    }'
+}
+
+facts() {
+    digests
+    if file passwd account /etc/passwd >/dev/null; then
+        file shadow account /etc/shadow || echo '=hidden shadow'
+        echo '=looked account'
+    fi
+    if file group group /etc/group >/dev/null; then
+        file gshadow group /etc/gshadow || echo '=hidden gshadow'
+        echo '=looked group'
+    fi
+    file passwd account /etc/passwd
+    file group group /etc/group
+    if [ -e "$root/var/lib/rpm" ] || [ -e "$root/usr/lib/sysimage/rpm" ]; then
+        echo '=kept package not_available the RPM database is not read on a host without Python'
+    else
+        file dpkg package /var/lib/dpkg/status && file apk package /lib/apk/db/installed && echo '=looked package'
+    fi
+    for kind in $KINDS; do echo "=kept $kind not_available this host has no Python"; done
+    [ -n "$xattr" ] || echo '=kept xattr not_available this host has no getfattr'
+    [ -n "$flags" ] || echo '=kept flags not_available this host has no lsattr'
+}
+write_facts() { facts | awk "$BYTES$FACTS"; }
+
+SESSIONS='d4:keptll7:session13:not available48:nothing reads the log on a host without Python..ee8:sessionslee'
+
+# --- the answer ------------------------------------------------------------------------------------------------------
+
+hello() {
+    boot=
+    if [ -n "$live" ]; then
+        read -r id </proc/sys/kernel/random/boot_id || id=unknown
+        # The start of PID 1, in hundredths of a second; its name may hold anything, brackets included.
+        ticks=$(sed -n 's/^.*) //p' /proc/1/stat 2>/dev/null | awk '{ print $20 }')
+        since=$(awk '/^btime / { print $2 }' /proc/stat)
+        [ -z "$ticks" ] || boot="7:boot_id$((${#id} + 1 + ${#ticks})):$id/${ticks}9:booted_ati$((since + ticks / 100))e"
+    fi
+    message H "d${boot}5:clocki$(date +%s)e4:livei${live:-0}e5:nonce$((${#nonce} / 4)):${nonce}6:schemai@SCHEMA@e5:shell2:sh3:uidi$(id -u)ee"
+}
+
+# Extended attributes named trusted.* are shown to CAP_SYS_ADMIN outside user namespaces alone.
+trusted() {
+    [ -n "$xattr" ] || { count 1 'not available: extended attributes, for want of getfattr'; return; }
+    read -r first second third </proc/self/uid_map
+    [ "$first $second $third" = '0 0 4294967295' ] && awk '/^CapEff:/ {
+        digit = index("0123456789abcdef", substr($2, length($2) - 5, 1)) - 1
+        exit int(digit / 2) % 2 ? 0 : 1
+    }' /proc/self/status || count 1 'not permitted: extended attributes named trusted.*'
+}
+
+links() { printf '%s\n' "$1" | grep '^K ' | sort | awk "$BYTES$LINKS"; }
+lists() { printf '%s\n' "$1" | sed -n 's/^q //p' | sort | awk -v tag=C "$BYTES$LISTS"; }
+reasons() {
+    printf '%s\n' "$1" | sed -n 's/^r //p' |
+        awk '{ n = $1; sub(/^[0-9]+ /, ""); number[$0] += n } END { for (reason in number) print reason "\t" number[reason] }' |
+        sort | awk -F '\t' "$BYTES"'
+            BEGIN { mark("d7:reasonsd") }
+            { string($1); mark("i" $2 "e") }
+            END { mark("ee"); frame("C"); close("cat >&5") }'
+}
+
+# Everything between the magic bytes and the trailer; the trailer's counts go to 6.
+collect() {
+    exec 7>&1
+    seen=$({
+        printf '@MAGIC@'
+        tell hello
+        tree
+        trusted
+    } 5>&1 >&7) || exit
+    seen=$seen$nl$(printf '%s\n' "$seen" | sed -n 's/^R //p' | again 5>&1 >&7) || exit
+    seen=$seen$nl$({
+        tell links "$seen"
+        [ -z "$facts" ] || tell write_facts
+        [ -z "$sessions" ] || { tell message S "$SESSIONS" && echo n kept 1 >&5; }
+        tell lists "$seen"
+    } 5>&1 >&7) || exit
+    seen=$seen$nl$(tell reasons "$seen" 5>&1 >&7) || exit
+    printf '%s\n' "$seen" | awk '
+        { total[$1 == "n" ? $2 : $1] += $1 == "n" ? $3 : $2 }
+        function number(key, n) { printf "%d:%si%.0fe", length(key), key, n }
+        END {
+            printf "d"
+            number("bytes_hashed", total["b"])
+            number("covered", total["covered"])
+            number("entries", total["e"])
+            number("facts", total["facts"])
+            number("frames", total["f"])
+            number("kept", total["kept"])
+            number("links", total["l"])
+            number("looked", total["looked"])
+            number("mounted", total["mounted"])
+            number("sessions", 0)
+            number("unreadable", total["u"] + total["unreadable"])
+            printf "e"
+        }' >&6
+}
+
+# Ends what is running here when the time is over; ends itself, and its sleep, when that was not needed.
+guard() {
+    [ "$seconds" -gt 0 ] || return
+    (
+        trap 'kill $sleep; exit' TERM
+        sleep "$seconds" &
+        sleep=$!
+        wait $sleep && kill -KILL 0
+    ) >/dev/null 2>&1 &
+    guard=$!
+}
+
+ask 5>/dev/null
+need 5>/dev/null
+guard=
+guard
+exec 3>&1
+# tee writes to the connection (3) and to sha256sum (4), which then gets the counts; they also come to us (9).
+out=$({
+    {
+        counts=$({ collect 6>&8 | tee /proc/self/fd/4 >&3; } 8>&1)
+        printf %s "$counts" >&4
+        printf '%s ' "$counts" >&9
+    } 4>&1 | sha256sum
+} 9>&1)
+[ -z "$guard" ] || kill "$guard"
+set -- $out
+[ $# = 3 ] || exit 1
+sum=$(printf '%s\n' "$2" | awk "$BYTES"'{ print pairs($0) }')
+tell message Z "d6:counts${1}6:sha25632:${sum}e" 5>/dev/null
