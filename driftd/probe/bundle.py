@@ -29,6 +29,8 @@ MODULES = (
     "keys",
     "logins",
     "cron",
+    "unitfiles",
+    "units",
     "system",
     "dropins",
     "kernel",

@@ -23,6 +23,7 @@ from driftd.probe import (
     sshd,
     sudoers,
     sysctl,
+    units,
 )
 from driftd.probe.found import Found
 
@@ -33,6 +34,7 @@ COLLECTORS = (
     keys,
     logins,
     sshd,
+    units,
     kernel,
     modules,
     sysctl,

@@ -12,6 +12,7 @@ from typing import List, Optional, Tuple
 from driftd.probe import walk
 
 LINK_LIMIT = 40
+_STEP = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 NAMES_LIMIT = 100000
 
 
@@ -95,16 +96,11 @@ class Root(object):
                     continue
                 if part == b".":
                     continue
-                if not todo and not last:
-                    return held.pop(), part
-                target = _link(part, held[-1])
+                target = _step(part, held) if todo else _link(part, held[-1]) if last else None
                 if target is None:
-                    if not todo:
-                        return held.pop(), part
-                    held.append(
-                        os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=held[-1])
-                    )
-                    continue
+                    if todo:
+                        continue
+                    return held.pop(), part
                 links += 1
                 if links > LINK_LIMIT:
                     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
@@ -134,6 +130,10 @@ class Directory(object):
 
     def __exit__(self, *_):
         # type: (object) -> None
+        self.close()
+
+    def close(self):
+        # type: () -> None
         os.close(self._fd)
 
     def names(self, limit=NAMES_LIMIT):
@@ -143,6 +143,11 @@ class Directory(object):
         if len(names) > limit:
             raise OSError(errno.E2BIG, "more than %d names" % limit)
         return names
+
+    def status(self, name):
+        # type: (bytes) -> os.stat_result
+        """What lstat(2) says of that name. Raises OSError."""
+        return os.stat(name, dir_fd=self._fd, follow_symlinks=False)
 
     def link(self, name):
         # type: (bytes) -> Optional[bytes]
@@ -176,6 +181,19 @@ def _whole(fd, limit):
     if len(data) > limit:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     return data
+
+
+def _step(part, held):
+    # type: (bytes, List[int]) -> Optional[bytes]
+    """Go down into a directory, which is then the last of ``held``; or where the link of that name points."""
+    try:
+        held.append(os.open(part, _STEP, dir_fd=held[-1]))
+    except OSError as error:
+        target = _link(part, held[-1]) if error.errno in (errno.ENOTDIR, errno.ELOOP) else None
+        if target is None:
+            raise
+        return target
+    return None
 
 
 def _link(name, dir_fd):
