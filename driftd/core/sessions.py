@@ -8,7 +8,8 @@ time, and one too many with driftd's key at the right time. An own session is re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -18,6 +19,8 @@ from driftd.core.wording import printable, tainted
 
 # The instance's clock and ours may differ by so much. Its log also cuts times down to whole seconds.
 SKEW = timedelta(seconds=5)
+# Where logrotate moves a log when told to use dates, or to compress at once; the probe reads the log and its ".1".
+_MOVED = re.compile(rb"/var/log/(?:auth\.log|secure)(?:-[0-9]{8}.*|\.1\..+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,38 @@ def _difference(sessions: Sequence[Session]) -> Difference:
     }
     subject = f"{first.door}:{first.user}@{first.source}".encode("utf-8", "surrogateescape")
     return Difference("session", subject, Change.ADDED, {}, {name: value for name, value in actual.items() if value})
+
+
+def lost(
+    sessions: Sequence[Session],
+    visits: Sequence[Visit],
+    paths: Iterable[bytes],
+    now: datetime,
+    *,
+    booted_at: datetime | None,
+) -> tuple[Difference, ...]:
+    """The newest visit that an earlier look read in the log and that is in it no more: somebody took lines away.
+
+    Nothing is said of one that is older than a day or than the boot, nor where ``paths`` (all that exist) show that
+    the log is moved to a file that no look reads. The time of a line is not asked for, as a zone may be set anew.
+    """
+    read = [visit.made for visit in visits if visit.made is not None and visit.made.port and _logged(visit.made)]
+    newest = max(read, key=lambda session: session.started_at, default=None)
+    if newest is None or booted_at is None or newest.started_at < max(booted_at + SKEW, now - timedelta(days=1)):
+        return ()
+    if _line(newest) in map(_line, sessions) or any(_MOVED.fullmatch(path) for path in paths):
+        return ()
+    fields = {"door": newest.door, "user": newest.user, "source": newest.source, "key": newest.key}
+    subject = f"{newest.door}:{newest.user}@{newest.source}".encode("utf-8", "surrogateescape")
+    return (Difference("session", subject, Change.REMOVED, fields | {"started_at": _moment(newest.started_at)}, {}),)
+
+
+def _logged(session: Session) -> bool:
+    return bool({"log", "journal"} & set(session.evidence.split("+")))
+
+
+def _line(session: Session) -> tuple[str, str, str, int, str]:
+    return session.door, session.user, session.source, session.port, session.key
 
 
 def taint_of(others: Sequence[Session]) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime
 from itertools import groupby
 
 from driftd.core import drift, factual, sessions, wording
+from driftd.core.difference import Difference
 from driftd.core.digestkey import DigestKey
 from driftd.core.facts import Coverage, Instance, InstanceState, Kept, Session, Unseen
 from driftd.core.findings import Action, Judgement, Verdict, capped
@@ -62,11 +63,28 @@ def audit(
         return replace(look, hint=seen.hint)
     manifest, fingerprint, keyless = seen
     visit = Visit(looker.own_key(instance), started, ended)
-    split = sessions.split(fingerprint.sessions, [*visits(), visit], ended, born=_born(instance, fingerprint))
+    before = visits()
+    split = sessions.split(fingerprint.sessions, [*before, visit], ended, born=_born(instance, fingerprint))
+    persons = (
+        *sessions.differences(split.others),
+        *sessions.lost(
+            fingerprint.sessions,
+            before,
+            (entry.path for entry in fingerprint.entries),
+            ended,
+            booted_at=fingerprint.booted_at,
+        ),
+    )
     return replace(
         look,
         judgement=_qualified(
-            _judge(instance, manifest, fingerprint, split.others, rules, ended),
+            _judge(
+                instance,
+                manifest,
+                (*drift.compare(manifest, fingerprint, f"{instance.reach.user} {visit.key}"), *persons),
+                rules,
+                ended,
+            ),
             manifest,
             fingerprint,
             keyless,
@@ -130,12 +148,10 @@ def _born(instance: Instance, fingerprint: Fingerprint) -> datetime | None:
 def _judge(
     instance: Instance,
     manifest: Manifest,
-    fingerprint: Fingerprint,
-    others: Sequence[Session],
+    found: Sequence[Difference],
     rules: Rules,
     now: datetime,
 ) -> Judgement:
-    found = (*drift.compare(manifest, fingerprint), *sessions.differences(others))
     judgement = judge(
         found,
         rules.policy,

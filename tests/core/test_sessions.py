@@ -124,3 +124,35 @@ def test_what_was_recorded_explains_itself_and_uses_its_visit_up():
     second = replace(OURS, port=9, started_at=OURS.started_at + SECOND)
     found = split([OURS, second, ANCESTOR], [VISIT, THIS, recorded], NOW)
     assert found.others == (second,)
+
+
+READ = replace(OURS, port=40000)
+BOOTED = NOW - timedelta(hours=1)
+LOST = {
+    "still-there": (READ, [READ], (), False),
+    "another-zone": (READ, [replace(READ, started_at=READ.started_at - timedelta(hours=2))], (), False),
+    "taken-out": (READ, [], (), True),
+    "others-are-there": (READ, [replace(READ, port=40001)], (), True),
+    "seen-as-a-process-only": (replace(READ, evidence="process"), [], (), False),
+    "before-the-boot": (replace(READ, started_at=BOOTED - SECOND), [], (), False),
+    "moved-with-a-date": (READ, [], (b"/var/log/secure-20260131",), False),
+    "compressed-at-once": (READ, [], (b"/var/log/auth.log.1.gz",), False),
+    "moved-as-usual": (READ, [], (b"/var/log/auth.log.1", b"/var/log/auth.log.2.gz"), True),
+}
+
+
+@pytest.mark.parametrize("case", LOST)
+def test_lines_that_an_earlier_look_read_and_that_are_gone(case):
+    read, there, paths, said = LOST[case]
+    before = replace(READ, port=1, started_at=READ.started_at - SECOND)
+    visits = [Visit(KEY, one.started_at, one.started_at, one) for one in (before, read)]
+    found = sessions.lost([before, *there], [*visits, VISIT], paths, NOW, booted_at=BOOTED)
+    assert [(one.kind, one.change, one.subject) for one in found] == (
+        [("session", "removed", b"ssh:root@10.0.0.1")] if said else []
+    )
+
+
+def test_lines_are_not_missed_for_ever():
+    old = Visit(KEY, NOW, NOW, replace(READ, started_at=NOW - timedelta(hours=25)))
+    assert not sessions.lost([], [old], (), NOW, booted_at=NOW - timedelta(days=9))
+    assert not sessions.lost([], [replace(old, made=READ)], (), NOW, booted_at=None)

@@ -63,6 +63,13 @@ def test_drifted():
     assert look.judgement.action is Action.REPLACE
 
 
+def test_lines_taken_out_of_the_log_are_drift():
+    read = Session("ssh", "root", "10.0.0.1", NOW - timedelta(minutes=5), port=4, key=KEY, evidence="log")
+    look = World().audit(visits=[Visit(KEY, read.started_at, read.started_at, read)])
+    assert look.judgement.verdict is Verdict.DRIFTED
+    assert look.judgement.reason == "1 finding: critical session ssh:root@10.0.0.1 removed"
+
+
 UNSEEN = {
     "not-running": (World(), replace(SERVER, state=InstanceState.STOPPED), "the instance is stopped", ""),
     "no-image": (World(), replace(SERVER, image=""), "nobody says which image i-1 was made from", "driftd bake"),
