@@ -112,6 +112,10 @@ def trees(draw, most: int = 12) -> tuple[Entry, ...]:
         path = wire.join(above, draw(names))
         if path not in entries:
             entries[path] = draw(bodies(path))
+    alike = sorted(path for path, one in entries.items() if one.kind != wire.DIRECTORY)
+    links = sorted(draw(st.sets(st.sampled_from(alike), max_size=3))) if alike else []
+    if len(links) > 1:
+        entries |= {path: entries[path]._replace(same=links[0]) for path in links}
     return tuple(entries[path] for path in sorted(entries))
 
 

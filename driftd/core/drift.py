@@ -87,6 +87,9 @@ def _modified(was: Entry, now: Entry) -> Iterable[Difference]:
         names = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
         if not was.sha256 or not now.sha256:
             names.discard("sha256")
+            # What could not be opened told nothing of its flags.
+            if "flags" not in (after if now.sha256 == b"" else before):
+                names.discard("flags")
         if not names:
             return
         if "sha256" in names and now.mode & 0o6111:

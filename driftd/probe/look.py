@@ -8,6 +8,8 @@ from typing import Any, BinaryIO, Dict, Iterator, List, Optional
 
 from driftd.probe import facts, inside, processes, sessions, tree, walk, wire
 from driftd.probe.found import Found
+from driftd.probe.links import Links, pieces
+from driftd.probe.tally import Tally
 
 NICE = 10
 CHUNK = 512 * 1024  # bytes of rows in one frame
@@ -45,11 +47,16 @@ def _sections(encoder, request):
         raise wire.WireError("sessions can be seen on the running machine only")
     table = processes.Table() if root == b"/" else None
     yield encoder.message(wire.HELLO, _hello(request[b"nonce"], table))
-    tally, counts = walk.Tally(), {}  # type: walk.Tally, Dict[bytes, int]
+    tally, links, counts = Tally(), Links(), {}  # type: Tally, Links, Dict[bytes, int]
     file_limit = limits.get(b"file_bytes", walk.FILE_LIMIT)
     for directory, entries in tree.scan(root, tally, request[b"skip"], file_limit):
+        links.add(entries)
         yield encoder.block(wire.encode_block(directory, entries))
     yield encoder.flush()
+    groups = links.groups()
+    counts[b"links"] = sum(map(len, groups))
+    for some in pieces(groups):
+        yield encoder.message(wire.LINKS, some)
     messages = []
     place = inside.Root(root)
     try:
@@ -69,7 +76,6 @@ def _sections(encoder, request):
         for piece in _pieces(message):
             yield encoder.message(tag, piece)
     yield encoder.message(wire.COVERAGE, {b"reasons": _reasons(tally)})
-    counts[b"links"] = 0
     counts[b"entries"], counts[b"bytes_hashed"] = tally.entries, tally.bytes_hashed
     yield encoder.finish(counts)
 
@@ -116,7 +122,7 @@ def _boot_id():
 
 
 def _reasons(tally):
-    # type: (walk.Tally) -> Dict[bytes, int]
+    # type: (Tally) -> Dict[bytes, int]
     if not _sees_trusted():
         tally.count("not permitted: extended attributes named trusted.*")
     return {reason.encode("utf-8", "backslashreplace"): number for reason, number in tally.reasons.items()}

@@ -16,12 +16,13 @@ import stat
 from typing import Dict, Iterable, Iterator, List, Set
 
 from driftd.probe import mounts, walk, wire
+from driftd.probe.tally import Tally
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def scan(root, tally, skip=(), file_limit=walk.FILE_LIMIT):
-    # type: (bytes, walk.Tally, Iterable[bytes], int) -> Iterator[walk.Batch]
+    # type: (bytes, Tally, Iterable[bytes], int) -> Iterator[walk.Batch]
     """Batches (directory, entries) of the whole tree; a directory's own entry always comes before what it holds.
 
     ``skip`` are paths, as the instance calls them, to leave out. Raises OSError when the root cannot be opened, or
@@ -33,7 +34,7 @@ def scan(root, tally, skip=(), file_limit=walk.FILE_LIMIT):
 
 
 def _elsewhere(root, tally, skip, file_limit):
-    # type: (bytes, walk.Tally, Iterable[bytes], int) -> Iterator[walk.Batch]
+    # type: (bytes, Tally, Iterable[bytes], int) -> Iterator[walk.Batch]
     real = os.path.realpath(root)
     shown, _ = mounts.read()
     points = {point[len(real) :] for point in shown if mounts.is_below(point, real)}
@@ -45,7 +46,7 @@ class _Live(object):
     """The tree of the machine that this runs on."""
 
     def __init__(self, tally, skip, file_limit):
-        # type: (walk.Tally, Iterable[bytes], int) -> None
+        # type: (Tally, Iterable[bytes], int) -> None
         self._tally = tally
         self._shown, hidden = mounts.read()
         tally.count("skipped: mount covered by another mount", hidden)
@@ -109,6 +110,7 @@ class _Live(object):
         finally:
             os.close(fd)
         if entry is not None:
+            entry = entry._replace(same=b"")  # its hard links are on a file system that this walk does not see
             self._lay_over([entry])
             yield wire.parent(path), [entry]
 

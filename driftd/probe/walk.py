@@ -10,15 +10,18 @@ import hashlib
 import os
 import stat
 import sys
+import time
 from typing import Dict, Iterable, Iterator, List, Optional, Set, Tuple, Union
 
-from driftd.probe import wire
+from driftd.probe import attributes, wire
+from driftd.probe.tally import Tally
 
 ATTEMPTS = 3  # how often a file that changes while it is read is read again
 OPEN_LEVELS = 64  # directories held open on the way down; those further up are opened again through ".."
 SMALL = 256 * 1024  # a file below this is one read; larger ones pass through a buffer of this size
 FILE_LIMIT = 1 << 40  # bytes; a larger file is reported as unreadable
 BATCH_BYTES = 128 * 1024
+SETTLED = 2  # seconds; longer than one tick of any file system's clock
 
 _COMMON = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _KINDS = {
@@ -31,40 +34,11 @@ _KINDS = {
     stat.S_IFSOCK: wire.SOCKET,
 }
 
-# overlayfs keeps its own book-keeping in these. They are not part of the tree that it shows, and the same tree read
-# through the overlay or from an upper directory has to give the same bytes.
-_OVERLAY_OWN = (b"trusted.overlay.", b"user.overlay.")
-
 _GONE = (errno.ENOENT, errno.ESTALE)
 _EXCHANGED = (errno.ELOOP, errno.ENOTDIR, errno.ENXIO)
 _NOT_PERMITTED = (errno.EACCES, errno.EPERM)
 
 Batch = Tuple[bytes, List[wire.Entry]]
-
-
-class Tally(object):
-    """What the walk covered: counts, paths not read or looked beneath, mounts left out, and reasons with counts."""
-
-    def __init__(self):
-        # type: () -> None
-        self.entries = 0
-        self.bytes_hashed = 0
-        self.unreadable = set()  # type: Set[bytes]
-        self.covered = set()  # type: Set[bytes]
-        self.mounted = set()  # type: Set[bytes]
-        self.reasons = {}  # type: Dict[str, int]
-
-    def count(self, reason, number=1):
-        # type: (str, int) -> None
-        if number:
-            self.reasons[reason] = self.reasons.get(reason, 0) + number
-
-    def not_read(self, path, why):
-        # type: (bytes, Union[str, OSError]) -> None
-        """Count ``path`` once, with the first reason that it was found unreadable for."""
-        if path not in self.unreadable:
-            self.unreadable.add(path)
-            self.count("unreadable: %s" % (why.strerror if isinstance(why, OSError) else why))
 
 
 class _UnsearchableError(Exception):
@@ -134,6 +108,8 @@ class Walker(object):
         self.reached = set()  # type: Set[bytes]
         self._file_limit = file_limit
         self._buffer = bytearray(SMALL)
+        self._walks = 0
+        self._read = {}  # type: Dict[Tuple[int, int], Tuple[Tuple[int, int, int], bytes]]
 
     def walk(self, fd, base, stop):
         # type: (int, bytes, bool) -> Iterator[Batch]
@@ -142,6 +118,7 @@ class Walker(object):
         ``base``'s own entry comes only with b"/"; elsewhere it is the walk above that sees it. With ``stop`` the walk
         does not descend at ``points``: what is beneath them is reported as covered.
         """
+        self._walks += 1
         stack = [_Level(fd, b"", base)]
         try:
             if base == b"/":
@@ -270,11 +247,8 @@ class Walker(object):
 
     def _root(self, fd):
         # type: (int) -> wire.Entry
-        found = os.fstat(fd)
         self.tally.entries += 1
-        mode = stat.S_IMODE(found.st_mode)
-        xattrs = self._xattrs(fd, b"/")
-        return wire.Entry(b"/", wire.DIRECTORY, mode, found.st_uid, found.st_gid, 0, b"", b"", (0, 0), xattrs)
+        return self._opened(fd, b"/", os.fstat(fd))
 
     def entry(self, dir_fd, name, path):
         # type: (int, bytes, bytes) -> Optional[wire.Entry]
@@ -293,7 +267,7 @@ class Walker(object):
             made = self._made(dir_fd, name, path, found, last)
             if made is None and last:
                 self.tally.not_read(path, "changed while read")
-                made = _entry(path, found, self._xattrs_by_name(dir_fd, name, path))
+                made = self._by_name(dir_fd, name, path, found)
             if made is not None:
                 self.tally.entries += 1
                 return made
@@ -304,13 +278,46 @@ class Walker(object):
         """The entry, or None when it changed in the meantime."""
         if stat.S_ISREG(found.st_mode):
             return self._file(dir_fd, name, path, found, last)
+        if stat.S_ISDIR(found.st_mode):
+            return self._directory(dir_fd, name, path, found)
         target = b""
         if stat.S_ISLNK(found.st_mode):
             try:
                 target = os.readlink(name, dir_fd=dir_fd)
             except OSError:
                 return None
-        return _entry(path, found, self._xattrs_by_name(dir_fd, name, path), target=target)
+        return self._by_name(dir_fd, name, path, found, target)
+
+    def _by_name(self, dir_fd, name, path, found, target=b""):
+        # type: (int, bytes, bytes, os.stat_result, bytes) -> wire.Entry
+        xattrs = attributes.xattrs_by_name(dir_fd, name, path, self.tally)
+        return _entry(path, found, xattrs, self._token(found), target=target)
+
+    def _opened(self, fd, path, found, digest=b""):
+        # type: (int, bytes, os.stat_result, bytes) -> wire.Entry
+        xattrs = attributes.xattrs(fd, path, self.tally)
+        return _entry(path, found, xattrs, self._token(found), digest, flags=attributes.flags(fd, path, self.tally))
+
+    def _token(self, found):
+        # type: (os.stat_result) -> bytes
+        """What all hard links of a file have in common in this walk; another mount may show the same file again."""
+        if found.st_nlink < 2 or stat.S_ISDIR(found.st_mode):
+            return b""
+        return b"%d %d %d" % (self._walks, found.st_dev, found.st_ino)
+
+    def _directory(self, dir_fd, name, path, found):
+        # type: (int, bytes, bytes, os.stat_result) -> Optional[wire.Entry]
+        try:
+            fd = open_quietly(name, os.O_DIRECTORY, dir_fd)
+        except OSError as error:
+            if error.errno in _GONE or error.errno in _EXCHANGED:
+                return None
+            # That it cannot be opened is counted when its turn comes to be listed.
+            return self._by_name(dir_fd, name, path, found)
+        try:
+            return self._opened(fd, path, os.fstat(fd))
+        finally:
+            os.close(fd)
 
     def _file(self, dir_fd, name, path, found, last):
         # type: (int, bytes, bytes, os.stat_result, bool) -> Optional[wire.Entry]
@@ -320,7 +327,7 @@ class Walker(object):
             if error.errno in _GONE or error.errno in _EXCHANGED:
                 return None
             self.tally.not_read(path, error)
-            return _entry(path, found, self._xattrs_by_name(dir_fd, name, path))
+            return self._by_name(dir_fd, name, path, found)
         try:
             found = os.fstat(fd)
             if not stat.S_ISREG(found.st_mode):
@@ -330,17 +337,38 @@ class Walker(object):
                 self.tally.not_read(path, "larger than the limit")
             else:
                 try:
-                    read = self._digest(fd, found, last)
+                    read = self._digest_once(fd, found, last)
                 except OSError as error:
                     self.tally.not_read(path, error)
                 else:
                     if read is None:
                         return None
                     digest = read
-                    self.tally.bytes_hashed += found.st_size
-            return _entry(path, found, self._xattrs(fd, path), digest)
+            return self._opened(fd, path, found, digest)
         finally:
             os.close(fd)
+
+    def _digest_once(self, fd, found, last):
+        # type: (int, os.stat_result, bool) -> Optional[bytes]
+        """As ``_digest``; a file with several hard links is read once as long as it stays as it was.
+
+        Its ctime says whether it did, unless the reading came within one tick of the clock that set it.
+        """
+        if found.st_nlink < 2:
+            digest = self._digest(fd, found, last)
+        else:
+            inode = found.st_dev, found.st_ino
+            state = found.st_size, found.st_mtime_ns, found.st_ctime_ns
+            before, digest = self._read.get(inode, (state, None))
+            if digest is not None and before == state:
+                return digest
+            settled = abs(time.time() - found.st_ctime) > SETTLED
+            digest = self._digest(fd, found, last)
+            if digest is not None and settled:
+                self._read[inode] = state, digest
+        if digest is not None:
+            self.tally.bytes_hashed += found.st_size
+        return digest
 
     def _digest(self, fd, found, last):
         # type: (int, os.stat_result, bool) -> Optional[bytes]
@@ -365,43 +393,9 @@ class Walker(object):
             return None
         return digest.digest()
 
-    # --- extended attributes -----------------------------------------------------------------------------
 
-    def _xattrs_by_name(self, dir_fd, name, path):
-        # type: (int, bytes, bytes) -> Tuple[Tuple[bytes, bytes], ...]
-        # There is no listxattrat(2) in Python; the link in /proc leads to the directory that we hold open.
-        return self._xattrs(b"/proc/self/fd/%d/%s" % (dir_fd, name), path)
-
-    def _xattrs(self, where, path):
-        # type: (Union[int, bytes], bytes) -> Tuple[Tuple[bytes, bytes], ...]
-        follow = isinstance(where, int)
-        rows, size = [], 0  # type: List[Tuple[bytes, bytes]], int
-        try:
-            for text in os.listxattr(where, follow_symlinks=follow):
-                name = os.fsencode(text)
-                if name.startswith(_OVERLAY_OWN):
-                    continue
-                try:
-                    value = os.getxattr(where, name, follow_symlinks=follow)
-                except OSError as error:
-                    if error.errno != errno.ENODATA:
-                        self.tally.not_read(path, error)
-                    continue
-                rows.append((name, value))
-                size += len(name) + len(value)
-        except OSError as error:
-            if error.errno != errno.ENOTSUP and error.errno not in _GONE:
-                self.tally.not_read(path, error)
-            return ()
-        if size > wire.XATTR_LIMIT:
-            self.tally.not_read(path, "more than %d bytes of extended attributes" % wire.XATTR_LIMIT)
-            # Anybody may pile up user.*; what gives rights (capabilities, access lists) is small and not to be buried.
-            rows = [row for row in rows if not row[0].startswith(b"user.")]
-        return tuple(sorted(rows))
-
-
-def _entry(path, found, xattrs, digest=b"", target=b""):
-    # type: (bytes, os.stat_result, Tuple[Tuple[bytes, bytes], ...], bytes, bytes) -> wire.Entry
+def _entry(path, found, xattrs, token, digest=b"", target=b"", flags=0):
+    # type: (bytes, os.stat_result, Tuple[Tuple[bytes, bytes], ...], bytes, bytes, bytes, int) -> wire.Entry
     kind = _KINDS[stat.S_IFMT(found.st_mode)]
     device = kind in (wire.CHAR, wire.BLOCK)
     return wire.Entry(
@@ -415,4 +409,6 @@ def _entry(path, found, xattrs, digest=b"", target=b""):
         target,
         (os.major(found.st_rdev), os.minor(found.st_rdev)) if device else (0, 0),
         xattrs,
+        flags,
+        token,
     )

@@ -176,6 +176,19 @@ def truth(upper: Path, lower: Path) -> set[tuple[bytes, str]]:
     return found
 
 
+def hard_links(listed: str, root: str = "") -> dict[bytes, bytes]:
+    """What find says of names with several links: each with the smallest of its file's, if there is another."""
+    files: dict[str, list[bytes]] = {}
+    for row in listed.split("\0")[:-1]:
+        device, inode, name = row.split(" ", 2)
+        files.setdefault(f"{device} {inode}", []).append(bytes.fromhex(name)[len(root) :])
+    return {name: min(names) for names in files.values() if len(names) > 1 for name in names}
+
+
+NAME_IN_HEX = r"""printf %s "$1" | od -An -v -tx1 | tr -d ' \n'; printf '\0'"""
+FIND = "find {} -xdev ! -type d -links +1 -printf '%D %i ' -exec sh -c " + shlex.quote(NAME_IN_HEX) + r" sh '{{}}' \;"
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_differences_equal_the_upper_directory(local_deployment, golden_image, seed: int):
     server = local_deployment.launch("web/0")
@@ -189,6 +202,12 @@ def test_differences_equal_the_upper_directory(local_deployment, golden_image, s
     manifest = from_fingerprint(baked, golden_image.id, provisional=False)
     found = {(d.subject, str(d.change)) for d in drift.compare(manifest, seen) if d.kind in FILES}
     expected = truth(local_deployment.upper(server), golden_image.rootfs)
+    rootfs = str(golden_image.rootfs)
+    before = hard_links(subprocess.check_output(FIND.format(rootfs), shell=True, text=True), rootfs)
+    after = hard_links(local_deployment.ssh(server, FIND.format("/")))
+    assert after != before, "some files have hard links now"
+    there = {entry.path for entry in seen.entries} & {entry.path for entry in baked.entries}
+    expected |= {(path, "modified") for path in there if before.get(path) != after.get(path)}
     assert len(expected) > 60, shlex.quote(said)
     assert sorted(expected - found) == [], "changed, and not seen"
     assert sorted(found - expected) == [], "seen, and not changed"

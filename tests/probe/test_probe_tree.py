@@ -37,6 +37,7 @@ KINDS = {
 def told_otherwise(root: bytes) -> dict[bytes, tuple[object, ...]]:
     """The tree as another program would describe it: by whole paths and the plainest calls."""
     rows: dict[bytes, tuple[object, ...]] = {}
+    links: dict[tuple[int, int], list[bytes]] = {}
     paths = [root]
     for directory, names, files in os.walk(root):
         paths += [os.path.join(directory, name) for name in names + files]
@@ -52,16 +53,18 @@ def told_otherwise(root: bytes) -> dict[bytes, tuple[object, ...]]:
         rdev = (os.major(found.st_rdev), os.minor(found.st_rdev)) if device else (0, 0)
         mode = stat.S_IMODE(found.st_mode)
         name = path[len(root) :] or b"/"
+        links.setdefault((found.st_dev, found.st_ino), []).append(name)
         rows[name] = (kind, mode, found.st_uid, found.st_gid, len(content), digest, target, rdev, xattrs)
-    return rows
+    same = {name: min(names) for names in links.values() if len(names) > 1 for name in names}
+    return {name: (*row, 0, same.get(name, b"")) for name, row in rows.items()}
 
 
 def told(found: Fingerprint) -> dict[bytes, tuple[object, ...]]:
-    return {entry.path: tuple(entry[1:10]) for entry in found.entries}
+    return {entry.path: tuple(entry[1:]) for entry in found.entries}
 
 
 names = st.binary(min_size=1, max_size=12).filter(lambda n: b"/" not in n and b"\0" not in n and n not in (b".", b".."))
-makers = st.sampled_from(["file", "big", "directory", "link", "fifo", "xattr", "mode", "remove", "rewrite"])
+makers = st.sampled_from(["file", "big", "directory", "link", "hard", "fifo", "xattr", "mode", "remove", "rewrite"])
 
 
 def change(root: bytes, how: str, name: bytes, at: int) -> None:
@@ -86,15 +89,23 @@ def change(root: bytes, how: str, name: bytes, at: int) -> None:
         else:
             os.unlink(victim)
     elif not os.path.lexists(path):
-        if how == "directory":
-            os.mkdir(path)
-        elif how == "link":
-            os.symlink(name + b"-target", path)
-        elif how == "fifo":
-            os.mkfifo(path)
-        else:
-            with open(path, "wb") as stream:
-                stream.write(name * (50_000 if how == "big" else 1))
+        make(path, how, others, at)
+
+
+def make(path: bytes, how: str, others: list[bytes], at: int) -> None:
+    name = os.path.basename(path)
+    alike = [other for other in others if os.path.islink(other) or not os.path.isdir(other)]
+    if how == "directory":
+        os.mkdir(path)
+    elif how == "link":
+        os.symlink(name + b"-target", path)
+    elif how == "hard" and alike:
+        os.link(alike[at % len(alike)], path, follow_symlinks=False)
+    elif how == "fifo":
+        os.mkfifo(path)
+    else:
+        with open(path, "wb") as stream:
+            stream.write(name * (50_000 if how == "big" else 1))
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -295,24 +306,33 @@ def test_a_file_that_changes_while_it_is_read(
         assert found.coverage.reasons["unreadable: changed while read"] == 1
 
 
+@pytest.mark.parametrize("when", [1, 2])
 def test_a_link_put_in_place_of_a_directory_is_not_followed(
-    tree: Path, look_at: Look, monkeypatch: pytest.MonkeyPatch
+    tree: Path, look_at: Look, monkeypatch: pytest.MonkeyPatch, when: int
 ) -> None:
     (tree / "dir").mkdir()
     (tree / "elsewhere").mkdir()
     (tree / "elsewhere/x").write_text("x")
     real = walk.open_quietly
+    opened = 0
 
     def exchanging(name: bytes, flags: int = 0, dir_fd: int | None = None) -> int:
-        if name == b"dir" and (tree / "dir").is_dir() and not (tree / "dir").is_symlink():
+        nonlocal opened
+        opened += name == b"dir"
+        # Once to be described, once to be listed.
+        if opened == when and (tree / "dir").is_dir() and not (tree / "dir").is_symlink():
             (tree / "dir").rmdir()
             (tree / "dir").symlink_to("elsewhere")
         return real(name, flags, dir_fd)
 
     monkeypatch.setattr(walk, "open_quietly", exchanging)
     found = look_at(tree)
-    assert b"/dir/x" not in {e.path for e in found.entries}
-    assert found.coverage.reasons["unreadable: changed while read"] == 1
+    entries = {e.path: e for e in found.entries}
+    assert b"/dir/x" not in entries
+    if when == 1:
+        assert entries[b"/dir"].target == b"elsewhere"
+    else:
+        assert found.coverage.reasons["unreadable: changed while read"] == 1
 
 
 def test_a_file_over_the_limit_is_reported(tree: Path, look_at: Look) -> None:
