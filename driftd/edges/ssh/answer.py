@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from driftd.core.facts import Unseen
 from driftd.core.fingerprint import Fingerprint, Reader
+from driftd.probe.collector import NO_PYTHON
 from driftd.probe.wire import WireError
 
 STDERR_KEPT = 4096
@@ -45,8 +46,9 @@ class Answer:
         return self._reader.finish()
 
     def complaint(self) -> bytes:
-        """The line of standard error that says most: sudo's if there is one, and not sshd's word on a missing home."""
-        lines = [line for line in self.said.split(b"\n") if line.strip() and b"Could not chdir to home" not in line]
+        """The line of standard error that says most: sudo's if there is one, and not one that says nothing of why."""
+        idle = (b"Could not chdir to home", NO_PYTHON.encode())
+        lines = [line for line in self.said.split(b"\n") if line.strip() and not any(word in line for word in idle)]
         return next((line for line in lines if b"sudo" in line), lines[0] if lines else b"")
 
     def _count(self, data: bytes) -> None:

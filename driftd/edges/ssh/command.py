@@ -10,12 +10,13 @@ import hashlib
 
 from driftd.core.errors import BadInput
 from driftd.edges.ssh.options import SshOptions
-from driftd.probe import bundle
+from driftd.probe import bundle, collector
 
 PYTHONS = ("/usr/bin/python3", "/usr/local/bin/python3", "/usr/libexec/platform-python")
 FLAGS = bundle.ARGUMENTS[:-1]
-NO_PYTHON = "driftd: no python here"
-OTHER_PROGRAM = 77  # the exit status of a pinned start that was given another program
+NO_PYTHON = collector.NO_PYTHON
+OTHER_PROGRAM = collector.OTHER_PROGRAM
+SHELL = "/bin/sh"
 _UNQUOTABLE = frozenset("'\\!\n\r\0")
 _PATH_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._+-")
 _SUDOERS_SPECIAL = frozenset(",:=\\*?[]!#")
@@ -40,8 +41,15 @@ def boot(options: SshOptions) -> str:
     )
 
 
+def shell_boot(options: SshOptions) -> str:
+    """What sh is started with on a host without Python (driftd/probe/collector.py)."""
+    return collector.pinned_boot() if options.pinned else collector.BOOT
+
+
 def command(user: str, options: SshOptions) -> str:
     """What to execute over SSH: the first Python found, isolated, running ``boot``; through sudo unless root.
+
+    Without a Python it says ``NO_PYTHON`` and starts sh in its place, unless it is one Python that was asked for.
 
     Raises ``BadInput`` for a configured Python that is not a plain absolute path.
     """
@@ -53,9 +61,12 @@ def command(user: str, options: SshOptions) -> str:
         "LC_ALL=C; export LC_ALL; "
         f"for p in {options.python or ' '.join(PYTHONS)}; "
         f'do if [ -x $p ]; then exec {sudo}$p {" ".join(FLAGS)} "$0"; fi; done; '
-        f"echo {NO_PYTHON} >&2; exit 127"
+        f"echo {NO_PYTHON} >&2; "
     )
-    return f"/bin/sh -c {quote(script)} {quote(boot(options))}"
+    if options.python:
+        return f"{SHELL} -c {quote(script + 'exit 127')} {quote(boot(options))}"
+    script += f'exec {sudo}{SHELL} -c "$1"'
+    return f"{SHELL} -c {quote(script)} {quote(boot(options))} {quote(shell_boot(options))}"
 
 
 def uses_sudo(user: str, options: SshOptions) -> bool:
@@ -63,7 +74,9 @@ def uses_sudo(user: str, options: SshOptions) -> bool:
     return user != "root" and options.sudo
 
 
-def sudoers_line(user: str, options: SshOptions) -> str:
+def sudoers_line(user: str, options: SshOptions, *, python: bool = True) -> str:
     """The narrowest line of sudoers(5) that lets ``user`` start the probe: this interpreter, these arguments."""
-    arguments = "".join("\\" + char if char in _SUDOERS_SPECIAL else char for char in boot(options))
-    return f"{user} ALL=(root) NOPASSWD: {options.python or PYTHONS[0]} {' '.join(FLAGS)} {arguments}"
+    start = f"{options.python or PYTHONS[0]} {' '.join(FLAGS)}" if python else f"{SHELL} -c"
+    text = boot(options) if python else shell_boot(options)
+    arguments = "".join("\\" + char if char in _SUDOERS_SPECIAL else char for char in text)
+    return f"{user} ALL=(root) NOPASSWD: {start} {arguments}"

@@ -21,14 +21,14 @@ from driftd.core.errors import DriftdError
 from driftd.core.facts import Instance, Unseen
 from driftd.core.fingerprint import Fingerprint, Reader
 from driftd.edges.ssh.answer import Answer
-from driftd.edges.ssh.command import NO_PYTHON, OTHER_PROGRAM, PYTHONS, command, sudoers_line, uses_sudo
+from driftd.edges.ssh.command import NO_PYTHON, OTHER_PROGRAM, command, sudoers_line, uses_sudo
 from driftd.edges.ssh.connect import Connection, connect
 from driftd.edges.ssh.failure import HOSTILE, SshError, quoted
 from driftd.edges.ssh.hostkeys import place
 from driftd.edges.ssh.keys import identity
 from driftd.edges.ssh.options import SshOptions
 from driftd.edges.ssh.tcp import Deadline
-from driftd.probe import bundle, wire
+from driftd.probe import bundle, collector, wire
 
 NONCE_SIZE = 16
 _READ = 256 * 1024
@@ -107,7 +107,9 @@ class SshLooker:
             channel.settimeout(max(0.01, deadline.left()))
             channel.exec_command(command(instance.reach.user, self._options))
             _send(channel, bundle.program() + request)
-            for piece in _pieces(channel, answer, deadline):
+            # Where there is no Python, a shell waits for what it can run.
+            instead = b"" if self._options.python else collector.program() + request
+            for piece in _pieces(channel, answer, deadline, instead):
                 answer.feed(piece)
                 if answer.over:
                     seen = answer.finish()
@@ -132,10 +134,11 @@ class SshLooker:
     def _ended(self, where: str, user: str, status: int, answer: Answer) -> Unseen:
         """The command ended without a whole answer: sudo, no Python, no login shell, or the probe itself."""
         complaint = answer.complaint()
-        if NO_PYTHON.encode() in answer.said:
-            looked = self._options.python or ", ".join(PYTHONS)
+        python = NO_PYTHON.encode() not in answer.said
+        if self._options.python and not python:
             return Unseen(
-                f"{where} has no Python to run the probe with (looked for {looked})", "install python3-minimal there"
+                f"{where} has no Python to run the probe with (looked for {self._options.python})",
+                "install python3-minimal there",
             )
         if self._options.pinned and status == OTHER_PROGRAM and not answer.received:
             return Unseen(f"{where} refused the program: it is not the one that was pinned", _GARBAGE_HINT)
@@ -143,7 +146,7 @@ class SshLooker:
             return Unseen(
                 f"{where} does not let {quoted(user)} start the probe with sudo: "
                 + (quoted(complaint) or "it did not say why"),
-                f"put this line into /etc/sudoers.d/driftd there: {sudoers_line(user, self._options)}",
+                "put this line into /etc/sudoers.d/driftd there: " + sudoers_line(user, self._options, python=python),
             )
         how = f"with status {status}" if status >= 0 else "without a status, as when it is killed"
         if complaint or not answer.received or answer.over:
@@ -189,8 +192,11 @@ def _send(channel: paramiko.Channel, data: bytes) -> None:
         return
 
 
-def _pieces(channel: paramiko.Channel, answer: Answer, deadline: Deadline) -> Iterator[bytes]:
-    """The far command's output until it closes it; its complaints go to ``answer``. TimeoutError when time is up."""
+def _pieces(channel: paramiko.Channel, answer: Answer, deadline: Deadline, instead: bytes) -> Iterator[bytes]:
+    """The far command's output until it closes it; its complaints go to ``answer``. TimeoutError when time is up.
+
+    ``instead`` is sent, once, if a complaint is that there is no Python.
+    """
     channel.settimeout(_TICK_S)
     while deadline.left():
         try:
@@ -199,6 +205,9 @@ def _pieces(channel: paramiko.Channel, answer: Answer, deadline: Deadline) -> It
             data = None
         while channel.recv_stderr_ready():
             answer.complain(channel.recv_stderr(_READ))
+        if instead and NO_PYTHON.encode() in answer.said:
+            _send(channel, instead)
+            instead = b""
         if data:
             yield data
         elif data is not None:
