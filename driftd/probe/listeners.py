@@ -1,9 +1,10 @@
 """Sockets that wait for others: /proc/net's tables (proc(5), the kernel's networking/proc_net_tcp), joined to programs.
 
 Named "tcp 0.0.0.0:22", "udp [::]:53", "raw 0.0.0.0:1" (a protocol's number), "packet eth0", "sctp [::]:7". An address
-of this machine's own is told by its interface, "udp eth0:68", as every instance has another one; a port of UDP out of
-the range that the kernel gives away is "ephemeral". One fact for each program and user of a name; without ``program``
-it is the kernel's, or hidden. ``namespace`` is "other" for a network namespace other than the look's: a container's.
+of this machine's own, which every instance has another one of, is told by its interface: "udp eth0:68", "udp
+[eth0]:546". A port of UDP out of the range that the kernel gives away is "ephemeral". One fact for each program and
+user of a name; without ``program`` it is the kernel's, or hidden. ``namespace`` is "other" for a network namespace
+other than the look's: a container's.
 """
 
 import fcntl
@@ -54,15 +55,15 @@ class Addresses(object):
             fields = line.split()
             if len(fields) == 6:
                 self.interfaces.setdefault(fields[0].upper(), fields[5])
-                self.numbers[b"%d" % int(fields[1], 16)] = fields[5]
+                self.numbers[b"%d" % system.number(fields[1], 16)] = fields[5]
         for line in kernel.lines(directory + b"igmp"):
             fields = line.split()
             if len(fields) > 1 and fields[0].isdigit():
                 self.numbers[fields[0]] = fields[1]
         if own:
             self._ask_for_addresses()
-        low = kernel.text(b"/proc/sys/net/ipv4/ip_local_port_range").split()
-        self.ephemeral = range(int(low[0]), int(low[1]) + 1) if len(low) == 2 else range(0)
+        ports = [system.number(port) for port in kernel.text(b"/proc/sys/net/ipv4/ip_local_port_range").split()]
+        self.ephemeral = range(ports[0], ports[1] + 1) if len(ports) == 2 else range(0)
 
     def _ask_for_addresses(self):
         # type: () -> None
@@ -84,11 +85,10 @@ class Addresses(object):
         """An address in hex as the tables have it: the interface that has it, else the address; ValueError."""
         packed = _packed(text)
         name = self.interfaces.get(packed.hex().encode("ascii").upper(), b"lo")
-        if name != b"lo":
-            return name
-        if len(packed) == 4:
-            return socket.inet_ntop(socket.AF_INET, packed).encode("ascii")
-        return b"[" + socket.inet_ntop(socket.AF_INET6, packed).encode("ascii") + b"]"
+        family = socket.AF_INET if len(packed) == 4 else socket.AF_INET6
+        if name == b"lo":
+            name = socket.inet_ntop(family, packed).encode("ascii")
+        return b"[" + name + b"]" if family == socket.AF_INET6 else name
 
 
 def read(seen):

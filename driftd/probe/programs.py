@@ -14,7 +14,7 @@ import stat
 import time
 from typing import Dict, List, NamedTuple, Optional, Set, Tuple
 
-from driftd.probe import mounts, snapshot
+from driftd.probe import mounts, snapshot, system
 from driftd.probe.found import Found
 
 KIND = b"process"
@@ -50,8 +50,9 @@ class FileSystems(object):
             left, _, right = line.partition(b" - ")
             major, colon, minor = (left.split() + [b""] * 3)[2].partition(b":")
             kind = right.split(b" ")[0]
-            if colon and kind not in mounts.PERSISTENT and (int(major), int(minor)) != (os.major(root), os.minor(root)):
-                self._passed[int(major), int(minor)] = kind
+            device = (system.number(major), system.number(minor))
+            if colon and kind not in mounts.PERSISTENT and device != (os.major(root), os.minor(root)):
+                self._passed[device] = kind
 
     def passed_over(self, major, minor):
         # type: (int, int) -> bytes

@@ -74,9 +74,9 @@ class Snapshot(object):
         """None for the kernel's own threads, and for what has ended."""
         text = self.kernel.text(b"/proc/%d/stat" % number, 4096)
         fields = text.rpartition(b")")[2].split()  # the name before it may hold anything, brackets included
-        if len(fields) < 20 or fields[0] in (b"Z", b"X") or int(fields[6]) & _THREAD_OF_KERNEL:
+        if len(fields) < 20 or fields[0] in (b"Z", b"X") or system.number(fields[6]) & _THREAD_OF_KERNEL:
             return None
-        process = Process(number, int(fields[1]), int(fields[3]))
+        process = Process(number, system.number(fields[1]), system.number(fields[3]))
         program = self.link(process, b"exe")
         if program is None:
             return None
@@ -87,9 +87,9 @@ class Snapshot(object):
         for line in self.kernel.lines(b"/proc/%d/status" % number, 65536):
             key, _, value = line.partition(b":")
             if key == b"TracerPid":
-                process.tracer = int(value)
+                process.tracer = max(0, system.number(value))
             elif key == b"Uid":
-                process.user = system.name_of(names, int(value.split()[1]))  # the effective one
+                process.user = system.name_of(names, system.number((value.split() + [b""] * 2)[1]))  # the effective one
                 break
         return process
 

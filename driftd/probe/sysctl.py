@@ -68,7 +68,7 @@ def configured(place, found):
         for line in dropins.settings(text):
             key, equals, value = line.partition(b"=")
             path = _path(key.strip().lstrip(b"-").strip())
-            if not path or b".." in path.split(b"/"):
+            if not path or {b".", b".."} & set(path.split(b"/")):
                 continue
             if equals:
                 settings[path] = b" ".join(value.split())

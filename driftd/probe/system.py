@@ -63,8 +63,17 @@ class System(object):
         for line in self.lines(b"/proc/self/status"):
             name, _, value = line.partition(b":")
             if name == b"CapEff":
-                return bool(int(value, 16) >> capability & 1)
+                return bool(max(0, number(value, 16)) >> capability & 1)
         return False
+
+
+def number(text, base=10):
+    # type: (bytes, int) -> int
+    """The number that ``text`` is; -1 when it is none, as where something else is mounted over procfs."""
+    try:
+        return int(text, base)
+    except ValueError:
+        return -1
 
 
 def users(place):

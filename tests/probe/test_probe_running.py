@@ -1,0 +1,328 @@
+"""What runs and what listens, on real processes of the machine that the tests run on."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from gathering import Gathered, gather, here, in_namespaces, put, root
+from servers import wait_until
+
+from driftd.edges.providers.local.tools import owns_machine
+from driftd.probe import programs, running, snapshot, system
+from driftd.probe.found import Found
+
+SLEEP = Path(shutil.which("sleep") or "/bin/sleep").resolve()
+USER = os.environ.get("USER", "root")
+
+
+@contextlib.contextmanager
+def run(*command: object, ready: str = "", **options: object) -> Iterator[subprocess.Popen[bytes]]:
+    """A program until the block ends. With ``ready`` it has written that before the block begins."""
+    with subprocess.Popen([os.fsencode(str(word)) for word in command], stdout=subprocess.PIPE, **options) as child:  # type: ignore[call-overload]  # passed on
+        try:
+            if ready:
+                assert child.stdout.readline().strip() == ready.encode()
+            else:
+                # Until it is the program that was asked for, it is a copy of this one.
+                me = os.readlink("/proc/self/exe")
+                wait_until(lambda: os.readlink(f"/proc/{child.pid}/exe") != me or me in map(str, command[:1]), "exec")
+            yield child
+        finally:
+            child.kill()
+
+
+def python(program: str, **options: object) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
+    """A Python that does something, says so, and waits."""
+    text = program + "\nprint('ready', flush=True)\nimport time\ntime.sleep(60)\n"
+    return run(sys.executable, "-c", text, ready="ready", **options)
+
+
+def real(path: str | Path) -> bytes:
+    return os.fsencode(str(Path(path).resolve()))
+
+
+def digest(path: Path) -> bytes:
+    return hashlib.sha256(path.read_bytes()).hexdigest().encode()
+
+
+def seen() -> Gathered:
+    return here("running")
+
+
+# --- listeners -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [("127.0.0.1", b"127.0.0.1"), ("0.0.0.0", b"0.0.0.0"), ("::1", b"[::1]"), ("::", b"[::]")],
+)
+def test_who_listens_on_tcp_is_told_with_the_program(address: str, shown: bytes) -> None:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as line:
+        line.bind((address, 0))
+        name = b"tcp %s:%d" % (shown, line.getsockname()[1])
+        assert name not in seen().names(b"listener")
+        line.listen()
+        (fields,) = seen().of(b"listener", name)
+    assert fields["program"] == real("/proc/self/exe")
+    assert fields["user"]
+    assert "namespace" not in fields
+    assert name not in seen().names(b"listener")
+
+
+def test_udp_that_waits_for_anybody(tmp_path: Path) -> None:
+    low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as to,
+    ):
+        port = next(port for port in range(low - 1, 1024, -1) if bound(line, port))
+        name = b"udp 127.0.0.1:%d" % port
+        assert seen().of(b"listener", name)[0]["program"] == real("/proc/self/exe")
+        to.bind(("127.0.0.1", 0))
+        assert b"udp 127.0.0.1:ephemeral" in seen().names(b"listener")
+        line.connect(to.getsockname())
+        assert name not in seen().names(b"listener")
+
+
+def bound(line: socket.socket, port: int) -> bool:
+    try:
+        line.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True
+
+
+SNIFF = """
+import socket
+one = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+two = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
+two.bind(('lo', 3))
+three = socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)
+four = socket.socket(); four.bind(('10.9.8.7', 80)); four.listen()
+five = socket.socket(socket.AF_INET6); five.bind(('fd00::7', 80)); five.listen()
+"""
+
+
+def test_who_gets_raw_packets_and_an_interface_of_ones_own() -> None:
+    wait = "open('/tmp/f', 'w').close(); import time; time.sleep(60)"
+    script = (
+        "ip link set lo up; ip link add eth7 type bridge; ip addr add 10.9.8.7/24 dev eth7;"
+        "ip addr add fd00::7/64 dev eth7 nodad; ip link set eth7 up;"
+        f"mkfifo /tmp/f; '{sys.executable}' -c \"{SNIFF}\n{wait}\" &"
+        "cat /tmp/f; $look"
+    )
+    rooms = ("--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child")
+    found = in_namespaces("mount -t tmpfs tmpfs /tmp;" + script, "running", options=rooms)
+    assert found.names(b"listener") == [b"packet any", b"packet lo", b"raw 0.0.0.0:1", b"tcp [eth7]:80", b"tcp eth7:80"]
+    assert {fields["program"] for kind, _, fields in found.facts if kind == b"listener"} == {real(sys.executable)}
+    assert found.one(b"listener", b"packet any")["type"] == b"raw"
+    assert found.one(b"listener", b"packet lo")["protocol"] == b"0x0003"
+
+
+def test_a_listener_in_another_network_namespace_is_told(tmp_path: Path) -> None:
+    user = () if os.geteuid() == 0 else ("--user", "--map-root-user")
+    program = "import socket,time; s=socket.socket(); s.bind(('0.0.0.0', 8)); s.listen(); print('ready', flush=True)"
+    with run("unshare", *user, "--net", "--", sys.executable, "-c", program + "; time.sleep(60)", ready="ready"):
+        rows = [row for row in seen().of(b"listener", b"tcp 0.0.0.0:8") if row.get("program") == real(sys.executable)]
+    assert [row["namespace"] for row in rows] == [b"other"]
+
+
+# --- programs --------------------------------------------------------------------------------
+
+
+def test_an_ordinary_program_is_its_path_alone() -> None:
+    with run(SLEEP, "60"):
+        rows = [row for row in seen().of(b"process", os.fsencode(SLEEP)) if "state" not in row]
+    assert rows
+    assert all(row.keys() == {"user"} for row in rows)
+
+
+def test_a_program_that_was_removed_is_told_with_its_digest(tmp_path: Path) -> None:
+    program = tmp_path / os.fsdecode(b"odd \xff\nname (deleted)")
+    shutil.copy(SLEEP, program)
+    with run(program, "60"):
+        assert seen().one(b"process", os.fsencode(program)).get("state") in (None, b"elsewhere")
+        program.unlink()
+        fields = seen().one(b"process", os.fsencode(program))
+        assert (fields["state"], fields["sha256"]) == (b"deleted", digest(SLEEP))
+        shutil.copy(sys.executable, program)  # another one takes its name
+        assert seen().one(b"process", os.fsencode(program))["sha256"] == digest(SLEEP)
+
+
+def test_a_program_that_never_was_a_file_is_told() -> None:
+    program = (
+        f"import os; fd = os.memfd_create('kworker'); os.write(fd, open({str(SLEEP)!r}, 'rb').read())\n"
+        "os.execv(f'/proc/self/fd/{fd}', ['kworker', '60'])"
+    )
+    with run(sys.executable, "-c", program):
+        fields = wait_until(lambda: seen().of(b"process", b"/memfd:kworker"), "the program")[0]
+    assert (fields["state"], fields["sha256"]) == (b"in memory", digest(SLEEP))
+
+
+ELSEWHERE = """
+mount -t tmpfs tmpfs /mnt; cp {sleep} /mnt/a; /mnt/a 60 &
+mkdir /mnt/other /mnt/hidden; cp {sleep} /mnt/hidden/b; /mnt/hidden/b 60 & mount -t tmpfs tmpfs /mnt/hidden
+unshare --mount sh -c 'mount -t tmpfs tmpfs /media; cp {sleep} /media/c; exec /media/c 60' &
+until [ "$(readlink /proc/[0-9]*/exe | grep -cE '/(a|b|c)$')" = 3 ]; do :; done
+$look
+"""
+
+
+def test_programs_on_a_passing_file_system_beneath_a_mount_or_in_another_namespace() -> None:
+    rooms = ("--mount", "--pid", "--fork", "--mount-proc", "--propagation", "private", "--kill-child")
+    found = in_namespaces(ELSEWHERE.replace("{sleep}", str(SLEEP)), "running", options=rooms)
+    for name in (b"/mnt/a", b"/mnt/hidden/b", b"/media/c"):
+        fields = found.one(b"process", name)
+        assert (fields["state"], fields["sha256"]) == (b"elsewhere", digest(SLEEP))
+    assert found.one(b"process", b"/mnt/a")["filesystem"] == b"tmpfs"
+
+
+MAPPED = """
+import mmap, os
+fd = os.memfd_create("inject")
+os.write(fd, b"x" * 4096)
+one = mmap.mmap(fd, 4096, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_EXEC)
+with open({path!r}, "rb") as stream:
+    two = mmap.mmap(stream.fileno(), 4096, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_EXEC)
+with open({path!r} + ".data", "rb") as stream:
+    three = mmap.mmap(stream.fileno(), 4096, mmap.MAP_PRIVATE, mmap.PROT_READ)
+os.unlink({path!r})
+os.unlink({path!r} + ".data")
+"""
+
+
+def test_code_that_was_put_into_a_program_or_replaced_beneath_it_is_told(tmp_path: Path) -> None:
+    library = tmp_path / "lib one.so"
+    library.write_bytes(b"y" * 4096)
+    (tmp_path / "lib one.so.data").write_bytes(b"z" * 4096)
+    with python(MAPPED.format(path=str(library))):
+        rows = {
+            (row["state"], row["code"]): row for row in seen().of(b"process", real(sys.executable)) if "code" in row
+        }
+    assert rows.keys() >= {(b"maps in memory", b"/memfd:inject"), (b"maps deleted", os.fsencode(library))}
+    assert (b"maps deleted", os.fsencode(library) + b".data") not in rows
+    if owns_machine():  # whoever has rights in a user namespace alone may not read what is mapped
+        known = {hashlib.sha256(letter * 4096).hexdigest().encode() for letter in (b"x", b"y")}
+        assert {row["sha256"] for row in rows.values()} >= known
+
+
+def test_who_is_traced_is_told() -> None:
+    with run(SLEEP, "60") as traced:
+        # PTRACE_SEIZE, which stops nothing.
+        trace = (
+            "import ctypes; libc = ctypes.CDLL(None, use_errno=True)\n"
+            "libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]\n"
+            f"assert libc.ptrace(0x4206, {traced.pid}, None, None) == 0, ctypes.get_errno()"
+        )
+        with python(trace):
+            rows = [row for row in seen().of(b"process", os.fsencode(SLEEP)) if row.get("state") == b"traced"]
+    assert [row["by"] for row in rows] == [real(sys.executable)]
+
+
+# --- preloads --------------------------------------------------------------------------------
+
+
+def test_variables_of_the_loader_are_told_and_no_others() -> None:
+    environment = {
+        "LD_PRELOAD": "",
+        "LD_AUDIT": "/x/audit.so",
+        "SECRET": "hunter2",
+        "XLD_PRELOAD": "no",
+        "LD_DEBUG": "",
+    }
+    with run(SLEEP, "60", env=environment):
+        found = seen()
+    assert found.of(b"preload", b"LD_AUDIT=/x/audit.so")[0]["program"] == os.fsencode(SLEEP)
+    assert not [name for name in found.names(b"preload") if b"hunter2" in name or b"XLD" in name]
+
+
+def test_ld_so_preload_is_read_wherever_the_root_is(tree: Path) -> None:
+    put(tree, {"etc/ld.so.preload": b"/lib/a.so /lib/b.so:/lib/c.so # why\n#/lib/d.so\n"})
+    found = gather(running, tree, live=False)
+    assert found.names(b"preload") == [b"/lib/a.so", b"/lib/b.so", b"/lib/c.so"]
+    assert found.one(b"preload", b"/lib/a.so") == {"file": b"/etc/ld.so.preload"}
+    assert found.looked == [b"preload"]
+
+
+def test_an_environment_without_end_is_cut_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("driftd.probe.preload.ENVIRONMENT_LIMIT", 4096)
+    with run(SLEEP, "60", env={"A": "x" * 100_000, "LD_AUDIT": "behind"}):
+        found = seen()
+    assert (b"preload", b"not available", b"not every environment was read to its end") in found.kept
+
+
+# --- bad input -------------------------------------------------------------------------------
+
+
+def test_a_process_with_no_end_of_open_files_takes_a_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot, "FILES_LIMIT", 50)
+    with python("import socket\nlines = [socket.socket() for _ in range(200)]"):
+        found = seen()
+    assert {kind for kind, how, _ in found.kept if how == b"not available"} >= {b"listener", b"bpf", b"process"}
+    monkeypatch.setattr(snapshot, "FILES_LIMIT", 16384)
+    monkeypatch.setattr(snapshot, "SECONDS", 0.0)
+    assert {kind for kind, how, _ in seen().kept if how == b"not available"} >= {b"listener", b"bpf", b"process"}
+
+
+def test_programs_too_large_to_read_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(programs, "HASH_LIMIT", 100)
+    program = tmp_path / "large"
+    shutil.copy(SLEEP, program)
+    with run(program, "60"):
+        program.unlink()
+        found = seen()
+    assert "sha256" not in found.one(b"process", os.fsencode(program))
+    assert (b"process", b"not available", b"some programs that run are too large to be read in time") in found.kept
+
+
+def test_processes_that_end_while_they_are_looked_at_do_no_harm() -> None:
+    script = "while :; do for i in 1 2 3 4 5; do /bin/true & done; wait; done"
+    with run("sh", "-c", script):
+        for _ in range(5):
+            assert seen().facts
+
+
+def test_a_proc_that_makes_no_sense_does_no_harm(tree: Path) -> None:
+    put(
+        tree,
+        {
+            "proc/1/stat": b"1 (a) b) S 0 1 1 0 -1 4194560 x y z\n",
+            "proc/2/stat": b"nonsense",
+            "proc/3/stat": b"",
+            "proc/self/net/tcp": b"head\n1: ZZ:0016 00:0 0A 0 0 0 0 0 5\n\n\xff\n2: 0100007F 0 0A\n3: 01:1 0 0A",
+            "proc/self/net/packet": b"head\nx y z\n",
+            "proc/self/net/if_inet6": b"zz zz zz zz zz zz\nshort\n",
+            "proc/self/mountinfo": b"1 2 x:y / / rw - a b c\n- -\n",
+            "proc/self/status": b"CapEff:\tzz\n",
+        },
+    )
+    found = gather(running, tree)
+    assert found.facts == []
+    assert set(found.looked) == {b"bpf", b"listener", b"preload", b"process"}
+
+
+def test_who_sees_only_their_own_processes_is_told_so(tree: Path) -> None:
+    put(tree, {"proc/7/stat": b"7 (a) Z 0 7 7\n"})
+    found = gather(running, tree)
+    assert {kind for kind, how, _ in found.kept if how == b"not permitted"} == {b"bpf", b"preload", b"process"}
+
+
+def test_the_look_itself_is_not_among_the_programs() -> None:
+    kernel = system.System()
+    with root(b"/"):
+        own = snapshot.Snapshot(kernel, {}).own()
+    assert os.getpid() in own
+    assert all(os.getsid(pid) == os.getsid(0) for pid in own)
+    said = Found()
+    programs.Programs(snapshot.Snapshot(kernel, {})).report(said)
+    assert b"process" in said.message()[b"looked"]
