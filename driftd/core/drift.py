@@ -21,12 +21,12 @@ _XATTR_SHOWN = 96
 _FLAGS = ((wire.IMMUTABLE, "immutable"), (wire.APPEND_ONLY, "append-only"))
 
 
-def compare(manifest: Manifest, fingerprint: Fingerprint) -> tuple[Difference, ...]:
-    """Every difference: paths by their bytes, then facts by kind and name."""
+def compare(manifest: Manifest, fingerprint: Fingerprint, own_key: str = "") -> tuple[Difference, ...]:
+    """Every difference: paths by their bytes, then facts by kind and name (``own_key``: see factual.py)."""
     found: list[Difference] = []
     if manifest.entries != fingerprint.entries:
         found.extend(_entries(manifest, fingerprint))
-    found.extend(factual.compare(manifest, fingerprint))
+    found.extend(factual.compare(manifest, fingerprint, own_key))
     return tuple(found)
 
 

@@ -48,6 +48,7 @@ TEMPLATES: Mapping[str, Template] = {
     "ssh-private-key": Template("one private key in OpenSSH's format", 250, 8192, _SECRET),
 }
 
+PATH_KINDS = frozenset({"file", "directory", "link", "device", "fifo", "socket"})
 _UNITS = (".service", ".socket", ".timer", ".path", ".mount", ".automount", ".swap", ".target", ".slice", ".scope")
 _EXECUTE, _SET_ID, _OTHERS_WRITE = 0o111, 0o6000, 0o022
 _CONTENT = frozenset({"size", "sha256"})
@@ -62,7 +63,7 @@ def unmet(
 
     ``rotated`` says of logs how large the youngest file is that they were moved to (see ``rotations``).
     """
-    if difference.kind in ("package", "account", "group", "session"):
+    if difference.kind not in PATH_KINDS:
         return "only a path can be expected to differ"
     if expect is Expect.TEMPLATE:
         return _regular(difference) or _template(difference, TEMPLATES[template])

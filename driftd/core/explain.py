@@ -31,6 +31,11 @@ class Image:
         self._baked = manifest.entries
         self._there = fingerprint.entries
 
+    @cached_property
+    def has_kernel(self) -> bool:
+        """Whether the image brought a kernel or modules of one; without them it runs on its host's."""
+        return bool(self.modules) or any(True for _ in self._below(b"/boot/vmlinu"))
+
     def has(self, path: str) -> bool:
         """Whether something was baked at ``path``."""
         return _at(self._baked, path.encode()) is not None
@@ -93,7 +98,13 @@ def _module(image: Image, now: Fact, _baked: Fact | None) -> bool:
 # --- settings of the kernel ------------------------------------------------------------------------------------------
 
 # Settings that name a program which the kernel itself starts, as root.
-_HELPERS = ("kernel.core_pattern", "kernel.hotplug", "kernel.modprobe", "kernel.poweroff_cmd")
+# Each with the value that a kernel has by itself, of which what lies there is the image's matter.
+_HELPERS = {
+    "kernel.core_pattern": "core",
+    "kernel.hotplug": "/sbin/hotplug",
+    "kernel.modprobe": "/sbin/modprobe",
+    "kernel.poweroff_cmd": "/sbin/poweroff",
+}
 
 
 def _sysctl(image: Image, now: Fact, _baked: Fact | None) -> bool:
@@ -102,17 +113,17 @@ def _sysctl(image: Image, now: Fact, _baked: Fact | None) -> bool:
     if configured:
         return not now.get("differs") and live in ("", configured)
     if now.name in _HELPERS:
-        return _helper(image, live)
+        return live in ("", _HELPERS[now.name]) or _helper(image, live)
     return True
 
 
 def _helper(image: Image, value: str) -> bool:
     """No program, or one that was baked; a path of a core dump is no program."""
-    if value and not value.startswith(("|", "/")):
+    if not value.startswith(("|", "/")):
         return True
     program = value.lstrip("|").split(" ")[0]
     places = (program, "/usr" + program)  # /sbin is a link into /usr on most
-    return not program or any(image.runs(place) for place in places)
+    return any(image.runs(place) for place in places)
 
 
 def _kernel(image: Image, now: Fact, _baked: Fact | None) -> bool:

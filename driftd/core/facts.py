@@ -49,6 +49,34 @@ class Instance:
     reach: Reach = Reach()
 
 
+# The kinds of facts that this driftd knows. A newer probe may bring others; they are compared and told all the same.
+FACT_KINDS = (
+    "account",
+    "at",
+    "binfmt",
+    "bpf",
+    "container",
+    "cron",
+    "firewall",
+    "group",
+    "hostkey",
+    "kernel",
+    "key",
+    "listener",
+    "module",
+    "mount",
+    "nss",
+    "package",
+    "pam",
+    "preload",
+    "process",
+    "sshd",
+    "sudo",
+    "sysctl",
+    "unit",
+)
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Fact:
     """Something about an instance that is no file: a package, an account, a listener (docs/facts.md has the kinds).

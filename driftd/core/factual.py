@@ -31,6 +31,7 @@ _LIVE_FIELDS = {
     "sysctl": frozenset({"live", "differs"}),
     "unit": frozenset({"live_fragment", "live_state", "live_reload"}),
 }
+_OF_THE_KERNEL = frozenset({"kernel", "module", "sysctl"})
 _SHOWN_TOGETHER = frozenset({"live", "configured"})
 # Digests that are made with the image's key, and what else a table of secrets has besides: unknown without it.
 _SECRET_KINDS = frozenset({"account", "group"})
@@ -38,8 +39,11 @@ _FROM_SECRETS = frozenset({"password", "digest", "expires", "aging", "admins"})
 _HIDDEN = re.compile(r"hidden (?:[0-9a-f]{32})?")
 
 
-def compare(manifest: Manifest, fingerprint: Fingerprint) -> Iterator[Difference]:
-    """Every difference between facts, by kind and name."""
+def compare(manifest: Manifest, fingerprint: Fingerprint, own_key: str = "") -> Iterator[Difference]:
+    """Every difference between facts, by kind and name.
+
+    ``own_key`` is the key that driftd comes with, by its fact's name ("root SHA256:..."): that one is no difference.
+    """
     image = Image(manifest, fingerprint)
     partly = {one.kind for one in fingerprint.kept}
     baked, there = _by_kind(manifest.facts), _by_kind(fingerprint.facts)
@@ -53,7 +57,10 @@ def compare(manifest: Manifest, fingerprint: Fingerprint) -> Iterator[Difference
             partly=kind in partly,
         )
         if kind_of_kind.files or kind_of_kind.live:
-            yield from kind_of_kind.compare(image, baked.get(kind, set()), there.get(kind, set()))
+            found = there.get(kind, set())
+            if kind == "key":
+                found = {fact for fact in found if fact.name != own_key} | (found & baked.get(kind, set()))
+            yield from kind_of_kind.compare(image, baked.get(kind, set()), found)
 
 
 def unbaked(manifest: Manifest, fingerprint: Fingerprint) -> tuple[str, ...]:
@@ -164,9 +171,11 @@ class _Kind:
         return names
 
     def _told(self, image: Image, now: Fact, fields: dict[str, str]) -> dict[str, str]:
-        """What listens must say whether its program was baked: a rule may explain no other."""
+        """What a rule has to know besides: whether what listens was baked, and whether the kernel is the image's."""
         if self.kind == "listener":
             return {**fields, "baked": "yes" if explain.program_baked(image, now) else "no"}
+        if self.kind in _OF_THE_KERNEL and not image.has_kernel:
+            return {**fields, "image_kernel": "none"}
         return fields
 
 

@@ -14,15 +14,20 @@ from typing import TYPE_CHECKING
 
 from driftd.core import severity, wording
 from driftd.core.difference import Change, Difference
-from driftd.core.expect import Expect, rotations, unmet
+from driftd.core.expect import PATH_KINDS, Expect, rotations, unmet
+from driftd.core.facts import FACT_KINDS
 from driftd.core.findings import Action, Finding, Judgement, Severity, Verdict, signature
 from driftd.core.globs import Glob, overreach
 
 if TYPE_CHECKING:  # ports names what policy returns
     from driftd.core.memory import Suppression
 
-PATH_KINDS = frozenset({"file", "directory", "link", "device", "fifo", "socket"})
-FACT_KINDS = frozenset({"package", "account", "group", "session"})
+NO_PATHS = frozenset({*FACT_KINDS, "session"})
+# Of these a rule that lets them pass must name which: they run, let in, or decide who may. The others only describe.
+NAMED_KINDS = NO_PATHS - {"hostkey", "kernel", "sysctl"}
+# ... unless it says by a field that they cannot be the image's: a module in the kernel of somebody else.
+_LEAST_OF_A_PROGRAM = 4
+_NARROWED = {"module": ("image_kernel", "none")}
 SESSION_FIELDS = ("door", "user", "source", "key", "key_id", "evidence")
 DEFAULT_RULE = "driftd:default"
 
@@ -47,50 +52,46 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What a rule speaks of: everything that is given must fit, and of several values any one. Empty means any."""
+    """What a rule speaks of: everything that is given must fit, and of several values any one. Empty means any.
+
+    ``facts`` are names by kind of fact, ``fields`` values of a fact by field.
+    """
 
     paths: tuple[Glob, ...] = ()
     kinds: frozenset[str] = frozenset()
     changes: frozenset[Change] = frozenset()
-    packages: tuple[Glob, ...] = ()
-    accounts: tuple[Glob, ...] = ()
-    groups: tuple[Glob, ...] = ()
+    facts: Mapping[str, tuple[Glob, ...]] = field(default_factory=dict)
+    fields: Mapping[str, tuple[Glob, ...]] = field(default_factory=dict)
     session: Mapping[str, tuple[Glob | Source, ...]] = field(default_factory=dict)
 
     def covers(self) -> frozenset[str]:
         """The kinds of difference that this can fit at all."""
-        named = {
-            kind
-            for kind, given in (
-                ("package", self.packages),
-                ("account", self.accounts),
-                ("group", self.groups),
-                ("session", self.session),
-            )
-            if given
-        }
-        kinds = (PATH_KINDS if self.paths else frozenset()) | named or PATH_KINDS | FACT_KINDS
+        named = {kind for kind, given in self.facts.items() if given} | ({"session"} if self.session else set())
+        everything = NO_PATHS - {"session"} if self.fields else PATH_KINDS | NO_PATHS
+        kinds = (PATH_KINDS if self.paths else frozenset()) | named or everything
         return kinds & self.kinds if self.kinds else kinds
 
     def fits(self, difference: Difference) -> bool:
         """Whether this speaks of ``difference``."""
         if difference.kind not in self.covers() or (self.changes and difference.change not in self.changes):
             return False
-        globs: Mapping[str, tuple[Glob, ...]] = {
-            "package": self.packages,
-            "account": self.accounts,
-            "group": self.groups,
-        }
         if difference.kind == "session":
-            return all(
-                any(one.matches(difference.actual.get(name, "").encode("utf-8", "surrogateescape")) for one in wanted)
-                for name, wanted in self.session.items()
-            )
-        wanted = globs.get(difference.kind, self.paths)
+            return _fits(self.session, difference.actual)
+        if self.fields and not _fits(self.fields, {**difference.expected, **difference.actual}):
+            return False
+        wanted = self.facts.get(difference.kind, () if difference.kind in NO_PATHS else self.paths)
         subject = difference.subject
         if difference.kind == "package":
             subject = subject.partition(b":")[0]
         return not wanted or any(glob.matches(subject) for glob in wanted)
+
+
+def _fits(wanted: Mapping[str, tuple[Glob | Source, ...]], fields: Mapping[str, str]) -> bool:
+    """Whether each field that is asked for fits one of its globs; one that is not there is empty."""
+    return all(
+        any(one.matches(fields.get(name, "").encode("utf-8", "surrogateescape")) for one in globs)
+        for name, globs in wanted.items()
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +143,35 @@ def too_broad(rule: Rule) -> str:
         why = overreach(glob)
         if why:
             return f"{glob.text} {why}, where what is obeyed at the next start, login or boot lies"
-    for kind, globs in (("package", match.packages), ("account", match.accounts), ("group", match.groups)):
-        if kind in match.covers() and (not globs or any(not glob.text.strip("*?") for glob in globs)):
+    for kind in sorted(match.covers() & NAMED_KINDS - {"session"}):
+        globs = match.facts.get(kind, ())
+        if (not globs or any(not _names_some(kind, glob) for glob in globs)) and not _narrowed(kind, match):
             return f"it would let every {kind} pass"
     if "session" in match.covers() and not match.session:
         return "it would let every session pass"
+    return ""
+
+
+def _names_some(kind: str, glob: Glob) -> bool:
+    """Whether it says which ones: keys one by one, programs by the beginning of their path."""
+    (name,) = glob.names
+    if kind == "key":
+        return name is not None and not name.wild
+    if kind in ("process", "preload") and name is not None and name.wild:
+        return len(name.literal) >= _LEAST_OF_A_PROGRAM
+    return bool(glob.text.strip("*?"))
+
+
+def _narrowed(kind: str, match: Match) -> bool:
+    field_name, value = _NARROWED.get(kind, ("", ""))
+    globs = match.fields.get(field_name, ())
+    return bool(globs) and all(glob.text == value for glob in globs)
+
+
+def forbidden(difference: Difference) -> str:
+    """Why no rule may let this difference pass, as the end of a sentence; "" when one may."""
+    if difference.kind == "listener" and difference.actual.get("baked", "yes") != "yes":
+        return "its program is not the image's, or hidden"
     return ""
 
 
@@ -190,6 +215,10 @@ def _judge_one(difference: Difference, rules: Iterable[Rule], rotated: Mapping[b
     for rule in rules:
         if not rule.match.fits(difference):
             continue
+        why = forbidden(difference) if rule.passes else ""
+        if why:
+            said = f"expected ({rule.because.rstrip('.')}), but {why}"
+            return _finding(difference, level, Action.REPLACE, rule.name, said)
         if rule.expect is None:
             action = rule.action or Action.REPLACE
             level = rule.severity or (Severity.INFO if rule.passes else level)
@@ -246,7 +275,7 @@ def _verdict(findings: tuple[Finding, ...], explained: tuple[Finding, ...], igno
     if counted:
         worst = counted[0]
         name = wording.shown(worst.subject)
-        if worst.kind in FACT_KINDS:
+        if worst.kind not in PATH_KINDS:
             name = f"{worst.kind} {name}"
         verdict = Verdict.DRIFTED
         reason = wording.drifted(len(counted), name, worst.severity, worst.change)

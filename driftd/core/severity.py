@@ -143,16 +143,38 @@ PLACES: tuple[Place, ...] = (
 )
 
 _KINDS: dict[str, Judged] = {
-    "package": (Severity.HIGH, "software comes with the image and not after it"),
     "account": (Severity.CRITICAL, "accounts come with the image; another one is another way in"),
+    "at": (Severity.HIGH, "it runs once, unasked, with the rights of its owner"),
+    "binfmt": (Severity.HIGH, "the kernel starts other programs with it"),
+    "bpf": (Severity.HIGH, "it is a program that runs inside the kernel"),
+    "container": (Severity.HIGH, "what it runs is not in the image"),
+    "cron": (Severity.HIGH, "it runs at its times, unasked, with the rights of its owner"),
+    "firewall": (Severity.HIGH, "it says who may reach this server, and whom it may reach"),
     "group": (Severity.HIGH, "groups come with the image; a membership is a right"),
+    "hostkey": (Severity.HIGH, "it is what others know this server by"),
+    "kernel": (Severity.CRITICAL, "everything else stands on it"),
+    "key": (Severity.CRITICAL, "whoever has its other half may log in"),
+    "listener": (Severity.HIGH, "it waits for connections that the image does not provide for"),
+    "module": (Severity.CRITICAL, "it runs inside the kernel, with every right"),
+    "mount": (Severity.HIGH, "it puts other files in the place of those that the image has"),
+    "nss": (Severity.CRITICAL, "it says where names and accounts are looked up"),
+    "package": (Severity.HIGH, "software comes with the image and not after it"),
+    "pam": (Severity.CRITICAL, "it decides who may log in"),
+    "preload": (Severity.CRITICAL, "it is loaded into programs before their own code"),
+    "process": (Severity.HIGH, "it runs, and the image does not have it"),
     "session": (Severity.HIGH, "nobody needs to be on a server that is never changed"),
+    "sshd": (Severity.HIGH, "it decides who may log in by SSH, and how"),
+    "sudo": (Severity.CRITICAL, "it decides who may become root"),
+    "sysctl": (Severity.HIGH, "it is how the kernel was set to behave"),
+    "unit": (Severity.HIGH, "it says what runs, with privilege and unasked"),
 }
 _REST: Judged = (Severity.MEDIUM, "the image does not explain it")
 
 
 def base(difference: Difference) -> Judged:
     """The severity of a difference that no rule speaks of, and why."""
+    if difference.kind == "session" and difference.change is Change.REMOVED:
+        return Severity.CRITICAL, "what a look read in the log is in it no more, and so may be the lines of others"
     if difference.kind in _KINDS:
         return _KINDS[difference.kind]
     special = _special(difference)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ from driftd.core.wording import shown
 from driftd.doors.demo.stage import Scene, Server, StepTime
 from driftd.edges.providers.local import fleet, image, userns
 from driftd.edges.providers.local.provider import LocalProvider
+from driftd.edges.ssh.keys import fingerprint
 from driftd.edges.stage import daemon
 from driftd.edges.stage.clients import Load, Served, person
 from driftd.flows.observe import edges_of
@@ -61,7 +63,7 @@ groups:
       listen: {listen}
     health:
       http: "http://{{address}}:8080/healthz"
-    policy: [debian, sessions]
+    policy: [debian, systemd, shared-kernel, sessions, web.yaml]
     enforce: replace        # without this line driftd only observes
     every: 2s
     replacing:
@@ -69,6 +71,27 @@ groups:
       min_healthy: 2
       soak: 2s
       drain_timeout: 30s
+"""
+
+
+POLICY = """\
+# What is true of these servers beyond what the packs say of every Debian server.
+schema: driftd.policy/1
+name: web
+rules:
+  - id: application
+    match:
+      listener: "tcp 0.0.0.0:8080"
+      fields:
+        user: www-data
+    action: explain
+    because: The application answers here; HAProxy and driftd's health checks come to this port.
+
+  - id: person
+    match:
+      key: "root {fingerprint}"
+    action: explain
+    because: The demo's person has a key to each server, so that somebody can log in.
 """
 
 
@@ -200,6 +223,8 @@ class DemoStage:
             metrics=self._metrics,
         )
         self.config.write_text(text, encoding="utf-8")
+        policy = POLICY.format(fingerprint=fingerprint(base64.b64decode(public.split()[1])))
+        (self._home / "web.yaml").write_text(policy, encoding="utf-8")
 
     @property
     def house(self) -> WiredHouse:

@@ -169,10 +169,10 @@ MATCHES = {
     "path-and-kind": (Match(paths=(globs.path("/srv/*"),), kinds=frozenset({"directory"})), {"directory"}),
     "change": (Match(paths=(globs.path("/srv/*"),), changes=frozenset({Change.REMOVED})), {"gone"}),
     "kind": (Match(kinds=frozenset({"account", "group"})), {"account", "group"}),
-    "package": (Match(packages=(W("n*"),)), {"package"}),
-    "package-by-another-name": (Match(packages=(W("nc:amd64"),)), set()),
-    "account": (Match(accounts=(W("eve"), W("bob"))), {"account"}),
-    "group": (Match(groups=(W("sudo"),)), {"group"}),
+    "package": (Match(facts={"package": (W("n*"),)}), {"package"}),
+    "package-by-another-name": (Match(facts={"package": (W("nc:amd64"),)}), set()),
+    "account": (Match(facts={"account": (W("eve"), W("bob"))}), {"account"}),
+    "group": (Match(facts={"group": (W("sudo"),)}), {"group"}),
     "user": (Match(session={"user": (W("e*"),)}), {"session"}),
     "network": (Match(session={"source": (NETWORK,)}), {"session"}),
     "user-and-door": (Match(session={"user": (W("eve"),), "door": (W("console"),)}), set()),
@@ -203,9 +203,9 @@ def test_a_network_holds_addresses(address, inside):
 TOO_BROAD = {
     "everything-of-a-kind": Match(kinds=frozenset({"file"})),
     "subtree": Match(paths=(globs.path("/etc/**"),)),
-    "every-package": Match(packages=(W("*"),)),
+    "every-package": Match(facts={"package": (W("*"),)}),
     "every-account": Match(kinds=frozenset({"account"})),
-    "every-group": Match(groups=(W("?*"),)),
+    "every-group": Match(facts={"group": (W("?*"),)}),
     "every-session": Match(kinds=frozenset({"session"})),
 }
 

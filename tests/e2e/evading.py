@@ -28,6 +28,8 @@ from driftd.edges.ssh.options import SshOptions
 from driftd.flows.audit import Rules, audit
 
 ENOUGH = 60.0
+# What a configuration has by itself, and what is true of the tests' own servers: their kernel, their application.
+POLICY = ("debian", "systemd", "sessions", "shared-kernel", "web.yaml")
 
 
 def clock() -> datetime:
@@ -51,7 +53,7 @@ class Suspect:
     def look(self) -> Look:
         """One look with a visit on record, as the daemon makes them."""
         looker = SshLooker(SshOptions(key_file=str(self.key)))
-        rules = Rules(load_policy(["debian", "sessions"]))
+        rules = Rules(load_policy(POLICY, Path(__file__).parent.parent))
         mine = Visit(looker.own_key(self.server), clock())
         self.visits.append(mine)
         try:

@@ -23,6 +23,7 @@ from driftd.flows.audit import Rules, audit
 
 pytestmark = [pytest.mark.machine, pytest.mark.servers, pytest.mark.timeout(120)]
 
+TESTS = Path(__file__).parent.parent
 FILES = {"file", "directory", "link", "device", "fifo", "socket"}
 
 # Runs on the instance with python3-minimal; one change a line of input: verb and hexadecimal path(s).
@@ -231,12 +232,12 @@ def test_a_mount_over_baked_programs_is_never_clean(local_deployment, golden_ima
             def for_image(self, image):
                 return manifest
 
-        rules = Rules(load_policy(["debian", "sessions"]))
+        rules = Rules(load_policy(["debian", "systemd", "sessions", "shared-kernel", "web.yaml"], TESTS))
         return audit(server, looker, Manifests(), rules, tuple, lambda: datetime.now(UTC)).judgement
 
     enter = ["nsenter", "-t", str(pid_of(server)), "--mount", "--pid", "--root", "--wd=/"]
     subprocess.run([*enter, "mount", "-t", "tmpfs", "tmpfs", "/usr/share/perl5"], check=True)
     judgement = audited()
-    assert judgement.verdict == "unknown"
-    assert "/usr/share/perl5" in judgement.reason
-    assert not judgement.findings
+    assert judgement.verdict == "drifted"
+    assert "something is mounted over /usr/share/perl5" in judgement.reason
+    assert [(one.kind, one.subject) for one in judgement.findings] == [("mount", b"/usr/share/perl5")]

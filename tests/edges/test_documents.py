@@ -70,7 +70,7 @@ def test_an_absolute_path_and_a_pack(tmp_path):
     assert load_policy(["sessions", str(tmp_path / "x.yml")]).rules[0].name == "mine:a"
 
 
-@pytest.mark.parametrize("name", ["debian", "sessions", "data-volume"])
+@pytest.mark.parametrize("name", ["debian", "systemd", "shared-kernel", "sessions", "data-volume"])
 def test_every_shipped_pack_is_right_and_gives_its_reasons(name):
     assert name in packs()
     rules = load_policy([name]).rules

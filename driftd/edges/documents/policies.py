@@ -8,42 +8,34 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
 import driftd
 from driftd.core import globs
 from driftd.core.difference import Change
 from driftd.core.errors import BadInput
-from driftd.core.expect import TEMPLATES, Expect
+from driftd.core.expect import PATH_KINDS, TEMPLATES, Expect
+from driftd.core.facts import FACT_KINDS
 from driftd.core.findings import Action, Severity
 from driftd.core.globs import BadGlobError, Glob
-from driftd.core.policy import FACT_KINDS, Match, Policy, Rule, Source, too_broad
+from driftd.core.policy import NO_PATHS, Match, Policy, Rule, Source, too_broad
 from driftd.yamltext import Located, complaint, parse
 
 SCHEMA = "driftd.policy/1"
 SUFFIXES = (".yaml", ".yml")
+KINDS = (*sorted(PATH_KINDS), *FACT_KINDS, "session")  # what a difference may be about
 _NARROWER = "name the files one by one; only a file's own name may have a wildcard there, after three plain letters"
 
 
-class Kind(StrEnum):
-    """What a difference may be about."""
-
-    FILE = "file"
-    DIRECTORY = "directory"
-    LINK = "link"
-    DEVICE = "device"
-    FIFO = "fifo"
-    SOCKET = "socket"
-    PACKAGE = "package"
-    ACCOUNT = "account"
-    GROUP = "group"
-    SESSION = "session"
+def _kind(value: str) -> str:
+    if value not in KINDS:
+        raise ValueError(f"{value!r} is no kind; write one of: {', '.join(KINDS)}")
+    return value
 
 
 def _several(value: Any) -> Any:
@@ -64,7 +56,7 @@ def _one_or_more(item: dict[str, Any]) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": [item, {"type": "array", "items": item, "minItems": 1}]})
 
 
-def _words(words: type[StrEnum]) -> WithJsonSchema:
+def _words(words: Iterable[str]) -> WithJsonSchema:
     return _one_or_more({"type": "string", "enum": [str(word) for word in words]})
 
 
@@ -75,7 +67,8 @@ Texts = Annotated[
     Field(min_length=1, max_length=1000),
     _one_or_more({"type": "string", "minLength": 1}),
 ]
-Kinds = Annotated[list[Kind], BeforeValidator(_several), Field(min_length=1), _words(Kind)]
+Kind = Annotated[str, AfterValidator(_kind)]
+Kinds = Annotated[list[Kind], BeforeValidator(_several), Field(min_length=1), _words(KINDS)]
 Changes = Annotated[list[Change], BeforeValidator(_several), Field(min_length=1), _words(Change)]
 Word = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
 
@@ -101,10 +94,31 @@ class MatchModel(_Strict):
     path: Texts | None = None
     kind: Kinds | None = None
     change: Changes | None = None
-    package: Texts | None = None
     account: Texts | None = None
+    at: Texts | None = None
+    binfmt: Texts | None = None
+    bpf: Texts | None = None
+    container: Texts | None = None
+    cron: Texts | None = None
+    firewall: Texts | None = None
     group: Texts | None = None
+    hostkey: Texts | None = None
+    kernel: Texts | None = None
+    key: Texts | None = None
+    listener: Texts | None = None
+    module: Texts | None = None
+    mount: Texts | None = None
+    nss: Texts | None = None
+    package: Texts | None = None
+    pam: Texts | None = None
+    preload: Texts | None = None
+    process: Texts | None = None
+    sshd: Texts | None = None
+    sudo: Texts | None = None
+    sysctl: Texts | None = None
+    unit: Texts | None = None
     session: SessionMatch | None = None
+    fields: dict[Word, Texts] | None = None
 
 
 class RuleModel(_Strict):
@@ -225,7 +239,7 @@ class _Reading:
             owner=model.owner,
             expires=model.expires,
         )
-        if rule.expect and rule.match.covers() & FACT_KINDS:
+        if rule.expect and rule.match.covers() & NO_PATHS:
             raise self._bad("expect", "expectations are about paths", "use action: explain, or match a path")
         why = too_broad(rule)
         if why:
@@ -256,18 +270,27 @@ class _Reading:
     def _match(self) -> Match:
         model = self._model.match
         if not model.model_fields_set:
-            raise self._bad("match", "it matches everything", "say which path, kind, package, account or session")
-        about = [name for name in ("package", "account", "group", "session") if getattr(model, name) is not None]
+            raise self._bad(
+                "match", "it matches everything", "say which path or kind, or which package, account, listener"
+            )
+        about = [name for name in (*FACT_KINDS, "session") if getattr(model, name) is not None]
         if len(about) + (model.path is not None) > 1:
             both = " and ".join([*(["path"] if model.path is not None else []), *about])
             raise self._bad("match", f"nothing is {both} at once", "write a rule for each")
+        if model.fields and (model.path is not None or model.session is not None):
+            raise self._bad("match", "fields are of facts, not of paths or sessions", "remove fields, or the other")
         match = Match(
             paths=self._globs("path", model.path, globs.path),
-            kinds=frozenset(str(kind) for kind in model.kind or ()),
+            kinds=frozenset(model.kind or ()),
             changes=frozenset(model.change or ()),
-            packages=self._globs("package", model.package, globs.word),
-            accounts=self._globs("account", model.account, globs.word),
-            groups=self._globs("group", model.group, globs.word),
+            facts={
+                kind: self._globs(kind, getattr(model, kind), globs.word)
+                for kind in FACT_KINDS
+                if getattr(model, kind) is not None
+            },
+            fields={
+                name: self._globs("fields", texts, globs.word) for name, texts in sorted((model.fields or {}).items())
+            },
             session=self._session(model.session),
         )
         if not match.covers():
