@@ -180,8 +180,14 @@ class LocalCompute:
                 f"nobody could log in to a new instance of group {request.group}",
                 "set reach.ssh.key of the group, or authorized_keys of the provider",
             )
+        state = self._deployment.read()
+        if state.get("kind", self._kind.name) != self._kind.name:
+            raise Refused(
+                f"{self._deployment.root} is the directory of a fleet of provider {state['kind']}",
+                "give each provider a directory of its own",
+            )
         subnet = network.ensure_bridge(self._deployment)
-        number = int(self._deployment.read().get("launched", 0)) + 1
+        number = int(state.get("launched", 0)) + 1
         taken = {meta["address"] for _, meta in self._all()}
         room = subnet.num_addresses - network.MOVABLE - 10
         for step in range(room):
@@ -190,7 +196,7 @@ class LocalCompute:
                 break
         else:
             raise Refused(f"the private network {subnet} is full", "end some instances")
-        self._deployment.update(launched=number)
+        self._deployment.update(launched=number, kind=self._kind.name)
         meta = {
             "id": f"i-{secrets.token_hex(6)}",
             "number": number,

@@ -9,7 +9,7 @@ from driftd.edges.providers.local import network
 from driftd.edges.providers.local.compute import LocalCompute
 from driftd.edges.providers.local.deployment import Deployment
 from driftd.edges.providers.local.haproxy import LocalTraffic
-from driftd.edges.providers.local.instance import Home, remove_tree, stop
+from driftd.edges.providers.local.instance import Home, Kind, remove_tree, stop
 from driftd.edges.providers.local.namespaces import Namespaces
 
 
@@ -43,13 +43,13 @@ def clean(root: Path, *, grace_s: float = 2.0) -> list[str]:
     return found
 
 
-def sweep_leftovers(root: Path) -> Sequence[str]:
+def sweep_leftovers(root: Path, kind: Kind | None = None) -> Sequence[str]:
     """Finish what a crash left half done, and touch nothing that is whole; returns what was finished."""
     deployment = Deployment.at(root)
     if not deployment.instances.is_dir():
         return []
     traffic = LocalTraffic(deployment, {})
     compute = LocalCompute(
-        deployment, root, {}, Namespaces(), grace_s=5.0, started=lambda _: None, ended=traffic.forget
+        deployment, root, {}, kind or Namespaces(), grace_s=5.0, started=lambda _: None, ended=traffic.forget
     )
     return compute.finish()

@@ -105,7 +105,9 @@ class Home:
 
 
 class Kind(Protocol):
-    """What instances of a provider are made of."""
+    """What instances of a provider are made of. ``name`` is the provider's."""
+
+    name: str
 
     def create(self, deployment: Deployment, meta: dict[str, Any], rootfs: Path, keys: list[str]) -> Home:
         """Lay out a new instance's directory; nothing runs yet. Call with the deployment's lock held."""

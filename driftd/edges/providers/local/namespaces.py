@@ -26,6 +26,8 @@ UNSHARE = "unshare --pid --fork --kill-child=SIGKILL --mount --uts --ipc --cgrou
 class Namespaces(instance.Kind):
     """``instance.Kind``: processes of this kernel with a root, a network and process ids of their own."""
 
+    name = "local"
+
     def create(self, deployment: Deployment, meta: dict[str, Any], rootfs: Path, keys: list[str]) -> Home:
         """See ``instance.Kind``."""
 

@@ -13,6 +13,7 @@ from driftd.edges.providers.local import fleet, image
 from driftd.edges.providers.local.compute import LocalCompute
 from driftd.edges.providers.local.deployment import Deployment
 from driftd.edges.providers.local.haproxy import LocalTraffic
+from driftd.edges.providers.local.instance import Kind
 from driftd.edges.providers.local.namespaces import Namespaces
 from driftd.edges.providers.local.settings import FleetSettings, Strict, checked, frontends, groups_of, logins
 from driftd.edges.providers.local.volumes import LocalAddresses, LocalVolumes, VolumeSpec
@@ -35,24 +36,22 @@ class LocalSettings(FleetSettings):
     addresses: tuple[str, ...] = ()
 
 
-class LocalProvider:
-    """Real servers on this kernel; see docs/providers.md. ``driftd.core.ports.Provider``."""
+class FleetProvider:
+    """``driftd.core.ports.Provider``: a fleet in one directory, of instances of one kind, behind HAProxy."""
 
-    name = "local"
+    name = ""
 
-    def __init__(self, settings: LocalSettings, groups: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(self, settings: FleetSettings, groups: Mapping[str, Mapping[str, Any]], kind: Kind) -> None:
         self.deployment = Deployment.at(Path(settings.dir))
         self.images = Path(settings.images).expanduser() if settings.images else image.default_cache()
         served = frontends(groups)
+        self._kind = kind
         self._traffic = LocalTraffic(self.deployment, served)
-        specs = {name: VolumeSpec(**spec.model_dump()) for name, spec in settings.volumes.items()}
-        self._volumes = LocalVolumes(self.deployment, specs)
-        self._addresses = LocalAddresses(self.deployment, settings.addresses)
         self._compute = LocalCompute(
             self.deployment,
             self.images,
             logins(groups, settings.authorized_keys),
-            Namespaces(),
+            kind,
             grace_s=settings.stop_grace_s,
             started=self._follow_start,
             ended=self._traffic.forget,
@@ -60,13 +59,13 @@ class LocalProvider:
         self.inventory: Inventory = self._compute
         self.compute: Compute | None = self._compute
         self.traffic: Traffic | None = self._traffic if served else None
-        self.volumes: Volumes | None = self._volumes if specs else None
-        self.addresses: Addresses | None = self._addresses if settings.addresses else None
+        self.volumes: Volumes | None = None
+        self.addresses: Addresses | None = None
 
     def prepare(self) -> None:
         """See ``Provider.prepare``: launches and endings that a crash interrupted."""
         self.deployment.prepare()
-        fleet.sweep_leftovers(self.deployment.root)
+        fleet.sweep_leftovers(self.deployment.root, self._kind)
 
     def up(self) -> None:
         """Bring up what serves before the first instance: finish what a crash left, and start the load balancer."""
@@ -81,6 +80,23 @@ class LocalProvider:
 
     def close(self) -> None:
         """Nothing is held between calls."""
+
+    def _follow_start(self, instance_id: str) -> None:
+        """An instance was started again: what it owned comes back to it."""
+
+
+class LocalProvider(FleetProvider):
+    """Real servers on this kernel; see docs/providers.md."""
+
+    name = "local"
+
+    def __init__(self, settings: LocalSettings, groups: Mapping[str, Mapping[str, Any]]) -> None:
+        super().__init__(settings, groups, Namespaces())
+        specs = {name: VolumeSpec(**spec.model_dump()) for name, spec in settings.volumes.items()}
+        self._volumes = LocalVolumes(self.deployment, specs)
+        self._addresses = LocalAddresses(self.deployment, settings.addresses)
+        self.volumes = self._volumes if specs else None
+        self.addresses = self._addresses if settings.addresses else None
 
     def _follow_start(self, instance_id: str) -> None:
         self._volumes.reattach(instance_id)

@@ -1,0 +1,43 @@
+"""The ``local-vm`` provider as the entry point makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from driftd.core.errors import BadInput
+from driftd.edges.providers.local.provider import FleetProvider
+from driftd.edges.providers.local.settings import FleetSettings, checked, groups_of
+from driftd.edges.providers.local.vm import machine
+
+
+class VmSettings(FleetSettings):
+    """The section ``providers.local-vm``. ``memory_mb`` is what each machine has."""
+
+    stop_grace_s: float = Field(default=60.0, gt=0, le=600)
+    memory_mb: int = Field(default=256, ge=64, le=65536)
+
+
+class VmProvider(FleetProvider):
+    """Machines under qemu; see docs/providers.md. Volumes and addresses would need somebody inside: there are none."""
+
+    name = "local-vm"
+
+    def __init__(self, settings: VmSettings, groups: Mapping[str, Mapping[str, Any]]) -> None:
+        super().__init__(settings, groups, machine.Machines(settings.memory_mb))
+
+    def prepare(self) -> None:
+        """See ``Provider.prepare``. Raises ``BadInput`` when this machine cannot run others."""
+        lacking = machine.missing()
+        if lacking:
+            sentence, _, remedy = lacking.partition("; ")
+            raise BadInput(sentence, remedy)
+        super().prepare()
+
+
+def create(options: Mapping[str, object]) -> VmProvider:
+    """The entry point. ``options`` has ``settings`` (the section ``providers.local-vm``) and ``groups`` (by name)."""
+    settings = checked(VmSettings, options.get("settings") or {}, "providers.local-vm")
+    return VmProvider(settings, groups_of(options, "local-vm"))
