@@ -217,10 +217,10 @@ def test_a_setting_with_wildcards_is_one_fact(tree: Path) -> None:
 
 
 def test_settings_of_a_network_namespace_are_seen_to_change() -> None:
-    script = "mount -t proc proc /proc; %s $look"
+    script = "mount -t proc proc /proc; echo %d >/proc/sys/net/ipv4/ip_forward; $look"
     options = ("--net", "--mount", "--pid", "--fork")
-    pristine = in_namespaces(script % "", "sysctl", options=options)
-    changed = in_namespaces(script % "echo 1 >/proc/sys/net/ipv4/ip_forward;", "sysctl", options=options)
+    pristine = in_namespaces(script % 0, "sysctl", options=options)
+    changed = in_namespaces(script % 1, "sysctl", options=options)
     differ = {name for _, name, fields in pristine.facts if changed.of(b"sysctl", name) != [fields]}
     assert {name for name in differ if not name.startswith(b"net.ipv4.conf.all.")} == {b"net.ipv4.ip_forward"}
     assert changed.one(b"sysctl", b"net.ipv4.ip_forward")["live"] == b"1"

@@ -326,3 +326,37 @@ def test_the_look_itself_is_not_among_the_programs() -> None:
     said = Found()
     programs.Programs(snapshot.Snapshot(kernel, {})).report(said)
     assert b"process" in said.message()[b"looked"]
+
+
+# --- BPF -------------------------------------------------------------------------------------
+
+# bpf(BPF_PROG_LOAD) of a socket filter "r0 = 0; exit" (bpf(2); attributes of linux/bpf.h), then perhaps BPF_OBJ_PIN.
+LOAD = """
+import ctypes, os, struct, sys
+number = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
+code = ctypes.create_string_buffer(bytes([0xB7, 0, 0, 0, 0, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0]))
+licence = ctypes.create_string_buffer(b"GPL")
+def bpf(command, attributes):
+    text = ctypes.create_string_buffer(attributes.ljust(128, b"\\0"))
+    fd = ctypes.CDLL(None, use_errno=True).syscall(number, command, text, 128)
+    assert fd >= 0, os.strerror(ctypes.get_errno())
+    return fd
+fd = bpf(5, struct.pack("=IIQQ", 1, 2, ctypes.addressof(code), ctypes.addressof(licence)))
+if sys.argv[1:]:
+    path = ctypes.create_string_buffer(sys.argv[1].encode())
+    bpf(6, struct.pack("=QI", ctypes.addressof(path), fd))
+"""
+
+
+@pytest.mark.machine
+def test_who_holds_a_bpf_program_is_told_and_what_is_pinned() -> None:
+    with python(LOAD):
+        (name,) = {name for name in seen().names(b"bpf") if name.startswith(b"socket_filter ")}
+        assert len(name) == len(b"socket_filter ") + 16
+        assert seen().one(b"bpf", name) == {"program": real(sys.executable)}
+    assert name not in seen().names(b"bpf")
+    script = (
+        f"mount -t bpf bpf /sys/fs/bpf; mkdir /sys/fs/bpf/d; '{sys.executable}' -c '{LOAD}' /sys/fs/bpf/d/one; $look"
+    )
+    found = in_namespaces(script, "running", options=("--mount", "--propagation", "private"))
+    assert found.one(b"bpf", b"pinned /sys/fs/bpf/d/one") == {"pinned": b"/sys/fs/bpf/d/one"}
