@@ -117,6 +117,30 @@ def not_looked_for(kinds: Sequence[str]) -> str:
     return f"nothing was said of {listed(kinds)}, which the manifest has"
 
 
+def three_ways(expected: Mapping[str, str], actual: Mapping[str, str]) -> str:
+    """A fact with a live side: ``live 1, configured 0, baked 0``; "" for one without."""
+    if not ({"live", "configured"} & {*expected, *actual}):
+        return ""
+    said = []
+    if "live" in expected or "live" in actual:
+        said.append(f"live {actual['live']}" if "live" in actual else "not live")
+    said.append(f"configured {actual['configured']}" if "configured" in actual else "not configured")
+    was, live = expected.get("configured", ""), expected.get("live", "")
+    if live and was and live != was:
+        said.append(f"baked live {live} and configured {was}")
+    else:
+        said.append(f"baked {live or was}" if live or was else "not baked")
+    return ", ".join(said)
+
+
+def covered(entries: int, facts: Mapping[str, int], unbaked: Sequence[str]) -> str:
+    """How much a look saw, and what of it the manifest says nothing of."""
+    said = f"seen: {count(entries, 'path')}, {count(sum(facts.values()), 'fact')} of {count(len(facts), 'kind')}"
+    if unbaked:
+        said += f"; not in the manifest, so not compared: {listed(unbaked, most=8)}"
+    return said
+
+
 def no_digest_key(key_id: str) -> str:
     return f"the key {key_id} is not here"
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from driftd.core.errors import BadInput
 from driftd.core.memory import FindingRow, Suppression, Tx
-from driftd.core.wording import lasting, printable, shown
+from driftd.core.wording import lasting, printable, shown, three_ways
 from driftd.doors.cli.app import app, of, span
 
 
@@ -38,7 +38,8 @@ def findings(
         table.add_column(heading, no_wrap=heading not in {"what", "because"}, overflow="fold")
     for row in rows:
         found = row.finding
-        what = f"{found.kind} {shown(found.subject)} {found.change}"
+        three = three_ways(found.expected, found.actual)
+        what = f"{found.kind} {shown(found.subject)} {found.change}" + (f": {three}" if three else "")
         cells = (
             str(row.id),
             found.severity,

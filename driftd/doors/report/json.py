@@ -17,6 +17,7 @@ from driftd.doors.report.shape import (
     CoverageShape,
     FindingShape,
     InstanceShape,
+    KeptShape,
     ReportShape,
     SessionShape,
 )
@@ -55,6 +56,9 @@ def _instance(look: Look) -> InstanceShape:
             unreadable=coverage.unreadable,
             covered=coverage.covered,
             reasons=dict(coverage.reasons),
+            facts=dict(coverage.facts),
+            kept=[KeptShape(kind=one.kind, how=one.how, why=one.why) for one in coverage.kept],
+            unbaked=list(coverage.unbaked),
         ),
         findings=_findings(judgement.findings),
         explained=_findings(judgement.explained),

@@ -55,14 +55,25 @@ class SessionShape(_Strict):
     evidence: list[str]
 
 
+class KeptShape(_Strict):
+    """Facts of one kind that were kept from the look: "not available" or "not permitted", and why."""
+
+    kind: str
+    how: str
+    why: str
+
+
 class CoverageShape(_Strict):
-    """What the look covered, counted."""
+    """What the look covered, counted. ``facts`` by kind; ``unbaked`` are kinds that the manifest says nothing of."""
 
     entries: int
     bytes_hashed: int
     unreadable: int
     covered: int
     reasons: dict[str, int]
+    facts: dict[str, int]
+    kept: list[KeptShape]
+    unbaked: list[str]
 
 
 class InstanceShape(_Strict):

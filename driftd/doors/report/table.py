@@ -18,7 +18,7 @@ from rich.text import Text
 from driftd.core.difference import Change
 from driftd.core.findings import Finding, Severity, Verdict
 from driftd.core.looks import Look
-from driftd.core.wording import count, printable, shown
+from driftd.core.wording import count, covered, printable, shown, three_ways
 
 VERDICT_STYLES: Mapping[Verdict, str] = {
     Verdict.CLEAN: "bold green",
@@ -37,7 +37,23 @@ SEVERITY_STYLES: Mapping[Severity, str] = {
 _MOST_FINDINGS = 20
 _PLAIN_WIDTH = 120
 # What says most comes first; what is not named here follows by its name.
-_ORDER = ("kind", "mode", "uid", "gid", "size", "sha256", "target", "rdev")
+_ORDER = (
+    "kind",
+    "mode",
+    "uid",
+    "gid",
+    "size",
+    "sha256",
+    "target",
+    "rdev",
+    "version",
+    "program",
+    "user",
+    "state",
+    "file",
+)
+_DIGESTS = ("sha256", "digest")
+_SHORTEST_DIGEST = 32
 
 
 def render(looks: Sequence[Look]) -> RenderableType:
@@ -108,18 +124,30 @@ def _finding(finding: Finding) -> RenderableType:
 def _evidence(finding: Finding) -> Iterator[Text]:
     if finding.kind == "session":
         yield _session(finding.actual)
-    elif finding.change is Change.MODIFIED:
+        return
+    three = three_ways(finding.expected, finding.actual)
+    if three:
+        yield Text(printable(three), overflow="fold")
+    expected, actual = (_without_sides(fields, three) for fields in (finding.expected, finding.actual))
+    if not expected and not actual:
+        return
+    if finding.change is Change.MODIFIED:
         line = Text(overflow="fold")
-        for name in _names({**finding.expected, **finding.actual}):
-            was, now = finding.expected.get(name), finding.actual.get(name)
+        for name in _names({**expected, **actual}):
+            was, now = expected.get(name), actual.get(name)
             line.append(", " if line else "").append(f"{printable(name)} ")
             line.append("nothing" if was is None else _short(name, was), style="green").append(" → ")
             line.append("nothing" if now is None else _short(name, now), style="red")
         yield line
     else:
-        fields, verb = (finding.actual, "is") if finding.change is Change.ADDED else (finding.expected, "was")
+        fields, verb = (actual, "is") if finding.change is Change.ADDED else (expected, "was")
         told = ", ".join(f"{printable(name)} {_short(name, fields[name])}" for name in _names(fields))
         yield Text(f"{verb}: {told}", overflow="fold")
+
+
+def _without_sides(fields: Mapping[str, str], told: str) -> dict[str, str]:
+    """What is left to tell once both sides of a fact are told."""
+    return {name: value for name, value in fields.items() if not told or name not in ("live", "configured")}
 
 
 def _session(actual: Mapping[str, str]) -> Text:
@@ -139,7 +167,7 @@ def _names(fields: Mapping[str, str]) -> list[str]:
 
 def _short(name: str, value: str) -> str:
     """A digest's first twelve digits are enough for eyes; an empty value must be seen to be empty."""
-    if name == "sha256" and len(value) == 64:
+    if name in _DIGESTS and len(value) >= _SHORTEST_DIGEST:
         return value[:12] + "…"
     return printable(value) or '""'
 
@@ -150,6 +178,9 @@ def _notes(look: Look) -> Iterator[Text]:
         rules = Counter(finding.rule for finding in judgement.explained)
         told = ", ".join(f"{printable(rule)} {number}" for rule, number in sorted(rules.items()))
         yield Text(f"explained: {told}", style="dim", overflow="fold")
+    if look.coverage.facts:
+        coverage = look.coverage
+        yield Text(printable(covered(coverage.entries, coverage.facts, coverage.unbaked)), style="dim", overflow="fold")
     if judgement.ignored:
         yield Text(f"left out by rules that ignore: {judgement.ignored}", style="dim")
     if look.hint:
