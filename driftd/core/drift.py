@@ -18,6 +18,8 @@ from driftd.probe import wire
 from driftd.probe.wire import Entry
 
 _XATTR_SHOWN = 96
+# What an entry lacks when facts of this kind were kept from the look (the collector for hosts without Python).
+_UNSHOWN = {"xattr": "xattr ", "flags": "flags"}
 _FLAGS = ((wire.IMMUTABLE, "immutable"), (wire.APPEND_ONLY, "append-only"))
 
 
@@ -67,6 +69,8 @@ def _entries(manifest: Manifest, fingerprint: Fingerprint) -> Iterable[Differenc
     silent = _Beneath(manifest.unknown)
     covered = _Beneath(fingerprint.covered)
     unlisted = _Beneath(fingerprint.unreadable)
+    # A host without the tools for them shows none; that says nothing of those that are there.
+    unshown = tuple(_UNSHOWN[one.kind] for one in fingerprint.kept if one.kind in _UNSHOWN)
     for path in sorted(baked.keys() | there.keys()):
         was, now = baked.get(path), there.get(path)
         if was == now or silent.at_or_below(path) or path in fingerprint.covered:
@@ -78,14 +82,17 @@ def _entries(manifest: Manifest, fingerprint: Fingerprint) -> Iterable[Differenc
         elif was is None:
             yield Difference(kind_of(now), path, Change.ADDED, {}, fields_of(now))
         else:
-            yield from _modified(was, now)
+            yield from _modified(was, now, unshown)
 
 
-def _modified(was: Entry, now: Entry) -> Iterable[Difference]:
+def _modified(was: Entry, now: Entry, unshown: tuple[str, ...]) -> Iterable[Difference]:
+    """``unshown`` are beginnings of the names of fields that the look could not see."""
     before, after = fields_of(was), fields_of(now)
+    if unshown:
+        before = {name: value for name, value in before.items() if not name.startswith(unshown)}
     if was.kind == now.kind:
         names = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-        if not was.sha256 or not now.sha256:
+        if was.kind == wire.FILE and not (was.sha256 and now.sha256):
             names.discard("sha256")
             # What could not be opened told nothing of its flags.
             if "flags" not in (after if now.sha256 == b"" else before):

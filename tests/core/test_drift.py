@@ -186,3 +186,15 @@ def test_a_password_that_could_not_be_read_has_not_changed():
 
 def test_the_tree_of_a_test_has_its_directories():
     assert [entry.path for entry in grown(file(b"/a/b"))] == [b"/", b"/a", b"/a/b"]
+
+
+def test_what_a_host_without_the_tools_cannot_show_is_not_gone():
+    capable = file(b"/usr/bin/ping", xattrs=[(b"security.capability", b"\x01")])._replace(flags=1)
+    bare = capable._replace(xattrs=(), flags=0)
+    gone = drift.compare(baked([capable]), fingerprint([bare]))
+    assert [set(one.expected) for one in gone] == [{"flags", "xattr security.capability"}]
+    kept = (Kept("flags", "not available", "no lsattr"), Kept("xattr", "not available", "no getfattr"))
+    assert drift.compare(baked([capable]), fingerprint([bare], kept=kept)) == ()
+    (changed,) = drift.compare(baked([capable]), fingerprint([bare._replace(mode=0o4755)], kept=kept))
+    assert changed.expected == {"mode": "0644"}
+    assert changed.actual == {"mode": "4755"}
