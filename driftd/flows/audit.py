@@ -168,10 +168,13 @@ def _judge(
 
 
 def _kept(kept: Sequence[Kept]) -> Iterator[str]:
-    """One sentence a kind: the first reason, and how many more there are."""
+    """One sentence a kind: the first reason, and how many more there are; kinds that have it in common in one."""
+    kinds: dict[tuple[str, str, int], list[str]] = {}
     for kind, rows in groupby(kept, key=lambda one: one.kind):
         first, *more = rows
-        yield wording.kept(kind, first.how, first.why, len(more))
+        kinds.setdefault((first.how, first.why, len(more)), []).append(kind)
+    for (how, why, more_of_them), alike in kinds.items():
+        yield wording.kept(", ".join(alike), how, why, more_of_them)
 
 
 def _blind(sessions: Sequence[Session]) -> bool:

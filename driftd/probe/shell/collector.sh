@@ -252,21 +252,35 @@ again() {
 
 # --- facts -----------------------------------------------------------------------------------------------------------
 
-# Prints a file behind a line that names it: WORD KIND PATH. False when it is kept from us.
-file() {
-    path=$root
-    IFS=/
-    for part in $3; do
-        [ -n "$part" ] || continue
-        path=$path/$part
-        # In a tree elsewhere a link means another file than here.
-        if [ -n "$root" ] && [ -L "$path" ]; then
-            unset IFS
-            echo "=kept $2 not_available $3 cannot be read (a link on the way)"
-            return 1
+# Where a path of the instance leads, in the variable path: no link leads out of the root.
+resolve() {
+    path=$root todo=$1 links=0
+    while [ -n "$todo" ]; do
+        todo=${todo#/}
+        part=${todo%%/*}
+        todo=${todo#"$part"}
+        case $part in
+        '' | .) continue ;;
+        ..)
+            [ "$path" = "$root" ] || path=${path%/*}
+            continue
+            ;;
+        esac
+        if [ -L "$path/$part" ]; then
+            links=$((links + 1))
+            [ "$links" -le 40 ] || return
+            target=$(readlink "$path/$part")
+            case $target in /*) path=$root ;; esac
+            todo=$target$todo
+        else
+            path=$path/$part
         fi
     done
-    unset IFS
+}
+
+# Prints a file behind a line that names it: WORD KIND PATH. False when it is kept from us.
+file() {
+    resolve "$3"
     [ -e "$path" ] || return 0
     if [ ! -f "$path" ] || [ "$(stat -L -c %s "$path")" -gt 67108864 ]; then
         echo "=kept $2 not_available $3 cannot be read (no file, or too long)"
@@ -329,7 +343,7 @@ facts() {
     if [ -e "$root/var/lib/rpm" ] || [ -e "$root/usr/lib/sysimage/rpm" ]; then
         echo '=kept package not_available the RPM database is not read on a host without Python'
     else
-        file dpkg package /var/lib/dpkg/status && file apk package /lib/apk/db/installed && echo '=looked package'
+        file dpkg package /var/lib/dpkg/status && echo '=looked package' && file apk package /lib/apk/db/installed
     fi
     for kind in $KINDS; do echo "=kept $kind not_available this host has no Python"; done
     [ -n "$xattr" ] || echo '=kept xattr not_available this host has no getfattr'
