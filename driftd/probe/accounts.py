@@ -64,7 +64,8 @@ def homes(place):
         text = place.read(b"/etc/passwd", TABLE_LIMIT)
     except OSError:
         text = b""
-    found = [Home(row[0], row[2], row[5]) for row in _rows(text) if len(row) == 7 and row[5].startswith(b"/")]
+    rows = [row for row in _rows(text) if len(row) == 7 and row[5].startswith(b"/")]
+    found = [Home(row[0], row[2], row[5].rstrip(b"/") or b"/") for row in rows]
     if (b"root", b"/root") not in [(home.user, home.path) for home in found]:
         found.append(Home(b"root", b"0", b"/root"))
     return sorted(set(found))[:HOMES_LIMIT]
