@@ -50,10 +50,10 @@ def test_a_rule_says_where_it_stands(policy, tmp_path):
 def test_the_example_in_the_documentation(policy):
     (text,) = (one for one in examples("policy.md", "yaml") if "schema:" in one)
     rules = policy(text).rules
-    assert [rule.id for rule in rules] == ["uploads", "rendered-settings", "metrics-agent", "backup-host"]
+    assert [rule.id for rule in rules] == ["uploads", "rendered-settings", "metrics-agent", "application", "backup-host"]
     assert rules[0].expect is Expect.EPHEMERAL
     assert rules[2].expires.isoformat() == "2027-01-31"
-    assert rules[3].severity is Severity.LOW
+    assert rules[4].severity is Severity.LOW
 
 
 def test_what_is_named_later_is_asked_first(tmp_path):
