@@ -42,7 +42,7 @@ def test_every_login_to_a_real_server_is_one_session(local_deployment):
     server = local_deployment.launch()
     pristine = look(local_deployment, server)
     assert [(s.user, s.ancestor, s.live) for s in pristine.sessions] == [("root", True, True)]
-    assert pristine.kept == ()
+    assert {one.kind for one in pristine.kept} <= {"binfmt"}  # of the kernel that all share, and not mounted there
     assert pristine.covered == pristine.unreadable == ()
     assert pristine.booted_at is not None
     assert pristine.booted_at <= pristine.sessions[0].started_at
@@ -96,6 +96,7 @@ def test_two_real_servers_of_one_image_differ_only_in_what_each_start_makes(loca
     changed = {e.path for e in set(one.entries) ^ set(two.entries)}
     own = (b"/etc/ssh/ssh_host_", b"/var/log/", b"/etc/host", b"/etc/machine-id")
     assert {path for path in changed if not path.startswith(own)} == set()
-    assert one.facts == two.facts
+    lasting = [{fact for fact in seen.facts if fact.kind != "hostkey"} for seen in (one, two)]
+    assert lasting[0] == lasting[1]
     assert one.facts
     assert one.boot_id != two.boot_id
