@@ -20,6 +20,13 @@ PERSISTENT = frozenset(
     b"udf vfat msdos exfat ntfs ntfs3 hfsplus ubifs jffs2 minix fuseblk".split()
 )
 
+# Kinds that live in the kernel: what is mounted can be described without asking anybody. Everything else may have a
+# server behind it that never answers (network file systems, FUSE, an automounter), so that even a stat would hang.
+IN_KERNEL = frozenset(
+    b"binfmt_misc bpf cgroup cgroup2 configfs debugfs devpts devtmpfs efivarfs fusectl hugetlbfs mqueue nsfs proc "
+    b"pstore ramfs rootfs securityfs selinuxfs smackfs sysfs tmpfs tracefs".split()
+)
+
 # Where the view of "/" may be mounted, in the private namespace only; any directory does, and nothing in it changes.
 _PLACES = (b"/mnt", b"/media", b"/srv", b"/opt", b"/home", b"/sys", b"/run", b"/tmp", b"/var")
 
@@ -51,6 +58,12 @@ def parse(text):
         if dash and len(fields) >= 6 and fields[0].isdigit() and fields[1].isdigit():
             found.append(Mount(int(fields[0]), int(fields[1]), unescape(fields[4]), right.split(b" ")[0]))
     return found
+
+
+def may_hang(kind):
+    # type: (bytes) -> bool
+    """True for a kind of file system whose mount point is not even to be stat'ed."""
+    return kind not in PERSISTENT and kind not in IN_KERNEL
 
 
 def is_below(path, directory):

@@ -7,7 +7,8 @@ mounts hide. Where something is mounted, the tree then holds
 * for what is below it the mounted file system (if it is one to look at) and, of what is beneath, every name that the
   mounted one does not have too. Names that both have are reported as programs see them, and counted as hidden.
 
-Without a view (no right, no tools) what is beneath a mount is reported as covered. A root elsewhere (a directory that
+Without a view (no right, no tools) what is beneath a mount is reported as covered, and a mount point whose server may
+never answer is not even described. A root elsewhere (a directory that
 holds a server's tree) is walked as it is, and whatever is mounted in it counts as covered.
 """
 
@@ -37,8 +38,9 @@ def _elsewhere(root, tally, skip, file_limit):
     # type: (bytes, Tally, Iterable[bytes], int) -> Iterator[walk.Batch]
     real = os.path.realpath(root)
     shown, _ = mounts.read()
-    points = {point[len(real) :] for point in shown if mounts.is_below(point, real)}
-    walker = walk.Walker(tally, skip, points, file_limit=file_limit)
+    below = {point[len(real.rstrip(b"/")) :]: kind for point, kind in shown.items() if mounts.is_below(point, real)}
+    hanging = [point for point, kind in below.items() if mounts.may_hang(kind)]
+    walker = walk.Walker(tally, skip, below, hanging=hanging, file_limit=file_limit)
     return walker.walk(walk.open_quietly(real, os.O_DIRECTORY), b"/", stop=True)
 
 
@@ -51,15 +53,19 @@ class _Live(object):
         self._shown, hidden = mounts.read()
         tally.count("skipped: mount covered by another mount", hidden)
         self._walked = []  # type: List[bytes]
+        hanging = [point for point, kind in self._shown.items() if point != b"/" and mounts.may_hang(kind)]
         for point, kind in sorted(self._shown.items()):
-            if point != b"/" and kind not in mounts.PERSISTENT:
+            if any(mounts.is_below(point, above) for above in hanging):
+                tally.count("skipped: mount below one whose server may not answer")
+                tally.mounted.add(point)
+            elif point != b"/" and kind not in mounts.PERSISTENT:
                 tally.count("skipped: %s file system" % kind.decode("ascii", "backslashreplace"))
                 tally.mounted.add(point)
             elif point != b"/":
                 self._walked.append(point)
         points = {point for point in self._shown if point != b"/"}
         replaced = {point for point in self._walked if not _is_directory(point)}
-        self._walker = walk.Walker(tally, skip, points, replaced, file_limit)
+        self._walker = walk.Walker(tally, skip, points, replaced, hanging, file_limit)
         # Points with a walked mount on them or below: there two file systems may have the same name.
         self._shared = {p for p in points if any(p == w or mounts.is_below(w, p) for w in self._walked)}
         self._beneath = {}  # type: Dict[bytes, wire.Entry]

@@ -48,14 +48,16 @@ class _UnsearchableError(Exception):
 class _Level(object):
     """One directory on the way down. ``fd`` is -1 while it is closed."""
 
-    __slots__ = ("fd", "ident", "name", "path", "pending")
+    __slots__ = ("ctime", "fd", "ident", "name", "path", "pending")
 
     def __init__(self, fd, name, path):
         # type: (int, bytes, bytes) -> None
         self.fd = fd
         self.name = name
         self.path = path
-        self.ident = _ident(fd)
+        found = os.fstat(fd)
+        self.ident = found.st_dev, found.st_ino
+        self.ctime = found.st_ctime_ns
         self.pending = []  # type: List[bytes]
 
     def close(self):
@@ -96,15 +98,17 @@ class Walker(object):
     """Walks trees, one after the other.
 
     ``skip`` are paths to leave out. ``points`` are paths where something is mounted: each that is met as a directory
-    goes into ``reached``. ``replaced`` are paths whose entry comes from elsewhere (files mounted over files).
+    goes into ``reached``. ``replaced`` are paths whose entry comes from elsewhere (files mounted over files). Those of
+    ``hanging`` are never touched where the walk sees what is mounted, since a stat of them may not return.
     """
 
-    def __init__(self, tally, skip=(), points=(), replaced=(), file_limit=FILE_LIMIT):
-        # type: (Tally, Iterable[bytes], Iterable[bytes], Iterable[bytes], int) -> None
+    def __init__(self, tally, skip=(), points=(), replaced=(), hanging=(), file_limit=FILE_LIMIT):
+        # type: (Tally, Iterable[bytes], Iterable[bytes], Iterable[bytes], Iterable[bytes], int) -> None
         self.tally = tally
         self.skip = frozenset(skip)
         self.points = frozenset(points)
         self.replaced = frozenset(replaced)
+        self.hanging = frozenset(hanging)
         self.reached = set()  # type: Set[bytes]
         self._file_limit = file_limit
         self._buffer = bytearray(SMALL)
@@ -119,7 +123,8 @@ class Walker(object):
         does not descend at ``points``: what is beneath them is reported as covered.
         """
         self._walks += 1
-        stack = [_Level(fd, b"", base)]
+        listed = []  # type: List[Tuple[bytes, int]]
+        stack, top = [_Level(fd, b"", base)], os.dup(fd)
         try:
             if base == b"/":
                 yield b"", [self._root(fd)]
@@ -128,6 +133,7 @@ class Walker(object):
             while stack:
                 level = stack[-1]
                 if not level.pending:
+                    listed.append((level.path, level.ctime))
                     stack.pop()
                     self._rise(stack, level)
                     continue
@@ -136,9 +142,25 @@ class Walker(object):
                     stack.append(child)
                     for batch in self._list(child, stop):
                         yield batch
+            self._look_back(top, base, listed)
         finally:
+            os.close(top)
             for level in stack:
                 level.close()
+
+    def _look_back(self, top, base, listed):
+        # type: (int, bytes, List[Tuple[bytes, int]]) -> None
+        """Count directories that are not as they were when listed: what was moved meanwhile may have been missed."""
+        for path, ctime in listed:
+            try:
+                found = os.stat(path[len(base) :].lstrip(b"/") or b".", dir_fd=top, follow_symlinks=False)
+            except OSError as error:
+                if error.errno == errno.ENAMETOOLONG:
+                    continue
+                self.tally.count("directories that changed while the tree was read")
+            else:
+                if found.st_ctime_ns != ctime:
+                    self.tally.count("directories that changed while the tree was read")
 
     # --- going down and up -----------------------------------------------------------------------------
 
@@ -204,7 +226,7 @@ class Walker(object):
         batch, size = [], 0  # type: List[wire.Entry], int
         for name in names:
             path = wire.join(level.path, name)
-            if path in self.skip or path in self.replaced:
+            if path in self.skip or path in self.replaced or (stop and path in self.hanging):
                 self._pass_over(path)
                 continue
             try:
@@ -230,6 +252,10 @@ class Walker(object):
         if path in self.replaced:
             self.reached.add(path)
             self.tally.count("hidden: a file beneath a mounted file")
+        elif path in self.hanging and path not in self.skip:
+            self.reached.add(path)
+            self.tally.covered.add(path)
+            self.tally.count("covered: by a mount whose server may not answer")
         else:
             self.tally.count("skipped: asked to leave out")
 
