@@ -80,9 +80,8 @@ class Digests(object):
     def of(self, path):
         # type: (bytes) -> bytes
         """In hex; b"" when it cannot be read or there was no time, which ``missed`` says."""
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError:
+        fd = _open(path)
+        if fd < 0:
             return b""
         try:
             state = os.fstat(fd)
@@ -110,6 +109,17 @@ class Digests(object):
             self._left -= len(data)
         self.missed = True
         return b""
+
+
+def _open(path):
+    # type: (bytes) -> int
+    """A descriptor, which moves no atime where that may be asked for; -1 when it may not be read."""
+    for flags in (os.O_NOATIME, 0):
+        try:
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | flags)
+        except OSError:  # it may be another user's, whose atime only root may spare
+            continue
+    return -1
 
 
 class Programs(object):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+from pathlib import Path
 
 import pytest
 from asking import NONCE, read
@@ -27,6 +29,8 @@ LIVE = (
     "process",
     "sysctl",
 )
+
+DOCS = Path(__file__).parents[2] / "docs" / "facts.md"
 
 CHANGES = r"""
 echo 'net.ipv4.ip_forward = 1' >/etc/sysctl.d/90-mine.conf
@@ -109,6 +113,19 @@ def test_a_changed_fact_of_each_kind_is_seen_on_a_real_server(local_deployment):
     assert "" not in digests
     # Without nft on the server its table is seen all the same, and what is in it is said to be unknown.
     assert ("firewall", "not available") in {(one.kind, one.how) for one in changed.kept}
+
+    documented = kinds_documented()
+    assert documented.keys() == set(changed.looked) | {one.kind for one in changed.kept}
+    for fact in changed.facts:
+        assert {name for name, _ in fact.fields} <= documented[fact.kind], fact
+
+
+def kinds_documented() -> dict[str, set[str]]:
+    """Kind to the words that its row in docs/facts.md has among its fields."""
+    rows = [
+        line.split("|") for line in DOCS.read_text().splitlines() if re.match(r"\| `[a-z]+` \| .* \| .* \| .* \|", line)
+    ]
+    return {row[1].strip(" `"): set(re.findall(r"`([a-z0-9_]+)`", row[3])) for row in rows}
 
 
 def says(fact: Fact, **fields: str) -> None:
