@@ -99,8 +99,9 @@ def _module(image: Image, now: Fact, _baked: Fact | None) -> bool:
 
 # Settings that name a program which the kernel itself starts, as root.
 # Each with the value that a kernel has by itself, of which what lies there is the image's matter.
+_CORES = "kernel.core_pattern"  # a program behind a bar, else only where a file goes
 _HELPERS = {
-    "kernel.core_pattern": "core",
+    _CORES: "core",
     "kernel.hotplug": "/sbin/hotplug",
     "kernel.modprobe": "/sbin/modprobe",
     "kernel.poweroff_cmd": "/sbin/poweroff",
@@ -113,17 +114,15 @@ def _sysctl(image: Image, now: Fact, _baked: Fact | None) -> bool:
     if configured:
         return not now.get("differs") and live in ("", configured)
     if now.name in _HELPERS:
-        return live in ("", _HELPERS[now.name]) or _helper(image, live)
+        named = live[1:].strip() if live.startswith("|") else "" if now.name == _CORES else live
+        return live in ("", _HELPERS[now.name]) or not named or _helper(image, named)
     return True
 
 
-def _helper(image: Image, value: str) -> bool:
-    """No program, or one that was baked; a path of a core dump is no program."""
-    if not value.startswith(("|", "/")):
-        return True
-    program = value.lstrip("|").split(" ")[0]
-    places = (program, "/usr" + program)  # /sbin is a link into /usr on most
-    return any(image.runs(place) for place in places)
+def _helper(image: Image, command: str) -> bool:
+    """Whether what the kernel would start was baked."""
+    program = command.split(" ", maxsplit=1)[0]
+    return any(image.runs(place) for place in (program, "/usr" + program))  # /sbin is a link into /usr on most
 
 
 def _kernel(image: Image, now: Fact, _baked: Fact | None) -> bool:

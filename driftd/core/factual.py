@@ -118,10 +118,8 @@ class _Kind:
             return self._gone(was) if was is not None else None
         after = dict(now.fields)
         if was is None:
-            on_file = self.files and (self.kind not in _LIVE_FIELDS or any(not self._is_live(name) for name in after))
-            alive = self.live and any(map(self._is_live, after)) and not explain.explains(image, now, None)
-            alive = alive or (self.live and not after and not explain.explains(image, now, None))
-            if not on_file and not alive:
+            alive = self.live and True in self._sides(after) and not explain.explains(image, now, None)
+            if not alive and not (self.files and False in self._sides(after)):
                 return None
             return Difference(self.kind, _subject(now), Change.ADDED, {}, self._told(image, now, after))
         before = dict(was.fields)
@@ -144,11 +142,15 @@ class _Kind:
 
     def _gone(self, was: Fact) -> Difference | None:
         """What was kept from us may well be there; a live side is missed only where one was baked."""
-        sides = {self._is_live(name) for name, _ in was.fields} or {False}
+        sides = self._sides(dict(was.fields))
         missed = (self.files and False in sides) or (self.live and self.baked_live and True in sides)
         if self.partly or not missed:
             return None
         return Difference(self.kind, _subject(was), Change.REMOVED, dict(was.fields), {})
+
+    def _sides(self, fields: Iterable[str]) -> set[bool]:
+        """Of which sides a fact with these fields tells: True is the live one."""
+        return {self._is_live(name) for name in fields} or {self.kind in LIVE_KINDS}
 
     def _is_live(self, field: str) -> bool:
         return self.kind in LIVE_KINDS or field in _LIVE_FIELDS.get(self.kind, frozenset())
