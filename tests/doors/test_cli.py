@@ -180,3 +180,58 @@ def test_every_command_has_help_that_fits_a_terminal(driftd, monkeypatch: pytest
 
 def test_the_version_is_said(driftd):
     assert re.fullmatch(r"driftd \d+\.\d+\.\d+\n", driftd("--version").out)
+
+
+# --- secrets ---------------------------------------------------------------------------------------------------------
+
+HASH, OTHER = "$6$saltsalt$baked", "$6$saltsalt$another"
+
+
+@pytest.fixture
+def secretive(tree: Path) -> Path:
+    (tree / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
+    (tree / "etc/shadow").write_text(f"root:{HASH}:19000:0:99999:7:::\n")
+    return tree
+
+
+def bake(driftd, tree: Path, file: Path) -> bytes:
+    assert driftd("bake", "--root", tree, "--image", "img", "-o", file).status == 0
+    return file.read_bytes()
+
+
+def test_another_password_is_found_by_a_digest_that_says_nothing_else(driftd, secretive: Path, tmp_path: Path):
+    file = tmp_path / "m"
+    text = bake(driftd, secretive, file)
+    key = (tmp_path / "keys" / "img.digest-key").read_text().strip()
+    assert re.search(rb"\nkey [0-9a-f]{16}\n", text)
+    assert re.search(rb"\naccount root digest=[0-9a-f]{32} ", text)
+    assert bake(driftd, secretive, tmp_path / "again") == text
+    (secretive / "etc/shadow").write_text(f"root:{OTHER}:19000:0:99999:7:::\n")
+    said = driftd("audit", "--root", secretive, "--manifest", file, "-f", "json")
+    found = {one["kind"]: one for one in json.loads(said.out)["instances"][0]["findings"]}
+    assert set(found["account"]["actual"]) == {"digest"}
+    assert found["account"]["severity"] == "critical"
+    table = driftd("audit", "--root", secretive, "--manifest", file)
+    # Nothing that was written or printed has the key or a hash, but the key's own file.
+    written = b"".join(one.read_bytes() for one in tmp_path.rglob("*") if one.is_file() and "tree" not in one.parts)
+    everything = written.replace(key.encode(), b"", 1) + (said.out + said.err + table.out + table.err).encode()
+    for secret in (key.encode(), bytes.fromhex(key), HASH.encode(), OTHER.encode(), b"saltsalt"):
+        assert secret not in everything
+
+
+def test_without_the_key_passwords_are_not_compared_and_that_is_said_once(driftd, secretive: Path, tmp_path: Path):
+    text = bake(driftd, secretive, tmp_path / "m")
+    key_id = re.search(rb"\nkey ([0-9a-f]{16})\n", text)[1].decode()
+    (tmp_path / "keys" / "img.digest-key").unlink()
+    said = driftd("audit", "--root", secretive, "--manifest", tmp_path / "m", "-f", "json")
+    assert said.status == 0
+    reason = json.loads(said.out)["instances"][0]["reason"]
+    assert reason.count(f"passwords are not compared: the key {key_id} is not here") == 1
+
+
+def test_another_key_gives_other_digests(driftd, secretive: Path, tmp_path: Path):
+    first = bake(driftd, secretive, tmp_path / "m")
+    (tmp_path / "keys" / "img.digest-key").unlink()
+    second = bake(driftd, secretive, tmp_path / "m")
+    digests = {re.search(rb"digest=([0-9a-f]{32})", text)[1] for text in (first, second)}
+    assert len(digests) == 2
