@@ -6,14 +6,17 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from servers import LocalDeployment
+from vms import Vm, booted, tiny_image
 
 from driftd.edges.providers.local import image
 from driftd.edges.providers.local.image import ImageInfo
 from driftd.edges.providers.local.tools import owns_machine
+from driftd.edges.providers.local.vm import image as vm_images
 
 REPO = Path(__file__).parent.parent
 
@@ -56,3 +59,29 @@ def local_deployment(golden_image, image_cache, login_key):
     finally:
         deployment.clean()
         shutil.rmtree(root)
+
+
+@pytest.fixture(scope="session")
+def vm_image(image_cache) -> ImageInfo:
+    """The image of local-vm's systemd guest, built once (a minute), then reused."""
+    return vm_images.ensure(image_cache)
+
+
+@pytest.fixture(scope="session")
+def tiny_vm_image(image_cache, vm_image) -> ImageInfo:
+    """A machine's image that boots in a few seconds: a kernel, busybox and an HTTP server. No SSH."""
+    return tiny_image(image_cache, vm_image)
+
+
+@pytest.fixture(scope="session")
+def vm(image_cache, vm_image, login_key) -> Iterator[Vm]:
+    """A systemd guest for everybody. Who changes something puts it back."""
+    with booted(image_cache, vm_image, login_key) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def fresh_vm(image_cache, vm_image, login_key) -> Iterator[Vm]:
+    """A systemd guest for one module."""
+    with booted(image_cache, vm_image, login_key) as one:
+        yield one

@@ -1,0 +1,52 @@
+"""The local-vm provider keeps the contract, with real machines that boot quickly."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import contextmanager
+
+import pytest
+from servers import fetch
+from vms import machines
+
+from driftd.testing import ProviderContract
+
+pytestmark = [pytest.mark.machine, pytest.mark.servers]
+
+
+@pytest.fixture(scope="module")
+def deployment(tiny_vm_image, image_cache, login_key):
+    with machines(image_cache, tiny_vm_image, login_key) as deployment:
+        yield deployment
+        assert deployment.provider.compute.list({}) == []
+
+
+class TestLocalVm(ProviderContract):
+    deadline_s = 120.0
+
+    @pytest.fixture
+    def provider(self, deployment):
+        type(self).image = deployment.image.id
+        type(self).deployment_ = deployment
+        # Machines that have not booted yet see no power button: most of these tests need no longer grace.
+        return deployment.make(traffic=True, stop_grace_s=1, memory_mb=96)
+
+    @contextmanager
+    def request_in_flight(self, provider, instance):
+        with socket.create_connection(("127.0.0.1", self.deployment_.port), timeout=60) as wire:
+            wire.sendall(b"GET /cgi-bin/slow HTTP/1.1\r\nHost: test\r\n\r\n")
+            yield
+            answer = wire.recv(65536).decode()
+            assert answer.startswith("HTTP/1.1 200"), answer
+            while instance.id not in answer:
+                more = wire.recv(65536).decode()
+                assert more, answer
+                answer += more
+
+    def leave_mark(self, provider, instance):
+        self.deployment_.ready(instance, (8080,))
+        fetch(instance.address, 8080, "/cgi-bin/mark")
+
+    def has_mark(self, provider, instance):
+        self.deployment_.ready(instance, (8080,))
+        return "here" in fetch(instance.address, 8080, "/mark")
