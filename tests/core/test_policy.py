@@ -12,6 +12,7 @@ from trees import NOW
 from driftd.core import globs, severity
 from driftd.core.difference import Change, Difference
 from driftd.core.expect import Expect
+from driftd.core.facts import FACT_KINDS
 from driftd.core.findings import Action, Severity, Verdict, signature
 from driftd.core.memory import Suppression
 from driftd.core.policy import DEFAULT_RULE, Match, Policy, Rule, Source, judge, too_broad
@@ -161,6 +162,11 @@ ALL = {
     "group": Difference("group", b"sudo", Change.MODIFIED, {}, {"members": "eve"}),
     "session": session(key="SHA256:k"),
     "gone": Difference("file", b"/srv/a", Change.REMOVED, FILE, {}),
+    "listener": Difference(
+        "listener", b"tcp 0.0.0.0:22", Change.ADDED, {}, {"program": "/usr/sbin/sshd", "user": "root"}
+    ),
+    "closed": Difference("listener", b"tcp [::]:22", Change.REMOVED, {"program": "/usr/sbin/sshd"}, {}),
+    "setting": Difference("sysctl", b"net.x", Change.MODIFIED, {"configured": "0"}, {"configured": "0", "live": "1"}),
 }
 W = globs.word
 NETWORK = Source(ip_network("10.1.0.0/16"), W("10.1.0.0/16"))
@@ -173,6 +179,15 @@ MATCHES = {
     "package-by-another-name": (Match(facts={"package": (W("nc:amd64"),)}), set()),
     "account": (Match(facts={"account": (W("eve"), W("bob"))}), {"account"}),
     "group": (Match(facts={"group": (W("sudo"),)}), {"group"}),
+    "listener": (Match(facts={"listener": (W("tcp *:22"),)}), {"listener", "closed"}),
+    "listener-of-a-program": (
+        Match(facts={"listener": (W("tcp *"),)}, fields={"program": (W("*/sshd"),), "user": (W("root"),)}),
+        {"listener"},
+    ),
+    "a-field-that-is-not-there": (Match(kinds=frozenset({"listener"}), fields={"namespace": (W("?*"),)}), set()),
+    "any-fact-with-such-a-field": (Match(fields={"program": (W("/usr/sbin/*"),)}), {"listener", "closed"}),
+    "live-setting": (Match(facts={"sysctl": (W("net.*"),)}, fields={"live": (W("1"),)}), {"setting"}),
+    "several-kinds": (Match(facts={"sysctl": (W("*"),), "package": (W("nc"),)}), {"setting", "package"}),
     "user": (Match(session={"user": (W("e*"),)}), {"session"}),
     "network": (Match(session={"source": (NETWORK,)}), {"session"}),
     "user-and-door": (Match(session={"user": (W("eve"),), "door": (W("console"),)}), set()),
@@ -207,7 +222,42 @@ TOO_BROAD = {
     "every-account": Match(kinds=frozenset({"account"})),
     "every-group": Match(facts={"group": (W("?*"),)}),
     "every-session": Match(kinds=frozenset({"session"})),
+    "every-listener": Match(facts={"listener": (W("*"),)}, fields={"user": (W("root"),)}),
+    "every-unit": Match(facts={"unit": (W("ssh.service"), W("*"))}),
+    "every-fact-with-a-field": Match(fields={"file": (W("/etc/x"),)}),
+    "every-key-of-somebody": Match(facts={"key": (W("root SHA256:*"),)}),
+    "keys-by-their-beginning": Match(facts={"key": (W("root SHA256:ab?d"),)}),
+    "every-program": Match(facts={"process": (W("/*"),)}),
+    "every-preload": Match(facts={"preload": (W("/us*"),)}),
+    "every-module": Match(facts={"module": (W("*"),)}, fields={"live": (W("loaded"),)}),
+    "every-module-of-some-kernel": Match(facts={"module": (W("*"),)}, fields={"image_kernel": (W("*"),)}),
 }
+NARROW = {
+    "listener": Match(facts={"listener": (W("tcp *:22"),)}),
+    "key": Match(facts={"key": (W("root SHA256:abc"),)}),
+    "program": Match(facts={"process": (W("/opt/agent/*"),)}),
+    "host-keys": Match(facts={"hostkey": (W("SHA256:*"),)}),
+    "settings": Match(facts={"sysctl": (W("*"),)}),
+    "module": Match(facts={"module": (W("nf_*"),)}),
+    "modules-of-another-kernel": Match(facts={"module": (W("*"),)}, fields={"image_kernel": (W("none"),)}),
+}
+
+
+@pytest.mark.parametrize("case", NARROW)
+def test_narrow_enough_to_pass(case):
+    assert not too_broad(rule(match=NARROW[case], action=Action.EXPLAIN))
+
+
+@pytest.mark.parametrize("action", [Action.IGNORE, Action.EXPLAIN])
+def test_no_rule_explains_a_listener_whose_program_was_not_baked(action):
+    said = rule(match=Match(facts={"listener": (W("tcp *:22"),)}), action=action)
+    sshd = ALL["listener"]
+    assert verdict([replace(sshd, actual={**sshd.actual, "baked": "yes"})], said).verdict is Verdict.EXPLAINED
+    found = verdict([replace(sshd, actual={**sshd.actual, "baked": "no"})], said)
+    assert found.verdict is Verdict.DRIFTED
+    assert found.findings[0].because == "expected (it is so), but its program is not the image's, or hidden"
+    assert (found.findings[0].severity, found.findings[0].action) == (Severity.HIGH, Action.REPLACE)
+    assert verdict([ALL["closed"]], said).verdict is Verdict.EXPLAINED
 
 
 @pytest.mark.parametrize("case", TOO_BROAD)
@@ -239,6 +289,16 @@ SEVERITIES = {
     b"/etc/nginx.conf": Severity.MEDIUM,
     b"/srv/x": Severity.MEDIUM,
 }
+
+
+def test_every_kind_of_fact_has_a_severity_and_a_reason_of_its_own():
+    reasons = set()
+    for kind in FACT_KINDS:
+        level, because = severity.base(Difference(kind, b"x", Change.ADDED))
+        assert level in (Severity.HIGH, Severity.CRITICAL)
+        reasons.add(because)
+    assert len(reasons) == len(FACT_KINDS)
+    assert severity.base(Difference("nova", b"x", Change.ADDED))[0] is Severity.MEDIUM
 
 
 @pytest.mark.parametrize("path", SEVERITIES, ids=lambda path: path.decode())

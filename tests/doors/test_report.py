@@ -15,7 +15,7 @@ from rich.console import Console
 from trees import NOW
 
 from driftd.core.difference import Change
-from driftd.core.facts import Coverage, Instance, Session
+from driftd.core.facts import Coverage, Instance, Kept, Session
 from driftd.core.findings import Action, Finding, Judgement, Severity, Verdict
 from driftd.core.looks import Look
 from driftd.doors.report import json as json_report
@@ -87,6 +87,54 @@ def test_an_instance_has_what_was_promised():
 def test_what_could_not_be_seen_has_an_empty_root_and_a_hint():
     (one,) = report(replace(look(verdict=Verdict.UNKNOWN), hint="try again"))["instances"]
     assert (one["root"], one["findings"], one["hint"]) == ("", [], "try again")
+
+
+def test_facts_are_counted_and_what_was_kept_is_told():
+    kept = (Kept("firewall", "not available", "there is no nft"),)
+    coverage = Coverage(entries=3, facts={"package": 2, "sshd": 1}, kept=kept, unbaked=("sshd",))
+    (one,) = report(look(coverage=coverage))["instances"]
+    assert one["coverage"]["facts"] == {"package": 2, "sshd": 1}
+    assert one["coverage"]["kept"] == [{"kind": "firewall", "how": "not available", "why": "there is no nft"}]
+    assert one["coverage"]["unbaked"] == ["sshd"]
+    told = table.text([look(verdict=Verdict.CLEAN, coverage=coverage)])
+    assert "seen: 3 paths, 3 facts of 2 kinds; not in the manifest, so not compared: sshd" in told
+
+
+THREE_WAYS = {
+    "live 1, configured 0, baked 0": ({"configured": "0"}, {"configured": "0", "live": "1"}),
+    "live 1, not configured, not baked": ({}, {"live": "1"}),
+    "not live, configured ext4 x rw, baked live ext4 y rw and configured ext4 x rw": (
+        {"configured": "ext4 x rw", "live": "ext4 y rw"},
+        {"configured": "ext4 x rw"},
+    ),
+    "configured 1, baked 0": ({"configured": "0"}, {"configured": "1"}),
+    "live 2, not configured, baked 1": ({"live": "1"}, {"live": "2"}),
+}
+
+
+@pytest.mark.parametrize("said", THREE_WAYS)
+def test_a_setting_is_told_three_ways(said):
+    expected, actual = THREE_WAYS[said]
+    one = finding(b"net.x", kind="sysctl", change=Change.MODIFIED, expected=expected, actual=actual)
+    lines = [line.strip() for line in table.text([look(one)]).splitlines()]
+    assert said in lines
+    assert not any(line.startswith(("live ", "configured ")) and "→" in line for line in lines)
+
+
+def test_a_fact_is_pleasant_to_read():
+    one = finding(
+        b"tcp 0.0.0.0:9999",
+        kind="listener",
+        actual={"user": "root", "program": "/usr/bin/nc", "baked": "no"},
+    )
+    program = finding(b"/tmp/x", kind="process", actual={"state": "deleted", "sha256": "ab" * 32, "user": "eve"})
+    bare = finding(b"/usr/bin/nc", kind="process", actual={})
+    told = table.text([look(one, program, bare)])
+    assert "listener tcp 0.0.0.0:9999 added" in told
+    assert "is: program /usr/bin/nc, user root, baked no" in told
+    assert "is: sha256 abababababab…, user eve, state deleted" in told
+    assert "process /usr/bin/nc added" in told
+    assert "is: \n" not in told
 
 
 def test_own_visits_explained_and_accepted_are_told():

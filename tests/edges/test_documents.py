@@ -12,7 +12,7 @@ from driftd.core import drift, manifest
 from driftd.core.difference import Change, Difference
 from driftd.core.errors import BadInput
 from driftd.core.expect import Expect
-from driftd.core.facts import Unseen
+from driftd.core.facts import Unseen, fact
 from driftd.core.findings import Action, Severity, Verdict
 from driftd.core.manifest import Manifest
 from driftd.core.policy import judge, too_broad
@@ -50,7 +50,13 @@ def test_a_rule_says_where_it_stands(policy, tmp_path):
 def test_the_example_in_the_documentation(policy):
     (text,) = (one for one in examples("policy.md", "yaml") if "schema:" in one)
     rules = policy(text).rules
-    assert [rule.id for rule in rules] == ["uploads", "rendered-settings", "metrics-agent", "application", "backup-host"]
+    assert [rule.id for rule in rules] == [
+        "uploads",
+        "rendered-settings",
+        "metrics-agent",
+        "application",
+        "backup-host",
+    ]
     assert rules[0].expect is Expect.EPHEMERAL
     assert rules[2].expires.isoformat() == "2027-01-31"
     assert rules[4].severity is Severity.LOW
@@ -163,6 +169,57 @@ def test_what_is_no_first_boot_is_a_finding(case):
     assert BAD[case].path in [one.subject for one in judged(BAD[case]).findings]
 
 
+SSHD, SYSTEMD = "/usr/sbin/sshd", "/usr/lib/systemd/systemd"
+GENERATED = "/run/systemd/generator/boot.mount"
+PRISTINE = {
+    "sshd": fact("listener", "tcp 0.0.0.0:22", program=SSHD, user="root"),
+    "sshd-6": fact("listener", "tcp [::]:22", program=SSHD, user="root"),
+    "host-key": fact("hostkey", "SHA256:abc", type="ssh-ed25519", file="/etc/ssh/ssh_host_ed25519_key.pub"),
+    "resolved": fact("listener", "udp 127.0.0.53:53", program="/usr/lib/systemd/systemd-resolved", user="_resolve"),
+    "ssh-socket": fact("listener", "tcp [::]:22", program=SYSTEMD, user="root"),
+    "guard": fact("bpf", "cgroup_device 0a1b", program=SYSTEMD),
+    "session": fact("unit", "session-1.scope", state="transient", fragment="/run/systemd/transient/session-1.scope"),
+    "from-fstab": fact("unit", "boot.mount", state="generated", fragment=GENERATED),
+    "run-of-a-user": fact("mount", "/run/user/0", live="tmpfs tmpfs rw,nosuid,nodev"),
+    "tmp": fact("mount", "/tmp", live="tmpfs tmpfs rw,nosuid,nodev,relatime"),
+}
+STRANGE = {
+    "other-port": fact("listener", "tcp 0.0.0.0:2222", program=SSHD, user="root"),
+    "other-program": fact("listener", "tcp 0.0.0.0:22", program="/tmp/sshd", user="root"),
+    "program-not-baked": fact("listener", "tcp 127.0.0.1:323", program="/usr/sbin/chronyd"),
+    "key": fact("key", "root SHA256:eve", file="/root/.ssh/authorized_keys"),
+    "host-key-elsewhere": fact("hostkey", "SHA256:abc", file="/tmp/x.pub"),
+    "by-systemd-run": fact("unit", "run-u7.service", state="transient"),
+    "as-if-generated": fact("unit", "evil.service", state="generated", fragment="/run/systemd/generator/evil.service"),
+    "guard-of-a-stranger": fact("bpf", "cgroup_skb 0a1b", program="/usr/bin/python3"),
+    "tmp-that-gives-rights": fact("mount", "/tmp", live="tmpfs tmpfs rw"),
+    "kernel": fact("kernel", "taint", live="OE"),
+    "module": fact("module", "evil", live="loaded"),
+}
+
+
+def judged_facts(*found, names=("debian", "systemd", "sessions")):
+    programs = [file(path.encode(), b"elf", 0o755) for path in (SSHD, SYSTEMD, "/usr/lib/systemd/systemd-resolved")]
+    tree = [*programs, file(b"/usr/lib/modules/6.1/kernel/x.ko")]
+    was = baked(tree, looked=("hostkey", "key", "unit"))
+    now = fingerprint(
+        tree, facts=found, looked=tuple(sorted({"hostkey", "key", *(one.kind for one in found)})), live=True
+    )
+    return judge(drift.compare(was, now), load_policy(names), (), NOW)
+
+
+def test_the_facts_of_a_pristine_server_are_explained():
+    found = judged_facts(*PRISTINE.values())
+    assert [(one.kind, one.subject) for one in found.findings] == []
+    assert len(found.explained) == len(PRISTINE)
+
+
+@pytest.mark.parametrize("case", STRANGE)
+def test_a_strange_fact_is_a_finding_under_every_pack(case):
+    found = judged_facts(STRANGE[case], names=[*packs()])
+    assert [(one.kind, one.subject.decode()) for one in found.findings] == [(STRANGE[case].kind, STRANGE[case].name)]
+
+
 # --- policies that are wrong -----------------------------------------------------------------------------------------
 
 WRONG = {
@@ -202,6 +259,25 @@ WRONG = {
     "no-path": (HEAD + RULE.replace("path: /srv/x", "kind: file"), "without a path it would let pass", "by name"),
     "every-session": (HEAD + RULE.replace("path: /srv/x", "kind: session"), "every session pass", "by name"),
     "two-subjects": (HEAD + RULE.replace("/srv/x", "/srv/x, package: nc"), "nothing is path and package", "a rule for"),
+    "fact-of-no-kind": (
+        HEAD + RULE.replace("path: /srv/x", "kind: listner"),
+        ":5: rules[0].match.kind: 'listner' is no kind; write one of: ",
+        "",
+    ),
+    "misspelt-fact": (HEAD + RULE.replace("path:", "listner:"), ":5: unknown key", "did you mean 'listener'?"),
+    "every-listener": (HEAD + RULE.replace("path: /srv/x", 'listener: "*"'), "every listener pass", "by name"),
+    "key-with-a-star": (HEAD + RULE.replace("path: /srv/x", 'key: "root *"'), "every key pass", "by name"),
+    "fields-of-a-path": (HEAD + RULE.replace("/srv/x", "/srv/x, fields: {user: a}"), "fields are of facts", "remove"),
+    "bad-glob-in-a-field": (
+        HEAD + RULE.replace("path: /srv/x", "listener: x, fields: {user: '['}"),
+        "'[' at its byte 1 has no meaning",
+        "docs/",
+    ),
+    "expected-listener": (
+        HEAD + RULE.replace("path: /srv/x", "listener: x").replace("action: explain", "expect: growing"),
+        "expectations are about paths",
+        "action: explain",
+    ),
     "empty-session": (HEAD + RULE.replace("path: /srv/x", "session: {}"), "session names no field", "add door"),
     "no-such-combination": (HEAD + RULE.replace("/srv/x", "/srv/x, kind: package"), "no difference is of", "remove"),
     "expected-package": (

@@ -4,9 +4,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from trees import IMAGE, NOW, baked, directory, file, fingerprint
+from trees import IMAGE, NOW, baked, directory, file, fingerprint, package
 
-from driftd.core.facts import Instance, InstanceState, Kept, Session, Unseen
+from driftd.core.digestkey import DigestKey
+from driftd.core.facts import Instance, InstanceState, Kept, Session, Unseen, fact
 from driftd.core.findings import Action, Verdict
 from driftd.core.policy import Policy
 from driftd.core.sessions import Visit
@@ -28,9 +29,11 @@ class World:
         self.key = key
         self.now = NOW
         self.looked = 0
+        self.sent = None
 
     def look(self, instance, *, deadline_s, key=None):
         self.looked += 1
+        self.sent = key
         return self.seen
 
     def own_key(self, instance):
@@ -208,3 +211,81 @@ def test_visits_are_asked_for_after_the_look_so_that_a_second_look_meanwhile_is_
     watched = Watched()
     audit(SERVER, watched, watched, Rules(Policy()), visits, watched.clock)
     assert order == ["look", "visits"]
+
+
+# --- facts -----------------------------------------------------------------------------------------------------------
+
+SECRET = DigestKey(b"k" * 32)
+EVE_THERE = fact("account", "eve", uid=7, password="set", digest="a" * 32)
+
+
+class Keys:
+    def __init__(self, key=SECRET):
+        self.key = key
+
+    def known(self, image, key_id):
+        assert (image, key_id) == (IMAGE, SECRET.id)
+        return self.key
+
+
+def keyed(*facts):
+    return replace(baked(TREE, facts=facts), key_id=SECRET.id)
+
+
+def audited(world, keys):
+    return audit(SERVER, world, world, Rules(Policy()), tuple, world.clock, keys=keys)
+
+
+def test_the_key_that_the_manifest_names_goes_with_the_look():
+    world = World(fingerprint(TREE, facts=[EVE_THERE]), keyed(EVE_THERE))
+    assert audited(world, Keys()).judgement.reason == f"nothing differs from {IMAGE}"
+    assert world.sent is SECRET
+    unkeyed = World(manifest=MANIFEST)
+    audited(unkeyed, None)
+    assert unkeyed.sent is None
+
+
+@pytest.mark.parametrize("keys", [None, Keys(Unseen(f"the key {SECRET.id} is not here"))])
+def test_without_the_key_digests_are_not_compared_and_that_is_said_once(keys):
+    now = replace(EVE_THERE, fields=tuple(field for field in EVE_THERE.fields if field[0] != "digest"))
+    world = World(fingerprint(TREE, facts=[now]), keyed(EVE_THERE))
+    look = audited(world, keys)
+    assert look.judgement.verdict is Verdict.CLEAN
+    assert look.judgement.reason == (
+        f"nothing differs from {IMAGE}; passwords are not compared: the key {SECRET.id} is not here"
+    )
+    assert world.sent is None
+    no_secrets = World(fingerprint(TREE), keyed())
+    assert audited(no_secrets, keys).judgement.reason == f"nothing differs from {IMAGE}"
+
+
+def test_what_was_kept_is_said_once_a_kind():
+    kept = [Kept("key", "not permitted", f"/home/{name} cannot be read") for name in "abc"]
+    look = World(fingerprint(TREE, kept=tuple(kept))).audit()
+    assert look.judgement.reason == (
+        f"nothing differs from {IMAGE}; key not permitted: /home/a cannot be read (and 2 more reasons)"
+    )
+    assert look.coverage.kept == tuple(kept)
+
+
+def test_a_kind_of_which_nothing_was_said_leaves_it_unknown():
+    manifest = baked(TREE, facts=[fact("sudo", "%sudo ALL=(ALL:ALL) ALL")])
+    look = World(fingerprint(TREE), manifest).audit()
+    assert look.judgement.verdict is Verdict.UNKNOWN
+    assert look.judgement.reason == (f"nothing was said of sudo, which the manifest has; nothing differs from {IMAGE}")
+
+
+def test_facts_are_counted_by_kind_and_those_that_were_not_baked_are_named():
+    seen = fingerprint(TREE, facts=[package("a"), package("b"), fact("sshd", "port", value=22)])
+    manifest = replace(baked(TREE, facts=[package("a"), package("b")]), looked=("account", "package"))
+    coverage = World(seen, manifest).audit().coverage
+    assert coverage.facts == {"account": 0, "group": 0, "package": 2, "sshd": 1}
+    assert coverage.unbaked == ("group", "sshd")
+
+
+def test_driftds_own_key_on_the_instance_is_no_difference():
+    own, other = (fact("key", f"root {name}", type="ssh-ed25519") for name in (KEY, "SHA256:eve"))
+    manifest = baked(TREE, looked=("key",))
+    assert World(fingerprint(TREE, facts=[own], looked=("key",)), manifest).audit().judgement.verdict is Verdict.CLEAN
+    look = World(fingerprint(TREE, facts=[own, other], looked=("key",)), manifest).audit()
+    assert [one.subject for one in look.judgement.findings] == [b"root SHA256:eve"]

@@ -4,6 +4,7 @@ import pytest
 from trees import file, fingerprint
 
 from driftd.core import manifest
+from driftd.core.digestkey import DigestKey
 from driftd.core.errors import BadInput, Unavailable
 from driftd.core.facts import Instance, Unseen
 from driftd.flows.bake import bake
@@ -40,3 +41,16 @@ def test_what_could_not_be_seen_cannot_be_baked():
     with pytest.raises(Unavailable, match=r"^i-1 could not be looked at: no route$") as caught:
         bake(Looker(Unseen("no route", "look at the network")), SERVER, "golden-1")
     assert caught.value.hint == "look at the network"
+
+
+def test_the_digest_key_goes_with_the_look_and_the_manifest_names_it():
+    class Asked(Looker):
+        def look(self, instance, *, deadline_s, key=None):
+            self.key = key
+            return super().look(instance, deadline_s=deadline_s)
+
+    key = DigestKey(b"k" * 32)
+    looker = Asked(fingerprint([file(b"/etc/x", b"a")]))
+    assert bake(looker, SERVER, "golden-1", key=key).key_id == key.id
+    assert looker.key is key
+    assert bake(looker, SERVER, "golden-1").key_id == ""
