@@ -62,6 +62,7 @@ def test_mounts_of_fstab_and_units(tree: Path) -> None:
             "etc/systemd/system/srv-x.mount.d/10.conf": b"[Mount]\nWhat=other\n",
             "usr/lib/systemd/system/masked.mount": unit.replace(b"srv", b"masked"),
             "etc/systemd/system/masked.mount": "/dev/null",
+            "etc/systemd/system/masked.mount.d/10.conf": b"[Mount]\nWhere=/masked\n",
         },
     )
     found = gather(mounted, tree, live=False)
@@ -125,14 +126,17 @@ def test_tables_of_nftables_are_told_by_their_rules_and_not_by_what_passes() -> 
         "set": "nft add set inet fw fixed '{ type ipv4_addr; elements = { 10.0.0.1 }; }';",
     }.items():
         rows[name] = filters(RULES + more).one(b"firewall", b"nft table inet fw")
-    assert rows["plain"] == rows["again"] == rows["moved"]
+    rows["comment"] = filters(RULES.replace("a } b", "other")).one(b"firewall", b"nft table inet fw")
+    assert rows["plain"] == rows["again"] == rows["moved"] == rows["comment"]
     assert rows["plain"]["rules"] == b"1"
     assert rows["rule"]["rules"] == b"2"
     assert len({row["digest"] for row in rows.values()}) == 4
 
 
 def test_tables_of_older_iptables() -> None:
-    one = filters("iptables-legacy -A INPUT -p tcp --dport 99 -j DROP; ip link set lo up;")
+    drop = "iptables-legacy -A INPUT -p tcp --dport 99 -j DROP;"
+    one = filters(drop)
+    assert filters(drop + PASSING).facts == one.facts
     two = filters("iptables-legacy -A INPUT -p tcp --dport 98 -j DROP;")
     name = b"iptables-legacy filter"
     assert one.one(b"firewall", name)["rules"] == b"1"

@@ -113,16 +113,17 @@ five = socket.socket(socket.AF_INET6); five.bind(('fd00::7', 80)); five.listen()
 """
 
 
-def test_who_gets_raw_packets_and_an_interface_of_ones_own() -> None:
-    wait = "open('/tmp/f', 'w').close(); import time; time.sleep(60)"
+def test_who_gets_raw_packets_and_an_interface_of_ones_own(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    wait = f"open('{fifo}', 'w').close(); import time; time.sleep(60)"
     script = (
         "ip link set lo up; ip link add eth7 type bridge; ip addr add 10.9.8.7/24 dev eth7;"
         "ip addr add fd00::7/64 dev eth7 nodad; ip link set eth7 up;"
-        f"mkfifo /tmp/f; '{sys.executable}' -c \"{SNIFF}\n{wait}\" &"
-        "cat /tmp/f; $look"
+        f"mkfifo {fifo}; '{sys.executable}' -c \"{SNIFF}\n{wait}\" &"
+        f"cat {fifo}; $look"
     )
     rooms = ("--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child")
-    found = in_namespaces("mount -t tmpfs tmpfs /tmp;" + script, "running", options=rooms)
+    found = in_namespaces(script, "running", options=rooms)
     assert found.names(b"listener") == [b"packet any", b"packet lo", b"raw 0.0.0.0:1", b"tcp [eth7]:80", b"tcp eth7:80"]
     assert {fields["program"] for kind, _, fields in found.facts if kind == b"listener"} == {real(sys.executable)}
     assert found.one(b"listener", b"packet any")["type"] == b"raw"
