@@ -48,7 +48,7 @@ def report(found, seen):
         found.add(KIND, b"pinned " + path[len(seen.kernel.top) :], pinned=path[len(seen.kernel.top) :])
     if "files" in seen.hidden:
         found.not_permitted(KIND, "the open files of other users' programs are hidden from this user")
-    if seen.cut or len(rows) > ROWS_LIMIT or len(pins) > ROWS_LIMIT:
+    if seen.cut or seen.files_cut or len(rows) > ROWS_LIMIT or len(pins) > ROWS_LIMIT:
         found.not_available(KIND, "not every open file was looked at, for want of time")
 
 

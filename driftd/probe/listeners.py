@@ -121,7 +121,7 @@ def report(found, seen, names, sockets):
         found.not_available(KIND, "only the first %d sockets are reported" % ROWS_LIMIT)
     if seen.hidden and not all(row[1] for row in rows):
         found.not_permitted(KIND, "the programs of some sockets are hidden from this user")
-    if seen.cut:
+    if seen.cut or seen.files_cut:
         found.not_available(KIND, "not every open file was looked at, for want of time")
 
 

@@ -36,7 +36,8 @@ class Process(object):
 class Snapshot(object):
     """The processes that are there, in order of their numbers.
 
-    ``hidden``: what of some of them may not be seen: "programs", "files". ``cut``: not all were looked at.
+    ``hidden``: what of some of them may not be seen: "programs", "files". ``cut``: there are more of them;
+    ``files_cut``: not every open file was looked at.
     """
 
     def __init__(self, kernel, names):
@@ -44,7 +45,7 @@ class Snapshot(object):
         self.kernel = kernel
         self.processes = []  # type: List[Process]
         self.hidden = set()  # type: Set[str]
-        self.cut = False
+        self.files_cut = False
         self.sockets = {}  # type: Dict[bytes, Set[Process]]
         self.bpf = []  # type: List[Tuple[Process, bytes]]
         numbers = sorted(int(name) for name in kernel.names(b"/proc") if name.isdigit())
@@ -121,7 +122,7 @@ class Snapshot(object):
                 with os.scandir(self.path(process, b"fd")) as files:
                     for number, file in enumerate(files):
                         if number >= FILES_LIMIT or time.monotonic() > until:
-                            self.cut = True
+                            self.files_cut = True
                             break
                         self._look_at_file(process, file.path, wanted)
             except OSError as error:
