@@ -22,14 +22,13 @@ _NAME = re.compile(
     rb"\.(service|socket|device|mount|automount|swap|target|path|timer|slice|scope)$"
 )
 _DEPENDENCIES = (b".wants", b".requires", b".upholds")
+_DEAD = ("masked", "masked-runtime", "bad")
 _RULES = (b"Alias", b"WantedBy", b"RequiredBy", b"UpheldBy")
 
 # ``role`` of a directory: "config", "runtime" (/run, written by hand), "generator", "transient" or "vendor".
 Place = NamedTuple("Place", [("path", bytes), ("role", str)])
 # A link in ``place``: in its main directory (``unit`` is "") or in one like ``unit``.wants.
-Link = NamedTuple(
-    "Link", [("place", Place), ("unit", bytes), ("how", bytes), ("name", bytes), ("target", Optional[bytes])]
-)
+Link = NamedTuple("Link", [("place", Place), ("unit", bytes), ("how", bytes), ("name", bytes), ("target", bytes)])
 # A unit's file, by the directory that its name was found in; ``target`` is where the text is.
 Unit = NamedTuple("Unit", [("name", bytes), ("place", Place), ("target", bytes), ("state", str)])
 
@@ -84,6 +83,8 @@ class Scope(object):
         self._found = found
         self._open = {}  # type: Dict[bytes, inside.Directory]  # the places', by their paths
         self._files = {}  # type: Dict[bytes, Place]
+        self._searched = {one.path for one in list(places) + list(below)}
+        self._targets = {}  # type: Dict[bytes, bytes]  # of links, by their paths
         self._plain = set()  # type: Set[bytes]  # paths of units that are no links
         self._links = {}  # type: Dict[bytes, List[Link]]  # by the name and by what it leads to
         self._dropins = {}  # type: Dict[bytes, List[Tuple[Place, List[bytes]]]]
@@ -163,41 +164,55 @@ class Scope(object):
             self._plain.add(opened.path + b"/" + name)
         else:
             link = Link(place, unit, how, name, _join(opened.path, target))
-            for key in {name, target.rpartition(b"/")[2]}:
+            self._targets[opened.path + b"/" + name] = link.target
+            # In a .wants directory the link's name is what is wanted; elsewhere it is another name for its target.
+            for key in {name, template(name) if unit else target.rpartition(b"/")[2]}:
                 self._links.setdefault(key, []).append(link)
 
     # --- one unit ----------------------------------------------------------------------------------------------------
 
-    def unit(self, name):
-        # type: (bytes) -> Optional[Unit]
+    def unit(self, name, depth=0):
+        # type: (bytes, int) -> Optional[Unit]
         """The file that counts for a unit, and its state; None when there is none."""
         place = self._files.get(name)
         if place is not None:
-            return self._from_file(name, place)
-        unit = self.unit(template(name)) if template(name) else None
-        if unit is None or unit.state in ("masked", "masked-runtime", "bad"):
-            return unit
-        return unit._replace(name=name, state=self._enabled(unit._replace(name=name)))
+            return self._from_file(name, place, depth)
+        above = self.unit(template(name), depth) if template(name) else None
+        if above is None:
+            return None
+        unit = above._replace(name=name)
+        return unit if unit.state in _DEAD else unit._replace(state=self._enabled(unit))
 
-    def _from_file(self, name, place):
-        # type: (bytes, Place) -> Unit
+    def _from_file(self, name, place, depth):
+        # type: (bytes, Place, int) -> Unit
         path = place.path + b"/" + name
+        first = self._targets.get(path, path)
+        directory, _, last = first.rpartition(b"/")
+        if first != path and directory in self._searched and last != template(name):
+            # The name counts, and not the directory: what is linked to may be found in another one, and a link to the
+            # same name leads in a circle.
+            fits = last != name and _fits(name, last) and depth < LINK_LIMIT
+            other = (self.unit(last, depth + 1) if fits else None) or Unit(name, place, path, "bad")
+            return Unit(name, place, other.target, other.state if other.state in _DEAD else "alias")
         target = self._follow(path)
         unit = Unit(name, place, target or path, "bad")
-        if target is None:
-            return unit
-        if target == b"/dev/null" or self._is_empty(target):
-            return unit._replace(
-                target=path, state="masked" if place.role in ("config", "vendor") else "masked-runtime"
-            )
-        last = target.rpartition(b"/")[2]
-        if not _fits(name, last) or not self._is_file(target):
-            return unit
-        if last not in (name, template(name)):
-            return unit._replace(state="alias")
-        if target == path and place.role in ("generator", "transient"):
-            return unit._replace(state="generated" if place.role == "generator" else "transient")
-        return unit._replace(state=self._enabled(unit))
+        state = self._state(unit, path) if target else "bad"
+        return unit._replace(state=state, target=path if state.startswith("masked") else unit.target)
+
+    def _state(self, unit, path):
+        # type: (Unit, bytes) -> str
+        """Of a unit whose name was found at ``path`` and that may be what that leads to."""
+        last = unit.target.rpartition(b"/")[2]
+        if unit.target == b"/dev/null" or self._is_empty(unit.target):
+            here = self._targets.get(path, b"/dev/null") == b"/dev/null"
+            return "masked-runtime" if here and unit.place.role not in ("config", "vendor") else "masked"
+        if not self._is_file(unit.target):
+            return "bad"
+        if last != unit.name and not template(unit.name):
+            return "alias"
+        if unit.target == path and unit.place.role in ("generator", "transient"):
+            return "generated" if unit.place.role == "generator" else "transient"
+        return self._enabled(unit)
 
     def _follow(self, path):
         # type: (bytes) -> Optional[bytes]
@@ -276,8 +291,14 @@ class Scope(object):
         # type: (Unit, Optional[Set[bytes]]) -> str
         """What links to the unit (of a name in ``known``, if given) make of it; "" for nothing."""
         named = {}  # type: Dict[Place, str]
+        above = [one for one in self._places if unit.target.startswith(one.path + b"/")]
+        last = self._places.index(above[0]) if above else len(self._places)
         for link in self._links.get(unit.name, ()):
-            if not link.unit and link.name == (link.target or b"").rpartition(b"/")[2] == unit.name:
+            leads_here = link.target.rpartition(b"/")[2] == unit.name
+            behind = self._places.index(link.place) > last  # the file that counts: there the link's name means nothing
+            if behind and not (leads_here or link.unit):
+                continue
+            if not (link.unit or behind) and leads_here and link.name == unit.name:
                 named.setdefault(link.place, "linked")
             elif known is None or link.name in known:
                 named[link.place] = "enabled"
@@ -342,8 +363,6 @@ def _join(directory, target):
 def _fits(name, target):
     # type: (bytes, bytes) -> bool
     """May a unit of that name be a link to a file of this one? The type and what an instance is stay as they are."""
-    if target == b"null":
-        return True
     if not valid(target) or name.rpartition(b".")[2] != target.rpartition(b".")[2]:
         return False
     if b"@" not in name or b"@" not in target:
