@@ -6,11 +6,12 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 from driftd.core import merkle
 from driftd.core.facts import Coverage, Fact, Kept, Session, Unseen
-from driftd.probe import wire
+from driftd.probe import stats, wire
 from driftd.probe.wire import Entry, WireError
 
 
@@ -25,7 +26,8 @@ class Fingerprint:
 
     ``facts`` are sorted; ``looked`` are the kinds that were looked for, found or not; ``kept`` what was kept from us,
     in part where its kind was looked for, else wholly (sessions as kind "session"). ``live`` is true when it was a
-    running machine and not a directory that holds a tree.
+    running machine and not a directory that holds a tree. ``stats`` is the vector of the stat tree, where it was asked
+    for (docs/merkle.md).
     """
 
     entries: tuple[Entry, ...]
@@ -41,6 +43,7 @@ class Fingerprint:
     mounted: tuple[bytes, ...] = ()
     kept: tuple[Kept, ...] = ()
     live: bool = False
+    stats: bytes = b""
 
     def seen_kinds(self) -> tuple[str, ...]:
         """The kinds of facts that were seen, in whole or in part: not those that were wholly kept from the look."""
@@ -81,7 +84,8 @@ class Reader:
         self._limits = limits or Limits()
         self._decoder = wire.Decoder()
         self._answer = _Answer()
-        self._rows = {key for section in sections for key in _FACTS[_TAGS[section]]}
+        self._rows = {key for section in sections if section in _TAGS for key in _FACTS[_TAGS[section]]}
+        self._stats = b"stats" in sections
         self._failure: Unseen | None = None
 
     @property
@@ -149,8 +153,15 @@ class Reader:
                 answer.entries.extend(entries)
                 if len(answer.entries) > self._limits.entries:
                     raise WireError(f"more than {self._limits.entries} entries")
-        elif frame.tag == wire.LINKS:
+        else:
+            self._take_rest(frame)
+
+    def _take_rest(self, frame: wire.Frame) -> None:
+        answer = self._answer
+        if frame.tag == wire.LINKS:
             answer.link(wire.unpack(frame.payload), self._limits)
+        elif frame.tag == wire.STATS and self._stats:
+            answer.measure(_dictionary(frame.payload), self._limits)
         elif frame.tag in _FACTS:
             answer.spend(len(frame.payload), self._limits.bytes)
             answer.collect(_dictionary(frame.payload), _FACTS[frame.tag] + _OPTIONAL, self._limits)
@@ -180,6 +191,8 @@ class Reader:
         for key, number in counted.items():
             if counts.get(key) != number:
                 raise WireError(f"{number} {key.decode()} came and {counts.get(key)!r} were announced")
+        if self._stats:
+            answer.check_stats()
         entries = answer.linked()
         try:
             root = merkle.root(entries)
@@ -207,6 +220,7 @@ class Reader:
             mounted=tuple(sorted(answer.paths[b"mounted"])),
             kept=tuple(sorted({_kept(row) for row in answer.rows.get(b"kept", ())})),
             live=bool(_number(hello.get(b"live", 0), 2)),
+            stats=bytes(answer.vector),
         )
 
 
@@ -224,6 +238,8 @@ class _Answer:
     paths: dict[bytes, list[bytes]] = field(default_factory=lambda: {key: [] for key in _PATHS})
     reasons: dict[str, int] = field(default_factory=dict)
     links: dict[bytes, bytes] = field(default_factory=dict)
+    vector: bytearray = field(default_factory=bytearray)
+    stat_root: object = None
     spent: int = 0
     taken: int = 0
 
@@ -272,6 +288,23 @@ class _Answer:
         if left:
             raise WireError("hard links are of paths that did not come")
         return tuple(sorted(self.entries, key=lambda entry: entry.path))
+
+    def measure(self, message: dict[bytes, Any], limits: Limits) -> None:
+        """Take a piece of the stat tree's vector, or its root."""
+        piece = message.get(b"vector", b"")
+        if not isinstance(piece, bytes) or message.keys() - {b"vector", b"root"}:
+            raise WireError("the stat tree is none")
+        self.spend(len(piece), limits.bytes)
+        self.vector += piece
+        self.stat_root = message.get(b"root", self.stat_root)
+
+    def check_stats(self) -> None:
+        size = stats.SIZE
+        found = [bytes(self.vector[at : at + size]) for at in range(0, len(self.vector), size)]
+        if len(self.vector) % size or any(one >= other for one, other in pairwise(found)):
+            raise WireError("the stat tree's directories are not in their order")
+        if stats.root(bytes(self.vector)) != self.stat_root:
+            raise WireError("the stat tree does not have the root that it says")
 
     def cover(self, message: dict[bytes, Any], limits: Limits) -> None:
         for key, value in message.items():

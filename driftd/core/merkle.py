@@ -9,7 +9,7 @@ and its hard links.
 * the tree: the digest of the entry "/"
 
 Two trees have one root exactly when they hold the same names with the same bodies: nothing changed, nothing is missing
-and nothing was added. docs/wire.md has test vectors. The order of the entries given does not matter.
+and nothing was added. docs/merkle.md has test vectors. The order of the entries given does not matter.
 """
 
 from __future__ import annotations

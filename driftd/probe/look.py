@@ -1,13 +1,13 @@
 """One look: a request in, a stream of frames out. On an instance ``main`` is the program's entry (bundle.py)."""
 
-import _thread
 import os
 import signal
 import sys
+import threading
 import time
 from typing import Any, BinaryIO, Dict, Iterator, List, Optional
 
-from driftd.probe import facts, inside, processes, sessions, tree, walk, wire
+from driftd.probe import facts, inside, processes, sessions, stats, statwalk, tree, walk, wire
 from driftd.probe.found import Found
 from driftd.probe.links import Links, pieces
 from driftd.probe.tally import Tally
@@ -49,6 +49,8 @@ def _sections(encoder, request):
         raise wire.WireError("sessions can be seen on the running machine only")
     table = processes.Table() if root == b"/" else None
     yield encoder.message(wire.HELLO, _hello(request[b"nonce"], table))
+    for piece in _stats(root, request[b"skip"]) if b"stats" in sections else ():
+        yield encoder.message(wire.STATS, piece)
     tally, links, counts = Tally(), Links(), {}  # type: Tally, Links, Dict[bytes, int]
     file_limit = limits.get(b"file_bytes", walk.FILE_LIMIT)
     for directory, entries in tree.scan(root, tally, request[b"skip"], file_limit):
@@ -80,6 +82,15 @@ def _sections(encoder, request):
     yield encoder.message(wire.COVERAGE, {b"reasons": _reasons(tally)})
     counts[b"entries"], counts[b"bytes_hashed"] = tally.entries, tally.bytes_hashed
     yield encoder.finish(counts)
+
+
+def _stats(root, skip):
+    # type: (bytes, List[bytes]) -> Iterator[Dict[bytes, bytes]]
+    """The stat tree, taken before anything is read: what changes from here on differs from it the next time."""
+    vector = b"".join(sorted(digest for digest, _ in statwalk.directories(root, Tally(), skip)))
+    for at in range(0, len(vector), CHUNK):
+        yield {b"vector": vector[at : at + CHUNK]}
+    yield {b"root": stats.root(vector)}
 
 
 def _pieces(message):
@@ -183,11 +194,7 @@ def _set_deadline(seconds):
 
     signal.signal(signal.SIGALRM, late)
     signal.alarm(seconds)
-    _thread.start_new_thread(_end_late, (seconds + LATE,))
-
-
-def _end_late(seconds):
-    # type: (int) -> None
-    """End the process from beside the thread that looks: a system call on a dead mount returns for no handler."""
-    time.sleep(seconds)
-    os._exit(1)
+    # From beside the thread that looks: a system call on a dead mount returns for no handler.
+    beside = threading.Timer(seconds + LATE, os._exit, (1,))
+    beside.daemon = True
+    beside.start()

@@ -14,7 +14,7 @@ holds a server's tree) is walked as it is, and whatever is mounted in it counts 
 
 import os
 import stat
-from typing import Dict, Iterable, Iterator, List, Set
+from typing import Dict, Iterable, Iterator, List, Set, Type
 
 from driftd.probe import mounts, walk, wire
 from driftd.probe.tally import Tally
@@ -22,33 +22,33 @@ from driftd.probe.tally import Tally
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
-def scan(root, tally, skip=(), file_limit=walk.FILE_LIMIT):
-    # type: (bytes, Tally, Iterable[bytes], int) -> Iterator[walk.Batch]
+def scan(root, tally, skip=(), file_limit=walk.FILE_LIMIT, walker=walk.Walker):
+    # type: (bytes, Tally, Iterable[bytes], int, Type[walk.Walker]) -> Iterator[walk.Batch]
     """Batches (directory, entries) of the whole tree; a directory's own entry always comes before what it holds.
 
-    ``skip`` are paths, as the instance calls them, to leave out. Raises OSError when the root cannot be opened, or
-    when /proc does not tell what is mounted.
+    ``skip`` are paths, as the instance calls them, to leave out; ``walker`` makes the entries. Raises OSError when the
+    root cannot be opened, or when /proc does not tell what is mounted.
     """
     if root == b"/":
-        return _Live(tally, skip, file_limit).scan()
-    return _elsewhere(root, tally, skip, file_limit)
+        return _Live(tally, skip, file_limit, walker).scan()
+    return _elsewhere(root, tally, skip, file_limit, walker)
 
 
-def _elsewhere(root, tally, skip, file_limit):
-    # type: (bytes, Tally, Iterable[bytes], int) -> Iterator[walk.Batch]
+def _elsewhere(root, tally, skip, file_limit, walker):
+    # type: (bytes, Tally, Iterable[bytes], int, Type[walk.Walker]) -> Iterator[walk.Batch]
     real = os.path.realpath(root)
     shown, _ = mounts.read()
     below = {point[len(real.rstrip(b"/")) :]: kind for point, kind in shown.items() if mounts.is_below(point, real)}
     hanging = [point for point, kind in below.items() if mounts.may_hang(kind)]
-    walker = walk.Walker(tally, skip, below, hanging=hanging, file_limit=file_limit)
-    return walker.walk(walk.open_quietly(real, os.O_DIRECTORY), b"/", stop=True)
+    walks = walker(tally, skip, below, hanging=hanging, file_limit=file_limit)
+    return walks.walk(walk.open_quietly(real, os.O_DIRECTORY), b"/", stop=True)
 
 
 class _Live(object):
     """The tree of the machine that this runs on."""
 
-    def __init__(self, tally, skip, file_limit):
-        # type: (Tally, Iterable[bytes], int) -> None
+    def __init__(self, tally, skip, file_limit, walker):
+        # type: (Tally, Iterable[bytes], int, Type[walk.Walker]) -> None
         self._tally = tally
         self._shown, hidden = mounts.read()
         tally.count("skipped: mount covered by another mount", hidden)
@@ -65,7 +65,7 @@ class _Live(object):
                 self._walked.append(point)
         points = {point for point in self._shown if point != b"/"}
         replaced = {point for point in self._walked if not _is_directory(point)}
-        self._walker = walk.Walker(tally, skip, points, replaced, hanging, file_limit)
+        self._walker = walker(tally, skip, points, replaced, hanging, file_limit)
         # Points with a walked mount on them or below: there two file systems may have the same name.
         self._shared = {p for p in points if any(p == w or mounts.is_below(w, p) for w in self._walked)}
         self._beneath = {}  # type: Dict[bytes, wire.Entry]
@@ -116,7 +116,8 @@ class _Live(object):
         finally:
             os.close(fd)
         if entry is not None:
-            entry = entry._replace(same=b"")  # its hard links are on a file system that this walk does not see
+            if entry.same:
+                entry = entry._replace(same=b"")  # its hard links are on a file system that this walk does not see
             self._lay_over([entry])
             yield wire.parent(path), [entry]
 

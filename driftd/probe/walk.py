@@ -6,25 +6,22 @@ devices are never opened.
 """
 
 import errno
-import hashlib
 import os
 import stat
 import sys
-import time
 from typing import Dict, Iterable, Iterator, List, Optional, Set, Tuple, Union
 
 from driftd.probe import attributes, wire
+from driftd.probe.hashing import Hasher
 from driftd.probe.tally import Tally
 
 ATTEMPTS = 3  # how often a file that changes while it is read is read again
 OPEN_LEVELS = 64  # directories held open on the way down; those further up are opened again through ".."
-SMALL = 256 * 1024  # a file below this is one read; larger ones pass through a buffer of this size
 FILE_LIMIT = 1 << 40  # bytes; a larger file is reported as unreadable
 BATCH_BYTES = 128 * 1024
-SETTLED = 2  # seconds; longer than one tick of any file system's clock
 
 _COMMON = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-_KINDS = {
+KINDS = {
     stat.S_IFREG: wire.FILE,
     stat.S_IFDIR: wire.DIRECTORY,
     stat.S_IFLNK: wire.LINK,
@@ -111,9 +108,8 @@ class Walker(object):
         self.hanging = frozenset(hanging)
         self.reached = set()  # type: Set[bytes]
         self._file_limit = file_limit
-        self._buffer = bytearray(SMALL)
+        self._hasher = Hasher(tally)
         self._walks = 0
-        self._read = {}  # type: Dict[Tuple[int, int], Tuple[Tuple[int, int, int], bytes]]
 
     def walk(self, fd, base, stop):
         # type: (int, bytes, bool) -> Iterator[Batch]
@@ -127,7 +123,7 @@ class Walker(object):
         stack, top = [_Level(fd, b"", base)], os.dup(fd)
         try:
             if base == b"/":
-                yield b"", [self._root(fd)]
+                yield b"", [self.top(fd)]
             for batch in self._list(stack[0], stop):
                 yield batch
             while stack:
@@ -271,8 +267,9 @@ class Walker(object):
 
     # --- one entry -----------------------------------------------------------------------------
 
-    def _root(self, fd):
+    def top(self, fd):
         # type: (int) -> wire.Entry
+        """The entry of "/" itself."""
         self.tally.entries += 1
         return self._opened(fd, b"/", os.fstat(fd))
 
@@ -280,14 +277,8 @@ class Walker(object):
         # type: (int, bytes, bytes) -> Optional[wire.Entry]
         """The entry of ``name`` in ``dir_fd``; None when it is gone by now."""
         for attempt in range(ATTEMPTS):
-            try:
-                found = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
-            except OSError as error:
-                if error.errno in _GONE:
-                    return None
-                if error.errno in _NOT_PERMITTED:
-                    raise _UnsearchableError
-                self.tally.not_read(wire.parent(path), error)
+            found = self.stat(dir_fd, name, path)
+            if found is None:
                 return None
             last = attempt == ATTEMPTS - 1
             made = self._made(dir_fd, name, path, found, last)
@@ -298,6 +289,18 @@ class Walker(object):
                 self.tally.entries += 1
                 return made
         return None
+
+    def stat(self, dir_fd, name, path):
+        # type: (int, bytes, bytes) -> Optional[os.stat_result]
+        """The stat of ``name`` itself; None when it is gone by now."""
+        try:
+            return os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+        except OSError as error:
+            if error.errno in _NOT_PERMITTED:
+                raise _UnsearchableError
+            if error.errno not in _GONE:
+                self.tally.not_read(wire.parent(path), error)
+            return None
 
     def _made(self, dir_fd, name, path, found, last):
         # type: (int, bytes, bytes, os.stat_result, bool) -> Optional[wire.Entry]
@@ -363,7 +366,7 @@ class Walker(object):
                 self.tally.not_read(path, "larger than the limit")
             else:
                 try:
-                    read = self._digest_once(fd, found, last)
+                    read = self._hasher.once(fd, found, last)
                 except OSError as error:
                     self.tally.not_read(path, error)
                 else:
@@ -374,55 +377,10 @@ class Walker(object):
         finally:
             os.close(fd)
 
-    def _digest_once(self, fd, found, last):
-        # type: (int, os.stat_result, bool) -> Optional[bytes]
-        """As ``_digest``; a file with several hard links is read once as long as it stays as it was.
-
-        Its ctime says whether it did, unless the reading came within one tick of the clock that set it.
-        """
-        if found.st_nlink < 2:
-            digest = self._digest(fd, found, last)
-        else:
-            inode = found.st_dev, found.st_ino
-            state = found.st_size, found.st_mtime_ns, found.st_ctime_ns
-            before, digest = self._read.get(inode, (state, None))
-            if digest is not None and before == state:
-                return digest
-            settled = abs(time.time() - found.st_ctime) > SETTLED
-            digest = self._digest(fd, found, last)
-            if digest is not None and settled:
-                self._read[inode] = state, digest
-        if digest is not None:
-            self.tally.bytes_hashed += found.st_size
-        return digest
-
-    def _digest(self, fd, found, last):
-        # type: (int, os.stat_result, bool) -> Optional[bytes]
-        """The SHA-256 of what ``fd`` holds; None when it changed while it was read.
-
-        At the ``last`` attempt a moved mtime counts for nothing: touching a file for ever must not hide what it holds.
-        """
-        if found.st_size < SMALL:
-            data = os.read(fd, found.st_size + 1)
-            return hashlib.sha256(data).digest() if len(data) == found.st_size else None
-        digest, view, size = hashlib.sha256(), memoryview(self._buffer), 0
-        while size <= found.st_size:
-            count = os.readv(fd, [self._buffer])
-            if not count:
-                break
-            digest.update(view[:count])
-            size += count
-        now = os.fstat(fd)
-        if size != found.st_size or now.st_size != found.st_size:
-            return None
-        if now.st_mtime_ns != found.st_mtime_ns and not last:
-            return None
-        return digest.digest()
-
 
 def _entry(path, found, xattrs, token, digest=b"", target=b"", flags=0):
     # type: (bytes, os.stat_result, Tuple[Tuple[bytes, bytes], ...], bytes, bytes, bytes, int) -> wire.Entry
-    kind = _KINDS[stat.S_IFMT(found.st_mode)]
+    kind = KINDS[stat.S_IFMT(found.st_mode)]
     device = kind in (wire.CHAR, wire.BLOCK)
     return wire.Entry(
         path,

@@ -39,11 +39,11 @@ IMMUTABLE, APPEND_ONLY = 1, 2
 FLAGS = IMMUTABLE | APPEND_ONLY
 
 # Frame tags. A TREE is compressed, a PLAIN tree is not.
-PLAIN, LINKS = b"P", b"L"
+PLAIN, LINKS, STATS = b"P", b"L", b"V"
 HELLO, TREE, FACTS, SESSIONS, COVERAGE, TRAILER, FAILED = b"H", b"T", b"F", b"S", b"C", b"Z", b"E"
 REQUEST = b"Q"
 
-# What can be asked for; the tree and the coverage always come.
+# What is asked for where nothing else is said; the tree and the coverage always come. "stats" can be asked for, too.
 SECTIONS = (b"facts", b"sessions")
 
 

@@ -125,7 +125,7 @@ def test_a_file_with_many_links_is_read_once_and_again_when_it_changed(tree: Pat
 
     assert hashed()[0] == 5000, "what was changed a moment ago may change again without its ctime moving"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("driftd.probe.walk.SETTLED", -1)
+        patch.setattr("driftd.probe.hashing.SETTLED", -1)
         assert hashed()[0] == 1000
         total, digests = hashed(change=3)
     assert (total > 1000, len(digests)) == (True, 2)

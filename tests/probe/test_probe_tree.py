@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from driftd.core.facts import Kept
 from driftd.core.fingerprint import Fingerprint
-from driftd.probe import walk, wire
+from driftd.probe import hashing, walk, wire
 
 # Root of the machine, not only of a user namespace (where the suite runs for an ordinary user).
 ROOT = os.geteuid() == 0 and Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"]
@@ -272,7 +272,7 @@ def test_an_ordinary_user_reports_what_it_may_not_read() -> None:
     assert trusted(found)
 
 
-@pytest.mark.parametrize("size", [10, walk.SMALL + 10])
+@pytest.mark.parametrize("size", [10, hashing.SMALL + 10])
 @pytest.mark.parametrize("times", [1, 100])
 def test_a_file_that_changes_while_it_is_read(
     tree: Path, look_at: Look, monkeypatch: pytest.MonkeyPatch, size: int, times: int

@@ -1,0 +1,66 @@
+"""The digest of what an open file holds, or that it changed while it was read."""
+
+import hashlib
+import os
+import time
+from typing import Dict, Optional, Tuple
+
+from driftd.probe.tally import Tally
+
+SMALL = 256 * 1024  # a file below this is one read; larger ones pass through a buffer of this size
+SETTLED = 2  # seconds; longer than one tick of any file system's clock
+
+
+class Hasher(object):
+    """Reads files, counts in ``tally`` what it read, and remembers those that it will meet again."""
+
+    def __init__(self, tally):
+        # type: (Tally) -> None
+        self.tally = tally
+        self._buffer = bytearray(SMALL)
+        self._known = {}  # type: Dict[Tuple[int, int], Tuple[Tuple[int, int, int], bytes]]
+
+    def once(self, fd, found, last):
+        # type: (int, os.stat_result, bool) -> Optional[bytes]
+        """As ``_digest``; a file with several hard links is read once as long as it stays as it was.
+
+        Its ctime says whether it did, unless the reading came within one tick of the clock that set it.
+        """
+        if found.st_nlink < 2:
+            digest = self._digest(fd, found, last)
+        else:
+            inode = found.st_dev, found.st_ino
+            state = found.st_size, found.st_mtime_ns, found.st_ctime_ns
+            before, digest = self._known.get(inode, (state, None))
+            if digest is not None and before == state:
+                return digest
+            settled = abs(time.time() - found.st_ctime) > SETTLED
+            digest = self._digest(fd, found, last)
+            if digest is not None and settled:
+                self._known[inode] = state, digest
+        if digest is not None:
+            self.tally.bytes_hashed += found.st_size
+        return digest
+
+    def _digest(self, fd, found, last):
+        # type: (int, os.stat_result, bool) -> Optional[bytes]
+        """The SHA-256 of what ``fd`` holds; None when it changed while it was read.
+
+        At the ``last`` attempt a moved mtime counts for nothing: touching a file for ever must not hide what it holds.
+        """
+        if found.st_size < SMALL:
+            data = os.read(fd, found.st_size + 1)
+            return hashlib.sha256(data).digest() if len(data) == found.st_size else None
+        digest, view, size = hashlib.sha256(), memoryview(self._buffer), 0
+        while size <= found.st_size:
+            count = os.readv(fd, [self._buffer])
+            if not count:
+                break
+            digest.update(view[:count])
+            size += count
+        now = os.fstat(fd)
+        if size != found.st_size or now.st_size != found.st_size:
+            return None
+        if now.st_mtime_ns != found.st_mtime_ns and not last:
+            return None
+        return digest.digest()

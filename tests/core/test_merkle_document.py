@@ -1,0 +1,147 @@
+"""docs/merkle.md and its vectors: computed again here from its words alone, and compared with what the code says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driftd.core import merkle
+from driftd.probe import stats
+from driftd.probe.wire import Entry
+
+TEXT = (Path(__file__).parents[2] / "docs/merkle.md").read_text(encoding="utf-8")
+VECTORS = json.loads(re.search(r"```json\n(.*?)```", TEXT, re.DOTALL)[1])  # type: ignore[index]  # it is there
+Row = dict[str, Any]
+
+
+def number(value: int, size: int) -> bytes:
+    return (value % 256**size).to_bytes(size, "big")
+
+
+def text(value: bytes, size: int) -> bytes:
+    return number(len(value), size) + value
+
+
+def body(row: Row) -> bytes:
+    """By docs/wire.md."""
+    data = row["kind"].encode() + number(int(row["mode"], 8), 2)
+    data += number(row.get("uid", 0), 4) + number(row.get("gid", 0), 4) + number(row.get("flags", 0), 1)
+    if row["kind"] == "f":
+        data += number(row.get("size", 0), 8) + text(bytes.fromhex(row.get("sha256", "")), 1)
+    if row["kind"] == "l":
+        data += text(row["target"].encode(), 4)
+    if row["kind"] in "cb":
+        data += number(row["rdev"][0], 4) + number(row["rdev"][1], 4)
+    attributes = row.get("xattrs", [])
+    data += number(len(attributes), 2)
+    return data + b"".join(text(name.encode(), 2) + text(bytes.fromhex(value), 4) for name, value in attributes)
+
+
+def content_digest(rows: list[Row], at: str) -> bytes:
+    (row,) = (one for one in rows if one["path"] == at)
+    if row["kind"] != "d":
+        return hashlib.sha256(b"driftd-entry/2\0" + body(row) + text(row.get("same", "").encode(), 4)).digest()
+    whole = b"driftd-tree/2\0" + body(row)
+    prefix = at.rstrip("/") + "/"
+    names = [one["path"][len(prefix) :] for one in rows if one["path"].startswith(prefix) and one["path"] != "/"]
+    for name in sorted(name.encode() for name in names if "/" not in name):
+        whole += text(name, 2) + content_digest(rows, prefix + name.decode())
+    return hashlib.sha256(whole).digest()
+
+
+def stat_row(row: Row) -> bytes:
+    data = text(row["name"].encode(), 2) + row["kind"].encode() + number(int(row["mode"], 8), 2)
+    data += number(row.get("uid", 0), 4) + number(row.get("gid", 0), 4) + number(row.get("size", 0), 8)
+    data += b"".join(number(part, 4) for part in row.get("rdev", (0, 0)))
+    return data + b"".join(number(row[key], 8) for key in ("inode", "mtime", "ctime")) + number(row["links"], 4)
+
+
+def stat_vector(directories: dict[str, list[Row]]) -> list[bytes]:
+    found = []
+    for path, rows in directories.items():
+        whole = b"driftd-stat/1\0" + text(path.encode(), 4)
+        whole += b"".join(map(stat_row, sorted(rows, key=lambda row: row["name"].encode())))
+        found.append(hashlib.sha256(whole).digest()[:16])
+    return sorted(found)
+
+
+def entry(row: Row) -> Entry:
+    return Entry(
+        row["path"].encode(),
+        row["kind"].encode(),
+        int(row["mode"], 8),
+        row.get("uid", 0),
+        row.get("gid", 0),
+        row.get("size", 0),
+        bytes.fromhex(row.get("sha256", "")),
+        row.get("target", "").encode(),
+        tuple(row.get("rdev", (0, 0))),  # type: ignore[arg-type]  # two of them
+        tuple((name.encode(), bytes.fromhex(value)) for name, value in row.get("xattrs", [])),
+        row.get("flags", 0),
+        row.get("same", "").encode(),
+    )
+
+
+def inode(row: Row) -> stats.Inode:
+    return stats.Inode(
+        row["kind"].encode(),
+        int(row["mode"], 8),
+        row.get("uid", 0),
+        row.get("gid", 0),
+        row.get("size", 0),
+        *row.get("rdev", (0, 0)),
+        row["inode"],
+        row["mtime"],
+        row["ctime"],
+        row["links"],
+    )
+
+
+@pytest.mark.parametrize("at", range(len(VECTORS["content"])))
+def test_the_content_trees_of_the_document(at: int) -> None:
+    vector = VECTORS["content"][at]
+    assert content_digest(vector["entries"], "/").hex() == vector["root"]
+    assert merkle.root(map(entry, vector["entries"])).hex() == vector["root"]
+
+
+@pytest.mark.parametrize("at", range(len(VECTORS["stat"])))
+def test_the_stat_trees_of_the_document(at: int) -> None:
+    vector = VECTORS["stat"][at]
+    again = stat_vector(vector["directories"])
+    assert [one.hex() for one in again] == vector["vector"]
+    assert hashlib.sha256(b"driftd-stat-root/1\0" + b"".join(again)).hexdigest() == vector["root"]
+    ours = sorted(
+        stats.directory(path.encode(), [stats.row(row["name"].encode(), inode(row)) for row in rows])
+        for path, rows in vector["directories"].items()
+    )
+    assert ours == again
+    assert stats.root(b"".join(ours)).hex() == vector["root"]
+
+
+FIELDS = {
+    "mode": "0700", "uid": 1, "gid": 1, "size": 1, "rdev": (9, 9), "inode": 1, "mtime": 5, "ctime": 5, "links": 7,
+    "kind": "p", "name": "other",
+}  # fmt: skip
+
+
+@given(st.sampled_from(["", "/", "/etc"]), st.sampled_from(sorted(FIELDS)))
+def test_any_change_moves_one_directory_and_the_root(path: str, field: str) -> None:
+    directories = json.loads(json.dumps(VECTORS["stat"][0]["directories"]))
+    before = set(stat_vector(directories))
+    directories[path][0][field] = FIELDS[field]
+    row = directories[path][0]
+    assert stats.row(row["name"].encode(), inode(row)) == stat_row(row)
+    assert len(before - set(stat_vector(directories))) == 1
+
+
+@given(st.integers(-(2**70), 2**70), st.integers(-(2**70), 2**70))
+def test_times_of_any_size_have_a_row(mtime: int, ctime: int) -> None:
+    row = {"name": "x", "kind": "f", "mode": "0644", "inode": 1, "links": 1, "mtime": mtime, "ctime": ctime}
+    assert stats.row(b"x", inode(row)) == stat_row(row)
