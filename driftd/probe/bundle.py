@@ -29,6 +29,7 @@ MODULES = (
     "found",
     "files",
     "accounts",
+    "rpmdb",
     "packages",
     "sudoers",
     "sshd",

@@ -1,14 +1,16 @@
 """Installed packages, by the databases of those who installed them: dpkg, rpm, apk and pip. Fields: docs/facts.md.
 
-Formats: deb-status paragraphs (deb822(5)); apk's ``installed`` (one letter a field); Python's core metadata. An RPM
-database is read by the instance's own ``rpm``, for which there is no other door that every Python could open.
+Formats: deb-status paragraphs (deb822(5)); apk's ``installed`` (one letter a field); Python's core metadata; rpmdb.py
+for RPM's. RPM's older databases are read by the instance's own ``rpm``, on a running system only, and as nobody where
+driftd is root: rpm would write into a directory in which it may.
 """
 
 import errno
+import os
 import re
 from typing import Dict, List, Optional, Tuple
 
-from driftd.probe import accounts, files, inside, tools
+from driftd.probe import accounts, files, inside, rpmdb, tools
 from driftd.probe.found import Found
 
 STATUS = b"/var/lib/dpkg/status"
@@ -34,12 +36,12 @@ def collect(place, found, live):
     """Add every package; none when there is an RPM database that cannot be read: a part would look like the whole."""
     database = _rpm_database(place)
     if database is not None:
-        rows, why = _rpm(database, live)
+        installed, why = _rpm(place, database, live)
         if why:
             found.not_available(_KIND, why)
             return
-        for name, version, arch in rows:
-            found.add(_KIND, _full(name, arch), version=version, source=b"rpm")
+        for one in installed:
+            found.add(_KIND, _full(one.name, one.arch), version=one.version, source=b"rpm")
     text = files.read(place, found, _KIND, STATUS, STATUS_LIMIT)
     if text is None and files.is_there(place, STATUS):
         return
@@ -88,26 +90,35 @@ def _apk(found, text):
 
 def _rpm_database(place):
     # type: (inside.Root) -> Optional[bytes]
-    """The directory of the first RPM database there is."""
-    for path in _RPM:
-        if any(files.is_there(place, path + b"/" + name) for name in _RPM_FILES):
-            return path
+    """The first RPM database there is."""
+    for directory in _RPM:
+        for name in _RPM_FILES:
+            if files.is_there(place, directory + b"/" + name):
+                return directory + b"/" + name
     return None
 
 
-def _rpm(database, live):
-    # type: (bytes, bool) -> Tuple[List[List[bytes]], str]
-    """Name, version and architecture of each package; or why they cannot be had."""
+def _rpm(place, database, live):
+    # type: (inside.Root, bytes, bool) -> Tuple[List[rpmdb.Package], str]
+    """Each package; or why they cannot be had."""
     path = database.decode()
+    if path.endswith("/rpmdb.sqlite"):
+        try:
+            return rpmdb.read(place, database), ""
+        except (OSError, rpmdb.DamagedError) as error:
+            return [], "the RPM database %s cannot be read (%s)" % (path, error)
     if not live:
-        return [], "the RPM database in %s is read by rpm, on a running system only" % path
+        return [], "the RPM database %s is read by rpm, on a running system only" % path
     if not tools.there("rpm"):
-        return [], "the RPM database in %s is read by rpm, which is not there" % path
-    answer = tools.run(["rpm", "--dbpath", path, "-qa", "--qf", _RPM_FORMAT])
+        return [], "the RPM database %s is read by rpm, which is not there" % path
+    command = ["rpm", "--dbpath", path.rpartition("/")[0], "-qa", "--qf", _RPM_FORMAT]
+    if os.geteuid() == 0:
+        command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] + command
+    answer = tools.run(command)
     rows = [row.split(b"\x1f") for row in answer.output.split(b"\x1e") if row]
     if answer.why or any(len(row) != 3 for row in rows):
-        return [], "the RPM database in %s: %s" % (path, answer.why or "rpm wrote something else than asked for")
-    return [[name, version, b"" if arch == b"(none)" else arch] for name, version, arch in rows], ""
+        return [], "the RPM database %s: %s" % (path, answer.why or "rpm wrote something else than asked for")
+    return [rpmdb.Package(row[0], row[1], b"" if row[2] == b"(none)" else row[2]) for row in rows], ""
 
 
 # --- pip ------------------------------------------------------------------------------------------------------------
