@@ -50,7 +50,7 @@ hostname -F /etc/hostname
 ip link set lo up
 ip addr add $(sed -n s/^Address=//p /etc/systemd/network/*) dev eth0
 ip link set eth0 up
-acpid
+acpid -d &
 httpd -p 8080 -h /www
 while :; do sleep 1000; done
 """
