@@ -73,7 +73,7 @@ class Root(object):
         """The directory at ``path``, to be closed by whoever asked. Raises OSError."""
         above, name = self._find(path, last=True)
         try:
-            fd = os.open(name or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+            fd = walk.open_quietly(name or b".", os.O_DIRECTORY, above)
         finally:
             os.close(above)
         return Directory(self, path, fd)

@@ -43,13 +43,29 @@ def row(name, inode):
     return _NAME.pack(len(name)) + name + packed
 
 
+class Directory(object):
+    """Takes the rows of the directory at ``path``, sorted by name, a few at a time."""
+
+    def __init__(self, path):
+        # type: (bytes) -> None
+        self.path = path
+        self._digest = hashlib.sha256(_DIRECTORY + _LONG.pack(len(path)) + path)
+
+    def add(self, rows):
+        # type: (Iterable[bytes]) -> None
+        self._digest.update(b"".join(rows))
+
+    def digest(self):
+        # type: () -> bytes
+        return self._digest.digest()[:SIZE]
+
+
 def directory(path, rows):
     # type: (bytes, Iterable[bytes]) -> bytes
     """The digest of a directory whose ``rows`` are sorted by name."""
-    digest = hashlib.sha256(_DIRECTORY + _LONG.pack(len(path)) + path)
-    for one in rows:
-        digest.update(one)
-    return digest.digest()[:SIZE]
+    made = Directory(path)
+    made.add(rows)
+    return made.digest()
 
 
 def root(vector):

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from typing import Iterable, Iterator, List, Optional, Tuple
+from typing import Iterable, Iterator, Optional, Tuple
 
 from driftd.probe import stats, tree, walk, wire
 from driftd.probe.tally import Tally
@@ -44,12 +44,12 @@ class StatWalker(walk.Walker):
 def directories(root, tally, skip=()):
     # type: (bytes, Tally, Iterable[bytes]) -> Iterator[Tuple[bytes, bytes]]
     """(digest, path) of every directory of the tree; of every part of one that is seen in parts (below mounts)."""
-    at, rows = None, []  # type: Optional[bytes], List[bytes]
+    here = None  # type: Optional[stats.Directory]
     for path, entries in tree.scan(root, tally, skip, walker=StatWalker):
-        if path != at:
-            if at is not None:
-                yield stats.directory(at, rows), at
-            at, rows = path, []
-        rows.extend(entry.row for entry in entries if isinstance(entry, Stat))
-    if at is not None:
-        yield stats.directory(at, rows), at
+        if here is None or path != here.path:
+            if here is not None:
+                yield here.digest(), here.path
+            here = stats.Directory(path)
+        here.add(entry.row for entry in entries if isinstance(entry, Stat))
+    if here is not None:
+        yield here.digest(), here.path

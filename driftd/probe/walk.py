@@ -6,10 +6,12 @@ devices are never opened.
 """
 
 import errno
+import itertools
+import operator
 import os
 import stat
 import sys
-from typing import Dict, Iterable, Iterator, List, Optional, Set, Tuple, Union
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple, Union
 
 from driftd.probe import attributes, wire
 from driftd.probe.hashing import Hasher
@@ -83,12 +85,16 @@ def open_quietly(name, flags=0, dir_fd=None):
 
 def listing(fd):
     # type: (int) -> List[bytes]
-    """The names in a directory, as bytes."""
+    """The names in a directory, as bytes, sorted."""
     if sys.getfilesystemencoding().lower() in ("utf-8", "ascii"):
-        names = [os.fsencode(name) for name in os.listdir(fd)]
+        names = os.listdir(fd)  # type: List[Any]
+        for at, name in enumerate(names):  # one by one: a directory may have a million names
+            names[at] = os.fsencode(name)
     else:  # other encodings do not give every name back as it was
         names = os.listdir(b"/proc/self/fd/%d" % fd)
-    return sorted(set(names))  # a directory that changes while it is read may name something twice
+    names.sort()
+    # A directory that changes while it is read may name something twice.
+    return names if all(map(operator.ne, names, itertools.islice(names, 1, None))) else sorted(set(names))
 
 
 class Walker(object):
