@@ -1,7 +1,7 @@
-# What find(1) starts for each batch of names: $0 says of which kind they are, the names are the arguments.
-# f files, g files over the limit, l links, d directories, s everything else, o odd names and those that were not
-# still the first time. The answer is frames on standard output; what is counted goes to descriptor 5.
-# The program's beginning sets base, walk, limit, multi (readlink takes several names), xattr and flags (tools there).
+# What xargs(1) starts for each batch of names, its arguments. With $0 "o" each is looked at by itself; else they are
+# sorted into f files, l links, d directories, s everything else, and those that have to be looked at singly: odd names,
+# and whatever was not still. The answer is frames on standard output; what is counted goes to descriptor 5.
+# The program's beginning sets base, walk, limit, cr, multi (readlink takes several names), xattr and flags (tools there).
 trap '' PIPE
 S='%f %u %g %s %h %t %T %d:%i|%y|%z|'
 
@@ -9,7 +9,7 @@ attributes() {
     echo =X
     [ -z "$xattr" ] || getfattr -h -d -m - -e hex --absolute-names "$@"
     echo =V
-    case $0 in [fgdo]) [ -z "$flags" ] || lsattr -d "$@" ;; esac
+    case $kind in [fdo]) [ -z "$flags" ] || lsattr -d "$@" ;; esac
 }
 
 batch() {
@@ -17,7 +17,7 @@ batch() {
     printf '%s\n' "$@"
     echo =A
     stat -c "$S%n" "$@"
-    case $0 in
+    case $kind in
     f)
         echo =H
         sha256sum "$@"
@@ -32,13 +32,13 @@ batch() {
             # A directory with r and without x lists names, and nothing behind them can be seen.
             if [ "${#path}" -ge 3840 ]; then
                 printf '%s %s\n' 'path longer than 3840 bytes' "$path"
-            elif ! { [ -r "$path" ] && [ -x "$path" ]; }; then
+            elif ! { [ -r "$path" ] && [ -e "$path/." ]; }; then
                 printf '%s %s\n' 'Permission denied' "$path"
             fi
         done
         ;;
     esac
-    case $0 in [fl])
+    case $kind in [fl])
         echo =B
         stat -c "$S%n" "$@"
         ;;
@@ -57,9 +57,10 @@ one() {
             why=$(stat -c "$S" "$path" 2>&1 >/dev/null)
             case $why in *'No such file'* | *'Not a directory'*) return ;; esac
             path=${path%/*}
+            # A directory that lets nobody through is reported as such when its own turn comes.
+            [ -e "$path/." ] || return
             before=
-            how='Permission denied'
-            case $why in *"$how"*) ;; *) how='something in it could not be seen' ;; esac
+            how='something in it could not be seen'
             break
         fi
         case $before in
@@ -76,7 +77,7 @@ one() {
         4*)
             if [ "${#path}" -ge 3840 ]; then
                 how='path longer than 3840 bytes'
-            elif ! { [ -r "$path" ] && [ -x "$path" ]; }; then
+            elif ! { [ -r "$path" ] && [ -e "$path/." ]; }; then
                 how='Permission denied'
             fi
             ;;
@@ -97,10 +98,51 @@ one() {
     echo =E
 }
 
-if [ "$0" = o ]; then
-    text=$(for name; do one "$name"; done 2>/dev/null | awk -v base="$base" -v walk="$walk" "$A")
-else
-    text=$(batch "$@" 2>/dev/null | awk -v kind="$0" -v base="$base" -v walk="$walk" "$A")
-fi || exit
-# Nobody listens any more: let find(1) end, too.
+singly() {
+    kind=o
+    for name; do one "$name"; done 2>/dev/null | awk -v base="$base" -v walk="$walk" "$A"
+}
+# The names that $2 lists, as words of the form "${12}", out of all the others; $1 says of which kind they are.
+some() {
+    kind=$1 words=$2
+    shift 2
+    [ -n "$words" ] || return 0
+    eval "set -- $words"
+    # What is too large to be hashed is found out one by one; it is rare.
+    if [ "$kind" = f ] && [ -n "$(find "$@" -prune -size +"$limit"c -print 2>/dev/null)" ]; then
+        singly "$@"
+    elif [ "$kind" = o ]; then
+        singly "$@"
+    else
+        batch "$@" 2>/dev/null | awk -v kind="$kind" -v base="$base" -v walk="$walk" "$A"
+    fi
+}
+sort_out() {
+    n=0 files= links= directories= specials= odd=
+    for name; do
+        n=$((n + 1))
+        word=" \"\${$n}\""
+        case $name in *"$nl"* | *"$cr"* | *\\*)
+            odd=$odd$word
+            continue
+            ;;
+        esac
+        if [ -L "$name" ]; then
+            links=$links$word
+        elif [ -f "$name" ]; then
+            files=$files$word
+        elif [ -d "$name" ]; then
+            directories=$directories$word
+        else
+            specials=$specials$word
+        fi
+    done
+    # Directories first, so that one comes before what is in it.
+    some d "$directories" "$@" && some f "$files" "$@" && some l "$links" "$@" && some s "$specials" "$@" &&
+        some o "$odd" "$@"
+}
+
+[ $# -gt 0 ] || exit 0
+if [ "$0" = o ]; then text=$(singly "$@"); else text=$(sort_out "$@"); fi || exit
+# Nobody listens any more: let xargs(1) end, too.
 printf "$text" || kill "$PPID"

@@ -1,7 +1,7 @@
 # What the tools said of one batch of names, as directory blocks (docs/wire.md). The parts come in this order, each
 # behind a line "=LETTER": N names, A stat, H sha256sum, T targets of links, B stat again, X getfattr, V lsattr,
 # U what cannot be read. Names here hold no newline, backslash or carriage return; those that do come one by one (O).
-# Variables: base (bytes of the path that are not the instance's), walk (which file system), limit (of a file's bytes).
+# Variables: base (bytes of the path that are not the instance's), walk (which file system), kind (batch.sh).
 
 function stat_line(line, fields, times,  i, j, k, rest) {
     i = index(line, "|")
@@ -176,7 +176,6 @@ END {
         path = name[i]
         if (!whole || !(path in first) || (kind ~ /[fl]/ && !same(path))) { tally("R " walk " " path); continue }
         if (kind == "f" && !(path in digest)) not_read(path, "sha256sum could not read it")
-        if (kind == "g") not_read(path, "larger than the limit")
         entry(path, first[path], digest[path], esc(target[path]), length(target[path]))
     }
     close_block()
