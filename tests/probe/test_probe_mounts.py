@@ -93,7 +93,7 @@ def test_file_systems_passed_over_are_counted_by_kind(seen: Seen) -> None:
 
 
 def test_the_rest_is_there_as_well(seen: Seen) -> None:
-    assert [one.name for one in seen.found.facts if one.kind == "package"] == ["x"]
+    assert [one.name for one in seen.found.facts if one.get("source") == "dpkg"] == ["x"]
     assert [one.get("password") for one in seen.found.facts if one.kind == "account"] == ["locked"]
     assert {b"/etc/link", b"/var/log/fifo", b"/proc"} <= seen.paths(b"/etc", b"/var", b"/proc")
     assert not [reason for reason in seen.found.coverage.reasons if "private view" in reason]
