@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -71,6 +71,7 @@ _HOWS = ("not available", "not permitted")
 _WORD = re.compile(r"[a-z][a-z0-9_-]{0,31}")  # a kind of fact, the name of a field
 _FIELDS_LIMIT = 64  # of one fact
 _WHY_LIMIT = 500
+_REASONS_LIMIT = 1000
 
 
 class Reader:
@@ -158,12 +159,12 @@ class Reader:
 
     def _take_rest(self, frame: wire.Frame) -> None:
         answer = self._answer
+        answer.spend(len(frame.payload), self._limits.bytes)
         if frame.tag == wire.LINKS:
             answer.link(wire.unpack(frame.payload), self._limits)
         elif frame.tag == wire.STATS and self._stats:
-            answer.measure(_dictionary(frame.payload), self._limits)
+            answer.measure(_dictionary(frame.payload))
         elif frame.tag in _FACTS:
-            answer.spend(len(frame.payload), self._limits.bytes)
             answer.collect(_dictionary(frame.payload), _FACTS[frame.tag] + _OPTIONAL, self._limits)
         elif frame.tag == wire.COVERAGE:
             answer.cover(_dictionary(frame.payload), self._limits)
@@ -172,7 +173,8 @@ class Reader:
 
     def _greet(self, hello: dict[bytes, Any]) -> None:
         if hello.get(b"schema") != wire.SCHEMA:
-            self._fail(f"the probe speaks schema {hello.get(b'schema')!r}, this is {wire.SCHEMA}", _UPGRADE)
+            schema = hello[b"schema"] if isinstance(hello.get(b"schema"), int) else "unknown"
+            self._fail(f"the probe speaks schema {schema}, this is {wire.SCHEMA}", _UPGRADE)
         elif hello.get(b"nonce") != self._nonce:
             self._fail("the answer is not to this question (its nonce is another)", _AGAIN)
         else:
@@ -199,12 +201,12 @@ class Reader:
         except ValueError as error:
             raise WireError(_printable(str(error))[:500]) from None
         hello = answer.hello or {}
-        looked = tuple(sorted({_word(kind) for kind in answer.rows.get(b"looked", ())}))
+        looked = tuple(sorted(set(answer.rows.get(b"looked", ()))))
         return Fingerprint(
             entries=entries,
             facts=_facts(answer.rows.get(b"facts", ()), looked),
             looked=looked,
-            sessions=tuple(_session(row) for row in answer.rows.get(b"sessions", ())),
+            sessions=tuple(answer.rows.get(b"sessions", ())),
             coverage=Coverage(
                 entries=len(entries),
                 bytes_hashed=_number(counts.get(b"bytes_hashed"), 1 << 62),
@@ -218,7 +220,7 @@ class Reader:
             unreadable=tuple(sorted(answer.paths[b"unreadable"])),
             covered=tuple(sorted(answer.paths[b"covered"])),
             mounted=tuple(sorted(answer.paths[b"mounted"])),
-            kept=tuple(sorted({_kept(row) for row in answer.rows.get(b"kept", ())})),
+            kept=tuple(sorted(set(answer.rows.get(b"kept", ())))),
             live=bool(_number(hello.get(b"live", 0), 2)),
             stats=bytes(answer.vector),
         )
@@ -255,7 +257,8 @@ class _Answer:
             self.taken += len(rows)
             if self.taken > limits.rows:
                 raise WireError(f"more than {limits.rows} facts")
-            self.rows.setdefault(key, []).extend(rows)
+            # What a row is is seen at once: nested lists would fill the memory long before the last frame.
+            self.rows.setdefault(key, []).extend(map(_ROWS[key], rows))
 
     def link(self, groups: object, limits: Limits) -> None:
         """Take groups of hard links: the smallest path first, and again first in each piece that a group comes in."""
@@ -269,7 +272,6 @@ class _Answer:
                 raise WireError("a path is in two groups of hard links")
             last = first
             for path in others:
-                self.spend(len(path), limits.bytes)
                 if path <= last or path in self.links:
                     raise WireError("a path stands twice in the hard links, or in a wrong place")
                 self.links[path], last = first, path
@@ -289,12 +291,11 @@ class _Answer:
             raise WireError("hard links are of paths that did not come")
         return tuple(sorted(self.entries, key=lambda entry: entry.path))
 
-    def measure(self, message: dict[bytes, Any], limits: Limits) -> None:
+    def measure(self, message: dict[bytes, Any]) -> None:
         """Take a piece of the stat tree's vector, or its root."""
         piece = message.get(b"vector", b"")
         if not isinstance(piece, bytes) or message.keys() - {b"vector", b"root"}:
             raise WireError("the stat tree is none")
-        self.spend(len(piece), limits.bytes)
         self.vector += piece
         self.stat_root = message.get(b"root", self.stat_root)
 
@@ -308,9 +309,11 @@ class _Answer:
 
     def cover(self, message: dict[bytes, Any], limits: Limits) -> None:
         for key, value in message.items():
-            if key == b"reasons" and isinstance(value, dict) and len(value) <= 1000:
+            if key == b"reasons" and isinstance(value, dict):
                 for reason, number in value.items():
                     self.reasons[_string(reason)[:_SAID_LIMIT]] = _number(number, 1 << 62)
+                if len(self.reasons) > _REASONS_LIMIT:
+                    raise WireError(f"more than {_REASONS_LIMIT} reasons")
             elif key in self.paths and isinstance(value, list):
                 paths = self.paths[key]
                 paths.extend(_path(path) for path in value)
@@ -381,18 +384,21 @@ def _word(value: object) -> str:
     return text
 
 
-def _facts(rows: Iterable[object], looked: Collection[str]) -> tuple[Fact, ...]:
-    """The facts, whatever their kind, as long as it was looked for; kinds and fields that are unknown may be new."""
-    facts = []
-    for row in rows:
-        kind, name, fields = _row(row, 3)
-        if not isinstance(fields, dict) or len(fields) > _FIELDS_LIMIT or not all(fields.values()):
-            raise WireError("a fact has not the right fields")
-        found = tuple(sorted((_word(key), _string(value)) for key, value in fields.items()))
-        facts.append(Fact(_word(kind), _string(name), found))
-        if facts[-1].kind not in looked:
-            raise WireError("a fact is of a kind that was not looked for")
-    return tuple(sorted(set(facts)))
+def _fact(value: object) -> Fact:
+    """A fact, whatever its kind; kinds and fields that are unknown may be new."""
+    kind, name, fields = _row(value, 3)
+    if not isinstance(fields, dict) or len(fields) > _FIELDS_LIMIT or not all(fields.values()):
+        raise WireError("a fact has not the right fields")
+    found = tuple(sorted((_word(key), _string(one)) for key, one in fields.items()))
+    return Fact(_word(kind), _string(name), found)
+
+
+def _facts(facts: Iterable[Fact], looked: Collection[str]) -> tuple[Fact, ...]:
+    """The facts in their order, each of a kind that was looked for."""
+    found = set(facts)
+    if not {fact.kind for fact in found} <= set(looked):
+        raise WireError("a fact is of a kind that was not looked for")
+    return tuple(sorted(found))
 
 
 def _kept(value: object) -> Kept:
@@ -423,3 +429,11 @@ def _session(value: object) -> Session:
         ancestor=bool(_number(value[b"ancestor"], 2)),
         evidence=_string(value[b"evidence"]),
     )
+
+
+_ROWS: dict[bytes, Callable[[object], object]] = {
+    b"facts": _fact,
+    b"looked": _word,
+    b"kept": _kept,
+    b"sessions": _session,
+}

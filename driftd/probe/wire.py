@@ -168,8 +168,8 @@ def _decode_body(reader, path):
     for _ in range(reader.fixed(_SHORT)[0]):
         name = reader.sized(_SHORT)
         xattrs.append((name, reader.sized(_WORD)))
-    if xattrs != sorted(set(xattrs)):
-        raise WireError("xattrs are not sorted")
+    if xattrs != sorted(dict(xattrs).items()):
+        raise WireError("xattrs are not sorted, or one stands twice")
     return Entry(path, kind, mode, uid, gid, size, digest, target, rdev, tuple(xattrs), flags)
 
 
