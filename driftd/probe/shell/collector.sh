@@ -307,7 +307,7 @@ digests() {
     for table in shadow gshadow passwd group; do
         file x account /etc/$table | while IFS=: read -r name secret rest || [ -n "$name" ]; do
             bare=$secret
-            while :; do case $bare in [!*]*) bare=${bare#?} ;; *) break ;; esac done
+            while :; do case $bare in [*!]*) bare=${bare#?} ;; *) break ;; esac done
             [ ${#bare} -gt 1 ] || continue
             sum=$(printf "$inner%s" "$secret" | sha256sum)
             sum=$(printf "$outer$(printf '%s\n' "${sum%% *}" | awk "$BYTES"'{ print pairs($0) }')" | sha256sum)
