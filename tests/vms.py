@@ -146,8 +146,9 @@ class Vm:
         return found
 
     def settled(self) -> str:
-        """Wait until systemd has started everything; what it says of that."""
-        return self.ssh("systemctl is-system-running --wait || systemctl --failed").strip()
+        """Wait until systemd has started everything; what it says of that: running, or degraded."""
+        script = "timeout 45 systemctl is-system-running --wait || true"
+        return wait_until(lambda: self.ssh(script).strip().removeprefix("starting"), "the end of the boot", BOOT_S)
 
 
 @contextmanager
@@ -166,6 +167,7 @@ def machines(cache: Path, built: ImageInfo, key: Path) -> Iterator[VmDeployment]
 def booted(cache: Path, built: ImageInfo, key: Path) -> Iterator[Vm]:
     """One systemd guest that has booted to the end."""
     with machines(cache, built, key) as deployment:
-        vm = Vm(deployment, deployment.launch(), built)
-        vm.settled()
+        vm = Vm(deployment, deployment.launch(wait=False), built)
+        deployment.ready(vm.instance, (22,))
+        assert vm.settled() == "running", deployment.console(vm.instance)
         yield vm

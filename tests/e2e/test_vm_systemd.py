@@ -1,0 +1,114 @@
+"""A machine with a kernel, a systemd and a journal of its own, as driftd sees it over SSH. One boot, and one more."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from driftd.core import drift
+from driftd.core.facts import Instance, InstanceState, Reach
+from driftd.edges.local import LocalLooker
+from driftd.flows.bake import bake
+
+pytestmark = [pytest.mark.machine, pytest.mark.servers, pytest.mark.timeout(900)]
+
+ENTRIES = {"file", "directory", "link", "device", "fifo", "socket"}
+# What systemd, Debian and the provider's seed write at the first boot, and nothing else.
+IDENTITY = {
+    "/etc/hostname",
+    "/etc/hosts",
+    "/etc/machine-id",
+    "/etc/ssh/ssh_host_ed25519_key",
+    "/etc/ssh/ssh_host_ed25519_key.pub",
+    "/etc/systemd/network/10-wire.network",
+    "/root/.ssh/authorized_keys",
+}
+FIRST_BOOT = re.compile(
+    r"/tmp/\.(ICE|X11|XIM|font|Test)-unix"
+    r"|/(var/)?tmp/systemd-private-[0-9a-f]{32}-[\w@.-]+(/tmp)?"
+    r"|/var/lib/dbus/machine-id"
+    r"|/var/lib/systemd/(linger|random-seed|timers|timers/stamp-[\w-]+\.timer)"
+    r"|/var/log/journal/[0-9a-f]{32}(/(system|user-\d+)(@[0-9a-f-]+)?\.journal)?"
+    r"|/var/log/(wtmp|btmp|lastlog)"
+)
+
+
+@pytest.fixture(scope="module")
+def seen(fresh_vm):
+    """One look at the pristine guest, after one login by somebody."""
+    assert fresh_vm.ssh("echo somebody was here") == "somebody was here\n"
+    return fresh_vm.look(deadline_s=300)
+
+
+def test_systemd_runs_and_nothing_failed(fresh_vm):  # the fixture has waited for that
+    boot_id = "/proc/sys/kernel/random/boot_id"
+    files = f"/etc/machine-id {boot_id}"
+    said = fresh_vm.ssh(f"cat /proc/1/comm; hostname; cat {files}; uname -r; cat /proc/cmdline; ps -e -o comm")
+    pid1, name, machine_id, boot, kernel, line, *programs = said.splitlines()
+    assert (pid1, name) == ("systemd", fresh_vm.instance.id)
+    assert len(machine_id) == 32
+    assert kernel.endswith("-cloud-amd64")
+    assert fresh_vm.instance.id not in line, "the kernel's command line is the same for every instance"
+    assert boot != Path(boot_id).read_text().strip()
+    assert "rsyslogd" not in programs, "its log is the journal's alone"
+
+
+def test_a_pristine_guest_differs_from_its_image_by_its_first_boot_alone(fresh_vm, seen):
+    """The disk made without a mount is the tree that it was made from: owners, modes, links, attributes."""
+    image = fresh_vm.image
+    tree = Instance(id="tree", group="", image=image.id, reach=Reach(root=str(image.rootfs)))
+    manifest = bake(LocalLooker(), tree, image.id, deadline_s=300)
+    found = {difference.subject.decode() for difference in drift.compare(manifest, seen) if difference.kind in ENTRIES}
+    assert found >= IDENTITY
+    assert [path for path in sorted(found - IDENTITY) if not FIRST_BOOT.fullmatch(path)] == []
+    assert len(seen.entries) > 9000
+
+
+def test_a_login_without_a_terminal_is_seen_through_the_journal(seen):
+    """Debian 12 has no auth.log any more, and wtmp knows only of terminals."""
+    gone = [one for one in seen.sessions if not one.live]
+    assert gone
+    for one in gone:
+        assert (one.door, one.user, one.evidence) == ("ssh", "root", "journal")
+        assert one.key.startswith("SHA256:")
+        assert one.source
+    assert [one.evidence for one in seen.sessions if one.ancestor] == ["journal+process"]
+
+
+def test_its_kernel_is_its_own(fresh_vm):
+    """Modules, settings and the session counter, which a shared kernel cannot show."""
+    steps = ["modprobe dummy", "grep -q ^dummy /proc/modules", "modprobe -r dummy", "sysctl -q kernel.panic=77"]
+    first = int(fresh_vm.ssh(" && ".join([*steps, "cat /proc/self/sessionid"])))
+    assert Path("/proc/sys/kernel/panic").read_text() != "77\n"
+    second = int(fresh_vm.ssh("sysctl -q kernel.panic=0; cat /proc/self/sessionid"))
+    assert first < 100
+    assert 1 <= second - first <= 2, "cron may have come between"
+
+
+def test_what_it_says_on_its_console_fills_no_disk_of_ours(fresh_vm):
+    home = fresh_vm.deployment.home(fresh_vm.instance)
+    before = sum(path.stat().st_size for path in home.path.iterdir() if path.name != "disk.qcow2")
+    fresh_vm.ssh("head -c 200000 /dev/zero | tr '\\0' x >/dev/ttyS0")
+    assert len(fresh_vm.deployment.console(fresh_vm.instance)) <= 65536
+    assert sum(path.stat().st_size for path in home.path.iterdir() if path.name != "disk.qcow2") == before
+
+
+def test_power_off_and_on_keeps_disk_name_and_keys(fresh_vm):
+    compute, instance = fresh_vm.deployment.provider.compute, fresh_vm.instance
+    script = "cat /proc/sys/kernel/random/boot_id /etc/machine-id; echo kept >/var/lib/mark"
+    boot, machine_id = fresh_vm.ssh(script).splitlines()
+    began = time.monotonic()
+    compute.stop(instance.id)
+    assert time.monotonic() - began < 55, "it ended by itself, not by force"
+    assert compute.describe(instance.id).state is InstanceState.STOPPED
+    compute.start(instance.id)
+    assert compute.describe(instance.id).address == instance.address
+    fresh_vm.deployment.ready(instance, (22,))
+    script = "cat /var/lib/mark /proc/sys/kernel/random/boot_id /etc/machine-id; journalctl -q -b -1 -t systemd-logind"
+    kept, now, name, before = fresh_vm.ssh(script).split("\n", 3)
+    assert (kept, name) == ("kept", machine_id)
+    assert now != boot
+    assert "Power key pressed" in before
