@@ -52,6 +52,7 @@ PATH_KINDS = frozenset({"file", "directory", "link", "device", "fifo", "socket"}
 _UNITS = (".service", ".socket", ".timer", ".path", ".mount", ".automount", ".swap", ".target", ".slice", ".scope")
 _EXECUTE, _SET_ID, _OTHERS_WRITE = 0o111, 0o6000, 0o022
 _CONTENT = frozenset({"size", "sha256"})
+_NAMED = {"same": "hard links"}
 _ROTATED = re.compile(rb"(/.+)(?:\.1|-[0-9]{8})", re.DOTALL)
 NOT_ROTATED: Mapping[bytes, int] = {}
 
@@ -100,7 +101,7 @@ def _only_content(difference: Difference) -> str:
     """For what was baked: nothing but its content may differ."""
     was, now = difference.expected, difference.actual
     other = sorted(name for name in (was.keys() | now.keys()) - _CONTENT if was.get(name) != now.get(name))
-    return f"its {listed(other)} changed" if other else ""
+    return f"its {listed([_NAMED.get(name, name) for name in other])} changed" if other else ""
 
 
 def _privileges(difference: Difference) -> str:
@@ -110,8 +111,8 @@ def _privileges(difference: Difference) -> str:
         return "its path is too long to look into it"
     if "xattr security.capability" in difference.actual:
         return "it has file capabilities"
-    if difference.kind == "device":
-        return "it is a device node"
+    if special := "a device node" if difference.kind == "device" else difference.actual.get("flags"):
+        return f"it is {special}"
     if difference.kind != "directory" and mode & _SET_ID:
         return "it runs as its owner or group (setuid or setgid)"
     if difference.kind == "file" and mode & _EXECUTE:
@@ -147,7 +148,7 @@ def _acl(difference: Difference) -> str:
 def _firstboot(difference: Difference) -> str:
     if difference.kind == "directory" and difference.change is Change.ADDED:
         special = "it has special mode bits" if _mode(difference) & 0o7000 else ""
-        return special or _writable(difference) or _acl(difference)
+        return special or _privileges(difference) or _writable(difference) or _acl(difference)
     return _regular(difference)
 
 

@@ -57,6 +57,12 @@ CASES = {
     "ephemeral-opened": (Expect.EPHEMERAL, directory(V), directory(V, 0o777), "everybody may write it"),
     "ephemeral-listed": (Expect.EPHEMERAL, directory(V), directory(V, xattrs=LISTED), "it has an access list"),
     "ephemeral-program": (Expect.EPHEMERAL, file(V, b"a", 0o755), file(V, b"b", 0o755), "it is executable"),
+    "firstboot-immutable": (Expect.FIRSTBOOT, None, file(E, b"a")._replace(flags=1), "it is immutable"),
+    "firstboot-fixed-directory": (Expect.FIRSTBOOT, None, directory(E)._replace(flags=2), "it is append-only"),
+    "firstboot-made-immutable": (Expect.FIRSTBOOT, file(E), file(E, b"a")._replace(flags=1), "its flags changed"),
+    "growing-not-append-only": (Expect.GROWING, file(V)._replace(flags=2), file(V, b"a"), "its flags changed"),
+    "growing-frozen": (Expect.GROWING, None, file(V, b"a")._replace(flags=3), "it is immutable,append-only"),
+    "ephemeral-frozen": (Expect.EPHEMERAL, file(V, b"a"), file(V, b"a")._replace(flags=1), "it is immutable"),
     "ephemeral-too-deep": (Expect.EPHEMERAL, None, directory(b"/var/" + b"d" * 33000), "too long to look into it"),
     "ephemeral-unit": (Expect.EPHEMERAL, None, file(b"/var/evil.service"), "named like a unit"),
     "ephemeral-unit-link": (Expect.EPHEMERAL, None, link(b"/var/a.timer", b"b"), "named like a unit"),
@@ -120,3 +126,10 @@ def test_a_log_that_was_rotated_may_be_shorter_than_baked():
     assert unmets(file(log, cut), file(log + b".1", cut)) == ["it shrank from 40 to 1 bytes"]
     assert unmets(file(log, cut), link(log + b".1", b"/dev/null")) == ["it shrank from 40 to 1 bytes"]
     assert unmets(file(log, cut), file(b"/var/log/wtmp.1", kept)) == ["it shrank from 40 to 1 bytes"]
+
+
+def test_a_hard_link_of_what_was_baked_is_no_change_of_content():
+    linked = [file(one, b"a")._replace(same=b"/etc/x") for one in (b"/etc/x", b"/var/x")]
+    found = drift.compare(baked([file(b"/etc/x", b"a"), directory(b"/var")]), fingerprint(linked))
+    said = {one.subject: unmet(Expect.FIRSTBOOT, one) for one in found}
+    assert said == {b"/etc/x": "its hard links changed", b"/var/x": ""}
