@@ -191,7 +191,7 @@ def _unit(_image: Image, now: Fact, _baked: Fact | None) -> bool:
     """PID 1 has what the files say."""
     fragment, state = now.get("live_fragment"), now.get("live_state")
     same = fragment in ("", now.get("fragment")) and state in ("", now.get("state"))
-    return same and now.get("live_reload") != "yes"
+    return same and not now.get("live_dropins") and now.get("live_reload") != "yes"
 
 
 _RULES: Mapping[str, Callable[[Image, Fact, Fact | None], bool]] = {

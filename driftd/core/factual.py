@@ -29,7 +29,7 @@ _LIVE_FIELDS = {
     "module": frozenset({"live", "taint", "shown"}),
     "mount": frozenset({"live"}),
     "sysctl": frozenset({"live", "differs"}),
-    "unit": frozenset({"live_fragment", "live_state", "live_reload"}),
+    "unit": frozenset({"live_dropins", "live_fragment", "live_reload", "live_state"}),
 }
 _OF_THE_KERNEL = frozenset({"kernel", "module", "sysctl"})
 _SHOWN_TOGETHER = frozenset({"live", "configured"})

@@ -50,6 +50,8 @@ _OTHERS = (
     b"Unit",
     b"WakeSystem",
 )
+# PID 1 answers unit by unit: three seconds of work on a small machine, and many more where others are at work, too.
+_SECONDS = 40
 _PROPERTIES = "Id,LoadState,FragmentPath,DropInPaths,UnitFileState,NeedDaemonReload,Transient"
 
 
@@ -175,7 +177,7 @@ class _Held(object):
 def _held(found):
     # type: (Found) -> Dict[bytes, Dict[bytes, bytes]]
     """The properties of every unit that PID 1 has loaded, by name."""
-    answer = tools.run(["systemctl", "show", "--all", "--property=" + _PROPERTIES, "*"])
+    answer = tools.run(["systemctl", "show", "--all", "--property=" + _PROPERTIES, "*"], _SECONDS)
     if answer.why:
         found.not_available(KIND, "what PID 1 has loaded: %s" % answer.why)
         return {}

@@ -92,6 +92,13 @@ UNEXPLAINED = {
         state="enabled",
         live_fragment="/run/systemd/system/ssh.service",
     ),
+    "other-dropins-loaded": fact(
+        "unit",
+        "ssh.service",
+        fragment="/usr/lib/systemd/system/ssh.service",
+        state="enabled",
+        live_dropins="/run/systemd/system/ssh.service.d/x.conf",
+    ),
     "listener": fact("listener", "tcp 0.0.0.0:22", program="/usr/bin/python3.11"),
     "bpf": fact("bpf", "xdp 0123", program="/usr/bin/python3.11"),
     "firewall": fact("firewall", "nft table inet x", rules=1),

@@ -185,6 +185,11 @@ MATCHES = {
         {"listener"},
     ),
     "a-field-that-is-not-there": (Match(kinds=frozenset({"listener"}), fields={"namespace": (W("?*"),)}), set()),
+    "that-a-field-is-not-there": (
+        Match(kinds=frozenset({"listener"}), fields={"program": (W("*/sshd"),), "namespace": (W(""),)}),
+        {"listener", "closed"},
+    ),
+    "that-a-field-is-not-there-and-is": (Match(kinds=frozenset({"listener"}), fields={"program": (W(""),)}), set()),
     "any-fact-with-such-a-field": (Match(fields={"program": (W("/usr/sbin/*"),)}), {"listener", "closed"}),
     "live-setting": (Match(facts={"sysctl": (W("net.*"),)}, fields={"live": (W("1"),)}), {"setting"}),
     "several-kinds": (Match(facts={"sysctl": (W("*"),), "package": (W("nc"),)}), {"setting", "package"}),

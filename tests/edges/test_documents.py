@@ -94,7 +94,8 @@ def test_no_rule_in_a_pack_is_shadowed_by_one_above_it():
         for rule in rules:
             for glob in rule.match.paths:
                 sample = glob.text.replace("**", "sample").replace("*", "sample").encode()
-                first = next(one for one in rules if one.match.fits(Difference("file", sample, Change.ADDED)))
+                kind = min(rule.match.kinds, default="file")
+                first = next(one for one in rules if one.match.fits(Difference(kind, sample, Change.ADDED)))
                 assert first is rule, f"{first.name} shadows {rule.name} at {glob.text}"
 
 

@@ -67,6 +67,13 @@ Texts = Annotated[
     Field(min_length=1, max_length=1000),
     _one_or_more({"type": "string", "minLength": 1}),
 ]
+# Of a field "" is a value, too: that it is not there.
+Values = Annotated[
+    list[Annotated[str, Field(max_length=4096)]],
+    BeforeValidator(_several),
+    Field(min_length=1, max_length=1000),
+    _one_or_more({"type": "string"}),
+]
 Kind = Annotated[str, AfterValidator(_kind)]
 Kinds = Annotated[list[Kind], BeforeValidator(_several), Field(min_length=1), _words(KINDS)]
 Changes = Annotated[list[Change], BeforeValidator(_several), Field(min_length=1), _words(Change)]
@@ -118,7 +125,7 @@ class MatchModel(_Strict):
     sysctl: Texts | None = None
     unit: Texts | None = None
     session: SessionMatch | None = None
-    fields: dict[Word, Texts] | None = None
+    fields: dict[Word, Values] | None = None
 
 
 class RuleModel(_Strict):
