@@ -30,7 +30,8 @@ _LONG = struct.Struct(">I")
 def root(entries: Iterable[Entry]) -> bytes:
     """The 32-byte root digest of a whole tree.
 
-    Raises ``ValueError`` when a path stands twice, an entry's parent is not there as a directory, or "/" is not.
+    Raises ``ValueError`` when a path stands twice or is not absolute, or an entry's parent or "/" is not there as a
+    directory.
     """
     children: dict[bytes, list[tuple[bytes, bytes]]] = {}
     last: bytes | None = None
@@ -38,10 +39,12 @@ def root(entries: Iterable[Entry]) -> bytes:
     for entry in sorted(entries, key=lambda one: one.path, reverse=True):
         if entry.path == last:
             raise ValueError(f"{entry.path!r} stands twice")
+        if entry.path[:1] != b"/":
+            raise ValueError(f"{entry.path!r} is no absolute path")
         last = entry.path
         digest = _digest(entry, children.pop(entry.path, []))
         if entry.path == b"/":
-            break
+            continue
         children.setdefault(wire.parent(entry.path), []).append((wire.basename(entry.path), digest))
     if last != b"/":
         raise ValueError("there is no entry for the root directory")

@@ -191,6 +191,8 @@ def decode_block(data):
     count = reader.fixed(_WORD)[0]
     if len(directory) > PATH_LIMIT or count > BLOCK_ENTRIES:
         raise WireError("block larger than any that a probe writes")
+    if directory not in (b"", b"/") and (directory[:1] != b"/" or directory[-1:] == b"/"):
+        raise WireError("block of a directory that has no such path")
     entries = []  # type: List[Entry]
     last = b""
     for _ in range(count):

@@ -73,6 +73,9 @@ def test_an_addition_moves_the_root_and_so_does_a_removal() -> None:
         ([*TREE, TREE[2]], "twice"),
         ([*TREE, made(b"/no/x", b"f")], "is not there"),
         ([*TREE, made(b"/etc-old/x", b"f")], "no directory"),
+        ([*TREE, made(b"new", b"f")], "no absolute path"),
+        ([*TREE, made(b"'etc/new", b"f")], "no absolute path"),  # it sorts before the root
+        ([*TREE, made(b"", b"d")], "no absolute path"),
     ],
 )
 def test_what_is_no_tree_has_no_root(entries: list[Entry], said: str) -> None:

@@ -122,6 +122,19 @@ def test_names_that_cannot_stand_in_a_directory_are_refused(name: bytes) -> None
         wire.decode_block(block_of(name))
 
 
+@pytest.mark.parametrize("directory", [b"d", b"'d", b"/d/", b"//", b".", b"\0"])
+def test_a_directory_is_named_in_one_way(directory: bytes) -> None:
+    with pytest.raises(WireError, match="no such path"):
+        wire.decode_block(block_of(b"x", directory=directory))
+
+
+def test_an_attribute_stands_once() -> None:
+    twice = ((b"user.a", b"1"), (b"user.a", b"2"))
+    block = wire.encode_block(b"/d", [Entry(b"/d/x", b"f", 0, 0, 0, 0, b"", b"", (0, 0), twice)])
+    with pytest.raises(WireError, match="twice"):
+        wire.decode_block(block)
+
+
 def test_blocks_larger_than_a_probe_writes_are_refused() -> None:
     with pytest.raises(WireError, match="larger"):
         wire.decode_block(block_of(directory=b"/" + b"d" * wire.PATH_LIMIT))

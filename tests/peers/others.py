@@ -108,9 +108,9 @@ class Aide:
             f"root_prefix={os.fsdecode(root)}\nreport_format=json\nreport_level=changed_attributes\n"
             # What chattr(1) calls read-only: the file system's own (extents, an index in a directory, …).
             "report_ignore_e2fsattrs=VNIEe\nreport_url=stdout\nacl_no_symlink_follow=yes\n"
-            "Entry=ftype+p+l+u+g+xattrs+caps+e2fsattrs\n"
-            # Of a link it would read the access list of what that leads to.
-            "/ d Entry+acl\n/ l Entry+n\n/ Entry+n+s+acl+sha256\n"
+            "Entry=ftype+p+l+u+g+xattrs+e2fsattrs\n"
+            # Of a link it would read the access list and the capabilities of what that leads to.
+            "/ d Entry+acl+caps\n/ l Entry+n\n/ Entry+n+s+acl+caps+sha256\n"
         )
 
     def record(self) -> None:
