@@ -290,7 +290,23 @@ def test_a_host_without_the_tools_says_which(gnu, tree, tmp_path):
 
     tools = tmp_path / "few"
     tools.mkdir()
-    for tool in ("sh", "awk", "cat", "date", "dd", "find", "id", "od", "readlink", "sed", "sha256sum", "sort", "tee"):
+    for tool in (
+        "sh",
+        "awk",
+        "cat",
+        "date",
+        "dd",
+        "find",
+        "grep",
+        "id",
+        "od",
+        "readlink",
+        "sed",
+        "sha256sum",
+        "sleep",
+        "sort",
+        "tee",
+    ):
         (tools / tool).symlink_to(f"/usr/bin/{tool}")
     seen = replace(gnu, path=str(tools), view=False).look(tree)
     assert isinstance(seen, Unseen)

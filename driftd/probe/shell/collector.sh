@@ -90,7 +90,7 @@ ask() {
 }
 
 need() {
-    for tool in awk date dd find id od readlink sed sha256sum sort stat tee xargs; do
+    for tool in awk cat date dd find grep id od readlink sed sha256sum sleep sort stat tee xargs; do
         command -v $tool >/dev/null || failed "this host has neither Python nor $tool"
     done
     [ "$(stat -c %f /proc/self/fd 2>/dev/null)" ] || failed 'stat has no -c here, or /proc is not mounted'
@@ -429,6 +429,20 @@ collect() {
         }' >&6
 }
 
+# The processes below $1 as they are now, apart from those below $2. Process groups are no help: a server may have its
+# own processes in ours.
+below() {
+    set +f
+    cat /proc/[0-9]*/stat 2>/dev/null | sed -n 's/^\([0-9]*\) (.*) . \([0-9]*\) .*/\1 \2/p' | awk -v top="$1" -v but="$2" '
+        { above[$1] = $2 }
+        END {
+            for (one in above) {
+                for (at = one; at in above && at != top && at != but; at = above[at]) continue
+                if (at == top && one != top) print one
+            }
+        }'
+}
+
 # Ends what is running here when the time is over; ends itself, and its sleep, when that was not needed.
 guard() {
     [ "$seconds" -gt 0 ] || return
@@ -436,7 +450,9 @@ guard() {
         trap 'kill $sleep; exit' TERM
         sleep "$seconds" &
         sleep=$!
-        wait $sleep && kill -KILL 0
+        wait $sleep || exit
+        self=$("$SH" -c 'echo $PPID')
+        kill -KILL $$ $(below $$ "$self")
     ) >/dev/null 2>&1 &
     guard=$!
 }
