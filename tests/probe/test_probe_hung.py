@@ -39,6 +39,7 @@ def paths(found: Fingerprint) -> set[bytes]:
     return {entry.path for entry in found.entries}
 
 
+@pytest.mark.machine  # /dev/fuse is root's own in places
 def test_a_dead_mount_in_a_directory_elsewhere_is_not_touched(tmp_path: Path, tree_with_dead: Path) -> None:
     data, _, status = looked(tmp_path, tree_with_dead / "dead", request(tree_with_dead, sections=()))
     found = read(data, ())
@@ -60,6 +61,7 @@ def at(place: Path) -> bytes:
     return os.fsencode(place)
 
 
+@pytest.mark.machine  # /dev/fuse is root's own in places
 def test_a_dead_mount_on_the_machine_itself_is_looked_beneath(tmp_path: Path, tree_with_dead: Path) -> None:
     question = request("/", sections=(), skip=beside(tree_with_dead))
     data, _, status = looked(tmp_path, tree_with_dead / "dead", question)
@@ -70,6 +72,7 @@ def test_a_dead_mount_on_the_machine_itself_is_looked_beneath(tmp_path: Path, tr
     assert found.coverage.reasons["skipped: fuse file system"] == 1
 
 
+@pytest.mark.machine  # /dev/fuse is root's own in places
 def test_without_the_right_to_mount_a_dead_mount_is_covered(tmp_path: Path, tree_with_dead: Path) -> None:
     question = request("/", sections=(), skip=beside(tree_with_dead))
     data, _, status = looked(tmp_path, tree_with_dead / "dead", question, "without")
@@ -80,6 +83,7 @@ def test_without_the_right_to_mount_a_dead_mount_is_covered(tmp_path: Path, tree
     assert at(tree_with_dead / "dead") in found.covered
 
 
+@pytest.mark.machine  # /dev/fuse is root's own in places
 def test_a_look_that_hangs_in_the_kernel_ends_at_its_deadline(tmp_path: Path, tree_with_dead: Path) -> None:
     question = request(tree_with_dead / "dead", sections=(), limits={b"seconds": 1})
     data, seconds, status = looked(tmp_path, tree_with_dead / "dead", question)
