@@ -76,6 +76,7 @@ def source():
         "PATH": PATH,
         "KINDS": KINDS,
         "PERSISTENT": b" ".join(sorted(mounts.PERSISTENT)).decode("ascii"),
+        "IN_KERNEL": b" ".join(sorted(mounts.IN_KERNEL)).decode("ascii"),
         "MAGIC": "".join("\\%03o" % byte for byte in wire.MAGIC),
         "SCHEMA": "%d" % wire.SCHEMA,
     }

@@ -16,7 +16,7 @@ from shells import SHELLS, shell, wrapped
 
 from driftd.core.fingerprint import Fingerprint
 from driftd.edges.providers.local.tools import owns_machine
-from driftd.probe import wire
+from driftd.probe import collector, wire
 
 HOSTILE = [
     b"a\nb", b"\n", b"\n\n", b"cr\rx", b"-n", b"--help", b"%s%d", b"back\\slash", b"\\057", b"tab\tx", b"*", b"?",
@@ -194,6 +194,31 @@ def test_what_is_mounted_in_a_root_elsewhere_is_covered(one, tree, look_at):
     finally:
         for name in ("over", "back\\sl*sh", "plain"):
             subprocess.run(["umount", tree / name], check=True)
+
+
+@pytest.mark.machine
+@pytest.mark.parametrize("view", [True, False])
+def test_a_mount_whose_server_may_not_answer_is_not_touched(one, tree, monkeypatch, view):
+    from driftd.probe import mounts
+
+    # A tmpfs in its place; as long as it is there, what is in it can be seen.
+    monkeypatch.setattr(mounts, "IN_KERNEL", mounts.IN_KERNEL - {b"tmpfs"})
+    monkeypatch.setattr(collector, "source", collector.source.__wrapped__)
+    (tree / "dead").mkdir(0o700)
+    (tree / "beside").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=711", "driftd-test", tree / "dead"], check=True)
+    try:
+        (tree / "dead/below").mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "driftd-test", tree / "dead/below"], check=True)
+        seen = replace(one, view=view).look(tree)
+        assert isinstance(seen, Fingerprint), seen
+        modes = {entry.path: entry.mode for entry in seen.entries}
+        # The directory beneath, where its cover can be taken off without anybody's noticing; else nothing.
+        assert modes == {b"/": 0o755, b"/beside": 0o755} | ({b"/dead": 0o700} if view else {})
+        assert seen.covered == (b"/dead",)
+        assert (tree / "dead/below").is_mount()
+    finally:
+        subprocess.run(["umount", tree / "dead/below", tree / "dead"], check=True)
 
 
 @pytest.mark.machine

@@ -1,8 +1,9 @@
 # What find(1) and the answer have to know of what is mounted, from a mountinfo file (proc_pid_mountinfo(5)).
-# Variables: root ("" for the machine's own tree, else where the tree is), kinds (persistent file systems).
+# Variables: root ("" for the machine's own tree, else where the tree is), kinds (persistent file systems), kernels (those
+# that the kernel can describe by itself; every other kind may have a server that never answers).
 # Lines, paths as octal():  h N: so many mounts are covered by others.  p PATTERN PATH: something is mounted there.
-# w PATH PATTERN: walk that file system, too.  m KIND PATH: a file system that is not looked at.  c PATH: covers a directory of
-# a file system that is walked.  x PATH: to be described, although it lies on a file system that is not walked.
+# w PATH PATTERN: walk that file system, too.  m KIND PATH: a file system that is not looked at (b PATH: because it lies below one of z).  c PATH: covers a directory of
+# a file system that is walked.  z PATTERN PATH: the same, and not to be touched.  x PATH: to be described, although it lies on a file system that is not walked.
 
 function below(path, above) { return path != above && (above == "/" || index(path, above "/") == 1) }
 function parent(path) {
@@ -12,6 +13,11 @@ function parent(path) {
 function is_covered(path, mount,  i, n, part) {
     n = split(kids[mount], part, " ")
     for (i = 1; i <= n; i++) if (part[i] != mount && point[part[i]] != "/" && below(path, point[part[i]])) return 1
+    return 0
+}
+function hangs(path) { return path != "/" && !(shown[path] in persistent) && !(shown[path] in kernel) }
+function is_below_hanging(path,  at) {
+    for (at in hanging) if (below(path, at)) return 1
     return 0
 }
 function walked(path) { return path == "/" || shown[path] in persistent }
@@ -39,6 +45,8 @@ function unescaped(s,  out, i) {
 END {
     n = split(kinds, part, " ")
     for (i = 1; i <= n; i++) persistent[part[i]]
+    n = split(kernels, part, " ")
+    for (i = 1; i <= n; i++) kernel[part[i]]
     for (id in point) if (!(above[id] in point) || above[id] == id) todo[++left] = id
     while (left) {
         id = todo[left--]
@@ -47,17 +55,23 @@ END {
         n = split(kids[id], part, " ")
         for (i = 1; i <= n; i++) if (part[i] != id && !is_covered(point[part[i]], id)) todo[++left] = part[i]
     }
+    for (path in shown) if (hangs(path)) hanging[path]
     if (root != "") {
-        for (path in shown) if (below(path, root)) { print "p " pattern(path) " " octal(path); print "c " octal(path) }
+        for (path in shown) if (below(path, root) && !is_below_hanging(path)) points(path)
         exit
     }
     print "h " mounts - seen
     for (path in shown) {
         if (path == "/") continue
-        print "p " pattern(path) " " octal(path)
-        if (reached(path)) print "c " octal(path)
+        if (is_below_hanging(path)) { print "b " octal(path); continue }
+        points(path)
         if (!walked(path)) { print "m " esc(shown[path]) " " octal(path); continue }
         print "w " octal(path) " " pattern(path)
         for (at = path; at != "/" && !reached(at) && !(at in extra); at = parent(at)) { extra[at]; print "x " octal(at) }
     }
+}
+function points(path) {
+    if (path in hanging) { print "z " pattern(path) " " octal(path); return }
+    print "p " pattern(path) " " octal(path)
+    if (root != "" || reached(path)) print "c " octal(path)
 }
