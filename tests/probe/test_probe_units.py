@@ -42,6 +42,7 @@ def test_each_state_of_a_unit(tree: Path) -> None:
     put(tree, f"{ETC}/multi-user.target.wants/on.service", link="/usr/lib/systemd/system/on.service")
     put(tree, f"{USR}/off.service", INSTALL)
     put(tree, f"{USR}/fixed.service", SERVICE)
+    put(tree, f"{USR}/reset.service", INSTALL + "WantedBy=\n")
     put(tree, f"{USR}/also.service", SERVICE + "[Install]\nAlso=on.service\n")
     put(tree, f"{USR}/gone.service", SERVICE)
     put(tree, f"{ETC}/gone.service", link="/dev/null")
@@ -62,6 +63,7 @@ def test_each_state_of_a_unit(tree: Path) -> None:
         "also.service": "indirect", "gone.service": "masked", "shortly.service": "masked-runtime",
         "empty.service": "masked", "other.service": "alias", "app.service": "linked", "mnt.mount": "generated",
         "run-1.service": "transient", "t@.service": "indirect", "dangling.service": "bad",
+        "reset.service": "static",
     }  # fmt: skip
     assert listed(tree) == expected
     assert states(tree) == {**expected, "t@x.service": "enabled", "nobody.service": "not-found"}
