@@ -224,3 +224,8 @@ def test_a_pinned_line_runs_no_other_text(pythonless, user, monkeypatch):  # noq
         seen = pythonless.look(pinned=True)
     assert isinstance(seen, Unseen)
     assert "it is not the one that was pinned" in seen.reason
+
+
+def test_the_line_in_the_documents_is_the_one_that_is_asked_for():
+    documented = (Path(__file__).parents[2] / "docs/ssh.md").read_text()
+    assert command.sudoers_line("driftd", SshOptions(), python=False) + "\n" in documented
