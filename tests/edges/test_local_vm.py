@@ -23,7 +23,8 @@ from driftd.edges import providers
 from driftd.edges.providers.local.vm import disk, machine, qmp
 from driftd.edges.providers.local.vm.provider import create
 
-pytestmark = [pytest.mark.machine, pytest.mark.servers]
+# The first of these may have to build the image.
+pytestmark = [pytest.mark.machine, pytest.mark.servers, pytest.mark.timeout(900)]
 MEMORY = 96
 
 

@@ -11,7 +11,8 @@ from vms import machines
 
 from driftd.testing import ProviderContract
 
-pytestmark = [pytest.mark.machine, pytest.mark.servers]
+# The first of these may have to build the image.
+pytestmark = [pytest.mark.machine, pytest.mark.servers, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

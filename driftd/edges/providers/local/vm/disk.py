@@ -1,7 +1,7 @@
 """What a machine starts from: a disk with a root file system, made without mounting anything, and an initial RAM disk.
 
-The RAM disk is the same for the same files, bit for bit. The disk is so only for one and the same root directory: it also
-keeps when and in which order files were made there.
+The RAM disk is the same for the same files, bit for bit. The disk is so only for one and the same root directory: it
+also keeps when and in which order files were made there.
 """
 
 from __future__ import annotations
