@@ -1,7 +1,8 @@
 """Containers that run here, as their engine's own program tells: the digest of each one's image.
 
 Only an engine that has run since boot is asked, as its socket or its run-time directory says, so that asking starts
-none: docker(1), podman(1), crictl(1).
+none: docker(1), podman(1), crictl(1). Docker's socket may be systemd's, which would start the daemon for whoever asks,
+so the daemon itself has to be running, too.
 """
 
 import os
@@ -17,8 +18,15 @@ ROWS_LIMIT = 5000
 Row = Tuple[bytes, bytes, bytes]  # name, image as it was asked for, digest of the image
 Engine = NamedTuple(
     "Engine",
-    # ``signs`` are files that are there when it runs; ``rows`` reads what ``command`` writes.
-    [("name", str), ("signs", Tuple[bytes, ...]), ("command", List[str]), ("rows", Callable[[bytes], List[Row]])],
+    # ``signs`` are files that are there when it runs, ``daemon`` is the process that has to run if any does; ``rows``
+    # reads what ``command`` writes.
+    [
+        ("name", str),
+        ("signs", Tuple[bytes, ...]),
+        ("daemon", bytes),
+        ("command", List[str]),
+        ("rows", Callable[[bytes], List[Row]]),
+    ],
 )
 
 
@@ -52,10 +60,10 @@ def _crictl(output):
 _DOCKER = "{{.Name}}|{{.Config.Image}}|{{.Image}}"
 _PODMAN = "{{.Names}}|{{.Image}}|{{.ImageID}}"
 
-DOCKER = Engine("docker", (b"/run/docker.sock",), ["docker", "ps", "-q", "--no-trunc"], _lines)
-PODMAN = Engine("podman", (b"/run/libpod/alive",), ["podman", "ps", "--no-trunc", "--format", _PODMAN], _lines)
+DOCKER = Engine("docker", (b"/run/docker.sock",), b"dockerd", ["docker", "ps", "-q", "--no-trunc"], _lines)
+PODMAN = Engine("podman", (b"/run/libpod/alive",), b"", ["podman", "ps", "--no-trunc", "--format", _PODMAN], _lines)
 _CRI_SOCKETS = (b"/run/containerd/containerd.sock", b"/run/crio/crio.sock")
-CRI = Engine("crictl", _CRI_SOCKETS, ["crictl", "ps", "--no-trunc"], _crictl)
+CRI = Engine("crictl", _CRI_SOCKETS, b"", ["crictl", "ps", "--no-trunc"], _crictl)
 
 
 def collect(_place, found, live, kernel=None):
@@ -65,7 +73,7 @@ def collect(_place, found, live, kernel=None):
         return
     found.looked(KIND)
     kernel = kernel or system.System()
-    there = [engine for engine in (DOCKER, PODMAN, CRI) if any(kernel.there(path) for path in engine.signs)]
+    there = [engine for engine in (DOCKER, PODMAN, CRI) if _runs(kernel, engine)]
     if DOCKER in there and CRI in there and not tools.there(CRI.name):
         there.remove(CRI)  # Docker Engine runs its containers by containerd, and has told of them
     for engine in there:
@@ -77,6 +85,14 @@ def collect(_place, found, live, kernel=None):
             )
         else:
             _ask(found, engine)
+
+
+def _runs(kernel, engine):
+    # type: (system.System, Engine) -> bool
+    if not any(kernel.there(path) for path in engine.signs):
+        return False
+    numbers = [name for name in kernel.names(b"/proc") if name.isdigit()] if engine.daemon else []
+    return not engine.daemon or any(kernel.text(b"/proc/%s/comm" % name) == engine.daemon for name in numbers)
 
 
 def _ask(found, engine):

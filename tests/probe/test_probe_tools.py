@@ -101,6 +101,11 @@ END
 """
 
 
+def docker(tree: Path) -> None:
+    engine(tree, "run/docker.sock")
+    put(tree, {"proc/77/comm": b"dockerd\n", "proc/8/comm": b"sh\n"})
+
+
 def engine(tree: Path, name: str) -> None:
     path = tree / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -115,7 +120,7 @@ def engine(tree: Path, name: str) -> None:
 
 
 def test_containers_are_told_with_the_digests_of_their_images(tree: Path, programs: Path) -> None:
-    engine(tree, "run/docker.sock")
+    docker(tree)
     engine(tree, "run/crio/crio.sock")
     put(tree, {"run/libpod/alive": b""})
     for name, script in (("docker", DOCKER), ("podman", PODMAN), ("crictl", CRICTL)):
@@ -132,6 +137,8 @@ def test_containers_are_told_with_the_digests_of_their_images(tree: Path, progra
 
 
 def test_no_engine_is_asked_that_does_not_run(tree: Path, programs: Path) -> None:
+    engine(tree, "run/docker.sock")  # systemd's, which would start it
+    put(tree, {"proc/1/comm": b"systemd\n", "proc/self/comm": b"dockerd\n"})
     for name in ("docker", "podman", "crictl"):
         program(programs, name, f"touch {programs}/asked")
     found = gather(containers, tree)
@@ -140,7 +147,7 @@ def test_no_engine_is_asked_that_does_not_run(tree: Path, programs: Path) -> Non
 
 
 def test_an_engine_whose_program_is_missing_or_fails_is_said(tree: Path, programs: Path, monkeypatch) -> None:
-    engine(tree, "run/docker.sock")
+    docker(tree)
     program(programs, "docker", "exit 1")
     assert gather(containers, tree).kept == [(b"container", b"not available", b"docker ended with status 1")]
     monkeypatch.setitem(tools.ENVIRONMENT, "PATH", "/nowhere")
@@ -150,7 +157,7 @@ def test_an_engine_whose_program_is_missing_or_fails_is_said(tree: Path, program
 
 
 def test_engine_output_that_makes_no_sense_is_no_container(tree: Path, programs: Path) -> None:
-    engine(tree, "run/docker.sock")
+    docker(tree)
     engine(tree, "run/containerd/containerd.sock")
     program(programs, "docker", f"[ $1 = ps ] && echo {ONE} --help || printf 'a|b\\n\\377|x\\n|||||\\n'")
     program(programs, "crictl", "echo nonsense")
