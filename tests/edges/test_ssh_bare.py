@@ -10,9 +10,10 @@ import threading
 from pathlib import Path
 
 import pytest
+import test_ssh_sudo as ordinary
 from busybox import bare
 from servers import wait_until
-from test_ssh_sudo import server, sudoers, tree, user, way  # noqa: F401  # fixtures
+from test_ssh_sudo import sudoers
 
 from driftd.core.facts import Unseen
 from driftd.core.fingerprint import Fingerprint
@@ -188,14 +189,17 @@ def test_a_deadline_ends_it_there_too(busy):
 # --- not root, and a host with sshd and without Python ---------------------------------------------------------------
 
 
+server, tree, user, way = ordinary.server, ordinary.tree, ordinary.user, ordinary.way  # its fixtures
+
+
 @pytest.fixture
-def pythonless(way, monkeypatch):  # noqa: F811  # a fixture
+def pythonless(way, monkeypatch):
     monkeypatch.setattr(command, "PYTHONS", ("/nowhere/python3",))
     return way
 
 
 @pytest.mark.parametrize("login_shell", ["/bin/sh", "/bin/bash", "/usr/bin/fish", "/bin/tcsh"])
-def test_it_is_started_from_every_login_shell_with_the_rights_of_the_account(pythonless, user, login_shell):  # noqa: F811
+def test_it_is_started_from_every_login_shell_with_the_rights_of_the_account(pythonless, user, login_shell):
     subprocess.run(["usermod", "--shell", login_shell, user], check=True, capture_output=True)
     seen = pythonless.look(sudo=False)
     assert isinstance(seen, Fingerprint), seen
@@ -204,7 +208,7 @@ def test_it_is_started_from_every_login_shell_with_the_rights_of_the_account(pyt
 
 
 @pytest.mark.parametrize("options", [SshOptions(), SshOptions(pinned=True)], ids=["plain", "pinned"])
-def test_one_line_of_sudoers_is_enough_and_is_named_when_it_is_missing(pythonless, user, options):  # noqa: F811
+def test_one_line_of_sudoers_is_enough_and_is_named_when_it_is_missing(pythonless, user, options):
     line = command.sudoers_line(user, options, python=False)
     unseen = pythonless.look(pinned=options.pinned)
     assert isinstance(unseen, Unseen)
@@ -217,7 +221,7 @@ def test_one_line_of_sudoers_is_enough_and_is_named_when_it_is_missing(pythonles
     assert "this host has no Python" in {kept.why for kept in seen.kept}
 
 
-def test_a_pinned_line_runs_no_other_text(pythonless, user, monkeypatch):  # noqa: F811
+def test_a_pinned_line_runs_no_other_text(pythonless, user, monkeypatch):
     options = SshOptions(pinned=True)
     with sudoers(command.sudoers_line(user, options, python=False)):
         monkeypatch.setattr(collector, "program", lambda: b"\n%s\n10\necho owned." % collector.MARK.encode())
