@@ -117,6 +117,11 @@ def test_where_only_the_systems_own_python_is(local_deployment) -> None:
     assert configured(found) == expected
 
 
+AS_WHOM = """\
+#!/bin/sh
+id -u >/tmp/who
+exec /usr/bin/rpm "$@"
+"""
 SPEC = """\
 Name: web
 Version: 1.2
@@ -155,12 +160,15 @@ def test_an_older_rpm_database_is_asked_of_rpm_which_writes_nothing(local_deploy
     state = "find /var/lib/rpm -printf '%p %T@ %C@ %s\\n'; find /var/lib/rpm -type f -exec sha256sum {} +"
     still = local_deployment.ssh(server, state)
 
+    # Its own rights are an ordinary user's, who could not write there.
+    local_deployment.ssh(server, f"cat >/usr/sbin/rpm <<'END'\n{AS_WHOM}END\nchmod +x /usr/sbin/rpm")
     found = look(local_deployment, server)
+    assert local_deployment.ssh(server, "cat /tmp/who") == "65534\n"
     assert not [one for one in found.kept if one.kind == "package"]
     assert configured(found) - before == {fact("package", "web:noarch", version="2:1.2-3", source="rpm")}
     assert local_deployment.ssh(server, state) == still
 
-    local_deployment.ssh(server, "rm /usr/bin/rpm")
+    local_deployment.ssh(server, "rm /usr/bin/rpm /usr/sbin/rpm")
     (kept,) = (one for one in look(local_deployment, server).kept if one.kind == "package")
     assert kept.why == "the RPM database /var/lib/rpm/Packages is read by rpm, which is not there"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -136,6 +137,17 @@ def test_blanks_and_comments_change_no_job_and_all_else_does(
     assert seen([*words[:at], other, *words[at + 1 :]], job) != plain
     assert seen(words, job + " more") != plain
     assert seen(words, job, above="PATH=/tmp\n") != plain
+
+
+def test_what_is_no_file_is_said_and_not_opened(tree: Path) -> None:
+    (tree / "etc/cron.d").mkdir(parents=True)
+    os.mkfifo(tree / "etc/crontab")
+    assert kept(tree, "cron") == [("not available", "/etc/crontab cannot be read (not a regular file)")]
+    for number in range(300):
+        os.mkfifo(tree / f"etc/cron.d/{number}")
+    said = kept(tree, "cron")
+    assert len(said) == 101
+    assert ("not available", "more than the first 100 of such sentences are left out") in said
 
 
 @pytest.mark.parametrize("text", ["@", "@daily", "* * * *", "*" * 100_000, "=" * 1000, "A" * 100_000 + "=1", "\0\xff"])

@@ -157,10 +157,22 @@ def test_what_stands_in_the_log_counts(rpm_root: Path) -> None:
         database.execute("DELETE FROM Packages WHERE hnum IN (SELECT hnum FROM Packages ORDER BY hnum LIMIT 5)")
         assert (rpm_root / f"{DATABASE}-wal").stat().st_size > 0
         assert len(told(rpm_root)) == size - 5
+        # What is not committed is written early where the cache is small, and does not count.
+        log = rpm_root / f"{DATABASE}-wal"
+        before = log.stat().st_size
+        database.execute("PRAGMA cache_size=1")
         database.execute("BEGIN")
-        database.execute("DELETE FROM Packages")
+        database.execute("DELETE FROM Packages WHERE hnum % 2 = 0")
+        assert log.stat().st_size > before
         assert len(told(rpm_root)) == size - 5
         database.execute("COMMIT")
+        (left,) = database.execute("SELECT count(*) FROM Packages").fetchone()
+        assert len(told(rpm_root)) == left < size - 5
+        # A log that is begun again has the older one's end behind it.
+        database.execute("PRAGMA wal_checkpoint(RESTART)")
+        database.execute("DELETE FROM Packages WHERE hnum IN (SELECT max(hnum) FROM Packages)")
+        assert len(told(rpm_root)) == left - 1
+        database.execute("DELETE FROM Packages")
         assert told(rpm_root) == []
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         assert told(rpm_root) == []
