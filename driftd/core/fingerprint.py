@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
+from sys import intern
 from typing import Any
 
 from driftd.core import merkle
@@ -150,6 +151,8 @@ class Reader:
             for block in split(frame.payload):
                 answer.spend(len(block), self._limits.bytes)
                 directory, entries = wire.decode_block(block)
+                if not entries:  # they would cost time and no bytes
+                    raise WireError("a block without entries")
                 answer.spend(len(entries) * len(directory), self._limits.bytes)
                 answer.entries.extend(entries)
                 if len(answer.entries) > self._limits.entries:
@@ -294,7 +297,7 @@ class _Answer:
     def measure(self, message: dict[bytes, Any]) -> None:
         """Take a piece of the stat tree's vector, or its root."""
         piece = message.get(b"vector", b"")
-        if not isinstance(piece, bytes) or message.keys() - {b"vector", b"root"}:
+        if not all(isinstance(one, bytes) for one in message.values()) or message.keys() - {b"vector", b"root"}:
             raise WireError("the stat tree is none")
         self.vector += piece
         self.stat_root = message.get(b"root", self.stat_root)
@@ -381,7 +384,7 @@ def _word(value: object) -> str:
     text = _string(value)
     if not _WORD.fullmatch(text):
         raise WireError("a word of the facts is not one, or too long")
-    return text
+    return intern(text)  # there are few of them, a great many times
 
 
 def _fact(value: object) -> Fact:
