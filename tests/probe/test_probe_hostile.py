@@ -38,7 +38,7 @@ def looked_from_outside(tree: Path) -> tuple[Fingerprint, int]:
     ("count", "memory"),
     [
         (60_000, 48 * 1024**2),
-        pytest.param(1_000_000, 256 * 1024**2, marks=[pytest.mark.soak, pytest.mark.timeout(1800)]),
+        pytest.param(1_000_000, 128 * 1024**2, marks=[pytest.mark.soak, pytest.mark.timeout(1800)]),
     ],
 )
 def test_a_directory_of_very_many_names_is_sent_in_pieces(tree: Path, count: int, memory: int) -> None:
