@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
@@ -72,6 +73,16 @@ def test_two_kinds_of_fleet_do_not_share_a_directory(tiny, golden_image):
     local = providers.load("local", tiny.options())
     with pytest.raises(Refused, match="fleet of provider local-vm"):
         local.compute.launch(LaunchRequest("web", "web/1", golden_image.id, "t"))
+
+
+def test_the_seed_ends_with_the_host_key_which_is_for_root_alone(tiny):
+    """Where the key is, all of the seed is: that is how the first boot is told from others."""
+    server = tiny.launch(wait=False)
+    with tarfile.open(tiny.home(server).path / "seed.tar") as seed:
+        members = seed.getmembers()
+    assert (members[-1].name, members[-1].mode, members[-1].uid) == (machine.HOST_KEY, 0o600, 0)
+    assert {"etc/hostname", "etc/hosts", "root/.ssh/authorized_keys"} < {member.name for member in members}
+    assert (tiny.home(server).path / "seed.tar").stat().st_mode & 0o777 == 0o600
 
 
 def test_the_power_button_ends_a_machine_that_has_booted(tiny):

@@ -92,13 +92,15 @@ def make(
     prefix: str,
     finish: Callable[[Path], None],
     pack: Callable[[Path], None] = lambda _: None,
+    packed_with: str = "",
 ) -> ImageInfo:
     """The image that a base and files make, from the cache or made now. Its id is ``prefix`` and a digest of both.
 
     ``finish`` does to the root directory what files cannot say. ``pack`` gets the image's directory, with ``rootfs`` in
-    it whole, and puts beside it what an instance needs to start.
+    it whole, and puts beside it what an instance needs to start; ``packed_with`` is what that depends on besides.
     """
-    recipe = hashlib.sha256(repr((base.name, sorted(files.items()))).encode()).hexdigest()[:24]
+    made_of = (base.name, sorted(files.items()), *filter(None, [packed_with]))
+    recipe = hashlib.sha256(repr(made_of).encode()).hexdigest()[:24]
     known = read_json(cache / f"recipe-{recipe}.json")
     if known is None or not (cache / known["id"] / "rootfs").is_dir():
         with locked(cache / "lock", timeout_s=300):

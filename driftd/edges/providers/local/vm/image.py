@@ -41,7 +41,8 @@ def ensure(cache: Path | None = None, *, release: str = "1", say: Callable[[str]
     """Build the image unless it is there; see ``local.image.ensure``. Takes one or two minutes, once."""
     cache = cache or debian.default_cache()
     base = debian.ensure_base(cache, RECIPE, say)
-    return image.make(cache, base, _files(release), "vm", _finish, pack)
+    packed_with = f"{DISK_MB} {disk.DRIVERS} {disk.INIT.read_text(encoding='utf-8')}"
+    return image.make(cache, base, _files(release), "vm", _finish, pack, packed_with)
 
 
 def pack(work: Path, *, size_mb: int = DISK_MB) -> None:
