@@ -100,8 +100,11 @@ def test_every_shell_can_read_it_and_it_asks_for_no_temporary_file(sh):
 # --- facts -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", [b"", b"k" * 32, bytes(range(1, 101))], ids=["none", "short", "long"])
-@pytest.mark.parametrize("manager", ["dpkg", "apk", "none"])
+@pytest.mark.parametrize(
+    ("manager", "key"),
+    [("dpkg", b"k" * 32), ("apk", bytes(range(1, 101))), ("none", b"")],
+    ids=["dpkg", "apk", "none"],
+)
 def test_its_facts_are_the_probes(one, tree, look_at, key, manager):
     for path in ("usr/lib/apk/db", "var/lib/dpkg", "etc"):
         (tree / path).mkdir(parents=True)
@@ -124,13 +127,12 @@ def test_its_facts_are_the_probes(one, tree, look_at, key, manager):
 
 
 def test_without_the_tools_for_them_attributes_are_not_available(tmp_path, tree, look_at):
-    if os.path.exists("/usr/bin/busybox"):
-        os.setxattr(tree, "user.a", b"1")
+    os.setxattr(tree, "user.a", b"1")
     bare = shell("busybox", tmp_path, attributes=False)
     seen = bare.look(tree)
     assert isinstance(seen, Fingerprint), seen
     assert {"xattr", "flags"} <= {kept.kind for kept in seen.kept}
-    assert seen.coverage.reasons == {"not available: extended attributes, for want of getfattr": 1}
+    assert seen.coverage.reasons["not available: extended attributes, for want of getfattr"] == 1
     assert seen.entries == tuple(entry._replace(xattrs=()) for entry in look_at(tree).entries)
 
 
