@@ -67,6 +67,24 @@ def test_all_three_servers_are_replaced_one_after_the_other_and_no_request_fails
     assert before.keys() == after.keys()
     assert not {i.id for i in before.values()} & {i.id for i in after.values()}
     fleet.whole()
+    no_trace_of_the_digest_key(fleet)
+
+
+def no_trace_of_the_digest_key(fleet) -> None:
+    """It went with every look, and is in no log, store, journal or report, and on no instance."""
+    home = fleet.stage.config.parent
+    (file,) = (home / "keys").glob("*.digest-key")
+    key = bytes.fromhex(file.read_text())
+    # Not what is mounted, proc and sys among it: only what instances wrote, and what driftd did.
+    places = [path for path in home.iterdir() if path.name not in {"keys", "fleet"}]
+    places += [path for path in (home / "fleet").glob("instances/*/*") if path.name not in {"merged", "root", "work"}]
+    read = 0
+    for path in (one for place in places for one in (place.rglob("*") if place.is_dir() else [place])):
+        if path.is_file() and not path.is_symlink():
+            data = path.read_bytes()
+            read += 1
+            assert not any(form in data for form in (key, key.hex().encode(), key.hex().upper().encode())), path
+    assert read > 20
 
 
 def test_the_control_a_server_that_dies_without_a_drain_does_lose_requests(fleet):
