@@ -69,7 +69,7 @@ def _quoted(text):
 def source():
     # type: () -> bytes
     """The whole text."""
-    text = _text("collector.sh")
+    text = _text("collector.sh").replace("@facts.sh@", _text("facts.sh"))
     for word, name in sorted({**_AWK, **_SHELL}.items()):
         text = text.replace("=@%s@" % word, "=" + _quoted(_text(name) + "\n"))
     words = {

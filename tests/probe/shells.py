@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -79,9 +80,9 @@ def taken(out: bytes, sections: tuple[bytes, ...] = (b"facts",)) -> Fingerprint 
 
 def end(process: subprocess.Popen[bytes]) -> None:
     """End whatever is left in its session."""
-    if process.poll() is None:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
+    process.wait(10)
 
 
 def shell(name: str, directory: Path, *, attributes: bool = True) -> Shell:
