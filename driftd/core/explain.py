@@ -106,17 +106,31 @@ _HELPERS = {
     "kernel.modprobe": "/sbin/modprobe",
     "kernel.poweroff_cmd": "/sbin/poweroff",
 }
+# What every kernel comes with, whoever built it (its documentation: networking/ip-sysctl, admin-guide/sysctl). Settings
+# whose beginning differs among distributions' kernels are not here: only a manifest of a running server knows them.
+_COMES_WITH: Mapping[str, tuple[str, ...]] = {
+    "fs.suid_dumpable": ("0",),
+    "kernel.randomize_va_space": ("2", "1"),
+    "net.ipv4.conf.all.accept_source_route": ("0",),
+    "net.ipv4.conf.all.forwarding": ("0",),
+    "net.ipv4.conf.all.route_localnet": ("0",),
+    "net.ipv4.ip_forward": ("0",),
+    "net.ipv4.ip_unprivileged_port_start": ("1024",),
+    "net.ipv6.conf.all.accept_source_route": ("0",),
+    "net.ipv6.conf.all.forwarding": ("0",),
+    "vm.mmap_min_addr": ("65536", "32768", "4096"),
+}
 
 
 def _sysctl(image: Image, now: Fact, _baked: Fact | None) -> bool:
-    """As configured, or never configured: what a kernel does by itself is not in its image's files."""
+    """As configured; or never configured, and what kernels come with where that is known."""
     live, configured = now.get("live"), now.get("configured")
     if configured:
         return not now.get("differs") and live in ("", configured)
     if now.name in _HELPERS:
         named = live[1:].strip() if live.startswith("|") else "" if now.name == _CORES else live
         return live in ("", _HELPERS[now.name]) or not named or _helper(image, named)
-    return True
+    return not live or live in _COMES_WITH.get(now.name, (live,))
 
 
 def _helper(image: Image, command: str) -> bool:

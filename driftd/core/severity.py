@@ -34,6 +34,7 @@ PLACES: tuple[Place, ...] = (
         "/usr/lib/modules/**",
         "/etc/modules",
         "/etc/modprobe.d/**",
+        "/etc/modules-load.d/**",
         "/etc/initramfs-tools/**",
         "/etc/default/grub",
     ),

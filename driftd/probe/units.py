@@ -119,7 +119,7 @@ def _add(scope, found, prefix, name, held):
         state=state,
         wanted_by=wanted_by,
         schedule=_schedule(scope, unit, dropins) if name.endswith(b".timer") else b"",
-        digest=_volatile(scope, [unit.target] + dropins),
+        digest=b"" if unit.state.startswith("masked") else _volatile(scope, [unit.target] + dropins),
         live_fragment=b"" if held.fragment == unit.target or held.masked else held.fragment,
         live_dropins=b""
         if held.dropins is None or set(held.dropins) == set(dropins)
