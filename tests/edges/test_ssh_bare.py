@@ -201,7 +201,7 @@ def pythonless(way, monkeypatch):
 @pytest.mark.parametrize("login_shell", ["/bin/sh", "/bin/bash", "/usr/bin/fish", "/bin/tcsh"])
 def test_it_is_started_from_every_login_shell_with_the_rights_of_the_account(pythonless, user, login_shell):
     subprocess.run(["usermod", "--shell", login_shell, user], check=True, capture_output=True)
-    seen = pythonless.look(sudo=False)
+    seen = pythonless.look(40.0, sudo=False)
     assert isinstance(seen, Fingerprint), seen
     assert [entry.path for entry in seen.entries] == [b"/", b"/etc", b"/etc/secret"]
     assert seen.unreadable == (b"/etc/secret",)
@@ -210,12 +210,12 @@ def test_it_is_started_from_every_login_shell_with_the_rights_of_the_account(pyt
 @pytest.mark.parametrize("options", [SshOptions(), SshOptions(pinned=True)], ids=["plain", "pinned"])
 def test_one_line_of_sudoers_is_enough_and_is_named_when_it_is_missing(pythonless, user, options):
     line = command.sudoers_line(user, options, python=False)
-    unseen = pythonless.look(pinned=options.pinned)
+    unseen = pythonless.look(40.0, pinned=options.pinned)
     assert isinstance(unseen, Unseen)
     assert "does not let" in unseen.reason
     assert unseen.hint.endswith(line)
     with sudoers(line):
-        seen = pythonless.look(pinned=options.pinned)
+        seen = pythonless.look(40.0, pinned=options.pinned)
     assert isinstance(seen, Fingerprint), seen
     assert seen.unreadable == ()
     assert "this host has no Python" in {kept.why for kept in seen.kept}
@@ -225,7 +225,7 @@ def test_a_pinned_line_runs_no_other_text(pythonless, user, monkeypatch):
     options = SshOptions(pinned=True)
     with sudoers(command.sudoers_line(user, options, python=False)):
         monkeypatch.setattr(collector, "program", lambda: b"\n%s\n10\necho owned." % collector.MARK.encode())
-        seen = pythonless.look(pinned=True)
+        seen = pythonless.look(40.0, pinned=True)
     assert isinstance(seen, Unseen)
     assert "it is not the one that was pinned" in seen.reason
 
