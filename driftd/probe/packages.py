@@ -33,13 +33,14 @@ _PYTHON_PLACES = re.compile(rb"^python\d+(\.\d+)?$")
 
 def collect(place, found, live):
     # type: (inside.Root, Found, bool) -> None
-    """Add every package; none when there is an RPM database that cannot be read: a part would look like the whole."""
+    """Add every package; none where RPM's are all and its database cannot be read: pip's would look like the whole."""
     database = _rpm_database(place)
     if database is not None:
         installed, why = _rpm(place, database, live)
         if why:
             found.not_available(_KIND, why)
-            return
+            if not files.is_there(place, STATUS):
+                return
         for one in installed:
             found.add(_KIND, _full(one.name, one.arch), version=one.version, source=b"rpm")
     text = files.read(place, found, _KIND, STATUS, STATUS_LIMIT)

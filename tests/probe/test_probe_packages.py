@@ -221,6 +221,13 @@ def test_what_is_no_database_is_said(tree: Path, text: bytes) -> None:
     assert b"package" not in message(tree)[b"looked"]
 
 
+def test_a_damaged_rpm_database_hides_no_package_of_dpkg(tree: Path) -> None:
+    put(tree, DATABASE, "x")
+    put(tree, "var/lib/dpkg/status", "Package: bash\nStatus: install ok installed\nVersion: 5\n")
+    assert names_of(tree, "package") == ["bash"]
+    assert len(kept(tree, "package")) == 1
+
+
 @pytest.mark.parametrize("path", ["var/lib/rpm/Packages", "usr/lib/sysimage/rpm/Packages.db"])
 def test_older_databases_are_read_by_rpm_on_a_running_system_only(tree: Path, path: str) -> None:
     put(tree, path, b"\0" * 100)
