@@ -68,6 +68,7 @@ UNEXPLAINED = {
     "setting-other-than-configured": fact("sysctl", "kernel.printk", configured="4 4 1 7", live="7 4 1 7"),
     "some-match-differs": fact("sysctl", "net.*", configured="1", live="0, 1", differs="net.x"),
     "setting-that-no-kernel-comes-with": fact("sysctl", "net.ipv4.ip_forward", live="1"),
+    "one-of-many-differs": fact("sysctl", "net.*", configured="1", live="1", differs="net.x"),
     "core-to-a-shell": fact("sysctl", "kernel.core_pattern", live="|/dev/shm/x %P"),
     "helper-replaced": fact("sysctl", "kernel.modprobe", live="/tmp/x"),
     "mount-over-programs": fact("mount", "/usr/bin", live="tmpfs tmpfs rw"),

@@ -191,6 +191,21 @@ def test_a_live_manifest_states_the_live_side():
     assert subjects(was, fingerprint(looked=("sysctl",), live=True)) == [("sysctl", FORWARD, "removed")]
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "configured", "live"),
+    [
+        ("module", "br_netfilter", "/etc/modules", "loaded"),
+        ("mount", "/data", "ext4 /dev/vdb defaults", "ext4 /dev/vdb rw"),
+        ("sysctl", "net.x", "1", "1"),
+    ],
+)
+def test_what_was_baked_live_and_is_only_configured_now_is_a_difference(kind, name, configured, live):
+    was = baked(facts=[fact(kind, name, configured=configured, live=live)], live=True)
+    (found,) = compared(was, fingerprint(facts=[fact(kind, name, configured=configured)], live=True))
+    assert (found.change, found.expected["live"]) == (Change.MODIFIED, live)
+    assert "live" not in found.actual
+
+
 def test_the_kernel_is_the_images_where_that_brought_one():
     for path, brought in (
         (b"/usr/lib/modules/6.1/kernel/a.ko", True),
