@@ -54,6 +54,8 @@ _ORDER = (
 )
 _DIGESTS = ("sha256", "digest")
 _SHORTEST_DIGEST = 32
+_LONGEST = 160  # characters of a value; what exceeds it is in the JSON
+_BEFORE = 20  # characters that two long values have in common before they differ
 
 
 def render(looks: Sequence[Look]) -> RenderableType:
@@ -125,10 +127,11 @@ def _evidence(finding: Finding) -> Iterator[Text]:
     if finding.kind == "session":
         yield _session(finding.actual)
         return
-    three = three_ways(finding.expected, finding.actual)
+    expected, actual = _shortened(finding.expected, finding.actual)
+    three = three_ways(expected, actual)
     if three:
         yield Text(printable(three), overflow="fold")
-    expected, actual = (_without_sides(fields, three) for fields in (finding.expected, finding.actual))
+    expected, actual = (_without_sides(fields, three) for fields in (expected, actual))
     if not expected and not actual:
         return
     if finding.change is Change.MODIFIED:
@@ -141,8 +144,28 @@ def _evidence(finding: Finding) -> Iterator[Text]:
         yield line
     else:
         fields, verb = (actual, "is") if finding.change is Change.ADDED else (expected, "was")
-        told = ", ".join(f"{printable(name)} {_short(name, fields[name])}" for name in _names(fields))
+        names = [name for name in _names(fields) if (name, fields[name]) != ("kind", finding.kind)]  # it stands above
+        told = ", ".join(f"{printable(name)} {_short(name, fields[name])}" for name in names)
         yield Text(f"{verb}: {told}", overflow="fold")
+
+
+def _shortened(expected: Mapping[str, str], actual: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Both, with long values cut: where they are the same at first, at the beginning, so that the difference shows."""
+    sides: tuple[dict[str, str], dict[str, str]] = {}, {}
+    for names in ({"live", "configured"}, *({name} for name in {*expected, *actual} - {"live", "configured"})):
+        values = {one[name] for one in (expected, actual) for name in names if name in one}
+        start = 0
+        if len(values) > 1 and max(map(len, values)) > _LONGEST:
+            apart = (at for at, letters in enumerate(zip(*values, strict=False)) if len(set(letters)) > 1)
+            start = max(0, next(apart, min(map(len, values))) - _BEFORE)
+        for side, fields in zip(sides, (expected, actual), strict=True):
+            side.update({name: _cut(fields[name], start) for name in names if name in fields})
+    return sides
+
+
+def _cut(value: str, start: int) -> str:
+    part = ("…" if start else "") + value[start:]
+    return part if len(part) <= _LONGEST else f"{part[:_LONGEST]}… ({len(value)} characters)"
 
 
 def _without_sides(fields: Mapping[str, str], told: str) -> dict[str, str]:
