@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from itertools import groupby
 
 # --- names -----------------------------------------------------------------------------------------------------------
 
@@ -106,10 +107,23 @@ NO_LOGINS = "the log of logins does not have driftd's own visit, so it may lack 
 PROVISIONAL = "the manifest is provisional, so nothing is replaced because of it"
 
 
-def kept(kind: str, how: str, why: str, more: int = 0) -> str:
-    """Facts that were kept from a look, in part or whole: ``package not available: ... (and 2 more reasons)``."""
-    others = f" (and {count(more, 'more reason')})" if more else ""
-    return f"{kind} {how}: {shown(why.encode())}{others}"
+def kept_kinds(kinds: Sequence[str]) -> str:
+    """Kinds of facts that were kept from a look, in part or whole; ``kept`` says why."""
+    return f"not seen in full: {listed(kinds, most=4)}"
+
+
+def kept(rows: Iterable[tuple[str, str, str]]) -> Iterator[str]:
+    """Why facts were kept from a look: rows of kind, how and why, sorted by kind; one sentence for what is alike.
+
+    ``package, unit not available: ... (and 2 more reasons)``
+    """
+    alike: dict[tuple[str, str, int], list[str]] = {}
+    for kind, group in groupby(rows, key=lambda row: row[0]):
+        (_, how, why), *more = group
+        alike.setdefault((how, why, len(more)), []).append(kind)
+    for (how, why, more_reasons), kinds in alike.items():
+        others = f" (and {count(more_reasons, 'more reason')})" if more_reasons else ""
+        yield f"{', '.join(kinds)} {how}: {shown(why.encode())}{others}"
 
 
 def not_looked_for(kinds: Sequence[str]) -> str:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import groupby
 
 from driftd.core import drift, factual, sessions, wording
 from driftd.core.difference import Difference
 from driftd.core.digestkey import DigestKey
-from driftd.core.facts import Coverage, Instance, InstanceState, Kept, Session, Unseen
+from driftd.core.facts import Coverage, Instance, InstanceState, Session, Unseen
 from driftd.core.findings import Action, Judgement, Verdict, capped
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.globs import protected
@@ -167,16 +166,6 @@ def _judge(
     return judgement
 
 
-def _kept(kept: Sequence[Kept]) -> Iterator[str]:
-    """One sentence a kind: the first reason, and how many more there are; kinds that have it in common in one."""
-    kinds: dict[tuple[str, str, int], list[str]] = {}
-    for kind, rows in groupby(kept, key=lambda one: one.kind):
-        first, *more = rows
-        kinds.setdefault((first.how, first.why, len(more)), []).append(kind)
-    for (how, why, more_of_them), alike in kinds.items():
-        yield wording.kept(", ".join(alike), how, why, more_of_them)
-
-
 def _blind(sessions: Sequence[Session]) -> bool:
     """Whether the instance's log lacks the very visit that it was looked at by, and so may lack any other."""
     return any(one.ancestor and not {"log", "journal"} & set(one.evidence.split("+")) for one in sessions)
@@ -206,7 +195,8 @@ def _qualified(
         judgement = replace(judgement, verdict=Verdict.UNKNOWN)
     if fingerprint.coverage.unreadable:
         said.append(wording.unread(fingerprint.coverage.unreadable))
-    said.extend(_kept(fingerprint.kept))
+    if fingerprint.kept:
+        said.append(wording.kept_kinds(sorted({one.kind for one in fingerprint.kept})))
     if keyless:
         said.append(keyless)
     if manifest.provisional:

@@ -14,6 +14,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from trees import NOW
 
+from driftd.core import wording
 from driftd.core.difference import Change
 from driftd.core.facts import Coverage, Instance, Kept, Session
 from driftd.core.findings import Action, Finding, Judgement, Severity, Verdict
@@ -98,6 +99,15 @@ def test_facts_are_counted_and_what_was_kept_is_told():
     assert one["coverage"]["unbaked"] == ["sshd"]
     told = table.text([look(verdict=Verdict.CLEAN, coverage=coverage)])
     assert "seen: 3 paths, 3 facts of 2 kinds; not in the manifest, so not compared: sshd" in told
+    assert "not seen: firewall not available: there is no nft" in told
+
+
+def test_what_was_kept_for_one_reason_is_one_sentence():
+    rows = [("at", "not available", "no\nPython"), ("bpf", "not permitted", "a"), ("bpf", "not permitted", "b")]
+    assert list(wording.kept([*rows, ("cron", "not available", "no\nPython")])) == [
+        "at, cron not available: no\\x0aPython",
+        "bpf not permitted: a (and 1 more reason)",
+    ]
 
 
 THREE_WAYS = {

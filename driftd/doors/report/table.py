@@ -18,7 +18,7 @@ from rich.text import Text
 from driftd.core.difference import Change
 from driftd.core.findings import Finding, Severity, Verdict
 from driftd.core.looks import Look
-from driftd.core.wording import count, covered, printable, shown, three_ways
+from driftd.core.wording import count, covered, kept, printable, shown, three_ways
 
 VERDICT_STYLES: Mapping[Verdict, str] = {
     Verdict.CLEAN: "bold green",
@@ -204,6 +204,8 @@ def _notes(look: Look) -> Iterator[Text]:
     if look.coverage.facts:
         coverage = look.coverage
         yield Text(printable(covered(coverage.entries, coverage.facts, coverage.unbaked)), style="dim", overflow="fold")
+    for sentence in kept((one.kind, one.how, one.why) for one in look.coverage.kept):
+        yield Text(f"not seen: {sentence}", style="dim", overflow="fold")
     if judgement.ignored:
         yield Text(f"left out by rules that ignore: {judgement.ignored}", style="dim")
     if look.hint:
