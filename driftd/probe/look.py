@@ -15,6 +15,7 @@ from driftd.probe.tally import Tally
 NICE = 10
 CHUNK = 512 * 1024  # bytes of rows in one frame
 SENTENCE_LIMIT = 400
+JUMP = 60  # seconds by which clocks may differ without anybody having set one
 LATE = 5  # seconds to say that the deadline has passed
 _CAP_SYS_ADMIN = 21
 
@@ -48,7 +49,8 @@ def _sections(encoder, request):
     if b"sessions" in sections and root != b"/":
         raise wire.WireError("sessions can be seen on the running machine only")
     table = processes.Table() if root == b"/" else None
-    yield encoder.message(wire.HELLO, _hello(request[b"nonce"], table))
+    ahead = _ahead(limits.get(b"now", 0))
+    yield encoder.message(wire.HELLO, _hello(request[b"nonce"], table, ahead))
     for piece in _stats(root, request[b"skip"]) if b"stats" in sections else ():
         yield encoder.message(wire.STATS, piece)
     tally, links, counts = Tally(), Links(), {}  # type: Tally, Links, Dict[bytes, int]
@@ -69,7 +71,8 @@ def _sections(encoder, request):
             facts.collect(place, found, table is not None)
             messages.append((wire.FACTS, found.message()))
         if b"sessions" in sections and table is not None:
-            messages.append((wire.SESSIONS, sessions.collect(place, table, os.getpid(), limits.get(b"since", 0))))
+            logins = sessions.collect(place, table, os.getpid(), limits.get(b"since", 0), ahead)
+            messages.append((wire.SESSIONS, logins))
     finally:
         place.close()
     paths = {b"unreadable": tally.unreadable, b"covered": tally.covered, b"mounted": tally.mounted}
@@ -107,8 +110,18 @@ def _pieces(message):
     yield rows
 
 
-def _hello(nonce, table):
-    # type: (bytes, Optional[processes.Table]) -> Dict[bytes, Any]
+def _ahead(now):
+    # type: (int) -> float
+    """Seconds by which the clock is ahead of the asker's, and makes the boot look later; small ones are nothing.
+
+    A log that was written before the clock was moved would otherwise count as older than the boot, and so as baked.
+    """
+    ahead = time.time() - now if now else 0.0
+    return ahead if ahead > JUMP else 0.0
+
+
+def _hello(nonce, table, ahead):
+    # type: (bytes, Optional[processes.Table], float) -> Dict[bytes, Any]
     hello = {
         b"nonce": nonce,
         b"schema": wire.SCHEMA,
@@ -120,7 +133,7 @@ def _hello(nonce, table):
         hello[b"live"] = 1
     if table is not None and table.booted_at is not None:
         # Instances may be namespaces on one kernel: its id is theirs too, and the start of PID 1 tells them apart.
-        hello[b"booted_at"] = max(0, int(table.booted_at))
+        hello[b"booted_at"] = max(0, int(table.booted_at - ahead))
         hello[b"boot_id"] = b"%s/%d" % (_boot_id(), table.all[1].ticks)
     return hello
 

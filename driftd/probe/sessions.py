@@ -38,14 +38,18 @@ _JOURNALCTL = [
 ]
 
 
-def collect(root, table, pid, launched=0):
-    # type: (inside.Root, processes.Table, int, int) -> Dict[bytes, Any]
-    """The SESSIONS message. ``pid`` is the probe's own process; ``launched`` since when it counts, 0 for the boot."""
+def collect(root, table, pid, launched=0, ahead=0.0):
+    # type: (inside.Root, processes.Table, int, int, float) -> Dict[bytes, Any]
+    """The SESSIONS message. ``pid`` is the probe's own process; ``launched`` since when it counts, 0 for the boot.
+
+    ``ahead`` are seconds that the clock has been set forward by: older stamps than the boot's are from before that.
+    """
     missing = Found()
     booted_at = table.booted_at
     if booted_at is None:
         missing.not_permitted(_KIND, "the processes of others are hidden from this user")
         booted_at = 0.0
+    booted_at -= ahead
     since = int(min(booted_at, launched or booted_at)) - SLACK
     log, read = _from_logs(root, since, missing)
     journal = _from_journal(since, missing)

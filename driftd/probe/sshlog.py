@@ -163,13 +163,19 @@ def logins(lines, since, evidence):
     # type: (Iterable[Line], float, bytes) -> List[Login]
     """The logins that ``lines`` tell of, oldest first, at most LOGINS_LIMIT of the youngest.
 
-    Lines from before ``since`` were written while the image was made and are passed over.
+    Lines from before ``since`` were written while the image was made and are passed over. One that stands behind a
+    later line was written after that, by a clock that had been set back: it counts, at the time of that line.
     """
+    latest = 0
     found = []  # type: List[Login]
     by_peer = {}  # type: Dict[Tuple[bytes, int], Login]
     by_pid = {}  # type: Dict[int, Login]
-    for line in lines:
-        if line.at < since:
+    for written in lines:
+        if written.at >= since:
+            latest, line = max(latest, written.at), written
+        elif latest:
+            line = written._replace(at=latest)
+        else:
             continue
         login = _accepted(line)
         if login is not None:

@@ -220,9 +220,10 @@ def encode_request(nonce, root=b"/", sections=SECTIONS, skip=(), limits=None, ke
     """The one frame that asks for a look.
 
     ``skip`` are absolute paths to leave out, counted in the coverage. ``limits`` may hold ``seconds`` (the probe ends
-    itself after so long), ``file_bytes`` (larger files are reported as unreadable) and ``since`` (seconds since
-    1970: when the instance was launched, so that sessions from before its last boot count, too). ``key`` is the image's
-    digest key; without one secrets have no digests.
+    itself after so long), ``file_bytes`` (larger files are reported as unreadable), ``since`` (seconds since 1970: when
+    the instance was launched, so that sessions from before its last boot count, too) and ``now`` (the asker's time, so
+    that a clock which was set forward hides none). ``key`` is the image's digest key; without one secrets have no
+    digests.
     """
     payload = pack(
         {

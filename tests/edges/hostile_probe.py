@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 from driftd.probe import look, wire
 
@@ -88,6 +89,41 @@ def stays():
     time.sleep(5)
 
 
+def drip_frames():
+    pieces = look.answer(request())
+    out(next(pieces) + next(pieces))
+    endless(wire.Encoder().message(wire.COVERAGE, {}), 0.05)
+
+
+def replay():
+    """The answer to the first question, for ever."""
+    record, data = Path(sys.argv[2]), whole()
+    if not record.exists():
+        record.write_bytes(data)
+    out(record.read_bytes())
+
+
+def clock():
+    """A running machine whose clock is so many seconds off, with driftd's own login and somebody's, a while ago."""
+    off, own, other, root = float(sys.argv[2]), *map(os.fsencode, sys.argv[3:6])
+    asked = request()
+    assert abs(asked[b"limits"][b"now"] - time.time()) < 60
+    now = max(1, int(time.time() + off))
+    row = dict.fromkeys(b"door user source key key_id tty evidence".split(), b"")
+    row |= {b"door": b"ssh", b"user": b"root", b"source": b"10.0.0.9", b"port": 7, b"pid": 9, b"live": 0, b"ended": 0}
+    logins = [
+        {**row, b"started": now, b"key": own, b"ancestor": 1, b"live": 1},
+        {**row, b"started": max(0, now - 60), b"key": other, b"ancestor": 0},
+    ]
+    decoder, encoder = wire.Decoder(), wire.Encoder()
+    frames = list(decoder.feed(answer({**asked, b"sections": [b"facts"], b"root": root})))
+    hello = {**wire.unpack(frames[0].payload), b"clock": now, b"booted_at": max(0, now - 3600), b"boot_id": b"b"}
+    data = [encoder.start(), encoder.message(wire.HELLO, hello)]
+    data += [encoder.frame(tag, payload) for tag, payload in frames[1:]]
+    data.append(encoder.message(wire.SESSIONS, {b"sessions": logins}))
+    out(b"".join(data) + encoder.finish({**decoder.counts, b"sessions": 2}))
+
+
 def other_nonce():
     out(answer({**request(), b"nonce": b"n" * 16}))
 
@@ -96,6 +132,9 @@ MODES = {
     "garbage": lambda: out(os.urandom(200_000)),
     "endless": lambda: endless(b"x" * 65536),
     "endless-frames": endless_frames,
+    "clock": clock,
+    "drip-frames": drip_frames,
+    "replay": replay,
     "drip": lambda: endless(b"x", 0.05),
     "endless-stderr": endless_stderr,
     "silent": lambda: time.sleep(5),

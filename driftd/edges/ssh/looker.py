@@ -93,7 +93,7 @@ class SshLooker:
         nonce = os.urandom(NONCE_SIZE)
         # A tree that is not the machine's own has no sessions.
         sections = wire.SECTIONS if self._options.root == "/" else (b"facts",)
-        limits = {b"seconds": max(1, int(deadline.left()))}
+        limits = {b"seconds": max(1, int(deadline.left())), b"now": int(time.time())}
         if instance.launched_at is not None:
             limits[b"since"] = max(1, int(instance.launched_at.timestamp()))
         request = wire.encode_request(
