@@ -74,10 +74,10 @@ def test_every_single_change_is_seen(peers: Peers, verb: str, number: int) -> No
     again(peers)
     # From that number on the first that is a change: an owner may be the same, a file may not be made mutable twice.
     for other in range(number, number + 80):
-        if change(peers.root, (verb, other, b"new \n\xfe")) and (said := peers.agree()):
+        if change(peers.root, (verb, other, b"new \n\xfe")) and peers.agree():
             return
         assert recorded(peers.root).root == peers.baked.root
-    raise AssertionError(said)
+    raise AssertionError(f"nothing that {verb} does is seen")
 
 
 @pytest.mark.parametrize("number", [0, 21, 42])
