@@ -219,3 +219,17 @@ UNITS = (
     ),
 )
 VM = (*KERNEL, *UNITS)
+
+# Of all that, what is still so once the machine has booted again.
+AFTER_REBOOT = (
+    *(want for one in UNITS if one.name == "of-a-user-who-lingers" for want in one.finds),
+    told("sysctl", "kernel.kptr_restrict", live="0", configured="0"),
+    told("sysctl", "kernel.sysrq", live="1", configured="1"),
+    file("/etc/sysctl.d/9?-eve.conf"),
+    told("module", "eve", severity=CRITICAL, configured="/etc/modules-load.d/eve.conf", live=""),
+    file("/etc/modules-load.d/eve.conf", severity=CRITICAL),
+    file("/var/eve", severity=MEDIUM),
+    told("unit", "cron.service", MODIFIED, state="masked"),
+    told("link", "/etc/systemd/system/cron.service"),
+    file("/etc/systemd/system/web.service", MODIFIED),
+)

@@ -7,11 +7,12 @@ import time
 from pathlib import Path
 
 import pytest
+from changing import Auditor, baked, shown
 
 from driftd.core import drift
-from driftd.core.facts import Instance, InstanceState, Reach
-from driftd.edges.local import LocalLooker
-from driftd.flows.bake import bake
+from driftd.core.facts import InstanceState
+from driftd.edges.documents import load_policy
+from driftd.flows.audit import Rules
 
 pytestmark = [pytest.mark.machine, pytest.mark.servers, pytest.mark.timeout(900)]
 
@@ -56,11 +57,36 @@ def test_systemd_runs_and_nothing_failed(fresh_vm):  # the fixture has waited fo
     assert "rsyslogd" not in programs, "its log is the journal's alone"
 
 
-def test_a_pristine_guest_differs_from_its_image_by_its_first_boot_alone(fresh_vm, seen):
+@pytest.fixture(scope="module")
+def manifest(fresh_vm):
+    return baked(fresh_vm.image)
+
+
+class Seen:
+    """A looker whose look was had already."""
+
+    def __init__(self, found, key):
+        self.found = found
+        self.key = key
+
+    def look(self, _instance, **_how):
+        return self.found
+
+    def own_key(self, _instance):
+        return self.key
+
+
+def test_of_a_pristine_guest_the_packs_explain_all_but_who_was_there(fresh_vm, manifest, seen):
+    rules = Rules(load_policy(("debian", "systemd", "sessions", "vm.yaml"), Path(__file__).parent.parent))
+    looker = Seen(seen, fresh_vm.looker.own_key(fresh_vm.instance))
+    look = Auditor(manifest, looker, rules).audit(fresh_vm.instance)
+    assert [shown(one) for one in look.judgement.findings if one.kind != "session"] == []
+    assert len(look.judgement.explained) > 30
+    assert look.coverage.kept == (), "with a kernel, a systemd and root's rights nothing is kept from a look"
+
+
+def test_a_pristine_guest_differs_from_its_image_by_its_first_boot_alone(manifest, seen):
     """The disk made without a mount is the tree that it was made from: owners, modes, links, attributes."""
-    image = fresh_vm.image
-    tree = Instance(id="tree", group="", image=image.id, reach=Reach(root=str(image.rootfs)))
-    manifest = bake(LocalLooker(), tree, image.id, deadline_s=300)
     found = {difference.subject.decode() for difference in drift.compare(manifest, seen) if difference.kind in ENTRIES}
     assert found >= IDENTITY
     assert [path for path in sorted(found - IDENTITY) if not FIRST_BOOT.fullmatch(path)] == []
