@@ -67,6 +67,7 @@ def test_each_state_of_a_unit(tree: Path) -> None:
     }  # fmt: skip
     assert listed(tree) == expected
     assert states(tree) == {**expected, "t@x.service": "enabled", "nobody.service": "not-found"}
+    assert kept(tree, "unit") == [], "a mask in /run is no file that could not be read"
     assert unit(tree, "on.service") == {
         "fragment": "/usr/lib/systemd/system/on.service", "state": "enabled", "wanted_by": "multi-user.target",
     }  # fmt: skip
