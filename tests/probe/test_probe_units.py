@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -67,13 +68,20 @@ def test_each_state_of_a_unit(tree: Path) -> None:
     }  # fmt: skip
     assert listed(tree) == expected
     assert states(tree) == {**expected, "t@x.service": "enabled", "nobody.service": "not-found"}
-    assert kept(tree, "unit") == [], "a mask in /run is no file that could not be read"
     assert unit(tree, "on.service") == {
         "fragment": "/usr/lib/systemd/system/on.service", "state": "enabled", "wanted_by": "multi-user.target",
     }  # fmt: skip
     assert unit(tree, "other.service")["fragment"] == "/usr/lib/systemd/system/on.service"
     assert unit(tree, "app.service")["fragment"] == "/opt/app.service"
     assert unit(tree, "nobody.service")["wanted_by"] == "multi-user.target (requires)"
+    assert kept(tree, "unit") == []
+
+
+def test_a_mask_in_run_is_no_file_that_could_not_be_read(tree: Path) -> None:
+    (tree / "dev").mkdir(exist_ok=True)
+    os.mkfifo(tree / "dev/null")  # whatever it is, it is no regular file
+    put(tree, f"{RUN}/shortly.service", link="/dev/null")
+    assert unit(tree, "shortly.service")["state"] == "masked-runtime"
     assert kept(tree, "unit") == []
 
 
