@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from servers import LocalDeployment
 from vms import Vm, booted, tiny_image
 
@@ -19,6 +20,10 @@ from driftd.edges.providers.local.tools import owns_machine
 from driftd.edges.providers.local.vm import image as vm_images
 
 REPO = Path(__file__).parent.parent
+
+# Machines are shared and noisy: a slow example is no wrong one. pytest's timeout ends what hangs.
+settings.register_profile("driftd", deadline=None)
+settings.load_profile("driftd")
 
 
 @pytest.fixture(scope="session")

@@ -75,7 +75,7 @@ def test_the_static_provider_has_no_settings():
 
 
 def test_an_unknown_provider_is_answered_with_those_installed():
-    with pytest.raises(BadInput, match="there is no provider 'openstack' here; installed are: local, static"):
+    with pytest.raises(BadInput, match="there is no provider 'openstack' here; installed are: local, local-vm, static"):
         providers.load("openstack", {})
 
 
