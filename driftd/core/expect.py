@@ -142,7 +142,8 @@ def _writable(difference: Difference) -> str:
 
 
 def _acl(difference: Difference) -> str:
-    return "it has an access list" if "xattr system.posix_acl_access" in difference.actual else ""
+    lists = ("xattr system.posix_acl_access", "xattr system.posix_acl_default")
+    return "it has an access list" if any(name in difference.actual for name in lists) else ""
 
 
 def _firstboot(difference: Difference) -> str:
@@ -171,14 +172,25 @@ def _ephemeral(difference: Difference) -> str:
     problem = _privileges(difference)
     if problem:
         return problem
-    if difference.change is Change.MODIFIED and difference.kind != "link":
-        # Whoever may write what was baked shut can put things there that come and go, unseen.
-        opened = _mode(difference) & 0o1002 == 0o0002
-        if problem := "everybody may write it" if opened else _acl(difference):
-            return problem
+    if difference.change is Change.MODIFIED and (problem := _opened(difference)):
+        return problem
     if difference.kind in ("file", "link") and difference.subject.decode("latin-1").endswith(_UNITS):
         return "it is named like a unit of systemd"
     return ""
+
+
+def _opened(difference: Difference) -> str:
+    """Whoever may write what was baked shut can put things there that come and go, unseen."""
+    if difference.kind == "link":
+        return "it was no link" if "kind" in difference.actual else ""
+    if _mode(difference) & 0o1002 == 0o0002:
+        return "everybody may write it"
+    if difference.kind == "directory":
+        if difference.actual.keys() & {"uid", "gid"}:
+            return "it belongs to others than before"
+        if _mode(difference) & ~int(difference.expected.get("mode", "0"), 8) & 0o020:
+            return "its group may write it"
+    return _acl(difference)
 
 
 def _template(difference: Difference, template: Template) -> str:

@@ -85,7 +85,7 @@ def program_baked(image: Image, listener: Fact) -> bool:
 
 
 def _process(image: Image, now: Fact, _baked: Fact | None) -> bool:
-    return not now.get("state") and image.runs(now.name)
+    return now.get("state") in ("", "loaded") and image.runs(now.name)
 
 
 def _module(image: Image, now: Fact, _baked: Fact | None) -> bool:

@@ -99,9 +99,15 @@ def fact(kind: str, name: str, /, **fields: str | int) -> Fact:
     return Fact(kind, name, tuple(sorted((key, str(value)) for key, value in fields.items() if value != "")))
 
 
+CUT_SHORT = "cut short"
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Kept:
-    """Facts of ``kind`` that were kept from the look, in part or whole: ``how`` ("not available", "not permitted")."""
+    """Facts of ``kind`` that were kept from the look, in part or whole.
+
+    ``how``: "not available", "not permitted", or CUT_SHORT where there was more than a look takes.
+    """
 
     kind: str
     how: str

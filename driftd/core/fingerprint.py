@@ -11,7 +11,7 @@ from sys import intern
 from typing import Any
 
 from driftd.core import merkle
-from driftd.core.facts import Coverage, Fact, Kept, Session, Unseen
+from driftd.core.facts import CUT_SHORT, Coverage, Fact, Kept, Session, Unseen
 from driftd.probe import stats, wire
 from driftd.probe.wire import Entry, WireError
 
@@ -68,7 +68,7 @@ _UPGRADE = "look again with the same version of driftd on both sides"
 _AGAIN = "look again; if it stays so, look at the instance from outside"
 _FACTS = {wire.FACTS: (b"facts", b"looked"), wire.SESSIONS: (b"sessions",)}
 _OPTIONAL = (b"kept",)
-_HOWS = ("not available", "not permitted")
+_HOWS = ("not available", "not permitted", CUT_SHORT)
 _WORD = re.compile(r"[a-z][a-z0-9_-]{0,31}")  # a kind of fact, the name of a field
 _FIELDS_LIMIT = 64  # of one fact
 _WHY_LIMIT = 500

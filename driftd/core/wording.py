@@ -112,6 +112,11 @@ def kept_kinds(kinds: Sequence[str]) -> str:
     return f"not seen in full: {listed(kinds, most=4)}"
 
 
+def cut_short(kinds: Sequence[str]) -> str:
+    """Kinds of which there was more than a look takes, so that anything may hide among them."""
+    return f"there is more of {listed(kinds, most=4)} than a look takes"
+
+
 def kept(rows: Iterable[tuple[str, str, str]]) -> Iterator[str]:
     """Why facts were kept from a look: rows of kind, how and why, sorted by kind; one sentence for what is alike.
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from driftd.core import drift, factual, sessions, wording
 from driftd.core.difference import Difference
 from driftd.core.digestkey import DigestKey
-from driftd.core.facts import Coverage, Instance, InstanceState, Session, Unseen
+from driftd.core.facts import CUT_SHORT, Coverage, Instance, InstanceState, Session, Unseen
 from driftd.core.findings import Action, Judgement, Verdict, capped
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.globs import protected
@@ -190,6 +190,9 @@ def _qualified(
         said.append(wording.NO_LOGINS)
     if unasked := factual.unasked(manifest, fingerprint):
         said.append(wording.not_looked_for(unasked))
+    # An instance can be made to have too much of something. (A log is long by itself; sessions say what they read.)
+    if cut := sorted({one.kind for one in fingerprint.kept if one.how == CUT_SHORT}):
+        said.append(wording.cut_short(cut))
     if len(said) > 1 and judgement.verdict in (Verdict.CLEAN, Verdict.EXPLAINED):
         said.append(said.pop(0))
         judgement = replace(judgement, verdict=Verdict.UNKNOWN)

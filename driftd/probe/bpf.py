@@ -49,7 +49,7 @@ def report(found, seen):
     if "files" in seen.hidden:
         found.not_permitted(KIND, "the open files of other users' programs are hidden from this user")
     if seen.cut or seen.files_cut or len(rows) > ROWS_LIMIT or len(pins) > ROWS_LIMIT:
-        found.not_available(KIND, "not every open file was looked at, for want of time")
+        found.cut_short(KIND, "not every open file was looked at, for want of time")
 
 
 def _type(text):

@@ -111,7 +111,7 @@ def matching(place, found, kind, pattern):
             here = [name for name in listing(place, found, kind, path or b"/") if _matches(name, step)]
             longer.extend(path + b"/" + name for name in here)
             if len(longer) > MATCHES_LIMIT:
-                found.not_available(kind, "too many files match %s" % pattern.decode("utf-8", "backslashreplace"))
+                found.cut_short(kind, "too many files match %s" % pattern.decode("utf-8", "backslashreplace"))
                 return []
         paths = longer
     return paths

@@ -13,6 +13,7 @@ KEPT_LIMIT = 100  # sentences about what was kept of one kind
 VALUE_LIMIT = 16 * 1024  # bytes of one field; a longer one is cut and says so by its digest
 _BLOCK = 64  # bytes of a block of SHA-256, for HMAC
 _NOT_PERMITTED = (1, 13)  # EPERM, EACCES
+_TOO_MUCH = (7, 27)  # E2BIG, EFBIG: how inside.py says that there is more than its limit
 
 Value = Union[bytes, str, int]
 
@@ -39,12 +40,12 @@ class Found(object):
         self.looked(kind)
         rows = self._rows.setdefault(kind, [])
         if len(rows) >= ROWS_LIMIT:
-            self.not_available(kind, "only the first %d are reported" % ROWS_LIMIT)
+            self.cut_short(kind, "only the first %d are reported" % ROWS_LIMIT)
             return
         made = {key.encode(): _value(value) for key, value in fields.items()}
         self._left -= len(name) + sum(map(len, made.values()))
         if self._left < 0:
-            self.not_available(kind, "only the first %d bytes of facts are reported" % TOTAL_LIMIT)
+            self.cut_short(kind, "only the first %d bytes of facts are reported" % TOTAL_LIMIT)
             return
         rows.append([kind, _value(name), {key: value for key, value in made.items() if value}])
 
@@ -58,18 +59,26 @@ class Found(object):
         """``kind`` could not be seen, in part or whole, for want of a right."""
         self._keep(kind, b"not permitted", why)
 
+    def cut_short(self, kind, why):
+        # type: (bytes, str) -> None
+        """There was more of ``kind`` than a look takes: whoever is on an instance can see to that, to hide the rest."""
+        self._keep(kind, b"cut short", why)
+
     def _keep(self, kind, how, why):
         # type: (bytes, bytes, str) -> None
         sentences = self._kept.setdefault(kind, set())
         if len(sentences) >= KEPT_LIMIT:
-            how, why = b"not available", "more than the first %d of such sentences are left out" % KEPT_LIMIT
+            how, why = b"cut short", "more than the first %d of such sentences are left out" % KEPT_LIMIT
         sentences.add((how, why.encode("utf-8", "backslashreplace")[:400]))
 
     def failed(self, kind, path, error):
         # type: (bytes, bytes, OSError) -> None
-        """``path`` could not be read: not permitted or not available, whichever ``error`` says."""
+        """``path`` could not be read: not permitted, cut short or not available, whichever ``error`` says."""
         why = "%s cannot be read (%s)" % (path.decode("utf-8", "backslashreplace"), error.strerror or "")
-        (self.not_permitted if error.errno in _NOT_PERMITTED else self.not_available)(kind, why)
+        if error.errno in _TOO_MUCH:
+            self.cut_short(kind, why)
+        else:
+            (self.not_permitted if error.errno in _NOT_PERMITTED else self.not_available)(kind, why)
 
     def secret(self, value):
         # type: (bytes) -> bytes

@@ -2,12 +2,16 @@
 
 Looked at: ``.ssh/authorized_keys`` and ``.ssh/authorized_keys2`` of every home, whatever AuthorizedKeysFile and
 TrustedUserCAKeys of sshd's configuration name, and dropbear's file of root. The fingerprint is OpenSSH's: SHA-256 of
-the decoded key. A line that is no key is counted and never repeated: it might be of a private one. No private key is
+the decoded key. A line that is no key is never repeated: it might be of a private one. No private key is
 ever looked for.
+
+A line that is no key, and a file that is too long, are facts of their own, without their text: the file may well be
+one whose content a policy expects to differ, and what sshd makes of them is sshd's to say.
 """
 
 import base64
 import binascii
+import errno
 import hashlib
 import re
 from typing import Dict, List, NamedTuple, Optional, Set, Tuple
@@ -38,7 +42,7 @@ def collect(place, found, live):  # noqa: ARG001  # every collector has the same
     found.looked(KEY)
     patterns = _USUAL + sorted(set(named[b"authorizedkeysfile"]) - set(_USUAL))
     if len(patterns) > PATTERNS_LIMIT:
-        found.not_available(KEY, "only the first %d patterns of AuthorizedKeysFile are followed" % PATTERNS_LIMIT)
+        found.cut_short(KEY, "only the first %d patterns of AuthorizedKeysFile are followed" % PATTERNS_LIMIT)
     wanted = {(b"root", _DROPBEAR)}  # type: Set[Tuple[bytes, bytes]]
     for home in accounts.homes(place):
         wanted.update((home.user, _expand(pattern, home)) for pattern in patterns[:PATTERNS_LIMIT])
@@ -70,27 +74,39 @@ def _authorized(place, found, wanted):
     left = files.TOTAL_LIMIT
     for user, path in wanted:
         text = files.read(place, found, KEY, path, FILE_LIMIT)
+        if text is None and _is_longer(place, path):
+            found.add(KEY, user + b" more than is read", file=path)
         left -= len(text or b"")
         if left < 0:
-            found.not_available(KEY, "only the first %d bytes of authorized keys are read" % files.TOTAL_LIMIT)
+            found.cut_short(KEY, "only the first %d bytes of authorized keys are read" % files.TOTAL_LIMIT)
             return
         _keys(found, user, path, text or b"")
 
 
+def _is_longer(place, path):
+    # type: (inside.Root, bytes) -> bool
+    try:
+        place.read(path, FILE_LIMIT)
+    except OSError as error:
+        return error.errno == errno.EFBIG
+    return False
+
+
 def _keys(found, user, path, text):
     # type: (Found, bytes, bytes, bytes) -> None
-    odd = 0
+    odd = []  # type: List[bytes]
     for line in text.split(b"\n"):
         if not line.strip() or line.lstrip(b" \t").startswith(b"#"):
             continue
-        key = read_line(line)
+        key = read_line(line.partition(b"\0")[0])  # C's strings end there, and so do sshd's lines
         if key is None:
-            odd += 1
+            odd.append(line)
             continue
         name = user + b" " + key.fingerprint
         found.add(KEY, name, type=key.type, options=key.options, comment=key.comment, file=path)
     if odd:
-        found.not_available(KEY, "%d lines of %s are no keys" % (odd, path.decode("utf-8", "backslashreplace")))
+        name = user + b" lines that are no keys"
+        found.add(KEY, name, lines=len(odd), digest=found.secret(b"\n".join(odd)), file=path)
 
 
 def read_line(line):

@@ -19,8 +19,9 @@ from driftd.probe.found import Found
 
 KIND = b"listener"
 ROWS_LIMIT = 20000
-TABLE_ROWS = 100000  # of one table
+TABLE_ROWS = 80000  # of one table; below what system.TABLE_LIMIT cuts
 NAMESPACES_LIMIT = 256
+_LIMITS = (TABLE_ROWS, NAMESPACES_LIMIT)
 
 _TABLES = (b"tcp", b"tcp6", b"udp", b"udp6", b"udplite", b"udplite6", b"raw", b"raw6")
 _WAITING = {b"tcp": b"0A"}  # TCP_LISTEN; everything else waits when it is not connected
@@ -94,15 +95,15 @@ class Addresses(object):
 def read(seen):
     # type: (snapshot.Snapshot) -> List[Socket]
     """The sockets of this network namespace, and of the others that a process here is in."""
-    kernel = seen.kernel
     mine = seen.own_network()
     others = {}  # type: Dict[bytes, int]
     for process in seen.processes:
         if process.network and process.network != mine:
             others.setdefault(process.network, process.pid)
-    found = _sockets(kernel, b"/proc/self/net/", b"")
+    found = _sockets(seen, b"/proc/self/net/", b"")
     for number in sorted(others.values())[:NAMESPACES_LIMIT]:
-        found += _sockets(kernel, b"/proc/%d/net/" % number, b"other")
+        found += _sockets(seen, b"/proc/%d/net/" % number, b"other")
+    seen.networks_cut = seen.networks_cut or len(others) > NAMESPACES_LIMIT
     return found
 
 
@@ -118,19 +119,24 @@ def report(found, seen, names, sockets):
     for name, program, user, namespace, protocol, kind in rows:
         found.add(KIND, name, program=program, user=user, namespace=namespace, protocol=protocol, type=kind)
     if len(sockets) > ROWS_LIMIT:
-        found.not_available(KIND, "only the first %d sockets are reported" % ROWS_LIMIT)
+        found.cut_short(KIND, "only the first %d sockets are reported" % ROWS_LIMIT)
     if seen.hidden and not all(row[1] for row in rows):
         found.not_permitted(KIND, "the programs of some sockets are hidden from this user")
+    if seen.networks_cut:
+        found.cut_short(KIND, "only the first %d sockets of a kind and %d namespaces are looked at" % _LIMITS)
     if seen.cut or seen.files_cut:
-        found.not_available(KIND, "not every open file was looked at, for want of time")
+        found.cut_short(KIND, "not every open file was looked at, for want of time")
 
 
-def _sockets(kernel, directory, namespace):
-    # type: (system.System, bytes, bytes) -> List[Socket]
+def _sockets(seen, directory, namespace):
+    # type: (snapshot.Snapshot, bytes, bytes) -> List[Socket]
+    kernel = seen.kernel
     addresses = Addresses(kernel, directory, not namespace)
     found = []  # type: List[Socket]
     for table in _TABLES:
-        for line in kernel.lines(directory + table)[1 : TABLE_ROWS + 1]:
+        lines = kernel.lines(directory + table)[1:]
+        seen.networks_cut = seen.networks_cut or len(lines) > TABLE_ROWS
+        for line in lines[:TABLE_ROWS]:
             fields = line.split()
             try:
                 found += _socket(addresses, table, fields, namespace)

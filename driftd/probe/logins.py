@@ -117,7 +117,7 @@ class _Reading(object):
             if path in self.services:
                 continue
             if len(self.services) > FILES_LIMIT:
-                self._found.not_available(PAM, "more than %d files are included" % FILES_LIMIT)
+                self._found.cut_short(PAM, "more than %d files are included" % FILES_LIMIT)
                 return
             self.add(path, files.read(self._place, self._found, PAM, path) or b"")
 

@@ -50,7 +50,7 @@ def collect(place, found, live, kernel=None):
         for point, text in rows[:ROWS_LIMIT]:
             points.setdefault(point, ([], []))[side].append(text)
     if max(len(wanted), len(now)) > ROWS_LIMIT:
-        found.not_available(KIND, "only the first %d are reported" % ROWS_LIMIT)
+        found.cut_short(KIND, "only the first %d are reported" % ROWS_LIMIT)
     for point, (left, right) in points.items():
         for number in range(max(len(left), len(right))):
             found.add(KIND, point, configured=_at(left, number), live=_at(right, number))

@@ -47,4 +47,4 @@ def report(found, seen):
     if hidden:
         found.not_permitted(KIND, "the environment of other users' programs is hidden from this user")
     if cut or len(rows) > ROWS_LIMIT:
-        found.not_available(KIND, "not every environment was read to its end")
+        found.cut_short(KIND, "not every environment was read to its end")

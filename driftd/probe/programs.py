@@ -4,7 +4,9 @@
 file was removed or replaced since; "in memory" when there never was one; "elsewhere" when no path here leads to it (a
 container, a mount on top) or it lies on a file system that is passed over (``filesystem``). "maps deleted", "maps in
 memory" and "maps elsewhere" tell the same of code that the program has mapped (``code``): a library that was replaced
-beneath it, or was put into it. "traced" is a program that another one (``by``) holds as a debugger does.
+beneath it, or was put into it. "loaded" is a file that some program has mapped to execute it, by the file's name: a
+library, or a program that the loader was told to start. "traced" is a program that another one (``by``) holds as a
+debugger does.
 """
 
 import hashlib
@@ -27,7 +29,7 @@ SECONDS = 5.0  # for all digests
 _DELETED = b" (deleted)"
 _MEMORY = b"/memfd:"
 # "start-end perms offset major:minor inode path" of what may be executed; the kernel's own have no slash.
-_CODE = re.compile(rb"^([0-9a-f]+-[0-9a-f]+) ..x. [0-9a-f]+ ([0-9a-f]+):([0-9a-f]+) \d+ +(/.*)$", re.MULTILINE)
+_CODE = re.compile(rb"^([0-9a-f]+-[0-9a-f]+) ..x. [0-9a-f]+ ([0-9a-f]+):([0-9a-f]+) (\d+) +(/.*)$", re.MULTILINE)
 # Anonymous memory that is shared; as little a file as what is private.
 _SHARED_ANONYMOUS = b"/dev/zero (deleted)"
 
@@ -131,6 +133,7 @@ class Programs(object):
         self._systems = FileSystems(seen)
         self._digests = Digests()
         self._rows = set()  # type: Set[Row]
+        self._codes = {}  # type: Dict[Tuple[bytes, bytes, bytes, bytes], bool]
         self._hidden = False
 
     def report(self, found):
@@ -142,10 +145,10 @@ class Programs(object):
         late = False
         for process in self._seen.processes:
             if process.program:
-                self._program(process, process.pid in own)
+                odd = self._program(process, process.pid in own)
                 late = late or time.monotonic() > until
                 if not late:
-                    self._mapped(process)
+                    late = self._mapped(process, odd)
         for row in sorted(self._rows)[:ROWS_LIMIT]:
             found.add(KIND, row[0], **dict(zip(_FIELDS, row[1:])))  # noqa: B905  # "strict" came with 3.10
         if self._seen.hidden:
@@ -153,12 +156,12 @@ class Programs(object):
         if self._hidden and not self._seen.hidden:
             found.not_permitted(KIND, "what other users' programs have mapped is hidden from this user")
         if late or self._seen.cut or len(self._rows) > ROWS_LIMIT:
-            found.not_available(KIND, "not every process was looked at in full, for want of time")
+            found.cut_short(KIND, "not every process was looked at in full, for want of time")
         if self._digests.missed:
             found.not_available(KIND, "some programs that run are too large to be read in time")
 
     def _program(self, process, own):
-        # type: (snapshot.Process, bool) -> None
+        # type: (snapshot.Process, bool) -> Odd
         """What the look itself came through is left out, unless it is odd."""
         odd = self._odd(process)
         if odd.state:
@@ -169,6 +172,7 @@ class Programs(object):
         if process.tracer:
             by = [other.program for other in self._seen.processes if other.pid == process.tracer]
             self._rows.add((odd.name, b"traced", b"", process.user, b"", b"", (by or [b"?"])[0]))
+        return odd
 
     def _odd(self, process):
         # type: (snapshot.Process) -> Odd
@@ -191,24 +195,54 @@ class Programs(object):
             return Odd(text, b"elsewhere", passed)
         return Odd(text, b"", b"")
 
-    def _mapped(self, process):
-        # type: (snapshot.Process) -> None
+    def _mapped(self, process, program):
+        # type: (snapshot.Process, Odd) -> bool
+        """Was there more than is read?"""
         try:
             with open(self._seen.path(process, b"maps"), "rb") as stream:
                 text = stream.read(MAPS_LIMIT)
         except OSError as error:
             self._hidden = self._hidden or error.errno in (1, 13)
-            return
-        name = None  # type: Optional[bytes]
+            return False
         for code in _CODE.finditer(text):
-            path = code.group(4).replace(b"\\012", b"\n")
+            path = code.group(5).replace(b"\\012", b"\n")
             if path in (process.program, _SHARED_ANONYMOUS):
                 continue
+            file = self._seen.path(process, b"map_files/" + code.group(1))
             odd = self._odd_code(path, int(code.group(2), 16), int(code.group(3), 16))
+            if odd is None and program.state != b"elsewhere":  # what has a root of its own has names of its own
+                known = path, code.group(2), code.group(3), code.group(4)
+                if known not in self._codes:
+                    self._codes[known] = self._is_at(path, file)
+                if self._codes[known]:
+                    self._rows.add((path, b"loaded", b"", b"", b"", b"", b""))
+                else:
+                    odd = Odd(path, b"elsewhere", b"")
             if odd is not None:
-                name = name or self._odd(process).name
-                sha256 = self._digests.of(self._seen.path(process, b"map_files/" + code.group(1)))
-                self._rows.add((name, b"maps " + odd.state, sha256, process.user, odd.name, odd.filesystem, b""))
+                sha256 = self._digests.of(file)
+                state = b"maps " + odd.state
+                self._rows.add((program.name, state, sha256, process.user, odd.name, odd.filesystem, b""))
+        return len(text) >= MAPS_LIMIT
+
+    def _is_at(self, path, file):
+        # type: (bytes, bytes) -> bool
+        """Is what a program has mapped (``file``, in map_files) the file that ``path`` leads to here?
+
+        Where it may not be opened, its name is all there is. Some kernels tell another inode of what lies on an
+        overlay: then the content decides.
+        """
+        try:
+            mapped = os.stat(file)
+        except OSError:
+            return True
+        try:
+            named = os.stat(self._seen.kernel.top + path)
+        except OSError:
+            return False
+        if (named.st_dev, named.st_ino) == (mapped.st_dev, mapped.st_ino):
+            return True
+        digest = self._digests.of(file)
+        return bool(digest) and digest == self._digests.of(self._seen.kernel.top + path)
 
     def _odd_code(self, path, major, minor):
         # type: (bytes, int, int) -> Optional[Odd]

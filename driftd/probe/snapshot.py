@@ -11,7 +11,7 @@ from typing import Dict, List, Optional, Set, Tuple
 from driftd.probe import system
 
 PROCESSES_LIMIT = 100000
-FILES_LIMIT = 16384  # open files of one process
+FILES_LIMIT = 1 << 20  # open files of one process
 SECONDS = 4.0  # for all open files, and once more for all mappings
 _THREAD_OF_KERNEL = 0x00200000  # PF_KTHREAD
 _DENIED = (1, 13)  # EPERM, EACCES
@@ -37,7 +37,7 @@ class Snapshot(object):
     """The processes that are there, in order of their numbers.
 
     ``hidden``: what of some of them may not be seen: "programs", "files". ``cut``: there are more of them;
-    ``files_cut``: not every open file was looked at.
+    ``files_cut``: not every open file was looked at; ``networks_cut``: nor every socket of every network namespace.
     """
 
     def __init__(self, kernel, names):
@@ -46,6 +46,7 @@ class Snapshot(object):
         self.processes = []  # type: List[Process]
         self.hidden = set()  # type: Set[str]
         self.files_cut = False
+        self.networks_cut = False
         self.sockets = {}  # type: Dict[bytes, Set[Process]]
         self.bpf = []  # type: List[Tuple[Process, bytes]]
         numbers = sorted(int(name) for name in kernel.names(b"/proc") if name.isdigit())

@@ -85,7 +85,7 @@ class _Reading(object):
         """Add the lines of a file. A Match in an included file ends with that file; one above goes on in it."""
         self._files += 1
         if depth > DEPTH_LIMIT or self._files > FILES_LIMIT:
-            self._found.not_available(self._kind, "more files of sshd_config include each other than sshd would read")
+            self._found.cut_short(self._kind, "more files of sshd_config include each other than sshd would read")
             return
         for line in (files.read(self._place, self._found, self._kind, path) or b"").split(b"\n"):
             parsed = _LINE.match(line.strip())

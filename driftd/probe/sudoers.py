@@ -67,7 +67,7 @@ class _Reading(object):
         """Add the lines of the file at ``path`` and of what it includes."""
         self._files += 1
         if depth > DEPTH_LIMIT or self._files > FILES_LIMIT:
-            self._found.not_available(_KIND, "more files include each other than sudo would read")
+            self._found.cut_short(_KIND, "more files include each other than sudo would read")
             return
         text = files.read(self._place, self._found, _KIND, path)
         for line in effective_lines(text or b""):
@@ -88,7 +88,7 @@ class _Reading(object):
         # type: (bytes, bytes) -> None
         self._lines += 1
         if self._lines > LINES_LIMIT:
-            self._found.not_available(_KIND, "only the first %d lines are reported" % LINES_LIMIT)
+            self._found.cut_short(_KIND, "only the first %d lines are reported" % LINES_LIMIT)
             return
         self._found.add(_KIND, line, file=path)
         if not _ALIAS.match(line):

@@ -129,7 +129,7 @@ class Scope(object):
                 inner = files.listing(self._place, self._found, KIND, opened.path + b"/" + name)
                 here = [part for part in inner if part.endswith(b".conf")]
                 if len(here) > DROPINS_LIMIT:
-                    self._found.not_available(KIND, "only the first %d drop-ins of a directory count" % DROPINS_LIMIT)
+                    self._found.cut_short(KIND, "only the first %d drop-ins of a directory count" % DROPINS_LIMIT)
                     del here[DROPINS_LIMIT:]
                 if here:
                     self._dropins.setdefault(stem, []).append((place, here))

@@ -17,6 +17,7 @@ def difference(was, now):
 
 CAPABLE = [(b"security.capability", b"\x01")]
 LISTED = [(b"system.posix_acl_access", b"\x02")]
+TO_COME = [(b"system.posix_acl_default", b"\x02")]
 E, V = b"/etc/x", b"/var/x"
 CASES = {
     # (expect, was, now): why not
@@ -56,6 +57,12 @@ CASES = {
     "ephemeral-device": (Expect.EPHEMERAL, None, device(V), "it is a device node"),
     "ephemeral-opened": (Expect.EPHEMERAL, directory(V), directory(V, 0o777), "everybody may write it"),
     "ephemeral-listed": (Expect.EPHEMERAL, directory(V), directory(V, xattrs=LISTED), "it has an access list"),
+    "ephemeral-listed-to-come": (Expect.EPHEMERAL, directory(V), directory(V, xattrs=TO_COME), "it has an access list"),
+    "ephemeral-group": (Expect.EPHEMERAL, directory(V), directory(V, 0o775), "its group may write it"),
+    "ephemeral-shut": (Expect.EPHEMERAL, directory(V, 0o775), directory(V, 0o770), ""),
+    "ephemeral-given-away": (Expect.EPHEMERAL, directory(V), directory(V)._replace(uid=33), "belongs to others"),
+    "ephemeral-led-away": (Expect.EPHEMERAL, directory(V), link(V, b"/tmp"), "it was no link"),
+    "ephemeral-led-elsewhere": (Expect.EPHEMERAL, link(V, b"/a"), link(V, b"/b"), ""),
     "ephemeral-program": (Expect.EPHEMERAL, file(V, b"a", 0o755), file(V, b"b", 0o755), "it is executable"),
     "firstboot-immutable": (Expect.FIRSTBOOT, None, file(E, b"a")._replace(flags=1), "it is immutable"),
     "firstboot-fixed-directory": (Expect.FIRSTBOOT, None, directory(E)._replace(flags=2), "it is append-only"),

@@ -26,6 +26,7 @@ SHA = "ab" * 32
 
 EXPLAINED = {
     "program": fact("process", "/usr/bin/python3.11"),
+    "library": fact("process", "/usr/lib/systemd/systemd-coredump", state="loaded"),
     "module": fact("module", "nf_tables", live="loaded"),
     "module-with-a-dash": fact("module", "virtio_fs", live="loaded"),
     "module-of-a-vendor": fact("module", "nf_tables", live="loaded", taint="OE"),
@@ -58,6 +59,7 @@ EXPLAINED = {
 
 UNEXPLAINED = {
     "program-that-was-not-baked": fact("process", "/usr/bin/nc"),
+    "library-that-was-not-baked": fact("process", "/var/cache/x.so", state="loaded"),
     "directory-as-a-program": fact("process", "/usr/bin"),
     "deleted": fact("process", "/usr/bin/python3.11", state="deleted", sha256=SHA),
     "in-memory": fact("process", "/memfd:x", state="in memory", sha256=SHA),

@@ -16,6 +16,7 @@ from driftd.core.findings import Severity, Verdict
 pytestmark = [pytest.mark.machine, pytest.mark.servers, pytest.mark.timeout(120)]
 
 MEDIUM, HIGH, CRITICAL = Severity.MEDIUM, Severity.HIGH, Severity.CRITICAL
+NEW_FINGERPRINT = "SHA256:S+g6+cuIUGaT3+GDlogPFtuPhoAoIuqg1z59yAzz89g"
 NEW_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHV5mMc0lXnW8OEX3cyhYtqm3Ow5sXrRNkd3BjF1hGxN me"
 
 # What root does; what has to be named; how bad it has to be called at least.
@@ -91,7 +92,14 @@ CHANGES: tuple[tuple[str, str | bytes, Severity], ...] = (
     ("echo 'PermitRootLogin yes' >/etc/ssh/sshd_config.d/99.conf", "/etc/ssh/sshd_config.d/99.conf", HIGH),
     ("echo x >/etc/ssh/sshrc", "/etc/ssh/sshrc", HIGH),
     ("sed -i s/files/compat/ /etc/nsswitch.conf", "/etc/nsswitch.conf", CRITICAL),
+    (f"printf '{NEW_KEY}\\0x\\n' >>/root/.ssh/authorized_keys", f"root {NEW_FINGERPRINT}", CRITICAL),
+    ("echo 'no key at all' >>/root/.ssh/authorized_keys", "root lines that are no keys", CRITICAL),
     # what runs or loads unasked
+    (
+        "cp /usr/bin/sleep /var/cache/data; chmod 644 /var/cache/data; LOAD /var/cache/data 600",
+        "/var/cache/data",
+        HIGH,
+    ),
     ("echo '* * * * * root true' >/etc/cron.d/x", "/etc/cron.d/x", HIGH),
     (
         "mkdir -p /var/spool/cron/crontabs; echo '* * * * * true' >/var/spool/cron/crontabs/root",
@@ -129,6 +137,10 @@ CHANGES: tuple[tuple[str, str | bytes, Severity], ...] = (
     ("chmod 777 /var/log", "/var/log", HIGH),
     ("chmod 777 /var/cache/apt", "/var/cache/apt", HIGH),
     ("chmod 777 /", "/", HIGH),
+    ("chown www-data /var/cache/apt/archives", "/var/cache/apt/archives", MEDIUM),
+    ("chmod g+w /var/cache/ldconfig", "/var/cache/ldconfig", MEDIUM),
+    ("DEFAULT /var/cache/adduser", "/var/cache/adduser", MEDIUM),
+    ("mv /var/cache/debconf /var/tmp/debconf; ln -s /tmp /var/cache/debconf", "/var/cache/debconf", MEDIUM),
     ("chmod 1777 /srv", "/srv", MEDIUM),
     ("printf x >\"/etc/$(printf '\\033[2K\\n')\"", b"/etc/\x1b[2K", MEDIUM),
     ("mkdir '/usr/share/...'; echo x >'/usr/share/.../ '", "/usr/share/.../ ", MEDIUM),
@@ -140,8 +152,10 @@ CHANGES: tuple[tuple[str, str | bytes, Severity], ...] = (
 HELP = r"""
 SET() { python3.11 -c 'import os, sys; os.setxattr(sys.argv[1], sys.argv[2], bytes.fromhex(sys.argv[3]))' "$@"; }
 CAP() { SET "$1" security.capability 0100000200040000000000000000000000000000; }
-ACL() { SET "$1" system.posix_acl_access "02000000$(printf %s \
-    01000700ffffffff 0200070021000000 04000500ffffffff 10000700ffffffff 20000500ffffffff)"; }
+LIST="02000000$(printf %s 01000700ffffffff 0200070021000000 04000500ffffffff 10000700ffffffff 20000500ffffffff)"
+ACL() { SET "$1" system.posix_acl_access $LIST; }
+DEFAULT() { SET "$1" system.posix_acl_default $LIST; }
+LOAD() { setsid /lib64/ld-linux-x86-64.so.2 "$@" >/dev/null 2>&1 & until grep -q "$1" /proc/$!/maps; do :; done; }
 WRAP() { printf '#!/bin/sh\nexec /usr/bin/python3.11 "$@"\n' >"$1"; chmod 755 "$1"; }
 cd /
 exec </dev/null
@@ -206,6 +220,14 @@ def test_what_hides_from_a_look_is_never_clean(golden_image, image_cache, login_
         (deep,) = told(server.look())
         assert deep.startswith(b"/var/tmp/ddd")
         server.inside("rm -r /var/tmp/ddd*")
+        # One too many of what is looked at only so often.
+        server.inside("for i in $(seq 257); do setsid unshare --net sleep 600 >/dev/null 2>&1 & done")
+        many = "test $(readlink /proc/[0-9]*/ns/net | sort -u | wc -l) -gt 257"
+        server.inside(f"until {many}; do sleep 0.1; done")
+        judgement = server.look().judgement
+        server.inside("kill $(pidof sleep)")
+        assert judgement.verdict is Verdict.UNKNOWN
+        assert "there is more of listener than a look takes" in judgement.reason
         # Touched for as long as anybody looks.
         server.inside("printf x | dd of=/usr/bin/bash bs=1 seek=1000000 conv=notrunc")
         with subprocess.Popen([*server.enter(), "python3", "-c", TOUCH]) as toucher:

@@ -186,6 +186,17 @@ def test_what_could_not_be_read_is_said():
     )
 
 
+def test_where_there_is_more_than_a_look_takes_nothing_is_clean():
+    seen = fingerprint(
+        TREE, kept=(Kept("listener", "cut short", "only the first 80000"), Kept("at", "not available", ""))
+    )
+    judgement = World(seen).audit().judgement
+    assert judgement.verdict is Verdict.UNKNOWN
+    assert judgement.reason == (
+        f"there is more of listener than a look takes; nothing differs from {IMAGE}; not seen in full: at and listener"
+    )
+
+
 def test_nothing_is_replaced_because_of_a_provisional_manifest():
     world = World(fingerprint(), manifest=replace(MANIFEST, provisional=True))
     look = world.audit()

@@ -147,7 +147,7 @@ def test_what_is_no_file_is_said_and_not_opened(tree: Path) -> None:
         os.mkfifo(tree / f"etc/cron.d/{number}")
     said = kept(tree, "cron")
     assert len(said) == 101
-    assert ("not available", "more than the first 100 of such sentences are left out") in said
+    assert ("cut short", "more than the first 100 of such sentences are left out") in said
 
 
 @pytest.mark.parametrize("text", ["@", "@daily", "* * * *", "*" * 100_000, "=" * 1000, "A" * 100_000 + "=1", "\0\xff"])

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from configured import facts_of, kept, message, put
+from configured import facts_of, kept, message, names_of, put
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -105,9 +105,23 @@ def test_lines_of_keys(text: str, options: str | None, comment: str) -> None:
 def test_what_is_no_key_is_counted_and_never_said(tree: Path) -> None:
     secret = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjE\n-----END OPENSSH PRIVATE KEY-----\n"
     put(tree, "root/.ssh/authorized_keys", secret + line() + "\n# x\n\nssh-ed25519 AAAA no\nssh-ed25519 !!! no")
-    assert [name for name, _ in facts_of(tree, "key")] == [f"root {fingerprint(line())}"]
-    assert kept(tree, "key") == [("not available", "5 lines of /root/.ssh/authorized_keys are no keys")]
+    (name, _), (odd, fields) = facts_of(tree, "key")
+    assert (name, odd) == (f"root {fingerprint(line())}", "root lines that are no keys")
+    assert (fields["lines"], fields["file"]) == ("5", "/root/.ssh/authorized_keys")
     assert "b3Blbn" not in repr(message(tree))
+
+
+def test_a_line_ends_where_sshd_has_it_end(tree: Path) -> None:
+    put(tree, "root/.ssh/authorized_keys", line() + "\0more\n")
+    assert names_of(tree, "key") == [f"root {fingerprint(line())}"]
+
+
+def test_a_file_that_is_too_long_is_a_fact_and_the_look_is_cut_short(tree: Path) -> None:
+    put(tree, "root/.ssh/authorized_keys", "#\n" * (keys.FILE_LIMIT // 2) + line())
+    assert facts_of(tree, "key") == [("root more than is read", {"file": "/root/.ssh/authorized_keys"})]
+    ((how, why),) = kept(tree, "key")
+    assert how == "cut short"
+    assert why.startswith("/root/.ssh/authorized_keys cannot be read")
 
 
 @settings(max_examples=60, deadline=None)

@@ -172,7 +172,8 @@ def test_a_program_that_never_was_a_file_is_told() -> None:
 
 ELSEWHERE = """
 mount -t tmpfs tmpfs /mnt; cp {sleep} /mnt/a; /mnt/a 60 &
-mkdir /mnt/other /mnt/hidden; cp {sleep} /mnt/hidden/b; /mnt/hidden/b 60 & mount -t tmpfs tmpfs /mnt/hidden
+mkdir /mnt/other /mnt/hidden; cp {sleep} /mnt/hidden/b; /mnt/hidden/b 60 &
+until readlink /proc/[0-9]*/exe | grep -q /b$; do :; done; mount -t tmpfs tmpfs /mnt/hidden
 unshare --mount sh -c 'mount -t tmpfs tmpfs /media; cp {sleep} /media/c; exec /media/c 60' &
 until [ "$(readlink /proc/[0-9]*/exe | grep -cE '/(a|b|c)$')" = 3 ]; do :; done
 $look
@@ -259,7 +260,38 @@ def test_an_environment_without_end_is_cut_and_said(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("driftd.probe.preload.ENVIRONMENT_LIMIT", 4096)
     with run(SLEEP, "60", env={"A": "x" * 100_000, "LD_AUDIT": "behind"}):
         found = seen()
-    assert (b"preload", b"not available", b"not every environment was read to its end") in found.kept
+    assert (b"preload", b"cut short", b"not every environment was read to its end") in found.kept
+
+
+LOADER = next(Path("/lib64").glob("ld-linux*"), None) or next(Path("/lib").glob("ld-linux*"))
+
+
+def test_a_program_that_the_loader_was_told_to_start_is_told_by_its_name(tmp_path: Path) -> None:
+    program = tmp_path / "not executable"
+    shutil.copyfile(SLEEP, program)
+    with run(LOADER, program, "60") as child:
+        wait_until(lambda: str(program) in Path(f"/proc/{child.pid}/maps").read_text())
+        found = seen()
+    assert {"state": b"loaded"} in found.of(b"process", os.fsencode(program))
+    libraries = [path for path in found.names(b"process") if b"/libc.so" in path]
+    assert libraries, "what programs load is told once, by name"
+    assert len(libraries) == len(set(libraries))
+
+
+SHADED = """
+real=$(readlink -f $(ldd {sleep} | grep -o '/[^ ]*libc[.]so[^ ]*'))
+cp $real /tmp/l; printf x >>/tmp/l
+unshare --mount sh -c "mount --bind /tmp/l $real; exec {sleep} 60" &
+until [ "$(readlink /proc/$!/exe)" = {sleep} ] && grep -q libc /proc/$!/maps; do :; done
+$look
+"""
+
+
+def test_a_library_that_is_another_one_in_a_namespace_of_mounts_is_told() -> None:
+    rooms = ("--mount", "--pid", "--fork", "--mount-proc", "--propagation", "private", "--kill-child")
+    script = "mount -t tmpfs tmpfs /tmp" + SHADED.replace("{sleep}", str(SLEEP))
+    rows = in_namespaces(script, "running", options=rooms).of(b"process", os.fsencode(SLEEP))
+    assert any(row.get("state") == b"maps elsewhere" and b"/libc.so" in row["code"] for row in rows)
 
 
 # --- bad input -------------------------------------------------------------------------------
@@ -269,10 +301,10 @@ def test_a_process_with_no_end_of_open_files_takes_a_bounded_time(monkeypatch: p
     monkeypatch.setattr(snapshot, "FILES_LIMIT", 50)
     with python("import socket\nlines = [socket.socket() for _ in range(200)]"):
         found = seen()
-    assert {kind for kind, how, _ in found.kept if how == b"not available"} == {b"listener", b"bpf"}
+    assert {kind for kind, how, _ in found.kept if how == b"cut short"} == {b"listener", b"bpf"}
     monkeypatch.setattr(snapshot, "FILES_LIMIT", 16384)
     monkeypatch.setattr(snapshot, "SECONDS", 0.0)
-    assert {kind for kind, how, _ in seen().kept if how == b"not available"} >= {b"listener", b"bpf", b"process"}
+    assert {kind for kind, how, _ in seen().kept if how == b"cut short"} >= {b"listener", b"bpf", b"process"}
 
 
 def test_programs_too_large_to_read_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ class SessionShape(_Strict):
 
 
 class KeptShape(_Strict):
-    """Facts of one kind that were kept from the look: "not available" or "not permitted", and why."""
+    """Facts of one kind that were kept from the look: "not available", "not permitted" or "cut short", and why."""
 
     kind: str
     how: str
