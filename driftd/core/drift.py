@@ -63,6 +63,17 @@ def hidden(manifest: Manifest, fingerprint: Fingerprint) -> tuple[bytes, ...]:
     )
 
 
+def unread(manifest: Manifest, fingerprint: Fingerprint) -> tuple[bytes, ...]:
+    """Baked files that everybody may read and that this look could not: somebody sees to it that nobody does."""
+    paths = frozenset(fingerprint.unreadable)
+    there = {entry.path: entry for entry in fingerprint.entries if entry.path in paths}
+    return tuple(
+        was.path
+        for was in manifest.entries
+        if was.path in there and was.sha256 and was.mode & 0o004 and not there[was.path].sha256
+    )
+
+
 def _entries(manifest: Manifest, fingerprint: Fingerprint) -> Iterable[Difference]:
     there = {entry.path: entry for entry in fingerprint.entries}
     baked = {entry.path: entry for entry in manifest.entries}

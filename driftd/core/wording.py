@@ -103,6 +103,11 @@ def hidden(paths: int, where: Sequence[str]) -> str:
     return f"{count(paths, 'baked path')} could not be looked at: something is mounted over {listed(where)}"
 
 
+def withheld(paths: Sequence[str]) -> str:
+    """Files that everybody may read, and that could not be read."""
+    return f"what is in {listed(paths)} could not be read, though everybody may"
+
+
 NO_LOGINS = "the log of logins does not have driftd's own visit, so it may lack others"
 PROVISIONAL = "the manifest is provisional, so nothing is replaced because of it"
 

@@ -176,6 +176,26 @@ def _qualified(
 ) -> Judgement:
     """What the look did not cover stands in the reason; what it had to cover and did not leaves it UNKNOWN."""
     said = [judgement.reason]
+    if missed := _missed(manifest, fingerprint, blind=blind):
+        if judgement.verdict in (Verdict.CLEAN, Verdict.EXPLAINED):
+            judgement = replace(judgement, verdict=Verdict.UNKNOWN)
+            said = [*missed, *said]
+        else:
+            said += missed
+    if fingerprint.coverage.unreadable:
+        said.append(wording.unread(fingerprint.coverage.unreadable))
+    if fingerprint.kept:
+        said.append(wording.kept_kinds(sorted({one.kind for one in fingerprint.kept})))
+    if keyless:
+        said.append(keyless)
+    if manifest.provisional:
+        said.append(wording.PROVISIONAL)
+    return replace(judgement, reason="; ".join(said))
+
+
+def _missed(manifest: Manifest, fingerprint: Fingerprint, *, blind: bool) -> list[str]:
+    """What the look had to cover and did not, as sentences."""
+    said = []
     hidden = [path for path in drift.hidden(manifest, fingerprint) if protected(path)]
     above = [
         cover
@@ -190,18 +210,9 @@ def _qualified(
         said.append(wording.NO_LOGINS)
     if unasked := factual.unasked(manifest, fingerprint):
         said.append(wording.not_looked_for(unasked))
+    if withheld := [path for path in drift.unread(manifest, fingerprint) if protected(path)]:
+        said.append(wording.withheld([wording.shown(path) for path in withheld]))
     # An instance can be made to have too much of something. (A log is long by itself; sessions say what they read.)
     if cut := sorted({one.kind for one in fingerprint.kept if one.how == CUT_SHORT}):
         said.append(wording.cut_short(cut))
-    if len(said) > 1 and judgement.verdict in (Verdict.CLEAN, Verdict.EXPLAINED):
-        said.append(said.pop(0))
-        judgement = replace(judgement, verdict=Verdict.UNKNOWN)
-    if fingerprint.coverage.unreadable:
-        said.append(wording.unread(fingerprint.coverage.unreadable))
-    if fingerprint.kept:
-        said.append(wording.kept_kinds(sorted({one.kind for one in fingerprint.kept})))
-    if keyless:
-        said.append(keyless)
-    if manifest.provisional:
-        said.append(wording.PROVISIONAL)
-    return replace(judgement, reason="; ".join(said))
+    return said

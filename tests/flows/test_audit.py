@@ -197,6 +197,24 @@ def test_where_there_is_more_than_a_look_takes_nothing_is_clean():
     )
 
 
+@pytest.mark.parametrize(
+    ("path", "mode", "verdict"),
+    [
+        (b"/usr/bin/a", 0o755, Verdict.UNKNOWN),
+        (b"/etc/a", 0o640, Verdict.CLEAN),  # not everybody's: a look without root cannot read it on any day
+        (b"/var/log/a", 0o644, Verdict.CLEAN),
+    ],
+)
+def test_a_file_that_everybody_may_read_and_this_look_could_not(path, mode, verdict):
+    was = file(path, b"a", mode)
+    seen = fingerprint([was._replace(sha256=b"")], unreadable=(path,))
+    judgement = World(seen, manifest=baked([was])).audit().judgement
+    assert judgement.verdict is verdict
+    assert judgement.reason.startswith(f"what is in {path.decode()} could not be read, though") == (
+        verdict is Verdict.UNKNOWN
+    )
+
+
 def test_nothing_is_replaced_because_of_a_provisional_manifest():
     world = World(fingerprint(), manifest=replace(MANIFEST, provisional=True))
     look = world.audit()
