@@ -12,7 +12,7 @@ SETTLED = 2  # seconds; longer than one tick of any file system's clock
 
 
 class Hasher(object):
-    """Reads files, counts in ``tally`` what it read, and remembers those that it will meet again."""
+    """Reads files, counts in ``tally`` the bytes that its digests are of, and remembers those that it will meet again."""
 
     def __init__(self, tally):
         # type: (Tally) -> None
@@ -26,20 +26,23 @@ class Hasher(object):
 
         Its ctime says whether it did, unless the reading came within one tick of the clock that set it.
         """
-        if found.st_nlink < 2:
-            digest = self._digest(fd, found, last)
-        else:
-            inode = found.st_dev, found.st_ino
-            state = found.st_size, found.st_mtime_ns, found.st_ctime_ns
-            before, digest = self._known.get(inode, (state, None))
-            if digest is not None and before == state:
-                return digest
-            settled = abs(time.time() - found.st_ctime) > SETTLED
-            digest = self._digest(fd, found, last)
-            if digest is not None and settled:
-                self._known[inode] = state, digest
+        digest = self._digest(fd, found, last) if found.st_nlink < 2 else self._linked(fd, found, last)
         if digest is not None:
+            # For each of its names, read again or not: a still tree has one answer.
             self.tally.bytes_hashed += found.st_size
+        return digest
+
+    def _linked(self, fd, found, last):
+        # type: (int, os.stat_result, bool) -> Optional[bytes]
+        inode = found.st_dev, found.st_ino
+        state = found.st_size, found.st_mtime_ns, found.st_ctime_ns
+        before, digest = self._known.get(inode, (state, None))
+        if digest is not None and before == state:
+            return digest
+        settled = abs(time.time() - found.st_ctime) > SETTLED
+        digest = self._digest(fd, found, last)
+        if digest is not None and settled:
+            self._known[inode] = state, digest
         return digest
 
     def _digest(self, fd, found, last):
