@@ -12,7 +12,7 @@ SETTLED = 2  # seconds; longer than one tick of any file system's clock
 
 
 class Hasher(object):
-    """Reads files, counts in ``tally`` the bytes that its digests are of, and remembers those that it will meet again."""
+    """Reads files, counts in ``tally`` the bytes that its digests are of, and remembers what it will meet again."""
 
     def __init__(self, tally):
         # type: (Tally) -> None
