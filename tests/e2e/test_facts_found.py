@@ -6,15 +6,16 @@ Machines with a kernel of their own are in ``test_facts_found_vm.py``.
 from __future__ import annotations
 
 import io
+import logging
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import structlog
 from changes_again import AGAIN, OTHER_HASH
 from changes_local import HASH, LOCAL
 from changes_vm import VM
@@ -32,6 +33,7 @@ from driftd.core.manifest import Manifest
 from driftd.core.memory import InstanceRow
 from driftd.doors.report import json as json_report
 from driftd.doors.report import table
+from driftd.edges import logs
 from driftd.edges.documents import load_policy
 from driftd.edges.providers.local.provider import LocalProvider
 from driftd.edges.ssh.looker import SshLooker
@@ -74,16 +76,17 @@ def days(golden_image, image_cache, login_key) -> Iterator[Days]:
     auditor = Auditor(baked(golden_image), looker, Rules(load_policy(POLICY, TESTS)))
     try:
         server = deployment.launch()
-        with redirect_stdout(io.StringIO()) as logged:
-            pristine = auditor.audit(server)
-            said = deployment.ssh(server, script(LOCAL))
-            changed = auditor.audit(server)
-            auditor.manifest = bake(looker, server, server.image, provisional=True, key=KEY)
-            said += deployment.ssh(server, script(AGAIN))
-            again = auditor.audit(server)
+        logs.configure(logged := io.StringIO(), level=logging.DEBUG)
+        pristine = auditor.audit(server)
+        said = deployment.ssh(server, script(LOCAL))
+        changed = auditor.audit(server)
+        auditor.manifest = bake(looker, server, server.image, provisional=True, key=KEY)
+        said += deployment.ssh(server, script(AGAIN))
+        again = auditor.audit(server)
         assert said == ""
         yield Days(pristine, changed, again, auditor.manifest, logged.getvalue(), deployment.provider)
     finally:
+        structlog.reset_defaults()
         deployment.clean()
         shutil.rmtree(deployment.root)
 
