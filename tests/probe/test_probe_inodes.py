@@ -109,7 +109,7 @@ def test_a_file_with_many_links_is_read_once_and_again_when_it_changed(tree: Pat
         tally = Tally()
         walker = Walker(tally)
         read, reads = walker._hasher._digest, []
-        walker._hasher._digest = lambda *given: reads.append(1) or read(*given)  # type: ignore[method-assign]
+        walker._hasher._digest = lambda *given: reads.append(1) or read(*given)  # type: ignore[method-assign]  # counts the reads
         real, seen = walker.entry, 0
 
         def entry(dir_fd: int, name: bytes, path: bytes) -> wire.Entry | None:
