@@ -18,7 +18,7 @@ from itertools import zip_longest
 from driftd.core import explain
 from driftd.core.difference import Change, Difference
 from driftd.core.explain import Image
-from driftd.core.facts import Fact
+from driftd.core.facts import FACT_KINDS, Fact
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.manifest import Manifest
 
@@ -72,6 +72,18 @@ def unasked(manifest: Manifest, fingerprint: Fingerprint) -> tuple[str, ...]:
     """The kinds that the manifest has and of which the look does not even say that they were kept from it."""
     said = {*fingerprint.looked, *(one.kind for one in fingerprint.kept)}
     return tuple(kind for kind in manifest.looked if kind not in said and (fingerprint.live or kind not in LIVE_KINDS))
+
+
+def missed(manifest: Manifest, fingerprint: Fingerprint) -> tuple[str, ...]:
+    """The kinds kept from the look, in part or whole, that something would have been held against: by name, once."""
+    kinds = {one.kind for one in fingerprint.kept}
+    return tuple(
+        sorted(
+            kind
+            for kind in kinds
+            if kind in manifest.looked or (fingerprint.live and kind in LIVE_KINDS) or kind not in FACT_KINDS
+        )
+    )
 
 
 def secrets(manifest: Manifest) -> bool:

@@ -184,8 +184,8 @@ def _qualified(
             said += missed
     if fingerprint.coverage.unreadable:
         said.append(wording.unread(fingerprint.coverage.unreadable))
-    if fingerprint.kept:
-        said.append(wording.kept_kinds(sorted({one.kind for one in fingerprint.kept})))
+    if unseen := factual.missed(manifest, fingerprint):
+        said.append(wording.kept_kinds(unseen))
     if keyless:
         said.append(keyless)
     if manifest.provisional:

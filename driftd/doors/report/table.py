@@ -169,8 +169,9 @@ def _cut(value: str, start: int) -> str:
 
 
 def _without_sides(fields: Mapping[str, str], told: str) -> dict[str, str]:
-    """What is left to tell once both sides of a fact are told."""
-    return {name: value for name, value in fields.items() if not told or name not in ("live", "configured")}
+    """What is left to tell once both sides of a fact are told; what only rules ask for is not for eyes."""
+    done = ("image_kernel", "live", "configured") if told else ("image_kernel",)
+    return {name: value for name, value in fields.items() if name not in done}
 
 
 def _session(actual: Mapping[str, str]) -> Text:
