@@ -192,6 +192,7 @@ tree() {
     for line in $mounted; do
         unset IFS
         set -- $line
+        if left_out "$2"; then continue; fi
         case $1 in
         w)
             raw "$2"
@@ -208,6 +209,16 @@ tree() {
         esac
     done
     unset IFS
+}
+
+# Whether PATH (octal) lies below one that is to be left out: no mount there is met, as nothing leads to it.
+left_out() {
+    IFS=$nl
+    for one in $skip; do
+        case $1 in "$outside$one\057"*) unset IFS; return 0 ;; esac
+    done
+    unset IFS
+    return 1
 }
 
 cover() {
