@@ -211,11 +211,11 @@ tree() {
     unset IFS
 }
 
-# Whether PATH (octal) lies below one that is to be left out: no mount there is met, as nothing leads to it.
+# Whether PATH (octal) is one that is to be left out, or below one: no mount there is met, as nothing leads to it.
 left_out() {
     IFS=$nl
     for one in $skip; do
-        case $1 in "$outside$one\057"*) unset IFS; return 0 ;; esac
+        case "$1\\057" in "$outside$one\057"*) unset IFS; return 0 ;; esac
     done
     unset IFS
     return 1
