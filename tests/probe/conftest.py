@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,9 +40,14 @@ def look_streamed() -> Look:
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Iterator[Path]:
-    """An empty directory; whatever is made in it, however deep, is gone afterwards."""
-    root = tmp_path / "root"
+def tree() -> Iterator[Path]:
+    """An empty directory; whatever is made in it, however deep, is gone afterwards.
+
+    Not below /tmp, which may be a file system in memory: what lies there is none to look at.
+    """
+    home = Path(tempfile.mkdtemp(prefix="dt-", dir="/var/tmp"))
+    home.chmod(0o755)
+    root = home / "root"
     root.mkdir()
     yield root
-    subprocess.run(["rm", "-rf", "--", str(root)], check=True)
+    subprocess.run(["rm", "-rf", "--", str(home)], check=True)
