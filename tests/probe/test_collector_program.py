@@ -164,7 +164,9 @@ def test_the_running_machine_is_told_with_its_boot(gnu, look_streamed):
 
 
 @pytest.mark.machine
-def test_nothing_changes_where_it_looks_not_even_a_time(one, tree, tmp_path):
+def test_nothing_changes_where_it_looks_not_even_a_time(one, tmp_path):
+    tree = tmp_path / "tree"
+    tree.mkdir()
     for name in ("file", "a\nb"):
         (tree / name).write_text(name)
         (tree / f"{name} dir").mkdir()
