@@ -135,6 +135,8 @@ class Programs(object):
         self._rows = set()  # type: Set[Row]
         self._codes = {}  # type: Dict[Tuple[bytes, bytes, bytes, bytes], bool]
         self._hidden = False
+        self._closed = False
+        self._unsure = False
 
     def report(self, found):
         # type: (Found) -> None
@@ -151,11 +153,20 @@ class Programs(object):
                     late = self._mapped(process, odd)
         for row in sorted(self._rows)[:ROWS_LIMIT]:
             found.add(KIND, row[0], **dict(zip(_FIELDS, row[1:])))  # noqa: B905  # "strict" came with 3.10
+        self._say(found, late or self._seen.cut or len(self._rows) > ROWS_LIMIT)
+
+    def _say(self, found, late):
+        # type: (Found, bool) -> None
+        """What was kept from us."""
         if self._seen.hidden:
             found.not_permitted(KIND, "the programs of other users are hidden from this user")
         if self._hidden and not self._seen.hidden:
             found.not_permitted(KIND, "what other users' programs have mapped is hidden from this user")
-        if late or self._seen.cut or len(self._rows) > ROWS_LIMIT:
+        if self._closed:
+            found.not_permitted(KIND, "what programs have mapped may not be opened, so that its name is taken for it")
+        if self._unsure:
+            found.cut_short(KIND, "some of what programs have mapped is too large to be told from the file of its name")
+        if late:
             found.cut_short(KIND, "not every process was looked at in full, for want of time")
         if self._digests.missed:
             found.not_available(KIND, "some programs that run are too large to be read in time")
@@ -228,12 +239,13 @@ class Programs(object):
         # type: (bytes, bytes) -> bool
         """Is what a program has mapped (``file``, in map_files) the file that ``path`` leads to here?
 
-        Where it may not be opened, its name is all there is. Some kernels tell another inode of what lies on an
-        overlay: then the content decides.
+        Where it may not be opened, its name is all there is, which is said. Some kernels tell another inode of what
+        lies on an overlay: then the content decides, and where there is no time to read it nothing is held against it.
         """
         try:
             mapped = os.stat(file)
-        except OSError:
+        except OSError as error:
+            self._closed = self._closed or error.errno in (1, 13)
             return True
         try:
             named = os.stat(self._seen.kernel.top + path)
@@ -241,8 +253,11 @@ class Programs(object):
             return False
         if (named.st_dev, named.st_ino) == (mapped.st_dev, mapped.st_ino):
             return True
-        digest = self._digests.of(file)
-        return bool(digest) and digest == self._digests.of(self._seen.kernel.top + path)
+        digests = {self._digests.of(one) for one in (file, self._seen.kernel.top + path)}
+        if b"" in digests:
+            self._unsure = True
+            return True
+        return len(digests) == 1
 
     def _odd_code(self, path, major, minor):
         # type: (bytes, int, int) -> Optional[Odd]

@@ -298,6 +298,30 @@ def test_a_library_that_is_another_one_in_a_namespace_of_mounts_is_told() -> Non
     assert any(row.get("state") == b"maps elsewhere" and b"/libc.so" in row["code"] for row in rows)
 
 
+@pytest.mark.machine
+def test_what_there_is_no_time_to_tell_apart_is_no_finding(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A library bound over in a room of its own, found by its content; and when nothing more may be read."""
+    library = next(
+        words[2] for line in subprocess.check_output(["ldd", SLEEP], text=True).splitlines()
+        if "libc.so" in line and (words := line.split())
+    )  # fmt: skip
+    library = os.path.realpath(library)
+    other = tmp_path / "other"
+    other.write_bytes(Path(library).read_bytes() + b"x")
+    script = 'mount --bind "$1" "$2" && exec "$3" 60'
+    with run(
+        "unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", other, library, SLEEP
+    ) as child:
+        wait_until(lambda: os.readlink(f"/proc/{child.pid}/exe") == os.path.realpath(SLEEP), "exec")
+        wait_until(lambda: "/libc.so" in Path(f"/proc/{child.pid}/maps").read_text(), "loaded")
+        name = os.fsencode(os.path.realpath(SLEEP))
+        assert b"maps elsewhere" in {row.get("state") for row in seen().of(b"process", name)}
+        monkeypatch.setattr(programs, "HASH_LIMIT", 0)
+        found = seen()
+    assert b"maps elsewhere" not in {row.get("state") for row in found.of(b"process", name)}
+    assert [how for kind, how, why in found.kept if kind == b"process" and b"told from" in why] == [b"cut short"]
+
+
 # --- bad input -------------------------------------------------------------------------------
 
 

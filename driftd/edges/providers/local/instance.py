@@ -17,7 +17,8 @@ import contextlib
 import fcntl
 import os
 import signal
-from collections.abc import Callable, Iterator
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -159,6 +160,21 @@ def start(home: Home, spawn: Callable[[int, int], None]) -> None:
         delete_device(home.deployment.veth(home.meta()["number"]))
         spawn(alive.fileno(), console.fileno())
     _await_init(home)
+
+
+def detach(words: Sequence[str], environment: Mapping[str, str], console: int, files: Sequence[int]) -> None:
+    """Run a command that is nobody's child and outlives us; ``files`` are the open files that it gets."""
+    subprocess.run(
+        ["setsid", "--fork", *words],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=console,
+        stderr=console,
+        pass_fds=files,
+        cwd="/",
+        check=True,
+        timeout=START_S,
+    )
 
 
 def stop(home: Home, grace_s: float) -> None:

@@ -8,7 +8,6 @@ DIR/instances/ID/root/       where its root is mounted, in its own mount namespa
 from __future__ import annotations
 
 import os
-import subprocess
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -74,15 +73,4 @@ def _spawn(home: Home, rootfs: Path, *, network: int, alive: int, console: int) 
         "NETWORK": str(network),
         "ALIVE": str(alive),
     }
-    subprocess.run(
-        # setsid forks: the instance is nobody's child, and outlives us.
-        ["setsid", "--fork", *UNSHARE.split(), "bash", str(ENTER)],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=console,
-        stderr=console,
-        pass_fds=(network, alive),
-        cwd="/",
-        check=True,
-        timeout=instance.START_S,
-    )
+    instance.detach([*UNSHARE.split(), "bash", str(ENTER)], environment, console, (network, alive))

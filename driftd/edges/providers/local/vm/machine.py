@@ -14,7 +14,6 @@ import fcntl
 import os
 import shutil
 import struct
-import subprocess
 import tarfile
 import time
 import uuid
@@ -135,17 +134,11 @@ class Machines(instance.Kind):
     def _spawn(self, home: Home, image: Path, *, wire: int, alive: int, console: int) -> None:
         words = command(home, image, memory_mb=self._memory_mb, wire=wire)
         (home.path / "qmp").unlink(missing_ok=True)
-        subprocess.run(
-            # setsid forks: the machine is nobody's child, and outlives us.
-            ["setsid", "--fork", "setpriv", "--no-new-privs", "sh", str(RUN), *words],
-            env={"PATH": PATH, "LC_ALL": "C", "I": str(home.path)},
-            stdin=subprocess.DEVNULL,
-            stdout=console,
-            stderr=console,
-            pass_fds=(wire, alive),
-            cwd="/",
-            check=True,
-            timeout=instance.START_S,
+        instance.detach(
+            ["setpriv", "--no-new-privs", "sh", str(RUN), *words],
+            {"PATH": PATH, "LC_ALL": "C", "I": str(home.path)},
+            console,
+            (wire, alive),
         )
 
 
