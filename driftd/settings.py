@@ -92,7 +92,7 @@ class GroupSettings(_Strict):
     traffic: dict[str, Any] = Field(default_factory=dict)
     reach: Reach = Reach()
     health: Health = Health()
-    policy: list[str] = Field(default_factory=lambda: ["debian", "systemd", "sessions"])
+    policy: list[str] = Field(default_factory=lambda: ["auto", "sessions"])
     enforce: Enforce = Enforce.OBSERVE
     every: Duration = timedelta(minutes=5)
     replacing: Replacing = Replacing()

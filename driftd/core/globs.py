@@ -48,6 +48,11 @@ class Glob:
     def matches(self, subject: bytes) -> bool:
         return self.regex.fullmatch(subject) is not None
 
+    @property
+    def plain(self) -> bool:
+        """Whether it has no wildcards, so that it matches one subject only."""
+        return all(name is not None and not name.wild for name in self.names)
+
 
 def word(text: str) -> Glob:
     """A glob over one word: the name of a package, an account, a user. ``/`` is nothing special in it."""

@@ -153,7 +153,7 @@ def _judge(
 ) -> Judgement:
     judgement = judge(
         found,
-        rules.policy,
+        rules.policy.for_manifest(manifest),
         rules.suppressions,
         now,
         group=instance.group,

@@ -63,7 +63,7 @@ groups:
       listen: {listen}
     health:
       http: "http://{{address}}:8080/healthz"
-    policy: [debian, systemd, shared-kernel, sessions, web.yaml]
+    policy: [auto, shared-kernel, sessions, web.yaml]
     enforce: replace        # without this line driftd only observes
     every: 2s
     replacing:

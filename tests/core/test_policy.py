@@ -15,7 +15,8 @@ from driftd.core.expect import Expect
 from driftd.core.facts import FACT_KINDS
 from driftd.core.findings import Action, Severity, Verdict, signature
 from driftd.core.memory import Suppression
-from driftd.core.policy import DEFAULT_RULE, Match, Policy, Rule, Source, judge, too_broad
+from driftd.core.policy import DEFAULT_RULE, Policy, judge
+from driftd.core.rules import Match, Rule, Source, too_broad
 
 FILE = {"kind": "file", "mode": "0644", "uid": "0", "gid": "0", "size": "3", "sha256": "ab" * 32}
 

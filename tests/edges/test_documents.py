@@ -15,7 +15,8 @@ from driftd.core.expect import Expect
 from driftd.core.facts import Unseen, fact
 from driftd.core.findings import Action, Severity, Verdict
 from driftd.core.manifest import Manifest
-from driftd.core.policy import judge, too_broad
+from driftd.core.policy import judge
+from driftd.core.rules import too_broad
 from driftd.edges.documents import ManifestDirectory, load_manifest, load_policy, packs, policy_schema
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

@@ -63,7 +63,7 @@ def audit(
     manifest: Annotated[Path | None, typer.Option(help="The manifest to hold --root against.")] = None,
     policy: Annotated[
         list[str] | None,
-        typer.Option(help="Policy packs or files for --root (default: debian, systemd, sessions).", show_default=False),
+        typer.Option(help="Policy packs or files for --root (default: auto, sessions).", show_default=False),
     ] = None,
     form: Annotated[Format, typer.Option("--format", "-f", help="What the report looks like.")] = Format.TABLE,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the report to this file.")] = None,
@@ -81,7 +81,7 @@ def audit(
     if root is not None and manifest is not None:
         if targets:
             raise BadInput("--root takes no targets", "leave out either")
-        looks = [house.audit_root(root, manifest, policy or ["debian", "systemd", "sessions"], strict=strict)]
+        looks = [house.audit_root(root, manifest, policy or ["auto", "sessions"], strict=strict)]
     else:
         looks = _look(context, house, targets or [], strict=strict)
     from driftd.doors.report import json as json_report  # noqa: PLC0415  # costs --help a quarter of a second

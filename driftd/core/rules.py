@@ -1,0 +1,154 @@
+"""Rules: what one speaks of, and which may let nothing pass because it speaks of too much."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from driftd.core.difference import Change, Difference
+from driftd.core.expect import PATH_KINDS, Expect
+from driftd.core.facts import FACT_KINDS
+from driftd.core.findings import Action, Severity
+from driftd.core.globs import Glob, overreach
+
+NO_PATHS = frozenset({*FACT_KINDS, "session"})
+# Of these a rule that lets them pass must name which: they run, let in, or decide who may. The others only describe.
+NAMED_KINDS = NO_PATHS - {"hostkey", "kernel", "sysctl"}
+# ... unless it says by a field that they cannot be the image's: a module in the kernel of somebody else.
+_LEAST_OF_A_PROGRAM = 4
+_NARROWED = {"module": ("image_kernel", "none")}
+SESSION_FIELDS = ("door", "user", "source", "key", "key_id", "evidence")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a session comes from: one address or a network, else a glob over the name."""
+
+    network: ipaddress.IPv4Network | ipaddress.IPv6Network | None
+    glob: Glob
+
+    def matches(self, subject: bytes) -> bool:
+        if self.network is None:
+            return self.glob.matches(subject)
+        try:
+            address = ipaddress.ip_address(subject.decode("ascii"))
+        except ValueError:
+            return False
+        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+        return (mapped or address) in self.network
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What a rule speaks of: everything that is given must fit, and of several values any one. Empty means any.
+
+    ``facts`` are names by kind of fact, ``fields`` values of a fact by field.
+    """
+
+    paths: tuple[Glob, ...] = ()
+    kinds: frozenset[str] = frozenset()
+    changes: frozenset[Change] = frozenset()
+    facts: Mapping[str, tuple[Glob, ...]] = field(default_factory=dict)
+    fields: Mapping[str, tuple[Glob, ...]] = field(default_factory=dict)
+    session: Mapping[str, tuple[Glob | Source, ...]] = field(default_factory=dict)
+
+    def covers(self) -> frozenset[str]:
+        """The kinds of difference that this can fit at all."""
+        named = {kind for kind, given in self.facts.items() if given} | ({"session"} if self.session else set())
+        everything = NO_PATHS - {"session"} if self.fields else PATH_KINDS | NO_PATHS
+        kinds = (PATH_KINDS if self.paths else frozenset()) | named or everything
+        return kinds & self.kinds if self.kinds else kinds
+
+    def fits(self, difference: Difference) -> bool:
+        """Whether this speaks of ``difference``."""
+        if difference.kind not in self.covers() or (self.changes and difference.change not in self.changes):
+            return False
+        if difference.kind == "session":
+            return _fits(self.session, difference.actual)
+        if self.fields and not _fits(self.fields, {**difference.expected, **difference.actual}):
+            return False
+        wanted = self.facts.get(difference.kind, () if difference.kind in NO_PATHS else self.paths)
+        subject = difference.subject
+        if difference.kind == "package":
+            subject = subject.partition(b":")[0]
+        return not wanted or any(glob.matches(subject) for glob in wanted)
+
+
+def _fits(wanted: Mapping[str, tuple[Glob | Source, ...]], fields: Mapping[str, str]) -> bool:
+    """Whether each field that is asked for fits one of its globs; one that is not there is empty."""
+    return all(
+        any(one.matches(fields.get(name, "").encode("utf-8", "surrogateescape")) for one in globs)
+        for name, globs in wanted.items()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule. ``where`` is "file:line". Either ``expect`` is set, or ``severity`` and ``action`` may be.
+
+    ``evidence`` says what the rule was learnt from, where it was learnt (calibration writes it); it decides nothing.
+    """
+
+    pack: str
+    id: str
+    match: Match
+    because: str
+    where: str = ""
+    expect: Expect | None = None
+    template: str = ""
+    severity: Severity | None = None
+    action: Action | None = None
+    owner: str = ""
+    expires: date | None = None
+    evidence: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return f"{self.pack}:{self.id}"
+
+    @property
+    def passes(self) -> bool:
+        """Whether a difference that it fits may leave the verdict as it was."""
+        return self.expect is not None or self.action in (Action.IGNORE, Action.EXPLAIN)
+
+    def expired(self, now: datetime) -> bool:
+        """A rule lasts until the end of the day (UTC) that it names."""
+        return self.expires is not None and now.date() > self.expires
+
+
+def too_broad(rule: Rule) -> str:
+    """Why a rule that lets differences pass lets too much pass; "" when it does not."""
+    if not rule.passes:
+        return ""
+    match = rule.match
+    if match.covers() & PATH_KINDS and not match.paths:
+        return "without a path it would let pass whatever happens in /etc, /usr, /boot and /root"
+    for glob in match.paths:
+        why = overreach(glob)
+        if why:
+            return f"{glob.text} {why}, where what is obeyed at the next start, login or boot lies"
+    for kind in sorted(match.covers() & NAMED_KINDS - {"session"}):
+        globs = match.facts.get(kind, ())
+        if (not globs or any(not _names_some(kind, glob) for glob in globs)) and not _narrowed(kind, match):
+            return f"it would let every {kind} pass"
+    if "session" in match.covers() and not match.session:
+        return "it would let every session pass"
+    return ""
+
+
+def _names_some(kind: str, glob: Glob) -> bool:
+    """Whether it says which ones: keys one by one, programs by the beginning of their path."""
+    (name,) = glob.names
+    if kind == "key":
+        return name is not None and not name.wild
+    if kind in ("process", "preload") and name is not None and name.wild:
+        return len(name.literal) >= _LEAST_OF_A_PROGRAM
+    return bool(glob.text.strip("*?"))
+
+
+def _narrowed(kind: str, match: Match) -> bool:
+    field_name, value = _NARROWED.get(kind, ("", ""))
+    globs = match.fields.get(field_name, ())
+    return bool(globs) and all(glob.text == value for glob in globs)
