@@ -58,7 +58,7 @@ class When:
 class Pack:
     """One policy document. ``offered`` says that it applies only to images for which ``when`` holds.
 
-    One that a group names itself applies always.
+    One that a group names itself applies always. ``own`` says that it is the group's own document, and not shipped.
     """
 
     name: str
@@ -67,6 +67,7 @@ class Pack:
     when: When = When()
     layer: str = LAYERS[0]
     offered: bool = False
+    own: bool = False
 
 
 def systems(manifest: Manifest) -> frozenset[str]:

@@ -53,6 +53,17 @@ class Policy:
             self.packs, [pack for pack in self.packs if not pack.offered or pack.when.holds(manifest)]
         )
 
+    def with_overlay(self, overlay: Pack) -> Policy:
+        """This policy with what was learnt of one image: asked before the first shipped pack.
+
+        So a group's own document, named after the packs, has the last word over what was learnt, and what was learnt
+        of this image has it over what is said of every image.
+        """
+        if not self.packs:  # rules that were not read from documents
+            return replace(self, rules=(*overlay.rules, *self.rules))
+        at = next((at for at, pack in enumerate(self.packs) if not pack.own), len(self.packs))
+        return Policy.of((*self.packs[:at], overlay, *self.packs[at:]))
+
     @classmethod
     def _applying(cls, packs: tuple[Pack, ...], applying: Sequence[Pack]) -> Policy:
         return cls(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from trees import IMAGE, NOW, baked, directory, file, fingerprint
 
-from driftd.core import drift, manifest
+from driftd.core import drift, manifest, manifesttext
 from driftd.core.difference import Change, Difference
 from driftd.core.errors import BadInput
 from driftd.core.expect import Expect
@@ -269,7 +269,11 @@ WRONG = {
     "misspelt-fact": (HEAD + RULE.replace("path:", "listner:"), ":5: unknown key", "did you mean 'listener'?"),
     "every-listener": (HEAD + RULE.replace("path: /srv/x", 'listener: "*"'), "every listener pass", "by name"),
     "key-with-a-star": (HEAD + RULE.replace("path: /srv/x", 'key: "root *"'), "every key pass", "by name"),
-    "fields-of-a-path": (HEAD + RULE.replace("/srv/x", "/srv/x, fields: {user: a}"), "fields are of facts", "remove"),
+    "fields-of-a-session": (
+        HEAD + RULE.replace("path: /srv/x", "session: {user: a}, fields: {user: a}"),
+        "a session has no fields besides its own",
+        "remove",
+    ),
     "bad-glob-in-a-field": (
         HEAD + RULE.replace("path: /srv/x", "listener: x, fields: {user: '['}"),
         "'[' at its byte 1 has no meaning",
@@ -343,7 +347,7 @@ MADE = baked([file(b"/etc/hosts", b"a")])
 
 def test_the_example_in_the_documentation_reads_back():
     (text,) = (one for one in examples("manifest.md", "") if one.startswith("driftd.manifest"))
-    assert manifest.encode(manifest.decode(text.encode())) == text.encode()
+    assert manifesttext.encode(manifesttext.decode(text.encode())) == text.encode()
 
 
 def test_found_by_the_images_id_and_read_once(tmp_path):
@@ -394,9 +398,9 @@ def test_of_another_image(tmp_path):
 
 
 DAMAGED = {
-    "truncated": manifest.encode(MADE)[:-200],
+    "truncated": manifesttext.encode(MADE)[:-200],
     "empty": b"",
-    "edited": manifest.encode(MADE).replace(b"0644", b"0666"),
+    "edited": manifesttext.encode(MADE).replace(b"0644", b"0666"),
     "garbage": b"\x00\xff" * 100,
 }
 

@@ -48,7 +48,7 @@ def load_policy(names: Sequence[str], base: Path | None = None) -> Policy:
         if str(file) in seen:
             raise BadInput(f"the policy {name!r} is named twice", "name it once, after what it overrides")
         seen.add(str(file))
-        found[:0] = [load_pack(file, name)] if file else _offered(names)
+        found[:0] = [replace(load_pack(file, name), own=_is_file(name))] if file else _offered(names)
     return Policy.of(found)
 
 
@@ -59,8 +59,12 @@ def _offered(names: Sequence[str]) -> list[Pack]:
     return sorted(offered, key=lambda pack: (LAYERS.index(pack.layer), pack.name))
 
 
+def _is_file(name: str) -> bool:
+    return "/" in name or name.endswith(SUFFIXES)
+
+
 def _find(name: str, base: Path) -> Path:
-    if "/" in name or name.endswith(SUFFIXES):
+    if _is_file(name):
         return base / name
     known = packs()
     if name in known:

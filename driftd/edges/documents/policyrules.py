@@ -128,8 +128,8 @@ class _Reading:
         if len(about) + (model.path is not None) > 1:
             both = " and ".join([*(["path"] if model.path is not None else []), *about])
             raise self._bad("match", f"nothing is {both} at once", "write a rule for each")
-        if model.fields and (model.path is not None or model.session is not None):
-            raise self._bad("match", "fields are of facts, not of paths or sessions", "remove fields, or the other")
+        if model.fields and model.session is not None:
+            raise self._bad("match", "a session has no fields besides its own", "remove fields, or session")
         match = Match(
             paths=self._globs("path", model.path, globs.path),
             kinds=frozenset(model.kind or ()),
