@@ -82,16 +82,34 @@ PLACES: tuple[Place, ...] = (
         "/etc/profile",
         "/etc/profile.d/**",
         "/etc/environment",
+        "/etc/environment.d/**",
         "/etc/bash.bashrc",
+        "/etc/bash_completion.d/**",
+        "/usr/share/bash-completion/**",
+        "/etc/csh*",
+        "/etc/zsh/**",
+        "/etc/fish/**",
+        "/etc/skel/**",
+        "/etc/xdg/**",
+        "/etc/X11/**",
+        "/etc/vim/**",
+        "/etc/gitconfig",
+        "/etc/ppp/**",
+        "/etc/acpi/**",
         "/etc/apt/**",
         "/etc/dpkg/**",
         "/var/lib/dpkg/info/**",
         "/etc/default/**",
         "/etc/fstab",
         "/etc/tmpfiles.d/**",
+        "/etc/sysusers.d/**",
         "/etc/binfmt.d/**",
         "/etc/kernel/**",
         "/etc/dbus-1/**",
+        "/usr/share/dbus-1/**",
+        "/etc/cloud/**",
+        "/etc/containerd/**",
+        "/etc/docker/**",
         "/etc/dhcp/**",
         "/etc/network/**",
         "/etc/networkd-dispatcher/**",
@@ -112,6 +130,15 @@ PLACES: tuple[Place, ...] = (
         "/etc/sudoers.d/**",
         "/etc/doas.conf",
         "/etc/polkit-1/**",
+        "/usr/share/polkit-1/**",
+        "/etc/apparmor*/**",
+        "/etc/selinux/**",
+        "/etc/audit/**",
+        "/etc/nftables*",
+        "/etc/iptables/**",
+        "/etc/ufw/**",
+        "/etc/hosts.allow",
+        "/etc/hosts.deny",
         "/etc/ssh/**",
         "**/.ssh",
         "**/.ssh/**",
@@ -132,6 +159,10 @@ PLACES: tuple[Place, ...] = (
         "/usr/local/sbin/**",
         "/usr/local/lib*/**",
         "/usr/games/**",
+        "/usr/share/initramfs-tools/**",
+        "/usr/share/perl*/**",
+        "/usr/share/python*/**",
+        "/usr/share/gdb/**",
     ),
     _place(Severity.HIGH, "it is part of the application that the image was baked for", "/opt/**"),
     _place(
@@ -187,6 +218,13 @@ def base(difference: Difference) -> Judged:
     return special or _REST
 
 
+# Named so that an interpreter, a loader or a server of scripts runs what is in it, without a bit that says so.
+_SCRIPTS = (
+    *(b".bash", b".cgi", b".fcgi", b".js", b".lua", b".php", b".phtml", b".pl", b".pm", b".pth", b".py", b".pyc"),
+    *(b".rb", b".sh", b".wsgi", b".jar", b".jsp", b".war", b".ko", b".so"),
+)
+
+
 def _special(difference: Difference) -> Judged | None:
     """What is dangerous wherever it lies."""
     if difference.change is Change.REMOVED:
@@ -198,6 +236,7 @@ def _special(difference: Difference) -> Judged | None:
         ("xattr security.capability" in difference.actual, Severity.CRITICAL, "it runs with rights that nobody baked"),
         (difference.kind == "device", Severity.CRITICAL, "a device node gives raw access to what is behind it"),
         (file and mode & 0o111, Severity.HIGH, "it can be run, and the image does not explain it"),
+        (file and difference.subject.lower().endswith(_SCRIPTS), Severity.HIGH, "its name says that something runs it"),
         ((file or directory) and mode & 0o1002 == 0o0002, Severity.HIGH, "everybody may write it"),
     )
     return next(((severity, because) for given, severity, because in dangers if given), None)
