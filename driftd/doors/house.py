@@ -14,6 +14,7 @@ from driftd.core.findings import Action
 from driftd.core.looks import Look
 from driftd.core.memory import Store
 from driftd.doors.demo.stage import Stage
+from driftd.doors.desks.baking import BakeDesk
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +82,7 @@ class House(Protocol):
 
     def audit_root(self, root: Path, manifest: Path, policy: Sequence[str], *, strict: bool) -> Look: ...
 
-    def bake_root(self, root: Path, image: str) -> bytes: ...
-
-    def bake_host(self, target: str, image: str) -> bytes: ...
+    def baking(self) -> BakeDesk: ...
 
     def scan_host_keys(self, target: str) -> Sequence[HostKey]: ...
 

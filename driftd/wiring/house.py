@@ -11,9 +11,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
-from driftd.core import manifest as manifests
 from driftd.core.errors import BadInput
-from driftd.core.facts import Instance, Reach, Unseen
+from driftd.core.facts import Instance, Unseen
 from driftd.core.findings import Action
 from driftd.core.journal import Verified
 from driftd.core.looks import Look
@@ -31,15 +30,13 @@ from driftd.edges.ssh.options import SshOptions
 from driftd.edges.ssh.trust import record_host_keys, scan_host_keys
 from driftd.edges.store import open_store
 from driftd.flows.audit import Rules, Visits, audit
-from driftd.flows.bake import bake
 from driftd.flows.groups import Group
 from driftd.flows.replace import Replacer
 from driftd.flows.visit import Audit, Visitor
 from driftd.settings import Enforce, Settings
+from driftd.wiring.baking import DEADLINE_S, Baking, tree
 from driftd.wiring.groups import join
 from driftd.wiring.looking import RoutedLooker, several
-
-BAKE_DEADLINE_S = 1800.0
 
 
 class WiredHouse:
@@ -137,7 +134,7 @@ class WiredHouse:
     def find(self, targets: Sequence[str]) -> Sequence[Instance]:
         if not self.settings.groups:
             raise BadInput("no group is configured, so there is nothing to look at", "docs/configuration.md shows one")
-        everything = [i for name, group in self.groups.items() for i in group.provider.inventory.find(name)]
+        everything = [i for group in self.groups.values() for i in group.members()]
         chosen: dict[str, Instance] = {}
         for target in targets:
             found = [i for i in everything if target in {i.id, i.slot, i.group, i.address, i.reach.host}]
@@ -178,27 +175,19 @@ class WiredHouse:
 
     def audit_root(self, root: Path, manifest: Path, policy: Sequence[str], *, strict: bool) -> Look:
         made = documents.load_manifest(manifest)
-        instance = _tree(root, made.image)
+        instance = tree(root, made.image)
         rules = Rules(documents.load_policy(policy, Path()), (), strict)
         return audit(
-            instance, self.looker, _Single(made), rules, tuple, self.now, keys=self.keys, deadline_s=BAKE_DEADLINE_S
+            instance, self.looker, _Single(made), rules, tuple, self.now, keys=self.keys, deadline_s=DEADLINE_S
         )
 
     # --- baking ---
 
-    def bake_root(self, root: Path, image: str) -> bytes:
-        key = self.keys.made(image)
-        return manifests.encode(bake(self.looker, _tree(root, image), image, key=key, deadline_s=BAKE_DEADLINE_S))
-
-    def bake_host(self, target: str, image: str) -> bytes:
-        instance = self._host(target)
-        key = self.keys.made(image)
-        with self.store() as store, self._announced(instance, store):
-            made = bake(self.looker, instance, image, provisional=True, key=key, deadline_s=BAKE_DEADLINE_S)
-        return manifests.encode(made)
+    def baking(self) -> Baking:
+        return Baking(self)
 
     @contextmanager
-    def _announced(self, instance: Instance, store: Store) -> Iterator[None]:
+    def announced(self, instance: Instance, store: Store) -> Iterator[None]:
         """A visit that is no audit."""
         with store.write() as tx:
             number = tx.open_visit(instance.id, self.looker.own_key(instance), self.now())
@@ -208,7 +197,7 @@ class WiredHouse:
             with store.write() as tx:
                 tx.close_visit(number, self.now())
 
-    def _host(self, target: str) -> Instance:
+    def host(self, target: str) -> Instance:
         """A target of the configuration, else any [USER@]HOST[:PORT]."""
         try:
             found = self.find([target])
@@ -222,7 +211,7 @@ class WiredHouse:
     # --- host keys ---
 
     def _place(self, target: str) -> tuple[str, int]:
-        instance = self._host(target)
+        instance = self.host(target)
         return instance.reach.host, instance.reach.port
 
     def scan_host_keys(self, target: str) -> Sequence[HostKey]:
@@ -295,10 +284,6 @@ class WiredHouse:
         from driftd.wiring.stage import clean  # noqa: PLC0415  # only the demo needs it
 
         return clean()
-
-
-def _tree(root: Path, image: str) -> Instance:
-    return Instance(id=str(root), group="", image=image, reach=Reach(root=str(root)))
 
 
 def _no_look(_instance: Instance) -> Look:

@@ -22,6 +22,7 @@ from driftd.core.ports import LaunchRequest, TargetState, Traffic
 from driftd.core.replacement import Record
 from driftd.core.wording import shown
 from driftd.doors.demo.stage import Scene, Server, StepTime
+from driftd.doors.desks.baking import Source
 from driftd.edges.providers.local import fleet, image, userns
 from driftd.edges.providers.local.provider import LocalProvider
 from driftd.edges.ssh.keys import fingerprint
@@ -205,10 +206,9 @@ class DemoStage:
                 ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(keys / name)], check=True
             )
         self._write_config()
-        made = self.house.bake_root(self._image.rootfs, self._image.id)
         path = self.house.manifests.path_for(self._image.id)
-        path.write_bytes(made)
-        lines = made.count(b"\n")
+        made = self.house.baking().bake(Source(root=self._image.rootfs), self._image.id, path)
+        lines = made.text.count(b"\n")
         return f"{self._image.id}: {lines:,} lines of manifest, ready after {time.monotonic() - began:.1f} s\n{path}"
 
     def _write_config(self) -> None:

@@ -21,6 +21,7 @@ from days import inside, listeners, loaded
 
 from driftd.core.ports import LaunchRequest, TargetState
 from driftd.core.replacement import TERMINAL, State
+from driftd.doors.desks.baking import Source
 from driftd.edges.stage.clients import person
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
@@ -120,8 +121,8 @@ def test_nothing_is_launched_during_a_pause(day_of):
 
 def test_a_newcomer_unlike_its_manifest_gets_no_traffic_and_is_undone(day_of, golden_image, second_image):
     day = day_of({f"image: {golden_image.id}": f"image: {second_image.id}"}, start=False)
-    anothers = day.house.bake_root(golden_image.rootfs, second_image.id)
-    day.house.manifests.path_for(second_image.id).write_bytes(anothers)
+    anothers = day.house.manifests.path_for(second_image.id)
+    day.house.baking().bake(Source(root=golden_image.rootfs), second_image.id, anothers)
     before = day.world()
     seen: set[str] = set()
     done = threading.Event()

@@ -7,33 +7,49 @@ from typing import Annotated
 
 import typer
 
-from driftd.core.errors import BadInput
 from driftd.doors.cli.app import app, of
-from driftd.doors.cli.files import write
+from driftd.doors.desks.baking import Source
+
+PROVISIONAL = ", provisional: sign it before anything is enforced by it"
 
 
 @app.command()
 def bake(
     ctx: typer.Context,
+    *,
     image: Annotated[str, typer.Option(help="The image's id, as instances name it.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the manifest goes.")],
     root: Annotated[Path | None, typer.Option(help="Read this root directory.")] = None,
     host: Annotated[
-        str | None,
+        str,
         typer.Option(
             help="Read this pristine running server over SSH: a target, or [USER@]HOST[:PORT]. Marked provisional."
         ),
+    ] = "",
+    oci: Annotated[
+        Path | None, typer.Option(help="Read this OCI image: an image layout, as a directory or archive.")
+    ] = None,
+    disk: Annotated[Path | None, typer.Option(help="Read this disk image, raw or qcow2.")] = None,
+    platform: Annotated[
+        str, typer.Option(help="With --oci: which of its images, as OS/ARCHITECTURE, or OS/ARCHITECTURE/VARIANT.")
+    ] = "",
+    partition: Annotated[
+        int | None, typer.Option(min=1, help="With --disk: the partition that holds the root file system.")
+    ] = None,
+    replay_journal: Annotated[
+        bool,
+        typer.Option("--replay-journal", help="With --disk: play a dirty journal back, onto a private copy."),
+    ] = False,
+    unpacked_limit: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="GIB", help="With --oci and --disk: the most that the image may unpack to."),
     ] = None,
 ) -> None:
     """Write the canonical manifest of an image: the same tree gives the same bytes."""
     context = of(ctx)
-    house = context.house()
-    if (root is None) == (host is None):
-        raise BadInput("bake reads one thing", "give either --root DIR or --host TARGET")
-    data = house.bake_root(root, image) if root is not None else house.bake_host(host or "", image)
-    write(output, data)
-    lines = data.count(b"\n")
-    said = (
-        f"{output}: {image}, {lines} lines{'' if root else ', provisional: sign it before anything is enforced by it'}"
-    )
-    context.err.print(said, highlight=False, markup=False)
+    source = Source(root, host, oci, disk, platform, partition, replay_journal, unpacked_limit and unpacked_limit << 30)
+    made = context.house().baking().bake(source, image, output)
+    lines = made.text.count(b"\n")
+    said = f"{output}: {image}, {lines} lines{PROVISIONAL if made.provisional else ''}"
+    for sentence in (said, *made.notes):
+        context.err.print(sentence, highlight=False, markup=False)

@@ -1,0 +1,1 @@
+"""What the doors may ask of the house, one feature a file; wiring joins it together."""

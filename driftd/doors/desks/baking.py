@@ -1,0 +1,47 @@
+"""What the doors may ask about baking: a source read once, and the manifest that states it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a bake reads: exactly one of ``root``, ``host``, ``oci`` and ``disk``.
+
+    ``platform`` (OS/ARCHITECTURE[/VARIANT]) chooses among the images of an OCI index, ``partition`` (its number) among
+    those of a disk that could be a root file system. ``replay_journal`` lets the journal of a disk that was not
+    unmounted be played back onto a private copy. ``unpacked_limit`` is the most bytes that an image may unpack to.
+    """
+
+    root: Path | None = None
+    host: str = ""
+    oci: Path | None = None
+    disk: Path | None = None
+    platform: str = ""
+    partition: int | None = None
+    replay_journal: bool = False
+    unpacked_limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Baked:
+    """A manifest's text, and sentences about what a person should know of how it was made."""
+
+    text: bytes
+    provisional: bool = False
+    notes: tuple[str, ...] = ()
+
+
+class BakeDesk(Protocol):
+    """Bakes. Raises DriftdError with a sentence."""
+
+    def made(self, source: Source, image: str) -> Baked:
+        """The manifest of ``image`` as ``source`` shows it, written nowhere."""
+        ...
+
+    def bake(self, source: Source, image: str, output: Path) -> Baked:
+        """The same, written to ``output`` with everything that belongs beside it."""
+        ...

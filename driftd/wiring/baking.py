@@ -1,0 +1,58 @@
+"""How this deployment bakes. Every bake goes through ``Baking.made``, whatever it reads, and is written by ``bake``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from driftd.core import manifesttext
+from driftd.core.errors import BadInput
+from driftd.core.facts import Instance, Reach
+from driftd.core.ports import Looker
+from driftd.doors.cli.files import write
+from driftd.doors.desks.baking import Baked, Source
+from driftd.flows.bake import bake
+
+if TYPE_CHECKING:
+    from driftd.wiring.house import WiredHouse
+
+DEADLINE_S = 1800.0
+
+
+class Baking:
+    """Implements ``driftd.doors.desks.baking.BakeDesk`` for one house."""
+
+    def __init__(self, house: WiredHouse) -> None:
+        self._house = house
+
+    def bake(self, source: Source, image: str, output: Path) -> Baked:
+        made = self.made(source, image)
+        write(output, made.text)
+        return made
+
+    def made(self, source: Source, image: str) -> Baked:
+        key = self._house.keys.made(image)
+        with self._opened(source, image) as (looker, instance):
+            provisional = bool(source.host)
+            made = bake(looker, instance, image, provisional=provisional, key=key, deadline_s=DEADLINE_S)
+        return Baked(manifesttext.encode(made), provisional)
+
+    @contextmanager
+    def _opened(self, source: Source, image: str) -> Iterator[tuple[Looker, Instance]]:
+        """Who looks at ``source``, and as which instance; whatever that takes is given back."""
+        given = [one for one in (source.root, source.host, source.oci, source.disk) if one]
+        if len(given) != 1:
+            raise BadInput("bake reads one thing", "give one of --root DIR, --host TARGET, --oci FILE, --disk FILE")
+        if source.root is not None:
+            yield self._house.looker, tree(source.root, image)
+            return
+        instance = self._house.host(source.host)
+        with self._house.store() as store, self._house.announced(instance, store):
+            yield self._house.looker, instance
+
+
+def tree(root: Path, image: str) -> Instance:
+    """A directory that holds a server's tree, as an instance of ``image``."""
+    return Instance(id=str(root), group="", image=image, reach=Reach(root=str(root)))
