@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from driftd.core.budget import GroupRules
+from driftd.core.calibration.marks import marked
+from driftd.core.facts import Instance
 from driftd.core.ports import Health, Provider
 from driftd.core.world import Limits
 
@@ -21,6 +24,10 @@ class Group:
     image: str = ""
     health: Health | None = None
     every: timedelta = timedelta(minutes=5)
+
+    def members(self) -> Sequence[Instance]:
+        """Everybody in the group: all that its inventory finds, but for what was launched to learn from."""
+        return [instance for instance in self.provider.inventory.find(self.name) if not marked(instance)]
 
     def cannot_replace(self) -> str:
         """Why this group's provider cannot carry out a replacement; "" when it can."""

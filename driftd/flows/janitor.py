@@ -13,6 +13,7 @@ from driftd.core.memory import Message, Store
 from driftd.core.ports import Compute
 from driftd.core.replacement import TERMINAL, Record, State
 from driftd.core.world import ROLE, TAG_RID, TAG_ROLE
+from driftd.flows.collect import collect
 from driftd.flows.groups import Group
 from driftd.flows.observe import edges_of
 
@@ -61,10 +62,9 @@ class Janitor:
         """One round through all groups; what was found and done, in sentences. A provider that is away is skipped."""
         said = self._prune()
         for group in self._groups.values():
-            if group.cannot_replace():
-                continue
             try:
-                said += self._group(group)
+                said += self._calibrations(group)
+                said += [] if group.cannot_replace() else self._group(group)
             except ProviderError as error:
                 said.append(f"the janitor passed over {group.name}: {error}")
         return said
@@ -76,6 +76,18 @@ class Janitor:
         with self._store.write() as tx:
             pruned = {what: number for what, number in tx.prune(self._clock() - self._keep).items() if number}
         return [wording.pruned(pruned)] if pruned else []
+
+    def _calibrations(self, group: Group) -> list[str]:
+        """What was launched to learn from, and outlived its calibration."""
+        compute, traffic = group.provider.compute, group.provider.traffic
+        if compute is None or self._paused(group.name):
+            return []
+        targets = {target.instance_id for target in traffic.targets(group.name)} if traffic else set()
+        return collect(compute, self._note, self._clock(), group=group.name, targets=targets, fence=self._fence)
+
+    def _note(self, kind: str, subject: str, body: Mapping[str, object]) -> None:
+        with self._store.write() as tx:
+            tx.journal(kind, subject, body, self._clock())
 
     def _group(self, group: Group) -> list[str]:
         compute, traffic = edges_of(group)

@@ -98,7 +98,7 @@ class Sweeper:
         """
         group = self._groups[name]
         try:
-            found = {instance.id: instance for instance in group.provider.inventory.find(name)}
+            found = {instance.id: instance for instance in group.members()}
         except ProviderError as error:
             return [wording.no_inventory(name, str(error))]
         now = self._clock()
