@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from hypothesis import strategies as st
 
 from driftd.core import manifest, merkle
+from driftd.core.classes import KINDS_OF, Expected
 from driftd.core.facts import Coverage, Fact, fact
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.manifest import Manifest
@@ -129,6 +130,12 @@ def facts(draw) -> Fact:
     return fact(kind, draw(texts), **draw(st.dictionaries(words, texts.filter(bool), max_size=4)))
 
 
+def classes_of(kind: bytes) -> st.SearchStrategy[Expected]:
+    """Any class that an entry of this kind may be of."""
+    able = sorted(word for word, kinds in KINDS_OF.items() if kind in kinds)
+    return st.sampled_from(able).map(lambda word: Expected(word, "hex32" if word == "template" else ""))
+
+
 @st.composite
 def manifests(draw) -> Manifest:
     seen = fingerprint(
@@ -139,4 +146,6 @@ def manifests(draw) -> Manifest:
     )
     image = draw(st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=12))
     key_id = draw(st.sampled_from(["", "0123456789abcdef"]))
-    return manifest.from_fingerprint(seen, image, provisional=draw(st.booleans()), partial=True, key_id=key_id)
+    made = manifest.from_fingerprint(seen, image, provisional=draw(st.booleans()), partial=True, key_id=key_id)
+    chosen = draw(st.lists(st.sampled_from(made.entries), max_size=3, unique_by=lambda entry: entry.path))
+    return manifest.classified(made, {one.path: draw(classes_of(one.kind)) for one in chosen})

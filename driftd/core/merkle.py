@@ -10,31 +10,50 @@ and its hard links.
 
 Two trees have one root exactly when they hold the same names with the same bodies: nothing changed, nothing is missing
 and nothing was added. docs/merkle.md has test vectors. The order of the entries given does not matter.
+
+The *closed* tree is the same over the members alone: what is ``exact`` with all about it, what is ``presence`` with its
+kind alone, and of all else only the directories that hold a member, likewise with their kind alone:
+
+* such a thing that is no directory: H("driftd-presence/1" 0x00 kind)
+* such a directory: H("driftd-presence-tree/1" 0x00 and then its members as above)
+
+So both roots are one where everything is exact.
 """
 
 from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from driftd.core.classes import EXACT, NO_CLASSES, Expected
 from driftd.probe import wire
 from driftd.probe.wire import Entry
 
 _LEAF = b"driftd-entry/2\x00"
 _TREE = b"driftd-tree/2\x00"
+_THERE = b"driftd-presence/1\x00"
+_THERE_TREE = b"driftd-presence-tree/1\x00"
 _LENGTH = struct.Struct(">H")
 _LONG = struct.Struct(">I")
+# A child: its name, its digest, and its digest as a member of the closed tree (None: it is none).
+_Child = tuple[bytes, bytes, bytes | None]
 
 
 def root(entries: Iterable[Entry]) -> bytes:
-    """The 32-byte root digest of a whole tree.
+    """The 32-byte root digest of a whole tree. Raises as ``roots`` does."""
+    return roots(entries)[0]
+
+
+def roots(entries: Iterable[Entry], classes: Mapping[bytes, Expected] = NO_CLASSES) -> tuple[bytes, bytes]:
+    """The 32-byte root digests of a whole tree and of its closed tree. ``classes`` are those that are not exact.
 
     Raises ``ValueError`` when a path stands twice or is not absolute, or an entry's parent or "/" is not there as a
     directory.
     """
-    children: dict[bytes, list[tuple[bytes, bytes]]] = {}
+    children: dict[bytes, list[_Child]] = {}
     last: bytes | None = None
+    whole, closed = b"", b""
     # A parent sorts before all that it holds, so from the back every child is done before its directory.
     for entry in sorted(entries, key=lambda one: one.path, reverse=True):
         if entry.path == last:
@@ -42,24 +61,52 @@ def root(entries: Iterable[Entry]) -> bytes:
         if entry.path[:1] != b"/":
             raise ValueError(f"{entry.path!r} is no absolute path")
         last = entry.path
-        digest = _digest(entry, children.pop(entry.path, []))
+        held = sorted(children.pop(entry.path, []))
+        if held and entry.kind != wire.DIRECTORY:
+            raise ValueError(f"{entry.path!r} holds entries and is no directory")
+        whole = _digest(entry, held)
+        member = _member(entry, held, whole, classes.get(entry.path, EXACT))
         if entry.path == b"/":
+            closed = member or _presence(entry, [])
             continue
-        children.setdefault(wire.parent(entry.path), []).append((wire.basename(entry.path), digest))
+        children.setdefault(wire.parent(entry.path), []).append((wire.basename(entry.path), whole, member))
     if last != b"/":
         raise ValueError("there is no entry for the root directory")
     if children:
         raise ValueError(f"{min(children)!r} holds entries and is not there")
-    return digest
+    return whole, closed
 
 
-def _digest(entry: Entry, held: list[tuple[bytes, bytes]]) -> bytes:
+def _digest(entry: Entry, held: list[_Child]) -> bytes:
     body = wire.encode_body(entry)
     if entry.kind != wire.DIRECTORY:
-        if held:
-            raise ValueError(f"{entry.path!r} holds entries and is no directory")
         return hashlib.sha256(_LEAF + body + _LONG.pack(len(entry.same)) + entry.same).digest()
-    digest = hashlib.sha256(_TREE + body)
-    for name, child in sorted(held):
+    return _tree(_TREE + body, ((name, digest) for name, digest, _ in held))
+
+
+def _tree(beginning: bytes, held: Iterable[tuple[bytes, bytes]]) -> bytes:
+    digest = hashlib.sha256(beginning)
+    for name, child in held:
         digest.update(_LENGTH.pack(len(name)) + name + child)
     return digest.digest()
+
+
+def _member(entry: Entry, held: list[_Child], whole: bytes, given: Expected) -> bytes | None:
+    """The digest in the closed tree; ``whole`` is the one in the content tree, which most entries have there, too."""
+    if given.expect == EXACT.expect:
+        if all(digest == member for _, digest, member in held):
+            return whole
+        return _tree(_TREE + wire.encode_body(entry), _members(held))
+    if given.expect != "presence" and not any(member for _, _, member in held):
+        return None
+    return _presence(entry, held)
+
+
+def _presence(entry: Entry, held: list[_Child]) -> bytes:
+    if entry.kind != wire.DIRECTORY:
+        return hashlib.sha256(_THERE + entry.kind).digest()
+    return _tree(_THERE_TREE, _members(held))
+
+
+def _members(held: list[_Child]) -> Iterable[tuple[bytes, bytes]]:
+    return ((name, member) for name, _, member in held if member is not None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from driftd.core import manifest
+from driftd.core import manifest, manifesttext
 from driftd.core.digestkey import DigestKey
 from driftd.core.errors import Refused, Unavailable
 from driftd.core.facts import Instance, Unseen
@@ -33,6 +33,6 @@ def bake(
         raise Unavailable(f"{instance.id} could not be looked at: {seen.reason}", seen.hint)
     key_id = key.id if key else ""
     made = manifest.from_fingerprint(seen, image, provisional=provisional, partial=partial, key_id=key_id)
-    if manifest.decode(manifest.encode(made)) != made:
+    if manifesttext.decode(manifesttext.encode(made)) != made:
         raise Refused(f"the manifest of {image} does not read back as it was written", "please report this as a bug")
     return made

@@ -9,27 +9,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trees import IMAGE, account, baked, device, directory, file, fingerprint, group, link, manifests, package
 
-from driftd.core import manifest
+from driftd.core import manifest, manifesttext
+from driftd.core.classes import Expected
 from driftd.core.errors import BadInput
+from driftd.core.escaped import escape, unescape
 from driftd.core.facts import Kept, fact
 
-SMALL = baked(
-    [
-        file(b"/etc/hosts", b"127.0.0.1 localhost\n"),
-        file(b"/bin/ping", b"elf", 0o755, xattrs=[(b"security.capability", b"\x01\x00=")]),
-        link(b"/etc/mtab", b"/proc/self/mounts"),
-        device(b"/dev/null"),
-        file(b"/srv/a b\n\xff\\x20", b""),
-    ],
-    facts=(
-        package("adduser", "3.134"),
-        account("root", home="/root", password="locked"),
-        account("odd", 1, shell="-", home=""),
-        group("adm", 4, "a b,syslog"),
-        group("none", 5),
+CLASSES = {b"/etc/hosts": Expected("template", "hosts"), b"/srv": Expected("open-dir")}
+SMALL = manifest.classified(
+    baked(
+        [
+            file(b"/etc/hosts", b"127.0.0.1 localhost\n"),
+            file(b"/bin/ping", b"elf", 0o755, xattrs=[(b"security.capability", b"\x01\x00=")]),
+            link(b"/etc/mtab", b"/proc/self/mounts"),
+            device(b"/dev/null"),
+            file(b"/srv/a b\n\xff\\x20", b""),
+        ],
+        facts=(
+            package("adduser", "3.134"),
+            account("root", home="/root", password="locked"),
+            account("odd", 1, shell="-", home=""),
+            group("adm", 4, "a b,syslog"),
+            group("none", 5),
+        ),
     ),
+    CLASSES,
 )
-TEXT = manifest.encode(SMALL)
+TEXT = manifesttext.encode(SMALL)
 
 
 def lines():
@@ -64,16 +70,16 @@ def doubled(start: bytes) -> bytes:
 
 @given(manifests())
 def test_every_manifest_reads_back_as_it_was_and_has_one_text(made):
-    text = manifest.encode(made)
-    again = manifest.decode(text)
+    text = manifesttext.encode(made)
+    again = manifesttext.decode(text)
     assert again == made
-    assert manifest.encode(again) == text
+    assert manifesttext.encode(again) == text
 
 
 def test_a_person_can_read_it():
-    assert b"/etc/hosts file 0644 0:0 20 sha256:" in TEXT
-    assert b"\n/etc/mtab link 0777 0:0 /proc/self/mounts\n" in TEXT
-    assert b"\n/dev/null char 0666 0:0 1,3\n" in TEXT
+    assert b"/etc/hosts file template:hosts 0644 0:0 20 sha256:" in TEXT
+    assert b"\n/etc/mtab link exact 0777 0:0 /proc/self/mounts\n" in TEXT
+    assert b"\n/dev/null char exact 0666 0:0 1,3\n" in TEXT
     assert b"\nlooked account 2\nlooked group 2\nlooked package 1\n" in TEXT
     assert b"\naccount odd gid=0 password=set shell=\\x2d uid=1\n" in TEXT
     assert b"\ngroup adm gid=4 members=a\\x20b,syslog\n" in TEXT
@@ -85,7 +91,9 @@ def test_the_order_in_which_a_tree_was_read_makes_no_difference():
     seen = fingerprint([file(b"/a"), file(b"/b")], facts=(package("b"), package("a")))
     other = replace(seen, facts=seen.facts[::-1])
     make = manifest.from_fingerprint
-    assert manifest.encode(make(seen, "i", provisional=False)) == manifest.encode(make(other, "i", provisional=False))
+    assert manifesttext.encode(make(seen, "i", provisional=False)) == manifesttext.encode(
+        make(other, "i", provisional=False)
+    )
 
 
 def ended(data: bytes) -> bytes:
@@ -97,8 +105,8 @@ def ended(data: bytes) -> bytes:
 REFUSED = {
     "empty": (b"", "is not the first line of a manifest"),
     "another-file": (b"PNG\x1b[31m\n", "is not the first line of a manifest"),
-    "later-schema": (TEXT.replace(b"manifest/2", b"manifest/3", 1), "is not one that this driftd reads"),
-    "cut-in-the-header": (b"\n".join(lines()[:7]), 'the file ends where "facts" should stand'),
+    "later-schema": (TEXT.replace(b"manifest/3", b"manifest/4", 1), "is not the one that this driftd reads"),
+    "cut-in-the-header": (b"\n".join(lines()[:7]), 'the file ends where "classes" should stand'),
     "cut-in-an-entry": (TEXT[: TEXT.index(b"/etc/hosts") + 15], "this is not a line of an entry"),
     "cut-after-an-entry": (TEXT[: TEXT.index(b"/etc/mtab") - 1], "the file ends where an entry should stand"),
     "cut-before-the-end": (TEXT[: TEXT.index(b"end sha256")], '"end" should stand here'),
@@ -113,7 +121,23 @@ REFUSED = {
     "too-many-entries": (changed(b"entries ", b"entries 10", b"entries 11"), "fewer lines of an entry"),
     "too-few-facts": (changed(b"facts ", b"5", b"4"), "more lines than the header counts"),
     "too-many-facts": (changed(b"facts ", b"5", b"6"), "fewer lines of fact"),
-    "too-few-kinds": (changed(b"kinds ", b"3", b"2"), '"root" should stand here'),
+    "too-few-kinds": (changed(b"kinds ", b"3", b"2"), "more lines than the header counts"),
+    "a-kind-twice": (changed(b"looked group", b"group 2", b"account 3"), "a line of kinds of facts stands here twice"),
+    "too-few-classes": (changed(b"classes ", b"3", b"2"), "more lines than the header counts"),
+    "too-many-classes": (changed(b"classes ", b"3", b"4"), "fewer lines of classes"),
+    "other-number-of-a-class": (ended(changed(b"class exact ", b"8", b"9")), "not of the classes that the header"),
+    "a-class-of-nothing": (ended(changed(b"class open-dir 1", b"open-dir 1", b"open-dir 0")), "not of the classes"),
+    "a-class-changed": (ended(changed(b"/bin/ping", b"exact", b"variable")), "not of the classes that the header"),
+    "no-class": (changed(b"/bin/ping", b"exact", b"anything"), "this is not a line of an entry"),
+    "a-class-that-nothing-baked-has": (changed(b"/bin/ping", b"exact", b"absent"), "this is not a line of an entry"),
+    "a-class-that-this-cannot-be": (changed(b"/bin/ping", b"exact", b"open-dir"), "of this kind can be open-dir"),
+    "a-log-that-is-a-link": (changed(b"/etc/mtab", b"exact", b"growing"), "of this kind can be growing"),
+    "template-without-a-name": (changed(b"/etc/hosts", b"template:hosts", b"template"), "not a line of an entry"),
+    "name-without-a-template": (changed(b"/etc/mtab", b"exact", b"exact:hosts"), "not a line of an entry"),
+    "forged-closed-root": (
+        ended(TEXT.replace(SMALL.closed.hex().encode(), SMALL.root.hex().encode())),
+        "do not have the closed root that the header says",
+    ),
     "other-number-of-a-kind": (ended(changed(b"looked account", b"2", b"3")), "not those that the lines above count"),
     "a-kind-nobody-looked-for": (
         ended(changed(b"package ", b"package", b"packagf")),
@@ -144,7 +168,7 @@ REFUSED = {
 def test_refused_with_line_and_reason(case):
     data, said = REFUSED[case]
     with pytest.raises(BadInput, match=r"^line \d+: |^the file's text") as caught:
-        manifest.decode(data)
+        manifesttext.decode(data)
     assert re.search(re.escape(said).replace(r"\|", "|"), str(caught.value))
     assert str(caught.value).isprintable()
     assert caught.value.hint
@@ -159,13 +183,13 @@ def test_damage_is_refused_and_never_crashes(data):
     else:
         del damaged[at : at + data.draw(st.integers(1, 200))]
     with pytest.raises(BadInput):
-        manifest.decode(bytes(damaged))
+        manifesttext.decode(bytes(damaged))
 
 
 @given(st.binary(max_size=200))
 def test_garbage_is_refused(data):
     with pytest.raises(BadInput):
-        manifest.decode(b"driftd.manifest/2\n" + data)
+        manifesttext.decode(b"driftd.manifest/3\n" + data)
 
 
 def test_what_could_not_be_read_is_refused_unless_it_is_wanted():
@@ -193,11 +217,40 @@ def test_an_image_needs_a_printable_name(image):
 
 @given(st.binary(max_size=30), st.binary(max_size=30))
 def test_escaping_keeps_words_apart(one, other):
-    assert manifest.unescape(manifest.escape(one)) == one
-    assert (manifest.escape(one) == manifest.escape(other)) == (one == other)
-    assert manifest.escape(one).isascii()
-    assert b" " not in manifest.escape(one)
+    assert unescape(escape(one)) == one
+    assert (escape(one) == escape(other)) == (one == other)
+    assert escape(one).isascii()
+    assert b" " not in escape(one)
 
 
 def test_directories_have_no_size():
-    assert b"\n/ directory 0755 0:0\n" in manifest.encode(baked([directory(b"/etc")]))
+    assert b"\n/ directory exact 0755 0:0\n" in manifesttext.encode(baked([directory(b"/etc")]))
+
+
+def test_each_entry_has_its_class_and_the_header_counts_them():
+    assert b"\nclasses 3\nclass exact 8\nclass open-dir 1\nclass template:hosts 1\n" in TEXT
+    assert b"\n/srv directory open-dir 0755 0:0\n" in TEXT
+    again = manifesttext.decode(TEXT)
+    assert again.class_of(b"/etc/hosts") == Expected("template", "hosts")
+    assert again.class_of(b"/bin/ping") == again.class_of(b"/not/there") == Expected("exact")
+    assert again.closed not in (b"", again.root)
+
+
+def test_a_class_of_what_is_not_there_or_cannot_be_it_is_a_mistake():
+    for path, word in ((b"/gone", "variable"), (b"/bin/ping", "open-dir"), (b"/etc", "growing"), (b"/etc", "absent")):
+        with pytest.raises(ValueError, match="cannot be"):
+            manifest.classified(SMALL, {path: Expected(word)})
+
+
+def test_the_tree_part_is_the_same_however_the_tree_was_looked_at():
+    seen = fingerprint([file(b"/a")], facts=(package("b"),))
+    other = fingerprint([file(b"/a")], facts=(account("root"),), live=True)
+    one = manifest.from_fingerprint(seen, "one", provisional=False, key_id="0123456789abcdef")
+    two = manifest.from_fingerprint(other, "two", provisional=True)
+    assert manifesttext.encode(one) != manifesttext.encode(two)
+    part = manifesttext.tree_part(one)
+    assert part == manifesttext.tree_part(two)
+    assert part.startswith(b"root sha256:")
+    for made in (one, two):
+        assert manifesttext.encode(made).split(b"\n", 3)[3].startswith(part)
+    assert b"\nprovisional no\n" in manifesttext.encode(one)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from trees import baked, directory, file, fingerprint, link
 
-from driftd.core import drift, manifest
+from driftd.core import drift, manifesttext
 from driftd.core.errors import BadInput
 
 HOSTS = file(b"/etc/hosts", b"hi", xattrs=[(b"flags:i", b""), (b"same:x", b"1")])
@@ -19,19 +19,19 @@ TREE = [
     file(b"/srv/z", b"hi")._replace(same=b"/etc/hosts"),
 ]
 MADE = baked(TREE)
-TEXT = manifest.encode(MADE)
+TEXT = manifesttext.encode(MADE)
 
 
 def test_they_are_words_before_the_attributes():
-    assert b"\n/etc directory 0755 0:0 flags:a\n" in TEXT
+    assert b"\n/etc directory exact 0755 0:0 flags:a\n" in TEXT
     assert b"flags:i same:/etc/hosts flags:i=- same:x=1\n" in TEXT
     assert b"flags:ia same:/etc/ho\\x20st\\x3ds flags:i=-" in TEXT
-    assert b"\n/etc/two link 0777 0:0 x same:/etc/one\n" in TEXT
+    assert b"\n/etc/two link exact 0777 0:0 x same:/etc/one\n" in TEXT
 
 
 def test_they_read_back():
-    assert manifest.decode(TEXT) == MADE
-    assert {one.path: one.same for one in manifest.decode(TEXT).entries if one.same} == {
+    assert manifesttext.decode(TEXT) == MADE
+    assert {one.path: one.same for one in manifesttext.decode(TEXT).entries if one.same} == {
         one.path: one.same for one in TREE if one.same
     }
 
@@ -44,28 +44,43 @@ def changed(old: bytes, new: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (changed(b"/etc/two link 0777 0:0 x same:/etc/one", b"/etc/two link 0777 0:0 x"), "no such hard link"),
-        (changed(b"/etc/two link 0777 0:0 x same:/etc/one", b"/etc/two link 0777 0:0 x same:/etc/two"), "no such hard"),
+        (
+            changed(b"/etc/two link exact 0777 0:0 x same:/etc/one", b"/etc/two link exact 0777 0:0 x"),
+            "no such hard link",
+        ),
+        (
+            changed(b"/etc/two link exact 0777 0:0 x same:/etc/one", b"/etc/two link exact 0777 0:0 x same:/etc/two"),
+            "no such hard",
+        ),
         (changed(b"same:/etc/one\n/etc/two", b"same:/gone\n/etc/two"), "no such hard link"),
-        (changed(b"/srv directory 0755 0:0", b"/srv directory 0755 0:0 same:/etc/one"), "no such hard link"),
-        (changed(b"directory 0755 0:0 flags:a", b"directory 0755 0:0 flags:ai"), "not written the way"),
-        (changed(b"directory 0755 0:0 flags:a", b"directory 0755 0:0 flags:"), "not written the way"),
-        (changed(b"directory 0755 0:0 flags:a", b"directory 0755 0:0 flags:x"), "not written the way"),
-        (changed(b"directory 0755 0:0 flags:a", b"directory 0755 0:0 flags:a flags:a"), "not written the way"),
-        (changed(b"two link 0777 0:0 x same:/etc/one", b"two link 0777 0:0 x flags:i same:/etc/one"), "not a line"),
+        (
+            changed(b"/srv directory exact 0755 0:0", b"/srv directory exact 0755 0:0 same:/etc/one"),
+            "no such hard link",
+        ),
+        (changed(b"directory exact 0755 0:0 flags:a", b"directory exact 0755 0:0 flags:ai"), "not written the way"),
+        (changed(b"directory exact 0755 0:0 flags:a", b"directory exact 0755 0:0 flags:"), "not written the way"),
+        (changed(b"directory exact 0755 0:0 flags:a", b"directory exact 0755 0:0 flags:x"), "not written the way"),
+        (
+            changed(b"directory exact 0755 0:0 flags:a", b"directory exact 0755 0:0 flags:a flags:a"),
+            "not written the way",
+        ),
+        (
+            changed(b"two link exact 0777 0:0 x same:/etc/one", b"two link exact 0777 0:0 x flags:i same:/etc/one"),
+            "not a line",
+        ),
         (changed(b"flags:i same:/etc/hosts flags", b"same:/etc/hosts flags:i flags"), "not written the way"),
         (changed(b"flags:i same:/etc/hosts flags", b"flags:i same:- same:/etc/hosts flags"), "not written the way"),
     ],
 )
 def test_what_cannot_be_is_refused(text, said):
     with pytest.raises(BadInput) as caught:
-        manifest.decode(text)
+        manifesttext.decode(text)
     assert said in str(caught.value)
 
 
 def difference(was, now):
     """The one difference between trees that hold these and nothing else, as its two sides."""
-    seen = manifest.decode(manifest.encode(baked([now])))
+    seen = manifesttext.decode(manifesttext.encode(baked([now])))
     (found,) = drift.compare(baked([was]), fingerprint_of(seen))
     return dict(found.expected), dict(found.actual)
 

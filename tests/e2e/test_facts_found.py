@@ -24,7 +24,7 @@ from evading import POLICY, clock
 from rich.console import Console
 from servers import LocalDeployment
 
-from driftd.core import manifest
+from driftd.core import manifesttext
 from driftd.core.budget import GroupRules
 from driftd.core.facts import FACT_KINDS
 from driftd.core.findings import Verdict
@@ -133,7 +133,7 @@ def test_no_hash_of_a_password_is_in_what_is_written_or_printed(days, tmp_path) 
     assert b"backup" in everything, "the store has the finding"
     assert "backup" in said
     assert "looked over ssh" in days.logged
-    everything += manifest.encode(days.provisional) + (said + days.logged).encode()
+    everything += manifesttext.encode(days.provisional) + (said + days.logged).encode()
     for secret in (HASH, OTHER_HASH):
         for part in (secret, *secret.split("$")[2:], secret[-20:]):
             assert part.encode() not in everything

@@ -3,7 +3,7 @@
 import pytest
 from trees import file, fingerprint
 
-from driftd.core import manifest
+from driftd.core import manifesttext
 from driftd.core.digestkey import DigestKey
 from driftd.core.errors import BadInput, Unavailable
 from driftd.core.facts import Instance, Unseen
@@ -16,7 +16,7 @@ class Looker:
     def __init__(self, answer):
         self.answer = answer
 
-    def look(self, instance, *, deadline_s, key=None):
+    def look(self, instance, *, deadline_s, key=None, ask=None):
         return self.answer
 
     def own_key(self, instance):
@@ -25,7 +25,7 @@ class Looker:
 
 def test_the_same_tree_gives_the_same_bytes():
     made = [bake(Looker(fingerprint([file(b"/etc/x", b"a")])), SERVER, "golden-1") for _ in range(2)]
-    assert manifest.encode(made[0]) == manifest.encode(made[1])
+    assert manifesttext.encode(made[0]) == manifesttext.encode(made[1])
     assert not made[0].provisional
 
 
@@ -45,7 +45,7 @@ def test_what_could_not_be_seen_cannot_be_baked():
 
 def test_the_digest_key_goes_with_the_look_and_the_manifest_names_it():
     class Asked(Looker):
-        def look(self, instance, *, deadline_s, key=None):
+        def look(self, instance, *, deadline_s, key=None, ask=None):
             self.key = key
             return super().look(instance, deadline_s=deadline_s)
 

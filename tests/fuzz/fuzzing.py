@@ -16,7 +16,7 @@ from random import Random
 
 from damage import NONCE, SECTIONS, STREAMS, Case, case
 
-from driftd.core import drift, manifest
+from driftd.core import drift, manifest, manifesttext
 from driftd.core.facts import Unseen
 from driftd.core.fingerprint import Fingerprint, Limits, Reader
 
@@ -68,7 +68,7 @@ def check(chance: Random, damaged: Case) -> str:
     assert whole(damaged.stream) == found, "it depends on the pieces"
     assert list(found.entries) == sorted(found.entries, key=lambda one: one.path)
     said = manifest.from_fingerprint(found, "image", provisional=True)
-    assert manifest.decode(manifest.encode(said)) == said, "a manifest that cannot be read again"
+    assert manifesttext.decode(manifesttext.encode(said)) == said, "a manifest that cannot be read again"
     assert not drift.compare(said, found)
     for good in GOOD:
         assert isinstance(good, Fingerprint)

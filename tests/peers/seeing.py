@@ -7,7 +7,7 @@ import io
 from asking import read, request
 from others import Said
 
-from driftd.core import drift, manifest
+from driftd.core import drift, manifest, manifesttext
 from driftd.core.difference import Change
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.manifest import Manifest
@@ -22,7 +22,7 @@ def seen(root: bytes) -> Fingerprint:
 
 def recorded(root: bytes) -> Manifest:
     """A manifest of the tree, as the bake writes and the audit reads it."""
-    return manifest.decode(manifest.encode(manifest.from_fingerprint(seen(root), "tree", provisional=False)))
+    return manifesttext.decode(manifesttext.encode(manifest.from_fingerprint(seen(root), "tree", provisional=False)))
 
 
 def words(baked: Manifest, now: Fingerprint) -> Said:

@@ -7,7 +7,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from driftd.core import manifest, wording
+from driftd.core import manifesttext, wording
 from driftd.core.errors import BadInput
 from driftd.core.facts import Unseen
 from driftd.core.manifest import Manifest
@@ -58,7 +58,7 @@ class ManifestDirectory:
         file = self.path_for(made.image)
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            _write(file, manifest.encode(made))
+            _write(file, manifesttext.encode(made))
         except OSError as error:
             raise BadInput(f"{file}: cannot be written: {error.strerror}") from None
         return file
@@ -85,7 +85,7 @@ def _read(file: Path) -> bytes:
 
 def _parse(data: bytes, file: Path) -> Manifest:
     try:
-        return manifest.decode(data)
+        return manifesttext.decode(data)
     except BadInput as error:
         raise BadInput(wording.damaged_manifest(str(file), str(error)), error.hint) from None
 
