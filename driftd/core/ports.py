@@ -16,6 +16,7 @@ from driftd.core.facts import Instance, Unseen
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.manifest import Manifest
 from driftd.core.memory import Message
+from driftd.core.packs import Pack
 
 # --- providers -------------------------------------------------------------------------------------------------------
 
@@ -208,6 +209,17 @@ class Manifests(Protocol):
 
     def for_image(self, image: str) -> Manifest | Unseen:
         """``Unseen`` when there is none, it is damaged, or it is another image's."""
+        ...
+
+
+class Overlays(Protocol):
+    """What calibration learnt of images: documents that lie beside their manifests."""
+
+    def for_manifest(self, manifest: Manifest) -> Pack | Unseen | None:
+        """The overlay of the manifest's image; None when there is none.
+
+        ``Unseen`` when it cannot be read, and where the manifest is sealed and this is not what was signed with it.
+        """
         ...
 
 

@@ -18,7 +18,7 @@ from driftd.core.looks import Look
 from driftd.core.manifest import Manifest
 from driftd.core.memory import Suppression
 from driftd.core.policy import Policy, judge
-from driftd.core.ports import DigestKeys, Looker, Manifests
+from driftd.core.ports import DigestKeys, Looker, Manifests, Overlays
 from driftd.core.sessions import Visit
 
 Visits = Callable[[], Sequence[Visit]]
@@ -26,11 +26,23 @@ Visits = Callable[[], Sequence[Visit]]
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What an instance is judged by. ``strict`` switches off all that lets something pass."""
+    """What an instance is judged by. ``strict`` switches off all that lets something pass.
+
+    ``overlays`` gives what was learnt of the instance's image; None when nothing of it is to be asked.
+    """
 
     policy: Policy
     suppressions: Sequence[Suppression] = ()
     strict: bool = False
+    overlays: Overlays | None = None
+
+    def of(self, manifest: Manifest) -> Rules | Unseen:
+        """The rules for instances of one image: with what was learnt of it, and with the packs that it calls for."""
+        overlay = self.overlays.for_manifest(manifest) if self.overlays and not self.strict else None
+        if isinstance(overlay, Unseen):
+            return overlay
+        policy = self.policy.with_overlay(overlay) if overlay else self.policy
+        return replace(self, policy=policy.for_manifest(manifest))
 
 
 def audit(
@@ -50,7 +62,7 @@ def audit(
     They are asked for after the look: a second look that began meanwhile is driftd's own, too.
     """
     started = clock()
-    seen = _see(instance, looker, manifests, keys, deadline_s)
+    seen = _see(instance, looker, manifests, rules, keys, deadline_s)
     ended = clock()
     look = Look(
         instance=instance,
@@ -60,7 +72,7 @@ def audit(
     )
     if isinstance(seen, Unseen):
         return replace(look, hint=seen.hint)
-    manifest, fingerprint, keyless = seen
+    manifest, fingerprint, rules, keyless = seen
     visit = Visit(looker.own_key(instance), started, ended)
     before = visits()
     split = sessions.split(fingerprint.sessions, [*before, visit], ended, born=_born(instance, fingerprint))
@@ -98,11 +110,12 @@ def audit(
 
 
 def _see(
-    instance: Instance, looker: Looker, manifests: Manifests, keys: DigestKeys | None, deadline_s: float
-) -> tuple[Manifest, Fingerprint, str] | Unseen:
+    instance: Instance, looker: Looker, manifests: Manifests, rules: Rules, keys: DigestKeys | None, deadline_s: float
+) -> tuple[Manifest, Fingerprint, Rules, str] | Unseen:
     """The manifest first: without one, nothing could be said of what a look brings.
 
-    Beside what was seen, why digests of secrets could not be made; "" when they could, or when the manifest has none.
+    Beside what was seen, the rules for this image, and why digests of secrets could not be made ("" when they could,
+    or when the manifest has none).
     """
     if instance.state is not InstanceState.RUNNING:
         return Unseen(wording.not_running(instance.state))
@@ -113,9 +126,12 @@ def _see(
         return manifest
     if manifest.image != instance.image:
         return Unseen(wording.other_manifest("what was found", manifest.image, instance.image))
+    of_image = rules.of(manifest)
+    if isinstance(of_image, Unseen):
+        return of_image
     key, keyless = _key(manifest, keys)
     fingerprint = looker.look(instance, deadline_s=deadline_s, key=key)
-    return fingerprint if isinstance(fingerprint, Unseen) else (manifest, fingerprint, keyless)
+    return fingerprint if isinstance(fingerprint, Unseen) else (manifest, fingerprint, of_image, keyless)
 
 
 def _key(manifest: Manifest, keys: DigestKeys | None) -> tuple[DigestKey | None, str]:
@@ -153,7 +169,7 @@ def _judge(
 ) -> Judgement:
     judgement = judge(
         found,
-        rules.policy.for_manifest(manifest),
+        rules.policy,
         rules.suppressions,
         now,
         group=instance.group,
