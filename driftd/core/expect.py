@@ -21,10 +21,16 @@ from driftd.probe import wire
 class Expect(StrEnum):
     """What may become of a path that the rule matches."""
 
-    FIRSTBOOT = "firstboot"
-    GROWING = "growing"
-    EPHEMERAL = "ephemeral"
+    EXACT = "exact"
+    PRESENCE = "presence"
     TEMPLATE = "template"
+    FIRSTBOOT = "firstboot"
+    VARIABLE = "variable"
+    GROWING = "growing"
+    ROTATED = "rotated"
+    EPHEMERAL = "ephemeral"
+    OPEN_DIR = "open-dir"
+    ABSENT = "absent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +77,14 @@ def unmet(
     if expect is Expect.GROWING:
         return _growing(difference, rotated.get(difference.subject, -1))
     checks: Mapping[Expect, Callable[[Difference], str]] = {
+        Expect.EXACT: lambda _: "it is not as baked",
+        Expect.PRESENCE: _presence,
         Expect.FIRSTBOOT: _firstboot,
+        Expect.VARIABLE: _variable,
+        Expect.ROTATED: _firstboot,
         Expect.EPHEMERAL: _ephemeral,
+        Expect.OPEN_DIR: lambda _: "it is not as baked",
+        Expect.ABSENT: lambda one: "" if one.change is Change.REMOVED else "it is there",
     }
     return checks[expect](difference)
 
@@ -144,6 +156,16 @@ def _writable(difference: Difference) -> str:
 def _acl(difference: Difference) -> str:
     lists = ("xattr system.posix_acl_access", "xattr system.posix_acl_default")
     return "it has an access list" if any(name in difference.actual for name in lists) else ""
+
+
+def _presence(difference: Difference) -> str:
+    return "it was not baked" if difference.change is Change.ADDED else _variable(difference)
+
+
+def _variable(difference: Difference) -> str:
+    if difference.change is Change.REMOVED:
+        return "it is gone"
+    return _only_content(difference) if difference.change is Change.MODIFIED else _firstboot(difference)
 
 
 def _firstboot(difference: Difference) -> str:

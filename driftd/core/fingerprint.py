@@ -11,6 +11,7 @@ from sys import intern
 from typing import Any
 
 from driftd.core import merkle
+from driftd.core.asks import Answers
 from driftd.core.facts import CUT_SHORT, Coverage, Fact, Kept, Session, Unseen
 from driftd.probe import stats, wire
 from driftd.probe.wire import Entry, WireError
@@ -28,7 +29,7 @@ class Fingerprint:
     ``facts`` are sorted; ``looked`` are the kinds that were looked for, found or not; ``kept`` what was kept from us,
     in part where its kind was looked for, else wholly (sessions as kind "session"). ``live`` is true when it was a
     running machine and not a directory that holds a tree. ``stats`` is the vector of the stat tree, where it was asked
-    for (docs/merkle.md).
+    for (docs/merkle.md). ``answers`` are to what was asked after it had been seen (core/asks.py).
     """
 
     entries: tuple[Entry, ...]
@@ -45,6 +46,7 @@ class Fingerprint:
     kept: tuple[Kept, ...] = ()
     live: bool = False
     stats: bytes = b""
+    answers: Answers = field(default_factory=dict)
 
     def seen_kinds(self) -> tuple[str, ...]:
         """The kinds of facts that were seen, in whole or in part: not those that were wholly kept from the look."""

@@ -6,11 +6,12 @@ Time is always passed in as an aware ``datetime``; no port reads a clock on beha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from driftd.core.asks import Ask
 from driftd.core.digestkey import DigestKey
 from driftd.core.facts import Instance, Unseen
 from driftd.core.fingerprint import Fingerprint
@@ -183,14 +184,24 @@ class ProviderFactory(Protocol):
 # --- looking ---------------------------------------------------------------------------------------------------------
 
 
+AskFor = Callable[[Fingerprint], Sequence[Ask]]
+
+
 class Looker(Protocol):
     """Sees one instance. Never raises for what an instance did: that is ``Unseen`` with a sentence.
 
     ``own_key`` says which key fingerprint the visit was made with ("" for a local look).
     """
 
-    def look(self, instance: Instance, *, deadline_s: float, key: DigestKey | None = None) -> Fingerprint | Unseen:
-        """``key`` is what digests of secrets are made with; without one there are none. It is kept nowhere."""
+    def look(
+        self, instance: Instance, *, deadline_s: float, key: DigestKey | None = None, ask: AskFor | None = None
+    ) -> Fingerprint | Unseen:
+        """``key`` is what digests of secrets are made with; without one there are none. It is kept nowhere.
+
+        ``ask`` says, of what was seen, what else to ask about single files on the same connection; the answers are in
+        the fingerprint that is returned. A host that cannot be asked says so (``kept``, kind "asks"), and ``ask`` is
+        not called. A host that fails while it is asked was not seen.
+        """
         ...
 
     def own_key(self, instance: Instance) -> str: ...

@@ -15,7 +15,9 @@ from pathlib import Path
 from driftd.core.digestkey import DigestKey
 from driftd.core.facts import Instance, Unseen
 from driftd.core.fingerprint import Fingerprint, Reader
-from driftd.probe import bundle, wire
+from driftd.core.ports import AskFor
+from driftd.core.talk import Talk
+from driftd.probe import bundle, dialogue, wire
 
 _PIECE = 256 * 1024
 
@@ -23,18 +25,21 @@ _PIECE = 256 * 1024
 class LocalLooker:
     """Sees instances whose ``reach.root`` names a directory on this machine; sessions only where that is "/"."""
 
-    def look(self, instance: Instance, *, deadline_s: float, key: DigestKey | None = None) -> Fingerprint | Unseen:
+    def look(
+        self, instance: Instance, *, deadline_s: float, key: DigestKey | None = None, ask: AskFor | None = None
+    ) -> Fingerprint | Unseen:
         """See ``Looker.look``."""
         root = instance.reach.root
         if not Path(root).is_dir():
             return Unseen(f"there is no directory {root!r} to look at", "see that the root given is right")
         nonce = secrets.token_bytes(16)
-        sections = wire.SECTIONS if root == "/" else (b"facts",)
+        sections = (wire.SECTIONS if root == "/" else (b"facts",)) + ((dialogue.SECTION,) if ask else ())
         request = wire.encode_request(
             nonce, os.fsencode(Path(root).absolute()), sections=sections, key=key.secret if key else b""
         )
         try:
-            return _ask(bundle.program() + request, Reader(nonce, sections), deadline_s)
+            talk = Talk(Reader(nonce, sections), ask, secrets.token_bytes(16))
+            return _ask(bundle.program() + request, talk, deadline_s)
         except OSError as error:
             return Unseen(f"the probe could not be started: {error.strerror}", "see that Python can be run here")
 
@@ -43,7 +48,7 @@ class LocalLooker:
         return ""
 
 
-def _ask(question: bytes, reader: Reader, deadline_s: float) -> Fingerprint | Unseen:
+def _ask(question: bytes, talk: Talk, deadline_s: float) -> Fingerprint | Unseen:
     with subprocess.Popen(
         [sys.executable, *bundle.ARGUMENTS],
         stdin=subprocess.PIPE,
@@ -59,27 +64,31 @@ def _ask(question: bytes, reader: Reader, deadline_s: float) -> Fingerprint | Un
         timer = threading.Timer(deadline_s, end)
         timer.start()
         try:
-            _exchange(child, question, reader)
+            _exchange(child, question, talk)
         finally:
             timer.cancel()
             child.kill()
-        if late.is_set() and not reader.over:
+        if late.is_set() and not talk.over:
             return Unseen(
                 f"looking took longer than {deadline_s:g} s", "give it more time, or look when it is less busy"
             )
-    return reader.finish()
+    return talk.finish()
 
 
-def _exchange(child: subprocess.Popen[bytes], question: bytes, reader: Reader) -> None:
+def _exchange(child: subprocess.Popen[bytes], question: bytes, talk: Talk) -> None:
     if child.stdin is None or child.stdout is None:
         return
     try:
-        child.stdin.write(question)
-        child.stdin.flush()
+        while True:
+            child.stdin.write(question)
+            child.stdin.flush()
+            question = b""
+            while not question and not talk.over:
+                data = os.read(child.stdout.fileno(), _PIECE)
+                if not data:
+                    return
+                question = talk.feed(data)
+            if talk.over:
+                return
     except BrokenPipeError:
-        return  # it ended at once; that nothing came says so
-    while not reader.over:
-        data = os.read(child.stdout.fileno(), _PIECE)
-        if not data:
-            return
-        reader.feed(data)
+        return  # it ended; that nothing more came says so

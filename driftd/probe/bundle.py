@@ -58,6 +58,8 @@ MODULES = (
     "processes",
     "wtmp",
     "sessions",
+    "dialogue",
+    "asks",
     "look",
 )
 

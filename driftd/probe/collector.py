@@ -20,9 +20,9 @@ OTHER_PROGRAM = 77  # the exit status of a pinned start that was given another t
 # Where the tools are; a login's own PATH has no say.
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
-# The kinds of facts that need Python there; each is reported as not available.
+# What needs Python there, kinds of facts and the dialogue after the tree; each is reported as not available.
 KINDS = (
-    "at binfmt bpf container cron firewall hostkey kernel key listener module mount nss pam preload process sshd "
+    "asks at binfmt bpf container cron firewall hostkey kernel key listener module mount nss pam preload process sshd "
     "sudo sysctl unit"
 )
 

@@ -1,4 +1,4 @@
-"""One look: a request in, a stream of frames out. On an instance ``main`` is the program's entry (bundle.py)."""
+"""One look: a request in, frames out, perhaps questions after it. On an instance ``main`` is the entry (bundle.py)."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any, BinaryIO, Dict, Iterator, List, Optional
 
-from driftd.probe import facts, inside, processes, sessions, stats, statwalk, tree, walk, wire
+from driftd.probe import asks, dialogue, facts, inside, processes, sessions, stats, statwalk, tree, walk, wire
 from driftd.probe.found import Found
 from driftd.probe.links import Links, pieces
 from driftd.probe.tally import Tally
@@ -33,6 +33,28 @@ def answer(request):
             if data:
                 yield data
     except Exception as error:  # noqa: BLE001  # the probe's door: whatever it was, it is said and nothing hangs
+        yield failed(encoder, error)
+
+
+def answers(root, nonce, questions):
+    # type: (bytes, bytes, List[dialogue.Ask]) -> Iterator[bytes]
+    """The second stream: whole frames, in order; a FAILED frame as ``answer`` has it."""
+    encoder = wire.Encoder()
+    yield encoder.start()
+    try:
+        yield encoder.message(wire.HELLO, dialogue.greeting(nonce))
+        answerer = asks.Answerer(root)
+        rows, size = [], 0  # type: List[Any], int
+        for number, (path, what, argument) in enumerate(questions):
+            row = dialogue.row(number, answerer.answer(path, what, argument))
+            rows.append(row)
+            size += 128 + len(row[-1])
+            if size > dialogue.PIECE:
+                yield encoder.message(dialogue.ANSWERS, rows)
+                rows, size = [], 0
+        yield encoder.message(dialogue.ANSWERS, rows)
+        yield encoder.finish({})
+    except Exception as error:  # noqa: BLE001  # the probe's door, as above
         yield failed(encoder, error)
 
 
@@ -187,10 +209,26 @@ def main(stdin, stdout):
             for data in answer(request):
                 stdout.write(data)
                 stdout.flush()
+            if dialogue.SECTION in request[b"sections"]:
+                _go_on(stdin, stdout, request[b"root"])
         stdout.flush()
     except (OSError, RuntimeError):
         # The connection is gone, and with it everybody who could be told.
         os._exit(1)
+
+
+def _go_on(stdin, stdout, root):
+    # type: (BinaryIO, BinaryIO, bytes) -> None
+    """Answer what is asked now that the tree was seen; nothing when nobody asks."""
+    try:
+        nonce, questions = dialogue.read_asks(stdin)
+    except wire.WireError as error:
+        encoder = wire.Encoder()
+        stdout.write(encoder.start() + failed(encoder, error))
+        return
+    for data in answers(root, nonce, questions) if questions else ():
+        stdout.write(data)
+        stdout.flush()
 
 
 def _set_deadline(seconds):

@@ -10,7 +10,7 @@ from typing import TypeVar
 from driftd.core.digestkey import DigestKey
 from driftd.core.facts import Instance, Unseen
 from driftd.core.fingerprint import Fingerprint
-from driftd.core.ports import Looker
+from driftd.core.ports import AskFor, Looker
 from driftd.edges.ssh.looker import SshLooker
 
 T = TypeVar("T")
@@ -27,8 +27,10 @@ class RoutedLooker:
     def _of(self, instance: Instance) -> Looker:
         return self._local if instance.reach.root else self._ssh
 
-    def look(self, instance: Instance, *, deadline_s: float, key: DigestKey | None = None) -> Fingerprint | Unseen:
-        return self._of(instance).look(instance, deadline_s=deadline_s, key=key)
+    def look(
+        self, instance: Instance, *, deadline_s: float, key: DigestKey | None = None, ask: AskFor | None = None
+    ) -> Fingerprint | Unseen:
+        return self._of(instance).look(instance, deadline_s=deadline_s, key=key, ask=ask)
 
     def stop(self) -> None:
         """End the looks that are under way: the process is to end."""

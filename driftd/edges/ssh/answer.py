@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from driftd.core.facts import Unseen
-from driftd.core.fingerprint import Fingerprint, Reader
+from driftd.core.fingerprint import Fingerprint
+from driftd.core.talk import Talk
 from driftd.probe.collector import NO_PYTHON
 from driftd.probe.wire import WireError
 
@@ -16,8 +17,8 @@ class Answer:
     ``received`` counts standard output, ``said`` is the beginning of standard error.
     """
 
-    def __init__(self, reader: Reader, limit: int) -> None:
-        self._reader = reader
+    def __init__(self, talk: Talk, limit: int) -> None:
+        self._talk = talk
         self._limit = limit
         self._counted = 0
         self.received = 0
@@ -26,15 +27,15 @@ class Answer:
     @property
     def over(self) -> bool:
         """Whether it is whole, or worth nothing already."""
-        return self._reader.over
+        return self._talk.over
 
-    def feed(self, data: bytes) -> None:
-        """The next piece of standard output; nothing may follow a whole answer."""
+    def feed(self, data: bytes) -> bytes:
+        """The next piece of standard output, and what to send now; nothing may follow a whole answer."""
         if self.over:
             raise WireError("more came after its end")
         self._count(data)
         self.received += len(data)
-        self._reader.feed(data)
+        return self._talk.feed(data)
 
     def complain(self, data: bytes) -> None:
         """The next piece of standard error."""
@@ -43,7 +44,7 @@ class Answer:
 
     def finish(self) -> Fingerprint | Unseen:
         """What it amounts to."""
-        return self._reader.finish()
+        return self._talk.finish()
 
     def complaint(self) -> bytes:
         """The line of standard error that says most: sudo's if there is one, and not one that says nothing of why."""

@@ -20,6 +20,8 @@ from driftd.core.digestkey import DigestKey
 from driftd.core.errors import DriftdError
 from driftd.core.facts import Instance, Unseen
 from driftd.core.fingerprint import Fingerprint, Reader
+from driftd.core.ports import AskFor
+from driftd.core.talk import Talk
 from driftd.edges.ssh.answer import Answer
 from driftd.edges.ssh.command import NO_PYTHON, OTHER_PROGRAM, command, sudoers_line, uses_sudo
 from driftd.edges.ssh.connect import Connection, connect
@@ -28,7 +30,7 @@ from driftd.edges.ssh.hostkeys import place
 from driftd.edges.ssh.keys import identity
 from driftd.edges.ssh.options import SshOptions
 from driftd.edges.ssh.tcp import Deadline
-from driftd.probe import bundle, collector, wire
+from driftd.probe import bundle, collector, dialogue, wire
 
 NONCE_SIZE = 16
 _READ = 256 * 1024
@@ -68,7 +70,9 @@ class SshLooker:
         except SshError:
             return ""
 
-    def look(self, instance: Instance, *, deadline_s: float, key: DigestKey | None = None) -> Fingerprint | Unseen:
+    def look(
+        self, instance: Instance, *, deadline_s: float, key: DigestKey | None = None, ask: AskFor | None = None
+    ) -> Fingerprint | Unseen:
         """See ``Looker.look``. The connection is closed when this returns, whatever happened."""
         began = time.monotonic()
         deadline = Deadline(deadline_s, self._cut)
@@ -76,7 +80,7 @@ class SshLooker:
         try:
             with connect(instance.reach, self._options, deadline) as connection:
                 try:
-                    return self._ask(instance, connection, deadline, key)
+                    return self._ask(instance, connection, deadline, key, ask)
                 finally:
                     stats = _stats(connection, began)
         except SshError as error:
@@ -87,19 +91,26 @@ class SshLooker:
             self._measured(instance, stats)
 
     def _ask(
-        self, instance: Instance, connection: Connection, deadline: Deadline, key: DigestKey | None
+        self,
+        instance: Instance,
+        connection: Connection,
+        deadline: Deadline,
+        key: DigestKey | None,
+        ask: AskFor | None,
     ) -> Fingerprint | Unseen:
         where = place(instance.reach.host, instance.reach.port)
         nonce = os.urandom(NONCE_SIZE)
         # A tree that is not the machine's own has no sessions.
-        sections = wire.SECTIONS if self._options.root == "/" else (b"facts",)
+        sections: tuple[bytes, ...] = wire.SECTIONS if self._options.root == "/" else (b"facts",)
+        sections += (dialogue.SECTION,) if ask else ()
         limits = {b"seconds": max(1, int(deadline.left())), b"now": int(time.time())}
         if instance.launched_at is not None:
             limits[b"since"] = max(1, int(instance.launched_at.timestamp()))
         request = wire.encode_request(
             nonce, os.fsencode(self._options.root), sections, limits=limits, key=key.secret if key else b""
         )
-        answer = Answer(Reader(nonce, sections), self._options.output_limit)
+        talk = Talk(Reader(nonce, sections), ask, os.urandom(NONCE_SIZE))
+        answer = Answer(talk, self._options.output_limit)
         channel: paramiko.Channel | None = None
         seen: Fingerprint | Unseen | None = None
         try:
@@ -109,12 +120,9 @@ class SshLooker:
             _send(channel, bundle.program() + request)
             # Where there is no Python, a shell waits for what it can run.
             instead = b"" if self._options.python else collector.program() + request
-            for piece in _pieces(channel, answer, deadline, instead):
-                answer.feed(piece)
-                if answer.over:
-                    seen = answer.finish()
-                    if isinstance(seen, Unseen):
-                        return seen
+            seen = _heard(channel, answer, deadline, instead)
+            if isinstance(seen, Unseen):
+                return seen
             status = _exit_status(channel, deadline)
         except wire.WireError as error:
             return Unseen(f"the answer of {where} was cut off: {error}", _GARBAGE_HINT)
@@ -190,6 +198,23 @@ def _send(channel: paramiko.Channel, data: bytes) -> None:
     except OSError:
         # The command ended without reading; why is in its status and on its standard error.
         return
+
+
+def _heard(
+    channel: paramiko.Channel, answer: Answer, deadline: Deadline, instead: bytes
+) -> Fingerprint | Unseen | None:
+    """The whole dialogue; None when the far end closed it before its end, and for ``instead`` see ``_pieces``."""
+    seen: Fingerprint | Unseen | None = None
+    for piece in _pieces(channel, answer, deadline, instead):
+        if question := answer.feed(piece):
+            channel.settimeout(max(0.01, deadline.left()))
+            _send(channel, question)
+            channel.settimeout(_TICK_S)
+        if answer.over:
+            seen = answer.finish()
+            if isinstance(seen, Unseen):
+                return seen
+    return seen
 
 
 def _pieces(channel: paramiko.Channel, answer: Answer, deadline: Deadline, instead: bytes) -> Iterator[bytes]:

@@ -1,0 +1,231 @@
+"""Answers what is asked of single files after the tree was sent (dialogue.py): digests, a yes or a no, bounded.
+
+Files are opened as the walk opens them: links are followed nowhere, nothing but a regular file is opened, no access
+time moves where that can be had.
+"""
+
+import errno
+import hashlib
+import os
+import re
+import stat
+import zlib
+from typing import Any, Callable, Dict, Iterator, List, Tuple
+
+from driftd.probe import dialogue, walk
+from driftd.probe.dialogue import Answer
+
+READ = 1 << 20
+BEYOND = 64 * 1024 * 1024  # bytes that are unpacked beyond those asked for, so that a bomb is none
+HOSTNAME = b"(?#hostname)"
+_STEP = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_DENIED = (errno.EPERM, errno.EACCES)
+_CHANGED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.EISDIR, errno.ESTALE)
+
+
+class _CannotError(Exception):
+    """An ask that has no answer: ``how`` and why."""
+
+    def __init__(self, how, why):
+        # type: (bytes, str) -> None
+        Exception.__init__(self, why)
+        self.answer = Answer(how, why.encode("utf-8", "backslashreplace")[:400])
+
+
+class Answerer(object):
+    """Answers asks below one root directory."""
+
+    def __init__(self, root):
+        # type: (bytes) -> None
+        self._root = root
+
+    def answer(self, path, what, argument):
+        # type: (bytes, bytes, bytes) -> Answer
+        """The answer, or why there is none. Raises nothing for what a file is or holds."""
+        try:
+            how = _HOW.get(what)
+            return how(self, path, argument) if how else Answer(dialogue.NOT_AVAILABLE, b"no such question is known")
+        except _CannotError as cannot:
+            return cannot.answer
+        except OSError as error:
+            said = error.strerror or "it cannot be read"
+            if error.errno in _CHANGED:
+                return Answer(dialogue.CHANGED, said.encode())
+            return Answer(dialogue.NOT_PERMITTED if error.errno in _DENIED else dialogue.NOT_AVAILABLE, said.encode())
+        except (MemoryError, RecursionError):
+            return Answer(dialogue.CUT_SHORT, b"it takes more memory than there is for it")
+
+    # --- the questions ---
+
+    def prefix(self, path, argument):
+        # type: (bytes, bytes) -> Answer
+        wanted = _number(argument)
+        fd = self._open(path)
+        try:
+            digest, left = hashlib.sha256(), wanted
+            while left:
+                data = os.read(fd, min(left, READ))
+                if not data:
+                    return Answer(size=os.fstat(fd).st_size)
+                digest.update(data)
+                left -= len(data)
+            return Answer(size=os.fstat(fd).st_size, sha256=digest.digest())
+        finally:
+            os.close(fd)
+
+    def match(self, path, argument):
+        # type: (bytes, bytes) -> Answer
+        text = self._whole(path, dialogue.CONTENT_LIMIT)
+        try:
+            pattern = re.compile(argument.replace(HOSTNAME, self._names()))
+        except (re.error, ValueError, OverflowError):
+            raise _CannotError(dialogue.NOT_AVAILABLE, "the Python there does not take the pattern")
+        return Answer(size=len(text), yes=1 if pattern.fullmatch(text) else 0)
+
+    def unpacked(self, path, argument):
+        # type: (bytes, bytes) -> Answer
+        wanted = _number(argument)
+        fd = self._open(path)
+        first, whole, size, prefix = hashlib.sha256(), hashlib.sha256(), 0, b""
+        try:
+            for data in _unpack(fd):
+                if size < wanted:
+                    first.update(data[: wanted - size])
+                whole.update(data)
+                size += len(data)
+                if size > wanted + BEYOND:
+                    return Answer(size=size, prefix=first.digest())
+        except EOFError:
+            raise _CannotError(dialogue.CHANGED, "it does not unpack")
+        finally:
+            os.close(fd)
+        if size >= wanted:
+            prefix = first.digest()
+        return Answer(size=size, sha256=whole.digest(), prefix=prefix)
+
+    # --- files ---
+
+    def _open(self, path):
+        # type: (bytes) -> int
+        """A descriptor of the regular file at ``path``. Raises OSError."""
+        *above, name = [part for part in path.split(b"/") if part] or [b"."]
+        fd = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for part in above:
+                if part == b"..":
+                    raise OSError(errno.EINVAL, "not a path of the tree")
+                below = os.open(part, _STEP, dir_fd=fd)
+                os.close(fd)
+                fd = below
+            if not stat.S_ISREG(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):
+                raise OSError(errno.EINVAL, "not a regular file")
+            found = walk.open_quietly(name, 0, fd)
+        finally:
+            os.close(fd)
+        if not stat.S_ISREG(os.fstat(found).st_mode):
+            os.close(found)
+            raise OSError(errno.EINVAL, "not a regular file")
+        return found
+
+    def _whole(self, path, limit):
+        # type: (bytes, int) -> bytes
+        fd = self._open(path)
+        try:
+            parts, left = [], limit + 1  # type: List[bytes], int
+            while left:
+                data = os.read(fd, min(left, READ))
+                if not data:
+                    return b"".join(parts)
+                parts.append(data)
+                left -= len(data)
+        finally:
+            os.close(fd)
+        raise _CannotError(dialogue.CUT_SHORT, "it is longer than %d bytes" % limit)
+
+    def _names(self):
+        # type: () -> bytes
+        """The names that this machine goes by, as a regular expression: the kernel's, and what /etc/hostname says."""
+        names = {os.uname()[1].encode("utf-8", "surrogateescape")} if self._root == b"/" else set()
+        try:
+            names.update(self._whole(b"/etc/hostname", 1024).split()[:1])
+        except (OSError, _CannotError):
+            pass
+        names.update([name.split(b".")[0] for name in names])
+        return b"(?:" + b"|".join(re.escape(name) for name in sorted(names - {b""}, reverse=True)) + b")"
+
+
+_HOW = {
+    dialogue.PREFIX: Answerer.prefix,
+    dialogue.MATCH: Answerer.match,
+    dialogue.UNPACKED: Answerer.unpacked,
+}  # type: Dict[bytes, Callable[[Answerer, bytes, bytes], Answer]]
+
+
+def _number(argument):
+    # type: (bytes) -> int
+    if not argument.isdigit() or len(argument) > 18:
+        raise _CannotError(dialogue.NOT_AVAILABLE, "the question is none")
+    return int(argument)
+
+
+# --- unpacking -------------------------------------------------------------------------------------------------------
+
+
+def _gzip():
+    # type: () -> Tuple[Any, Any]
+    return zlib.decompressobj(31), zlib.error
+
+
+def _other(module, name, error):
+    # type: (str, str, str) -> Callable[[], Tuple[Any, Any]]
+    def make():
+        # type: () -> Tuple[Any, Any]
+        try:
+            found = __import__(module, fromlist=["_"])
+        except ImportError:
+            raise _CannotError(dialogue.NOT_AVAILABLE, "the Python there has no module %s" % module)
+        return getattr(found, name)(), getattr(found, error, ValueError)
+
+    return make
+
+
+_FORMS = (
+    (b"\x1f\x8b", _gzip),
+    (b"BZh", _other("bz2", "BZ2Decompressor", "")),
+    (b"\xfd7zXZ\0", _other("lzma", "LZMADecompressor", "LZMAError")),
+    (b"\x28\xb5\x2f\xfd", _other("compression.zstd", "ZstdDecompressor", "ZstdError")),
+)  # type: Tuple[Tuple[bytes, Callable[[], Tuple[Any, Any]]], ...]
+
+
+def _unpack(fd):
+    # type: (int) -> Iterator[bytes]
+    """What the file unpacks to, in pieces, several streams one after the other. Raises EOFError where it is damaged."""
+    data = os.read(fd, READ)
+    make = next((make for magic, make in _FORMS if data.startswith(magic)), None)
+    if make is None:
+        raise EOFError
+    while data:
+        one, errors = make()
+        try:
+            for piece in _inflated(one, data, fd):
+                yield piece
+        except (errors, ValueError, EOFError):
+            raise EOFError
+        except OSError as error:
+            if error.errno:
+                raise
+            raise EOFError  # bz2 has no error of its own
+        data = one.unused_data or os.read(fd, READ)
+
+
+def _inflated(one, data, fd):
+    # type: (Any, bytes, int) -> Iterator[bytes]
+    """One stream of it, never more than ``READ`` bytes at once."""
+    while not one.eof:
+        piece = one.decompress(data, READ)
+        yield piece
+        data = getattr(one, "unconsumed_tail", b"")  # zlib gives back what the others keep
+        if not data and not one.eof and len(piece) < READ and getattr(one, "needs_input", True):
+            data = os.read(fd, READ)
+            if not data:
+                raise EOFError
