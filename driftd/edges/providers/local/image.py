@@ -45,7 +45,7 @@ def ensure(cache: Path | None = None, *, release: str = "1", say: Callable[[str]
     Raises ``BadInput`` when this machine cannot build it and ``Unavailable`` when the packages cannot be had.
     """
     cache = cache or default_cache()
-    return make(cache, ensure_base(cache, say=say), _files(release), "web", _finish)
+    return make(cache, ensure_base(cache, say=say), files(release), "web", finish)
 
 
 def find(cache: Path, image_id: str) -> Path | None:
@@ -59,7 +59,7 @@ def ensure_base(cache: Path | None = None, *, say: Callable[[str], None] | None 
     return debian.ensure_base(cache or default_cache(), RECIPE, say)
 
 
-def _files(release: str) -> dict[str, tuple[int, str]]:
+def files(release: str) -> dict[str, tuple[int, str]]:
     """What is put upon the base: path → (mode, text)."""
     return {
         APP_PATH: (0o644, app(release)),
@@ -76,7 +76,8 @@ def app(release: str) -> str:
     return (HERE / "web_app.py").read_text(encoding="utf-8").replace('VERSION = "1"', f"VERSION = {release!r}", 1)
 
 
-def _finish(rootfs: Path) -> None:
+def finish(rootfs: Path) -> None:
+    """What files cannot say."""
     (rootfs / "data").mkdir(mode=0o755)
     (rootfs / "dev").mkdir(mode=0o755, exist_ok=True)
     # The kernel's messages are the host's, not the instance's.
