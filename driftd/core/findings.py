@@ -53,7 +53,8 @@ class Finding:
     """``signature`` is the finding's normalised shape: the same on every host that drifted the same way.
 
     ``rule`` names the rule that judged it ("pack:id"), ``because`` is that rule's reason. A suppressed finding keeps
-    its severity and says who accepted it until when.
+    its severity and says who accepted it until when. ``cause`` and ``about`` are the kind and subject of the cause that
+    it has in common with others (core/causes.py); "" where it stands alone.
     """
 
     kind: str
@@ -67,6 +68,8 @@ class Finding:
     expected: Mapping[str, str] = field(default_factory=dict)
     actual: Mapping[str, str] = field(default_factory=dict)
     suppressed_by: str = ""
+    cause: str = ""
+    about: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,12 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """An acceptance ("that was me"): a dated, owned acceptance of one signature. ``group`` "" means every group."""
+    """An acceptance ("that was me"): a dated, owned acceptance of one signature. ``group`` "" means every group.
+
+    Of a cause, ``cause`` is its sentence and ``members`` are the signatures of the findings that it had when it was
+    accepted. ``hits`` counts the findings that it came to cover, ``used_at`` is when it last covered one. It no longer
+    holds once somebody has withdrawn it. Of a session, ``until`` is the last visit that was known (core/acceptance.py).
+    """
 
     id: int
     signature: str
@@ -89,11 +94,20 @@ class Suppression:
     created_at: datetime
     expires_at: datetime
     hits: int = 0
+    cause: str = ""
+    members: tuple[str, ...] = ()
+    until: str = ""
+    used_at: datetime | None = None
+    withdrawn_at: datetime | None = None
+    withdrawn_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is to be said to people. ``key`` deduplicates: a second message with the same key is not queued."""
+    """What is to be said to people. ``key`` deduplicates: a second message with the same key is not queued.
+
+    One with ``due`` waits until then for other instances to join in (``Topic``); sealing it takes ``due`` away.
+    """
 
     key: str
     code: str
@@ -105,6 +119,24 @@ class Message:
     created_at: datetime | None = None
     sent_at: datetime | None = None
     attempts: int = 0
+    due: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """Something that happened on several instances and is told once: what message ``message_id`` says of it.
+
+    ``instances`` is on how many, ``named`` the first few of them; ``kinds`` are signatures: more than one where it was
+    not quite the same everywhere (a few; the rest is not kept).
+    """
+
+    topic: str
+    message_id: int
+    severity: Severity
+    sentence: str
+    instances: int
+    named: tuple[str, ...]
+    kinds: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +186,23 @@ class Tx(Protocol):
         ...
 
     # what people said
-    def suppressions(self, now: datetime) -> Sequence[Suppression]: ...
+    def suppressions(self, now: datetime) -> Sequence[Suppression]:
+        """Those that hold."""
+        ...
+
+    def every_suppression(self) -> Sequence[Suppression]:
+        """Those that expired or were withdrawn are among them, until they are pruned."""
+        ...
+
     def add_suppression(self, suppression: Suppression) -> int: ...
-    def count_suppression(self, suppression_id: int) -> None: ...
+    def count_suppression(self, suppression_id: int, now: datetime, findings: int = 1) -> None:
+        """It came to cover so many more; 0 only notes that it is still of use."""
+        ...
+
+    def withdraw_suppression(self, suppression_id: int, by: str, now: datetime) -> bool:
+        """False when it was withdrawn already, or never was."""
+        ...
+
     def pauses(self) -> Sequence[Pause]: ...
     def set_pause(self, pause: Pause) -> None: ...
     def clear_pause(self, group: str) -> bool: ...
@@ -187,7 +233,21 @@ class Tx(Protocol):
         """Queue a message; False when one with this key was queued before."""
         ...
 
-    def unsent(self, limit: int = 50) -> Sequence[Message]: ...
+    def unsent(self, limit: int = 50, *, now: datetime | None = None) -> Sequence[Message]:
+        """With ``now``, without those that wait for others to join in."""
+        ...
+
+    def seal(self, message_id: int) -> Message | None:
+        """The message as it will be sent: nobody joins in any more. None when there is no such message unsent."""
+        ...
+
+    def retell(self, message: Message) -> bool:
+        """Replace text, severity and ``due`` of a message that is not sealed; False when it is."""
+        ...
+
+    def topic(self, topic: str) -> Topic | None: ...
+    def topics(self, message_id: int) -> Sequence[Topic]: ...
+    def put_topic(self, topic: Topic) -> None: ...
     def mark_sent(self, message_id: int, now: datetime) -> None: ...
     def mark_failed(self, message_id: int, now: datetime) -> None: ...
 

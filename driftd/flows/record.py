@@ -85,7 +85,7 @@ def _count_accepted(tx: Tx, seen: Sequence[Finding], rows: Sequence[FindingRow],
     fresh = {one.signature for one in seen if one.suppressed_by and one.signature not in known}
     for suppression in tx.suppressions(now) if fresh else ():
         if suppression.signature in fresh:
-            tx.count_suppression(suppression.id)
+            tx.count_suppression(suppression.id, now)
 
 
 def _row(row: InstanceRow, look: Look, now: datetime) -> InstanceRow:

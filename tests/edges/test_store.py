@@ -250,10 +250,10 @@ def test_visits_are_newest_first_and_need_no_known_instance(store):
 def test_a_suppression_counts_until_it_expires(store):
     with store.write() as tx:
         number = tx.add_suppression(Suppression(0, "sig", "web", "ann", "mine", NOW, later(10)))
-        tx.count_suppression(number)
-        tx.count_suppression(number)
+        tx.count_suppression(number, NOW)
+        tx.count_suppression(number, NOW)
         (row,) = tx.suppressions(later(9))
-        assert row == Suppression(number, "sig", "web", "ann", "mine", NOW, later(10), hits=2)
+        assert row == Suppression(number, "sig", "web", "ann", "mine", NOW, later(10), hits=2, used_at=NOW)
         assert tx.suppressions(later(10)) == []
 
 

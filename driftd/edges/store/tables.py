@@ -106,6 +106,11 @@ def _text(*, primary_key: bool = False) -> Any:
     return Field(sa_type=AnyText, primary_key=primary_key, nullable=False)
 
 
+def _later(default: str) -> Any:
+    """A column that a later step added: rows from before have ``default``."""
+    return Field(default=default, sa_type=AnyText, nullable=False, sa_column_kwargs={"server_default": default})
+
+
 def _when(*, nullable: bool = False) -> Any:
     return Field(default=None, sa_type=Instant, nullable=nullable)
 
@@ -185,6 +190,10 @@ class FindingTable(SQLModel, table=True):
     first_seen: datetime = _when()
     last_seen: datetime = _when()
     resolved_at: datetime | None = _when(nullable=True)
+    cause: str = _later("")
+    about: bytes = Field(
+        default=b"", sa_type=LargeBinary, nullable=False, sa_column_kwargs={"server_default": text("x''")}
+    )
 
 
 class SessionTable(SQLModel, table=True):
@@ -229,7 +238,7 @@ class VisitTable(SQLModel, table=True):
 
 
 class SuppressionTable(SQLModel, table=True):
-    """``Suppression``."""
+    """``Suppression``; ``members`` are its signatures, a space between two."""
 
     __tablename__ = "suppression"
     __table_args__ = _NEVER_AGAIN
@@ -242,6 +251,12 @@ class SuppressionTable(SQLModel, table=True):
     created_at: datetime = _when()
     expires_at: datetime = _when()
     hits: int
+    cause: str = _later("")
+    members: str = _later("")
+    until: str = _later("")
+    used_at: datetime | None = _when(nullable=True)
+    withdrawn_at: datetime | None = _when(nullable=True)
+    withdrawn_by: str = _later("")
 
 
 class PauseTable(SQLModel, table=True):
@@ -315,6 +330,21 @@ class MessageTable(SQLModel, table=True):
     sent_at: datetime | None = _when(nullable=True)
     tried_at: datetime | None = _when(nullable=True)
     attempts: int
+    due: datetime | None = _when(nullable=True)
+
+
+class TopicTable(SQLModel, table=True):
+    """``Topic``: the message that last told of it."""
+
+    __tablename__ = "topic"
+    __table_args__ = (Index("topic_message", "message_id"),)
+
+    topic: str = _text(primary_key=True)
+    message_id: int
+    severity: str = _word(Severity)
+    sentence: str = _text()
+    instances: int
+    seen: str = _json()
 
 
 class JobTable(SQLModel, table=True):
@@ -356,5 +386,6 @@ PAUSE = _table("pause")
 REPLACEMENT = _table("replacement")
 JOURNAL = _table("journal")
 MESSAGE = _table("message")
+TOPIC = _table("topic")
 JOB = _table("job")
 LEASE = _table("lease")

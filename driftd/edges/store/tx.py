@@ -21,6 +21,7 @@ from driftd.edges.store.tables import (
     REPLACEMENT,
     SESSION,
     SUPPRESSION,
+    TOPIC,
     VISIT,
 )
 from driftd.edges.store.tx_fleet import FleetPart
@@ -135,6 +136,10 @@ class SqlTx(FleetPart, PeoplePart):
             "instances": delete(INSTANCE).where(INSTANCE.c.gone_at < before),
             "messages": delete(MESSAGE).where(MESSAGE.c.sent_at < before),
             "jobs": delete(JOB).where((JOB.c.due < before) & idle),
-            "suppressions": delete(SUPPRESSION).where(SUPPRESSION.c.expires_at < before),
+            "suppressions": delete(SUPPRESSION).where(
+                (SUPPRESSION.c.expires_at < before) | (SUPPRESSION.c.withdrawn_at < before)
+            ),
         }
-        return {name: self.changed(sweep) for name, sweep in sweeps.items()}
+        swept = {name: self.changed(sweep) for name, sweep in sweeps.items()}
+        self.run(delete(TOPIC).where(TOPIC.c.message_id.not_in(select(MESSAGE.c.id))))
+        return swept

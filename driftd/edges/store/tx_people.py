@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import RowMapping, delete, select, update
 
-from driftd.core.memory import Message, Pause, Suppression
+from driftd.core.memory import Message, Pause, Suppression, Topic
 from driftd.edges.store.statements import Statements, fields_of, values_of
-from driftd.edges.store.tables import MESSAGE, PAUSE, SUPPRESSION
+from driftd.edges.store.tables import MESSAGE, PAUSE, SUPPRESSION, TOPIC
+
+
+def _suppression(row: RowMapping) -> Suppression:
+    return Suppression(**fields_of(Suppression, row) | {"members": tuple(row["members"].split())})
+
+
+def _topic(row: RowMapping) -> Topic:
+    seen = {name: tuple(row["seen"].get(name, ())) for name in ("named", "kinds")}
+    return Topic(**fields_of(Topic, row, without=["named", "kinds"]) | seen)
 
 
 class PeoplePart(Statements):
@@ -17,15 +26,24 @@ class PeoplePart(Statements):
 
     def suppressions(self, now: datetime) -> Sequence[Suppression]:
         """Those that still count at ``now``."""
-        query = select(SUPPRESSION).where(SUPPRESSION.c.expires_at > now).order_by(SUPPRESSION.c.id)
-        return [Suppression(**row) for row in self.rows(query)]
+        holds = (SUPPRESSION.c.expires_at > now) & SUPPRESSION.c.withdrawn_at.is_(None)
+        return [_suppression(row) for row in self.rows(select(SUPPRESSION).where(holds).order_by(SUPPRESSION.c.id))]
+
+    def every_suppression(self) -> Sequence[Suppression]:
+        """Oldest first."""
+        return [_suppression(row) for row in self.rows(select(SUPPRESSION).order_by(SUPPRESSION.c.id))]
 
     def add_suppression(self, suppression: Suppression) -> int:
-        return self.add(SUPPRESSION, values_of(suppression, without=["id"]))
+        values = values_of(suppression, without=["id"]) | {"members": " ".join(suppression.members)}
+        return self.add(SUPPRESSION, values)
 
-    def count_suppression(self, suppression_id: int) -> None:
-        one_more = SUPPRESSION.c.hits + 1
-        self.run(update(SUPPRESSION).where(SUPPRESSION.c.id == suppression_id).values(hits=one_more))
+    def count_suppression(self, suppression_id: int, now: datetime, findings: int = 1) -> None:
+        one = update(SUPPRESSION).where(SUPPRESSION.c.id == suppression_id)
+        self.run(one.values(hits=SUPPRESSION.c.hits + findings, used_at=now))
+
+    def withdraw_suppression(self, suppression_id: int, by: str, now: datetime) -> bool:
+        still = (SUPPRESSION.c.id == suppression_id) & SUPPRESSION.c.withdrawn_at.is_(None)
+        return self.changed(update(SUPPRESSION).where(still).values(withdrawn_at=now, withdrawn_by=by)) > 0
 
     def pauses(self) -> Sequence[Pause]:
         return [Pause(**row) for row in self.rows(select(PAUSE).order_by(PAUSE.c.group))]
@@ -43,10 +61,36 @@ class PeoplePart(Statements):
         created = message.created_at or now
         return self.add(MESSAGE, values_of(message, without=["id"]) | {"created_at": created}) > 0
 
-    def unsent(self, limit: int = 50) -> Sequence[Message]:
+    def unsent(self, limit: int = 50, *, now: datetime | None = None) -> Sequence[Message]:
         """Least tried first, so that one that never arrives does not hold up the others; then oldest first."""
         query = select(MESSAGE).where(MESSAGE.c.sent_at.is_(None)).order_by(MESSAGE.c.attempts, MESSAGE.c.id)
+        if now is not None:
+            query = query.where(MESSAGE.c.due.is_(None) | (MESSAGE.c.due <= now))
         return [Message(**fields_of(Message, row)) for row in self.rows(query.limit(limit))]
+
+    def seal(self, message_id: int) -> Message | None:
+        waits = (MESSAGE.c.id == message_id) & MESSAGE.c.sent_at.is_(None)
+        self.run(update(MESSAGE).where(waits).values(due=None))
+        row = self.one(select(MESSAGE).where(waits))
+        return Message(**fields_of(Message, row)) if row else None
+
+    def retell(self, message: Message) -> bool:
+        still = (MESSAGE.c.id == message.id) & MESSAGE.c.sent_at.is_(None) & MESSAGE.c.due.is_not(None)
+        told = {"text": message.text, "severity": message.severity, "due": message.due}
+        return self.changed(update(MESSAGE).where(still).values(told)) > 0
+
+    def topic(self, topic: str) -> Topic | None:
+        row = self.one(select(TOPIC).where(TOPIC.c.topic == topic))
+        return _topic(row) if row else None
+
+    def topics(self, message_id: int) -> Sequence[Topic]:
+        """By name."""
+        rows = self.rows(select(TOPIC).where(TOPIC.c.message_id == message_id).order_by(TOPIC.c.topic))
+        return [_topic(row) for row in rows]
+
+    def put_topic(self, topic: Topic) -> None:
+        values = values_of(topic, without=["named", "kinds"])
+        self.put(TOPIC, values | {"seen": {"named": topic.named, "kinds": topic.kinds}})
 
     def mark_sent(self, message_id: int, now: datetime) -> None:
         self.run(

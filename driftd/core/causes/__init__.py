@@ -1,0 +1,112 @@
+"""Causes: findings that one thing brought about, told as one. Nothing is lost: members stay findings of their own.
+
+``assign`` says of each finding of one look what caused it (``Finding.cause`` and ``Finding.about``, kept with it in the
+store); ``gather`` makes the causes out of findings that say so, wherever they come from. Both are pure, whatever the
+order of what they are given. Each finding is claimed by one cause at most, the widest first: what something mounted
+covers, what came with a package, with an account, a directory that was moved, went or came, a unit, a file with the
+facts that are read from it, a change of owner or mode; and what nothing claims stands alone.
+
+A cause's signature is the same on every host where the same happened, whatever else happened there: it is over its
+kind, its subject and the signatures of its members, but for those (``by_the_way``) that any other event of that sort
+changes as well: the package manager's books, the tables of accounts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from driftd.core.causes import accounts, packages, trees, units
+from driftd.core.causes.board import ACCOUNT, ADDED, PACKAGE, PACKAGES, REMOVED, Board, Books
+from driftd.core.difference import Change
+from driftd.core.findings import Finding, Severity
+from driftd.core.wording import causes as wording
+from driftd.probe import wire
+
+NO_BOOKS = Books()
+ALONE = ("", b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """``members`` are never none, worst first; ``kind`` is "" for a finding on its own.
+
+    ``severity`` is the worst of theirs. ``likeness`` is the same wherever the same thing was done to the same subject,
+    even where its members differ a little: what people are told of once.
+    """
+
+    kind: str
+    subject: bytes
+    severity: Severity
+    signature: str
+    likeness: str
+    sentence: str
+    members: tuple[Finding, ...]
+
+    @property
+    def count(self) -> int:
+        return len(self.members)
+
+    @property
+    def accepted(self) -> bool:
+        """Whether every member was accepted."""
+        return all(one.suppressed_by for one in self.members)
+
+
+def assign(findings: Sequence[Finding], books: Books = NO_BOOKS) -> tuple[Finding, ...]:
+    """The findings of one look in the order given, each with its cause. ``books`` is what is known of packages."""
+    board = Board(findings, books)
+    trees.claim_mounts(board)
+    packages.claim(board)
+    accounts.claim(board)
+    trees.claim_moved(board)
+    trees.claim_trees(board, Change.REMOVED, REMOVED)
+    trees.claim_trees(board, Change.ADDED, ADDED)
+    units.claim_units(board)
+    units.claim_files(board)
+    trees.claim_permissions(board)
+    trees.claim_moved_files(board)
+    made = [board.claims.get(at, ALONE) for at in range(len(findings))]
+    return tuple(replace(one, cause=kind, about=about) for one, (kind, about) in zip(findings, made, strict=True))
+
+
+def by_the_way(kind: str, finding: Finding) -> bool:
+    """Whether any event of this kind changes that, so that it says nothing of which one it was."""
+    if kind in (PACKAGE, PACKAGES):
+        return packages.is_book(finding.subject)
+    return kind == ACCOUNT and accounts.is_table(finding.subject)
+
+
+def gather(findings: Iterable[Finding]) -> tuple[Cause, ...]:
+    """The causes of one instance's findings, worst first, those that were accepted last; each finding is in one."""
+    together: dict[tuple[str, bytes, str], list[Finding]] = defaultdict(list)
+    for one in findings:
+        together[one.cause, one.about, "" if one.cause else one.signature].append(one)
+    made = [_cause(kind, about, members) for (kind, about, _), members in together.items()]
+    return tuple(sorted(made, key=lambda one: (one.accepted, -one.severity.rank, one.kind, one.subject, one.signature)))
+
+
+def _cause(kind: str, about: bytes, found: Iterable[Finding]) -> Cause:
+    members = tuple(sorted(found, key=lambda one: (-one.severity.rank, one.kind, one.subject, one.signature)))
+    if not kind:
+        worst = members[0]
+        told = wording.alone(worst.kind, worst.subject, worst.change)
+        return Cause("", worst.subject, worst.severity, worst.signature, worst.signature, told, members)
+    own = [one.signature for one in members if not by_the_way(kind, one)]
+    lead = [one.signature for one in members if one.kind == kind]
+    return Cause(
+        kind=kind,
+        subject=about,
+        severity=members[0].severity,
+        signature=_digest(kind, about, own or [one.signature for one in members]),
+        likeness=_digest(f"like {kind}", about, lead),
+        sentence=wording.told(kind, about, members),
+        members=members,
+    )
+
+
+def _digest(kind: str, about: bytes, signatures: Iterable[str]) -> str:
+    shape = [b"driftd.cause/1", kind.encode(), about, [one.encode() for one in sorted(set(signatures))]]
+    return hashlib.sha256(wire.pack(shape)).hexdigest()[:16]
