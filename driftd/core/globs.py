@@ -15,7 +15,9 @@ means the same below ``/``.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 _PIECE = re.compile(rb"\\x([0-9a-fA-F]{2})|\\([\\*?\[\]])|(\*+)|(\?)|\[(!?)(\]?[^\]/]*)\]|([^\\*?\[])", re.DOTALL)
 _LEAST_LITERAL = 3
@@ -27,11 +29,15 @@ class BadGlobError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """One name of a glob: what it matches, whether it has wildcards, and the bytes that it must begin with."""
+    """One name of a glob: what it matches, whether it has wildcards, and the bytes that it must begin with.
+
+    ``open`` says that whatever begins with these matches.
+    """
 
     pattern: bytes
     wild: bool
     literal: bytes
+    open: bool = False
 
     def matches(self, name: bytes) -> bool:
         return name == self.literal if not self.wild else re.fullmatch(self.pattern, name, re.DOTALL) is not None
@@ -47,6 +53,11 @@ class Glob:
 
     def matches(self, subject: bytes) -> bool:
         return self.regex.fullmatch(subject) is not None
+
+    @property
+    def names_paths(self) -> bool:
+        """Whether it names what it matches: plain names, only the last with a wildcard, after three plain bytes."""
+        return not _too_broad(self.names)
 
     @property
     def plain(self) -> bool:
@@ -119,7 +130,8 @@ def _name(raw: bytes, anything: bytes) -> Name:
             out.append(anything)
         else:
             out.append(_members(negated, members))
-    return Name(b"".join(out), wild, literal)
+    whole = b"".join(out)
+    return Name(whole, wild, literal, wild and whole == re.escape(literal) + anything + b"*")
 
 
 def _members(negated: bytes, members: bytes) -> bytes:
@@ -134,13 +146,80 @@ def _members(negated: bytes, members: bytes) -> bytes:
     return pattern
 
 
+# --- two globs -------------------------------------------------------------------------------------------------------
+
+
+def includes(outer: Glob, inner: Glob) -> bool:
+    """Whether ``outer`` matches all that ``inner`` does. Where it cannot tell, it says no."""
+    if len(outer.names) == 1 and len(inner.names) == 1 and outer.names[0] and inner.names[0]:
+        return _name_includes(outer.names[0], inner.names[0])
+    return _walk(outer.names, inner.names, _name_includes, both=False)
+
+
+def meet(one: Glob, other: Glob) -> bool:
+    """Whether some path may match both. Where it cannot tell, it says yes."""
+    return _walk(one.names, other.names, _names_meet, both=True)
+
+
+def _walk(
+    left: tuple[Name | None, ...], right: tuple[Name | None, ...], fits: Callable[[Name, Name], bool], *, both: bool
+) -> bool:
+    """Hold two globs against each other, name by name; ``both`` lets the right one's ``**`` stand for names, too.
+
+    ``**`` at the end stands for at least one name, in the middle for any number.
+    """
+
+    def stars(i: int, j: int) -> bool:
+        """The left one's ``**`` at ``i``."""
+        if i == len(left) - 1:
+            return j < len(right)
+        return step(i + 1, j) or (j < len(right) and step(i, j + 1))
+
+    def theirs(i: int, j: int) -> bool:
+        """The right one's ``**`` at ``j``."""
+        if not both or j == len(right) - 1:
+            return both and i < len(left)
+        return step(i, j + 1) or (i < len(left) and step(i + 1, j))
+
+    @cache
+    def step(i: int, j: int) -> bool:
+        if i < len(left) and left[i] is None:
+            return stars(i, j)
+        if j < len(right) and right[j] is None:
+            return theirs(i, j)
+        if i == len(left) or j == len(right):
+            return i == len(left) and j == len(right)
+        mine, their = left[i], right[j]
+        return mine is not None and their is not None and fits(mine, their) and step(i + 1, j + 1)
+
+    return step(0, 0)
+
+
+def _name_includes(outer: Name, inner: Name) -> bool:
+    if not inner.wild:
+        return outer.matches(inner.literal)
+    if outer.pattern == inner.pattern:
+        return True
+    # A beginning and then anything: whatever begins so.
+    return outer.open and inner.literal.startswith(outer.literal)
+
+
+def _names_meet(one: Name, other: Name) -> bool:
+    if not one.wild:
+        return other.matches(one.literal)
+    if not other.wild:
+        return one.matches(other.literal)
+    return one.literal.startswith(other.literal) or other.literal.startswith(one.literal)
+
+
 # --- what a passing rule may not reach -------------------------------------------------------------------------------
 
-# Where a later start, login or boot reads what it obeys: no rule may pass over a subtree there. None is any one name.
-PROTECTED: tuple[tuple[bytes | None, ...], ...] = (
+# Where only an image changes anything: no rule may let pass what it does not name there. None is any one name.
+CLOSED: tuple[tuple[bytes | None, ...], ...] = (
     (b"etc",),
     (b"usr",),
     (b"boot",),
+    (b"efi",),
     (b"root",),
     (b"bin",),
     (b"sbin",),
@@ -149,10 +228,19 @@ PROTECTED: tuple[tuple[bytes | None, ...], ...] = (
     (b"lib64",),
     (b"libx32",),
     (b"opt",),
+)
+# What decides who may log in and what runs: where it cannot be seen, nothing can be said of the whole.
+PROTECTED = (
+    *CLOSED,
     (b"home", None, b".ssh"),
     (b"var", b"spool", b"cron"),
     (b"var", b"lib", b"dpkg"),
 )
+_BY_FIRST: dict[bytes, tuple[tuple[bytes | None, ...], ...]] = {
+    first: tuple(place for place in PROTECTED if place[0] == first)
+    for first in (place[0] for place in PROTECTED)
+    if first is not None
+}
 
 
 def protected(subject: bytes) -> bool:
@@ -160,17 +248,17 @@ def protected(subject: bytes) -> bool:
     names = subject.split(b"/")[1:]
     return any(
         len(names) >= len(place) and all(want in (None, name) for want, name in zip(place, names, strict=False))
-        for place in PROTECTED
+        for place in _BY_FIRST.get(names[0], ())
     )
 
 
 def overreach(glob: Glob) -> str:
     """Why a rule that lets differences pass may not have this glob; "" when it may.
 
-    Into a protected directory a glob goes by plain names only, and its last name there begins with at least three
-    plain characters. So it names files, never a directory's whole content, however it is written.
+    Into a closed directory a glob goes by plain names only, and its last name there begins with at least three plain
+    characters. So it names files, never a directory's whole content, however it is written.
     """
-    for place in PROTECTED:
+    for place in CLOSED:
         why = _overreach(glob.names, place)
         if why:
             where = "/" + "/".join("*" if name is None else name.decode() for name in place)

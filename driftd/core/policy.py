@@ -31,7 +31,7 @@ class Policy:
     """Rules in the order in which they are asked; ``names`` are the documents that they come from.
 
     ``shows`` are the paths whose contents may be shown, in the same order. ``packs`` is what a policy was read from,
-    those that are asked first first: of the ones that a group's ``auto`` offers only ``for_manifest`` can tell which
+    those that are asked first first. Of the ones that a group's ``auto`` offers only ``for_manifest`` can tell which
     apply, and ``rules``, ``names`` and ``shows`` are without them until then.
     """
 
@@ -43,15 +43,21 @@ class Policy:
     @classmethod
     def of(cls, packs: Sequence[Pack]) -> Policy:
         """The policy of these documents, those that are asked first first; whatever is only offered is left aside."""
-        return cls._applying(tuple(packs), [pack for pack in packs if not pack.offered])
+        applying = [pack for pack in packs if not pack.offered]
+        return cls(
+            rules=tuple(rule for pack in applying for rule in pack.rules),
+            # In the order in which a group names them: what is asked last first.
+            names=tuple(pack.name for pack in reversed(applying)),
+            shows=tuple(show for pack in applying for show in pack.shows),
+            packs=tuple(packs),
+        )
 
     def for_manifest(self, manifest: Manifest) -> Policy:
         """This policy for one image: with what ``auto`` offers, as far as the image contains what it is for."""
         if not any(pack.offered for pack in self.packs):
             return self
-        return self._applying(
-            self.packs, [pack for pack in self.packs if not pack.offered or pack.when.holds(manifest)]
-        )
+        applying = [pack for pack in self.packs if not pack.offered or pack.when.holds(manifest)]
+        return Policy.of([replace(pack, offered=False) for pack in applying])
 
     def with_overlay(self, overlay: Pack) -> Policy:
         """This policy with what was learnt of one image: asked before the first shipped pack.
@@ -63,16 +69,6 @@ class Policy:
             return replace(self, rules=(*overlay.rules, *self.rules))
         at = next((at for at, pack in enumerate(self.packs) if not pack.own), len(self.packs))
         return Policy.of((*self.packs[:at], overlay, *self.packs[at:]))
-
-    @classmethod
-    def _applying(cls, packs: tuple[Pack, ...], applying: Sequence[Pack]) -> Policy:
-        return cls(
-            rules=tuple(rule for pack in applying for rule in pack.rules),
-            # In the order in which a group names them: what is asked last first.
-            names=tuple(pack.name for pack in reversed(applying)),
-            shows=tuple(show for pack in applying for show in pack.shows),
-            packs=packs,
-        )
 
 
 def forbidden(difference: Difference) -> str:
@@ -119,8 +115,12 @@ def judge(
 
 def _judge_one(difference: Difference, rules: Iterable[Rule], rotated: Mapping[bytes, int]) -> Finding:
     level, because = severity.base(difference)
+    covering = ""
     for rule in rules:
         if not rule.match.fits(difference):
+            continue
+        if rule.merely_covers(difference):
+            covering = covering or rule.name
             continue
         why = forbidden(difference) if rule.passes else ""
         if why:
@@ -135,6 +135,8 @@ def _judge_one(difference: Difference, rules: Iterable[Rule], rotated: Mapping[b
             return _finding(difference, Severity.INFO, Action.EXPLAIN, rule.name, rule.because)
         said = f"expected to be {_as_words(rule)}, but {why}"
         return _finding(difference, level, Action.REPLACE, rule.name, said)
+    if covering:
+        because += f"; {covering} lies over it, and what is obeyed later takes a rule that names it"
     return _finding(difference, level, Action.REPLACE, DEFAULT_RULE, because)
 
 

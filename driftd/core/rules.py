@@ -12,6 +12,7 @@ from driftd.core.expect import PATH_KINDS, Expect
 from driftd.core.facts import FACT_KINDS
 from driftd.core.findings import Action, Severity
 from driftd.core.globs import Glob, overreach
+from driftd.core.interpreted import config, only_config
 
 NO_PATHS = frozenset({*FACT_KINDS, "session"})
 # Of these a rule that lets them pass must name which: they run, let in, or decide who may. The others only describe.
@@ -113,6 +114,20 @@ class Rule:
         """Whether a difference that it fits may leave the verdict as it was."""
         return self.expect is not None or self.action in (Action.IGNORE, Action.EXPLAIN)
 
+    def speaks_of(self, difference: Difference) -> bool:
+        """Whether it decides about ``difference``. One that lets pass is silent of config that it does not name."""
+        return self.match.fits(difference) and not self.merely_covers(difference)
+
+    def merely_covers(self, difference: Difference) -> bool:
+        """Whether it would let config pass that its globs lie over without naming it. It has to fit."""
+        if not self.passes or difference.kind not in PATH_KINDS:
+            return False
+        return not self.names(difference.subject) and config(difference.subject)
+
+    def names(self, path: bytes) -> bool:
+        """Whether one of its globs that match ``path`` names it."""
+        return any(glob.names_paths and glob.matches(path) for glob in self.match.paths)
+
     def expired(self, now: datetime) -> bool:
         """A rule lasts until the end of the day (UTC) that it names."""
         return self.expires is not None and now.date() > self.expires
@@ -125,10 +140,9 @@ def too_broad(rule: Rule) -> str:
     match = rule.match
     if match.covers() & PATH_KINDS and not match.paths:
         return "without a path it would let pass whatever happens in /etc, /usr, /boot and /root"
-    for glob in match.paths:
-        why = overreach(glob)
-        if why:
-            return f"{glob.text} {why}, where what is obeyed at the next start, login or boot lies"
+    why = next((why for glob in match.paths if (why := _too_broad_path(glob))), "")
+    if why:
+        return why
     for kind in sorted(match.covers() & NAMED_KINDS - {"session"}):
         globs = match.facts.get(kind, ())
         if (not globs or any(not _names_some(kind, glob) for glob in globs)) and not _narrowed(kind, match):
@@ -136,6 +150,13 @@ def too_broad(rule: Rule) -> str:
     if "session" in match.covers() and not match.session:
         return "it would let every session pass"
     return ""
+
+
+def _too_broad_path(glob: Glob) -> str:
+    obeyed = "what is obeyed at the next start, login or boot"
+    if why := overreach(glob):
+        return f"{glob.text} {why}, where {obeyed} lies"
+    return f"{glob.text} speaks of nothing but {obeyed}, and names none of it" if only_config(glob) else ""
 
 
 def _names_some(kind: str, glob: Glob) -> bool:
