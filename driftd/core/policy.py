@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from driftd.core import severity, wording
+from driftd.core import acceptance, causes, severity, wording
+from driftd.core.causes.board import Books
 from driftd.core.difference import Difference
-from driftd.core.expect import PATH_KINDS, Expect, rotations, unmet
+from driftd.core.expect import Expect, rotations, unmet
 from driftd.core.findings import Action, Finding, Judgement, Severity, Verdict, signature
 from driftd.core.packs import Pack
 from driftd.core.rules import Rule
@@ -90,13 +91,15 @@ def judge(
     group: str = "",
     image: str = "the image",
     strict: bool = False,
+    books: Books = causes.NO_BOOKS,
 ) -> Judgement:
     """One instance's verdict. ``strict`` switches off every rule that lets something pass, and every acceptance.
+
+    ``books`` is what is known of packages that changed, so that their files are found to be theirs.
 
     Raises nothing: a difference that no rule speaks of is judged by what it is.
     """
     rules = [rule for rule in policy.rules if not rule.expired(now) and not (strict and rule.passes)]
-    accepted = {} if strict else _accepted(suppressions, group, now)
     findings: list[Finding] = []
     explained: list[Finding] = []
     ignored = 0
@@ -108,9 +111,12 @@ def judge(
         elif finding.action is Action.EXPLAIN:
             explained.append(finding)
         else:
-            findings.append(_suppressed(finding, accepted))
-    findings.sort(key=lambda one: (bool(one.suppressed_by), -one.severity.rank, one.kind, one.subject))
-    return _verdict(tuple(findings), tuple(explained), ignored, image)
+            findings.append(finding)
+    grouped = causes.assign(findings, books)
+    if not strict:
+        grouped = acceptance.apply(grouped, acceptance.in_force(suppressions, now), group)
+    ordered = sorted(grouped, key=lambda one: (bool(one.suppressed_by), -one.severity.rank, one.kind, one.subject))
+    return _verdict(tuple(ordered), tuple(explained), ignored, image)
 
 
 def _judge_one(difference: Difference, rules: Iterable[Rule], rotated: Mapping[bytes, int]) -> Finding:
@@ -165,29 +171,10 @@ def _finding(difference: Difference, level: Severity, action: Action, rule: str,
     )
 
 
-def _accepted(suppressions: Sequence[Suppression], group: str, now: datetime) -> dict[str, Suppression]:
-    """By signature, those that hold in ``group`` now; of several, the one that lasts longest."""
-    holding = [one for one in suppressions if one.group in ("", group) and one.expires_at > now]
-    return {one.signature: one for one in sorted(holding, key=lambda one: one.expires_at)}
-
-
-def _suppressed(finding: Finding, accepted: Mapping[str, Suppression]) -> Finding:
-    by = accepted.get(finding.signature)
-    if by is None:
-        return finding
-    said = wording.suppressed(by.owner, f"{by.expires_at:%Y-%m-%d %H:%M} UTC", by.reason)
-    return replace(finding, suppressed_by=said)
-
-
 def _verdict(findings: tuple[Finding, ...], explained: tuple[Finding, ...], ignored: int, image: str) -> Judgement:
     counted = [one for one in findings if not one.suppressed_by]
     if counted:
-        worst = counted[0]
-        name = wording.shown(worst.subject)
-        if worst.kind not in PATH_KINDS:
-            name = f"{worst.kind} {name}"
-        verdict = Verdict.DRIFTED
-        reason = wording.drifted(len(counted), name, worst.severity, worst.change)
+        verdict, reason = Verdict.DRIFTED, causes.reason(findings)
     elif findings:
         verdict, reason = (
             Verdict.EXPLAINED,

@@ -23,6 +23,7 @@ from driftd.core.causes.board import ACCOUNT, ADDED, PACKAGE, PACKAGES, REMOVED,
 from driftd.core.difference import Change
 from driftd.core.findings import Finding, Severity
 from driftd.core.wording import causes as wording
+from driftd.core.wording import drifted
 from driftd.probe import wire
 
 NO_BOOKS = Books()
@@ -86,6 +87,15 @@ def gather(findings: Iterable[Finding]) -> tuple[Cause, ...]:
         together[one.cause, one.about, "" if one.cause else one.signature].append(one)
     made = [_cause(kind, about, members) for (kind, about, _), members in together.items()]
     return tuple(sorted(made, key=lambda one: (one.accepted, -one.severity.rank, one.kind, one.subject, one.signature)))
+
+
+def reason(findings: Sequence[Finding]) -> str:
+    """What a verdict says of these, some of them not accepted: how much of that there is, and what to read first."""
+    found = [one for one in gather(findings) if not one.accepted]
+    worst = found[0]
+    if all(not one.kind for one in found):
+        return drifted(len(found), wording.lead(worst.members[0]), worst.severity, worst.members[0].change)
+    return wording.drifted(worst.severity, worst.sentence, len(found) - 1)
 
 
 def _cause(kind: str, about: bytes, found: Iterable[Finding]) -> Cause:

@@ -15,6 +15,16 @@ _PATHS = frozenset(("file", "directory", "link", "device", "fifo", "socket"))
 _WORDS = {"added": "added", "removed": "deleted", "modified": "changed"}
 
 
+def lead(finding: Finding) -> str:
+    """A finding's name: a path by itself, anything else with its kind."""
+    return f"{'' if finding.kind in _PATHS else f'{finding.kind} '}{shown(finding.subject)}"
+
+
+def drifted(severity: str, sentence: str, more: int) -> str:
+    """A verdict's reason: the worst cause, and how many there are besides."""
+    return f"{severity}: {sentence}" + (f"; and {count(more, 'more cause')}" if more else "")
+
+
 def alone(kind: str, subject: bytes, change: str) -> str:
     """A finding on its own: ``/etc/motd modified``, ``package curl:amd64 added``."""
     return f"{'' if kind in _PATHS else f'{kind} '}{shown(subject)} {change}"
@@ -61,7 +71,7 @@ def _package(_name: str, found: Sequence[Finding]) -> str:
 
 
 def _one_package(found: Sequence[Finding]) -> str:
-    one = next(one for one in found if one.kind == "package")
+    one = next((one for one in found if one.kind == "package"), found[0])
     name, was, now = shown(one.subject), one.expected.get("version", "?"), one.actual.get("version", "?")
     if one.change == "modified":
         versions = f" from {_plain(was)} to {_plain(now)}" if was != now else ""
@@ -80,8 +90,8 @@ def _packages(_name: str, found: Sequence[Finding]) -> str:
 
 
 def _fact(kind: str, name: str, found: Sequence[Finding]) -> str:
-    lead = [one for one in found if one.kind == kind]
-    return f"{kind} {name} was {_WORDS[lead[0].change]}{_with([one for one in found if one.kind != kind])}"
+    first = next((one for one in found if one.kind == kind), found[0])
+    return f"{kind} {name} was {_WORDS[first.change]}{_with([one for one in found if one.kind != kind])}"
 
 
 def _account(name: str, found: Sequence[Finding]) -> str:
