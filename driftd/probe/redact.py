@@ -45,7 +45,14 @@ def redact(data, form, secrets=()):
         raise Withheld("it is not UTF-8 text")
     if b"\0" in data:
         raise Withheld("it is not text")
-    names = Names(secrets)
+    made = _taken(data, form, Names(secrets))
+    if len(made) > LIMIT:
+        raise Withheld("most of it would be withheld")
+    return made
+
+
+def _taken(data, form, names):
+    # type: (bytes, bytes, Names) -> bytes
     if form == b"json":
         try:
             return json_text(data, names)
@@ -56,7 +63,8 @@ def redact(data, form, secrets=()):
         if names.secret(found.group(1)):
             names.pairs = True
     if form in (b"passwd", b"group"):
-        return b"".join(_account(line, 7 if form == b"passwd" else 4, names) for line in data.splitlines(keepends=True))
+        fields = 7 if form == b"passwd" else 4
+        return b"".join(_account(line, fields, names) for line in data.splitlines(keepends=True))
     if form == b"yaml":
         _check_yaml(data, names)
     return _Lines(form, names).text(data)
