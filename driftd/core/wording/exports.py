@@ -1,0 +1,37 @@
+"""Sentences about manifests in other formats: what is lost on the way out, and what was never said on the way in."""
+
+from __future__ import annotations
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """``1 fact``, ``2 facts``."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def lost(form: str, number: int, noun: str, plural: str = "") -> str:
+    """What there is no place for."""
+    return f"{form}: {counted(number, noun, plural)} {'is' if number == 1 else 'are'} not in this format"
+
+
+def told(form: str, number: int, noun: str, how: str, plural: str = "") -> str:
+    """What is told in another way, or in part."""
+    return f"{form}: {counted(number, noun, plural)} {'is' if number == 1 else 'are'} {how}"
+
+
+def unstated(aspects: str) -> str:
+    return f"mtree: it says nothing of {aspects}, so neither does the manifest: they are not compared"
+
+
+def silent(number: int, why: str) -> str:
+    return f"mtree: of {counted(number, 'path')} the manifest says nothing ({why})"
+
+
+def lacking(number: int, path: str, keywords: str) -> str:
+    noun = counted(number, "entry lacks", "entries lack")
+    return f"{noun} what a manifest must say, the first {path}: {keywords}"
+
+
+LACKING_HINT = (
+    "write it with: mtree -c -K sha256,device, or with bsdtar's --options mtree:sha256; "
+    "or take it with --partial, and of these paths the manifest says nothing"
+)
