@@ -10,6 +10,7 @@ import secrets
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from driftd.core.digestkey import DigestKey
@@ -39,7 +40,7 @@ class LocalLooker:
         )
         try:
             talk = Talk(Reader(nonce, sections), ask, secrets.token_bytes(16))
-            return _ask(bundle.program() + request, talk, deadline_s)
+            return converse([sys.executable, *bundle.ARGUMENTS], bundle.program() + request, talk, deadline_s)
         except OSError as error:
             return Unseen(f"the probe could not be started: {error.strerror}", "see that Python can be run here")
 
@@ -48,9 +49,13 @@ class LocalLooker:
         return ""
 
 
-def _ask(question: bytes, talk: Talk, deadline_s: float) -> Fingerprint | Unseen:
+def converse(command: Sequence[str], question: bytes, talk: Talk, deadline_s: float) -> Fingerprint | Unseen:
+    """Start a program that answers as the probe does, and hold one talk with it, within the deadline.
+
+    Raises OSError when it cannot be started.
+    """
     with subprocess.Popen(
-        [sys.executable, *bundle.ARGUMENTS],
+        command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -15,7 +15,7 @@ from driftd.probe.tally import Tally
 
 # overlayfs keeps its own book-keeping in these. They are not part of the tree that it shows, and the same tree read
 # through the overlay or from an upper directory has to give the same bytes.
-_OVERLAY_OWN = (b"trusted.overlay.", b"user.overlay.")
+OVERLAY_OWN = (b"trusted.overlay.", b"user.overlay.")
 _GONE = (errno.ENOENT, errno.ESTALE)
 _NOT_PERMITTED = (errno.EACCES, errno.EPERM)
 
@@ -59,7 +59,7 @@ def xattrs(where, path, tally):
     try:
         for text in os.listxattr(where, follow_symlinks=follow):
             name = os.fsencode(text)
-            if name.startswith(_OVERLAY_OWN):
+            if name.startswith(OVERLAY_OWN):
                 continue
             try:
                 value = os.getxattr(where, name, follow_symlinks=follow)

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import time
-from typing import Any, BinaryIO, Dict, Iterator, List, Optional
+from typing import Any, BinaryIO, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from driftd.probe import asks, dialogue, facts, inside, processes, sessions, stats, statwalk, tree, walk, wire
 from driftd.probe.found import Found
@@ -36,14 +36,13 @@ def answer(request):
         yield failed(encoder, error)
 
 
-def answers(root, nonce, questions):
-    # type: (bytes, bytes, List[dialogue.Ask]) -> Iterator[bytes]
+def answers(answerer, nonce, questions):
+    # type: (asks.Answerer, bytes, List[dialogue.Ask]) -> Iterator[bytes]
     """The second stream: whole frames, in order; a FAILED frame as ``answer`` has it."""
     encoder = wire.Encoder()
     yield encoder.start()
     try:
         yield encoder.message(wire.HELLO, dialogue.greeting(nonce))
-        answerer = asks.Answerer(root)
         rows, size = [], 0  # type: List[Any], int
         for number, (path, what, argument) in enumerate(questions):
             row = dialogue.row(number, answerer.answer(path, what, argument))
@@ -75,37 +74,62 @@ def _sections(encoder, request):
     yield encoder.message(wire.HELLO, _hello(request[b"nonce"], table, ahead))
     for piece in _stats(root, request[b"skip"]) if b"stats" in sections else ():
         yield encoder.message(wire.STATS, piece)
-    tally, links, counts = Tally(), Links(), {}  # type: Tally, Links, Dict[bytes, int]
-    file_limit = limits.get(b"file_bytes", walk.FILE_LIMIT)
-    for directory, entries in tree.scan(root, tally, request[b"skip"], file_limit):
-        links.add(entries)
-        yield encoder.block(wire.encode_block(directory, entries))
-    yield encoder.flush()
-    groups = links.groups()
-    counts[b"links"] = sum(map(len, groups))
-    for some in pieces(groups):
-        yield encoder.message(wire.LINKS, some)
-    messages = []
-    place = inside.Root(root)
+    tally = Tally()
+    if not _sees_trusted():
+        tally.count("not permitted: extended attributes named trusted.*")
+    batches = tree.scan(root, tally, request[b"skip"], limits.get(b"file_bytes", walk.FILE_LIMIT))
+    place = None  # type: Optional[inside.Root]
     try:
+        for data in told_tree(encoder, batches, tally):
+            yield data
+        place = inside.Root(root)
+        messages = []
         if b"facts" in sections:
-            found = Found(request[b"key"])
-            facts.collect(place, found, table is not None)
-            messages.append((wire.FACTS, found.message()))
+            messages.append((wire.FACTS, found_facts(place, request[b"key"], table is not None)))
         if b"sessions" in sections and table is not None:
             logins = sessions.collect(place, table, os.getpid(), limits.get(b"since", 0), ahead)
             messages.append((wire.SESSIONS, logins))
     finally:
-        place.close()
+        if place is not None:
+            place.close()
+    for data in told_rest(encoder, messages, tally):
+        yield data
+
+
+def told_tree(encoder, batches, tally):
+    # type: (wire.Encoder, Iterable[walk.Batch], Tally) -> Iterator[bytes]
+    """The frames of a whole tree and of its hard links, which are counted in ``tally``."""
+    links = Links()
+    for directory, entries in batches:
+        links.add(entries)
+        yield encoder.block(wire.encode_block(directory, entries))
+    yield encoder.flush()
+    groups = links.groups()
+    tally.links = sum(map(len, groups))
+    for some in pieces(groups):
+        yield encoder.message(wire.LINKS, some)
+
+
+def found_facts(place, key, live):
+    # type: (inside.Root, bytes, bool) -> Dict[bytes, List[Any]]
+    """The FACTS message of what the collectors find at ``place``."""
+    found = Found(key)
+    facts.collect(place, found, live)
+    return found.message()
+
+
+def told_rest(encoder, messages, tally):
+    # type: (wire.Encoder, List[Tuple[bytes, Dict[bytes, List[Any]]]], Tally) -> Iterator[bytes]
+    """The frames behind a tree: each message in pieces, the coverage, and the trailer."""
+    counts = {b"links": tally.links, b"entries": tally.entries, b"bytes_hashed": tally.bytes_hashed}
     paths = {b"unreadable": tally.unreadable, b"covered": tally.covered, b"mounted": tally.mounted}
-    messages.append((wire.COVERAGE, {key: sorted(found) for key, found in paths.items()}))
-    for tag, message in messages:
+    coverage = {key: sorted(found) for key, found in paths.items()}  # type: Dict[bytes, List[Any]]
+    for tag, message in messages + [(wire.COVERAGE, coverage)]:
         for key in message:
             counts[key] = counts.get(key, 0) + len(message[key])
         for piece in _pieces(message):
             yield encoder.message(tag, piece)
     yield encoder.message(wire.COVERAGE, {b"reasons": _reasons(tally)})
-    counts[b"entries"], counts[b"bytes_hashed"] = tally.entries, tally.bytes_hashed
     yield encoder.finish(counts)
 
 
@@ -171,8 +195,6 @@ def _boot_id():
 
 def _reasons(tally):
     # type: (Tally) -> Dict[bytes, int]
-    if not _sees_trusted():
-        tally.count("not permitted: extended attributes named trusted.*")
     return {reason.encode("utf-8", "backslashreplace"): number for reason, number in tally.reasons.items()}
 
 
@@ -210,15 +232,15 @@ def main(stdin, stdout):
                 stdout.write(data)
                 stdout.flush()
             if dialogue.SECTION in request[b"sections"]:
-                _go_on(stdin, stdout, request[b"root"])
+                go_on(stdin, stdout, asks.Answerer(request[b"root"]))
         stdout.flush()
     except (OSError, RuntimeError):
         # The connection is gone, and with it everybody who could be told.
         os._exit(1)
 
 
-def _go_on(stdin, stdout, root):
-    # type: (BinaryIO, BinaryIO, bytes) -> None
+def go_on(stdin, stdout, answerer):
+    # type: (BinaryIO, BinaryIO, asks.Answerer) -> None
     """Answer what is asked now that the tree was seen; nothing when nobody asks."""
     try:
         nonce, questions = dialogue.read_asks(stdin)
@@ -226,7 +248,7 @@ def _go_on(stdin, stdout, root):
         encoder = wire.Encoder()
         stdout.write(encoder.start() + failed(encoder, error))
         return
-    for data in answers(root, nonce, questions) if questions else ():
+    for data in answers(answerer, nonce, questions) if questions else ():
         stdout.write(data)
         stdout.flush()
 

@@ -10,6 +10,7 @@ class Tally(object):
         # type: () -> None
         self.entries = 0
         self.bytes_hashed = 0
+        self.links = 0  # paths that are hard links of one another
         self.unreadable = set()  # type: Set[bytes]
         self.covered = set()  # type: Set[bytes]
         self.mounted = set()  # type: Set[bytes]
