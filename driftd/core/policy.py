@@ -6,7 +6,7 @@ Whatever no rule speaks of is a finding (core/severity.py says how bad) and asks
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -19,6 +19,8 @@ from driftd.core.findings import Action, Finding, Judgement, Severity, Verdict, 
 from driftd.core.packs import Pack
 from driftd.core.rules import Rule
 from driftd.core.showable import Show
+from driftd.core.shown import content_only
+from driftd.core.wording.explaining import COSMETIC
 
 if TYPE_CHECKING:  # ports names what policy returns
     from driftd.core.manifest import Manifest
@@ -92,10 +94,12 @@ def judge(
     image: str = "the image",
     strict: bool = False,
     books: Books = causes.NO_BOOKS,
+    cosmetic: Collection[bytes] = frozenset(),
 ) -> Judgement:
     """One instance's verdict. ``strict`` switches off every rule that lets something pass, and every acceptance.
 
-    ``books`` is what is known of packages that changed, so that their files are found to be theirs.
+    ``books`` is what is known of packages that changed, so that their files are found to be theirs. ``cosmetic`` are
+    the files whose content is known to say what it said: changed all the same, and no worse than low.
 
     Raises nothing: a difference that no rule speaks of is judged by what it is.
     """
@@ -105,7 +109,7 @@ def judge(
     ignored = 0
     rotated = rotations(differences)
     for difference in differences:
-        finding = _judge_one(difference, rules, rotated)
+        finding = _judge_one(difference, rules, rotated, cosmetic)
         if finding.action is Action.IGNORE:
             ignored += 1
         elif finding.action is Action.EXPLAIN:
@@ -119,8 +123,12 @@ def judge(
     return _verdict(tuple(ordered), tuple(explained), ignored, image)
 
 
-def _judge_one(difference: Difference, rules: Iterable[Rule], rotated: Mapping[bytes, int]) -> Finding:
+def _judge_one(
+    difference: Difference, rules: Iterable[Rule], rotated: Mapping[bytes, int], cosmetic: Collection[bytes]
+) -> Finding:
     level, because = severity.base(difference)
+    if difference.subject in cosmetic and content_only(difference):
+        level, because = Severity.LOW, f"{because}; {COSMETIC}"
     covering = ""
     for rule in rules:
         if not rule.match.fits(difference):

@@ -124,6 +124,12 @@ def compared(before: Shown | None, after: Shown | None, differ: Differ) -> Compa
     return made
 
 
+def content_only(difference: Difference) -> bool:
+    """Whether nothing about a file but its content changed. (One that can be run has its mode among what differs.)"""
+    fields = difference.expected.keys() | difference.actual.keys()
+    return difference.kind == "file" and difference.change is Change.MODIFIED and fields <= {"sha256", "size"}
+
+
 def text_for(path: bytes, texts: Mapping[bytes, Shown], sha256: str) -> Shown | None:
     """The text at ``path``, if it is the one with this digest (hexadecimal digits)."""
     found = texts.get(path)
