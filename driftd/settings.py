@@ -109,6 +109,21 @@ class Ssh(_Strict):
     look_timeout: Duration = timedelta(minutes=5)
 
 
+class Unsigned(StrEnum):
+    """What becomes of a manifest that nobody signed. It is never replaced by, whatever is said here."""
+
+    REFUSE = "refuse"
+    LOOK = "look"
+
+
+class TrustSettings(_Strict):
+    """Whose manifests count: files of public keys; and the private key that this driftd signs with, if any."""
+
+    manifest_keys: list[str] = Field(default_factory=list)
+    unsigned: Unsigned = Unsigned.REFUSE
+    signing_key: str = ""
+
+
 class Metrics(_Strict):
     """Where Prometheus finds ``/metrics``; an empty ``listen`` turns it off."""
 
@@ -139,6 +154,7 @@ class Settings(BaseSettings):
     manifests: str = "manifests"
     keys: str = "keys"
     pause_file: str = "driftd.pause"
+    trust: TrustSettings = TrustSettings()
     ssh: Ssh = Ssh()
     metrics: Metrics = Metrics()
     daemon: Daemon = Daemon()

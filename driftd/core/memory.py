@@ -16,6 +16,7 @@ from driftd.core.errors import DriftdError
 from driftd.core.facts import Session
 from driftd.core.findings import Action, Finding, Severity, Verdict
 from driftd.core.replacement import Record
+from driftd.core.seal import SeenManifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ class Topic:
     """Something that happened on several instances and is told once: what message ``message_id`` says of it.
 
     ``instances`` is on how many, ``named`` the first few of them; ``kinds`` are signatures: more than one where it was
-    not quite the same everywhere (a few; the rest is not kept).
+    not quite the same everywhere (a few; the rest is not kept). ``since`` is when that message was begun.
     """
 
     topic: str
@@ -137,6 +138,7 @@ class Topic:
     instances: int
     named: tuple[str, ...]
     kinds: tuple[str, ...]
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +209,15 @@ class Tx(Protocol):
     def set_pause(self, pause: Pause) -> None: ...
     def clear_pause(self, group: str) -> bool: ...
 
+    # manifests
+    def manifest_seen(self, image: str) -> SeenManifest | None:
+        """The newest signed manifest of ``image`` that anything was judged by."""
+        ...
+
+    def see_manifest(self, seen: SeenManifest) -> None:
+        """Remember it, unless a newer one is remembered."""
+        ...
+
     # replacements
     def open_replacements(self, group: str | None = None) -> Sequence[Record]: ...
     def replacements(self, limit: int = 50) -> Sequence[Record]: ...
@@ -235,6 +246,14 @@ class Tx(Protocol):
 
     def unsent(self, limit: int = 50, *, now: datetime | None = None) -> Sequence[Message]:
         """With ``now``, without those that wait for others to join in."""
+        ...
+
+    def message_id(self, key: str) -> int:
+        """The number of the message with this key; 0 when there is none."""
+        ...
+
+    def open_message(self, message_id: int) -> Message | None:
+        """A message that is not sent yet."""
         ...
 
     def seal(self, message_id: int) -> Message | None:

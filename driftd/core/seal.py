@@ -1,4 +1,8 @@
-"""A seal: who vouches for a manifest and the files beside it, as found by whoever verified the signature."""
+"""A seal: who vouches for a manifest and the files beside it, as found by whoever verified the signature.
+
+The store remembers the newest seal that it saw of each image; whatever is older, or of the same age and another, was
+rolled back or put in its place.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,13 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+
+from driftd.core.errors import BadInput
+from driftd.core.wording import trust as wording
+
+
+class NotVouchedForError(BadInput):
+    """A signature that does not stand: damaged, of something else, by nobody who is trusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +43,26 @@ class Seal:
         if hashlib.sha256(data).hexdigest() != self.subjects[name]:
             return "it is not what was signed"
         return ""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenManifest:
+    """The newest signed manifest that was seen of an image. ``statement`` is the SHA-256 of what was signed."""
+
+    image: str
+    sequence: int
+    statement: str
+    seen_at: datetime
+
+
+def rolled_back(image: str, seal: Seal | None, seen: SeenManifest | None) -> str:
+    """Why a manifest with this seal is older than what was seen, or put in its place; "" when it is neither."""
+    if seen is None:
+        return ""
+    if seal is None:
+        return wording.signature_gone(image, seen.sequence)
+    if seal.sequence < seen.sequence:
+        return wording.rolled_back(image, seal.sequence, seen.sequence)
+    if seal.sequence == seen.sequence and seal.statement != seen.statement:
+        return wording.forked(image, seen.sequence)
+    return ""

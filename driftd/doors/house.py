@@ -15,6 +15,7 @@ from driftd.core.looks import Look
 from driftd.core.memory import Store
 from driftd.doors.demo.stage import Stage
 from driftd.doors.desks.baking import BakeDesk
+from driftd.doors.desks.trust import TrustDesk
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,10 @@ class House(Protocol):
     def audit_root(self, root: Path, manifest: Path, policy: Sequence[str], *, strict: bool) -> Look: ...
 
     def baking(self) -> BakeDesk: ...
+
+    def trust(self) -> TrustDesk:
+        """Who vouches for manifests."""
+        ...
 
     def scan_host_keys(self, target: str) -> Sequence[HostKey]: ...
 

@@ -73,7 +73,7 @@ class WiredEngine:
         )
 
     def _audit(self, instance: Instance, visits: Visits, suppressions: Sequence[Suppression]) -> Look:
-        look = self._house.judged_look(instance, visits, suppressions)
+        look = self._house.judged_look(instance, visits, suppressions, self._store)
         self._metrics.looked(look)
         return look
 

@@ -37,6 +37,7 @@ from driftd.settings import Enforce, Settings
 from driftd.wiring.baking import DEADLINE_S, Baking, tree
 from driftd.wiring.groups import join
 from driftd.wiring.looking import RoutedLooker, several
+from driftd.wiring.trust import Remembered, Trusting
 
 
 class WiredHouse:
@@ -87,9 +88,17 @@ class WiredHouse:
         return f"{scheme}:///{self.settings.path(path)}" if separator and path else self.settings.store
 
     @cached_property
+    def trusting(self) -> Trusting:
+        """Whose manifests count."""
+        return Trusting(self.settings, self.now)
+
+    def trust(self) -> Trusting:
+        return self.trusting
+
+    @property
     def manifests(self) -> documents.ManifestDirectory:
-        """Manifests by image."""
-        return documents.ManifestDirectory(self.settings.path(self.settings.manifests))
+        """Manifests by image, each by what is trusted."""
+        return self.trusting.manifests
 
     @cached_property
     def keys(self) -> documents.DigestKeyDirectory:
@@ -148,7 +157,7 @@ class WiredHouse:
         _ = self.policies  # a mistake in a policy is said before anybody is visited
 
         def look(instance: Instance, visits: Visits, accepted: Sequence[Suppression]) -> Look:
-            return self.judged_look(instance, visits, accepted, strict=strict)
+            return self.judged_look(instance, visits, accepted, store, strict=strict)
 
         # The store learns of the visit, lest a later look takes it for a stranger's.
         with self.store() as store:
@@ -159,14 +168,16 @@ class WiredHouse:
         instance: Instance,
         visits: Visits,
         suppressions: Sequence[Suppression],
+        store: Store,
         *,
         strict: bool = False,
     ) -> Look:
-        """One look at one instance, judged by its group's policy."""
+        """One look at one instance, judged by its group's policy; ``store`` knows which manifests were seen."""
+        remembered = Remembered(self.manifests, store, self.now)
         rules = Rules(self.policies[instance.group], suppressions, strict)
         deadline = self.settings.ssh.look_timeout.total_seconds()
         return audit(
-            instance, self.looker, self.manifests, rules, visits, self.now, keys=self.keys, deadline_s=deadline
+            instance, self.looker, remembered, rules, visits, self.now, keys=self.keys, deadline_s=deadline
         )
 
     def _visitor(self, store: Store, look: Audit) -> Visitor:

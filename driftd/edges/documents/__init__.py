@@ -1,16 +1,32 @@
-"""Documents on disk: the policies that people write, the manifests of the images and their digest keys."""
+"""Documents on disk: the policies that people write, the manifests of the images, their seals, and keys of both kinds."""
 
 from driftd.edges.documents.keys import DigestKeyDirectory
-from driftd.edges.documents.manifests import ManifestDirectory, load_manifest
+from driftd.edges.documents.manifests import ManifestDirectory, Trust, load_manifest
+from driftd.edges.documents.names import Files, files_beside, file_name
 from driftd.edges.documents.policies import load_pack, load_policy, packs
 from driftd.edges.documents.policymodels import policy_schema
+from driftd.edges.documents.sealing import Signed, add_signatures, read_envelope, sign
+from driftd.edges.documents.signkeys import PublicKey, SigningKey, load_public, load_signing, make_keys
 
 __all__ = [
     "DigestKeyDirectory",
+    "Files",
     "ManifestDirectory",
+    "PublicKey",
+    "Signed",
+    "SigningKey",
+    "Trust",
+    "add_signatures",
+    "file_name",
+    "files_beside",
     "load_manifest",
     "load_pack",
     "load_policy",
+    "load_public",
+    "load_signing",
+    "make_keys",
     "packs",
     "policy_schema",
+    "read_envelope",
+    "sign",
 ]

@@ -1,55 +1,78 @@
-"""Manifests on disk: one file an image, found by the image's id, read once and shared by all who ask."""
+"""Manifests on disk: the files of an image, found by the image's id, verified and read once, shared by all who ask."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from driftd.core import manifesttext, wording
 from driftd.core.errors import BadInput
 from driftd.core.facts import Unseen
 from driftd.core.manifest import Manifest
-from driftd.edges.documents.names import file_name
+from driftd.core.wording import trust as said
+from driftd.edges.documents.files import read, write
+from driftd.edges.documents.names import SIZE_LIMIT, Files, files_beside, files_of
+from driftd.edges.documents.sealing import verify
+from driftd.edges.documents.signkeys import PublicKey
 
-SUFFIX = ".manifest"
-SIZE_LIMIT = 1024 * 1024 * 1024
-_Stamp = tuple[int, int, int]
+_Stamp = tuple[tuple[int, int, int] | None, ...]
 
 
-def load_manifest(file: Path) -> Manifest:
-    """The manifest in ``file``. Raises BadInput with file, line and reason."""
-    return _parse(_read(file), file)
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whose signature counts; ``unsigned`` says that what nobody signed is taken, too, as what it is: unsealed."""
+
+    keys: tuple[PublicKey, ...] = ()
+    unsigned: bool = False
+
+
+ANYBODY = Trust(unsigned=True)
+
+
+def load_manifest(file: Path, trust: Trust = ANYBODY) -> Manifest:
+    """The manifest in ``file``, sealed when a trusted key signed it. Raises BadInput with file, line and reason.
+
+    With keys a wrong signature is refused always, and no signature unless ``trust`` takes what is unsigned.
+    """
+    return _load(files_beside(file), trust)
 
 
 class ManifestDirectory:
-    """``Manifests`` over a directory. A file is read again when its inode, size or time of change is another."""
+    """``Manifests`` over a directory, each by what ``trust`` says.
 
-    def __init__(self, directory: Path) -> None:
+    An image is read and verified again when the inode, size or time of change of any of its files is another.
+    """
+
+    def __init__(self, directory: Path, trust: Callable[[], Trust] = lambda: ANYBODY) -> None:
         self._directory = directory
+        self._trust = trust
         self._known: dict[str, tuple[_Stamp, Manifest | Unseen]] = {}
         self._lock = threading.Lock()
 
     def path_for(self, image: str) -> Path:
         """The file of ``image``, called after its id."""
-        return self._directory / file_name(image, SUFFIX)
+        return self.files(image).manifest
+
+    def files(self, image: str) -> Files:
+        """The files of ``image``, which need not be there."""
+        return files_of(self._directory, image)
 
     def for_image(self, image: str) -> Manifest | Unseen:
-        """See ``Manifests.for_image``: the same object for as long as the file stays as it is."""
-        file = self.path_for(image)
+        """See ``Manifests.for_image``: the same object for as long as the files stay as they are."""
+        files = self.files(image)
         with self._lock:
             try:
-                found = file.stat()
-            except FileNotFoundError:
-                self._known.pop(image, None)
-                return Unseen(wording.no_manifest(image), wording.bake_hint(image, str(file)))
+                stamp = tuple(_stamp(file) for file in files.all)
             except OSError as error:
-                return Unseen(f"the manifest of {image} cannot be read: {error.strerror} ({file})")
-            stamp = (found.st_ino, found.st_size, found.st_mtime_ns)
+                return Unseen(f"the manifest of {image} cannot be read: {error.strerror} ({files.manifest})")
+            if stamp[0] is None:
+                self._known.pop(image, None)
+                return Unseen(wording.no_manifest(image), wording.bake_hint(image, str(files.manifest)))
             known = self._known.get(image)
             if known is None or known[0] != stamp:
-                known = (stamp, self._load(file, image))
+                known = (stamp, self._load(files, image))
                 self._known[image] = known
             return known[1]
 
@@ -58,29 +81,51 @@ class ManifestDirectory:
         file = self.path_for(made.image)
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            _write(file, manifesttext.encode(made))
+            write(file, manifesttext.encode(made))
         except OSError as error:
             raise BadInput(f"{file}: cannot be written: {error.strerror}") from None
         return file
 
-    @staticmethod
-    def _load(file: Path, image: str) -> Manifest | Unseen:
+    def _load(self, files: Files, image: str) -> Manifest | Unseen:
         try:
-            found = load_manifest(file)
+            found = _load(files, self._trust())
         except BadInput as error:
             return Unseen(str(error), error.hint)
         if found.image != image:
-            return Unseen(wording.other_manifest(str(file), found.image, image), wording.bake_hint(image, str(file)))
+            hint = wording.bake_hint(image, str(files.manifest))
+            return Unseen(wording.other_manifest(str(files.manifest), found.image, image), hint)
         return found
+
+
+def _stamp(file: Path) -> tuple[int, int, int] | None:
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _load(files: Files, trust: Trust) -> Manifest:
+    text = _read(files.manifest)
+    made = _parse(text, files.manifest)
+    signed = files.envelope.exists()
+    if signed and trust.keys:
+        return replace(made, seal=verify(files, text, made, trust.keys))
+    if not trust.unsigned:
+        if signed:
+            raise BadInput(said.no_keys(made.image), said.KEYS_HINT)
+        raise BadInput(said.unsigned(made.image), said.sign_hint(str(files.manifest)))
+    return made
 
 
 def _read(file: Path) -> bytes:
     try:
-        if file.stat().st_size > SIZE_LIMIT:
-            raise BadInput(f"{file} is larger than a manifest may be ({SIZE_LIMIT} bytes)")
-        return file.read_bytes()
+        data = read(file, SIZE_LIMIT + 1)
     except OSError as error:
         raise BadInput(f"{file}: cannot be read: {error.strerror}") from None
+    if len(data) > SIZE_LIMIT:
+        raise BadInput(f"{file} is larger than a manifest may be ({SIZE_LIMIT} bytes)")
+    return data
 
 
 def _parse(data: bytes, file: Path) -> Manifest:
@@ -88,16 +133,3 @@ def _parse(data: bytes, file: Path) -> Manifest:
         return manifesttext.decode(data)
     except BadInput as error:
         raise BadInput(wording.damaged_manifest(str(file), str(error)), error.hint) from None
-
-
-def _write(file: Path, data: bytes) -> None:
-    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name[:64]}.", delete=False) as temporary:
-        try:
-            temporary.write(data)
-            temporary.flush()
-            os.fsync(temporary.fileno())
-            Path(temporary.name).chmod(0o644)
-            Path(temporary.name).replace(file)
-        except OSError:
-            Path(temporary.name).unlink(missing_ok=True)
-            raise

@@ -345,6 +345,7 @@ class TopicTable(SQLModel, table=True):
     sentence: str = _text()
     instances: int
     seen: str = _json()
+    since: datetime = _when()
 
 
 class JobTable(SQLModel, table=True):
@@ -373,6 +374,17 @@ class LeaseTable(SQLModel, table=True):
     expires_at: datetime = _when()
 
 
+class ManifestTable(SQLModel, table=True):
+    """``SeenManifest``, one for each image: the newest."""
+
+    __tablename__ = "manifest"
+
+    image: str = _text(primary_key=True)
+    sequence: int
+    statement: str = _text()
+    seen_at: datetime = _when()
+
+
 def _table(name: str) -> Table:
     return SQLModel.metadata.tables[name]
 
@@ -389,3 +401,4 @@ MESSAGE = _table("message")
 TOPIC = _table("topic")
 JOB = _table("job")
 LEASE = _table("lease")
+MANIFEST = _table("manifest")

@@ -25,6 +25,7 @@ from driftd.edges.store.tables import (
     VISIT,
 )
 from driftd.edges.store.tx_fleet import FleetPart
+from driftd.edges.store.tx_images import ImagesPart
 from driftd.edges.store.tx_people import PeoplePart
 
 _TIMES = tuple(field.name for field in fields(Record) if str(field.type).startswith("datetime"))
@@ -58,7 +59,7 @@ def _line(row: RowMapping) -> JournalLine:
     return JournalLine(seq=row["seq"], at=at, body=body, **texts)
 
 
-class SqlTx(FleetPart, PeoplePart):
+class SqlTx(FleetPart, ImagesPart, PeoplePart):
     """``Tx``, whole. Good only inside the block that opened it."""
 
     # replacements

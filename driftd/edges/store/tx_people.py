@@ -68,11 +68,18 @@ class PeoplePart(Statements):
             query = query.where(MESSAGE.c.due.is_(None) | (MESSAGE.c.due <= now))
         return [Message(**fields_of(Message, row)) for row in self.rows(query.limit(limit))]
 
+    def message_id(self, key: str) -> int:
+        row = self.one(select(MESSAGE.c.id).where(MESSAGE.c.key == key))
+        return int(row["id"]) if row else 0
+
+    def open_message(self, message_id: int) -> Message | None:
+        row = self.one(select(MESSAGE).where((MESSAGE.c.id == message_id) & MESSAGE.c.sent_at.is_(None)))
+        return Message(**fields_of(Message, row)) if row else None
+
     def seal(self, message_id: int) -> Message | None:
         waits = (MESSAGE.c.id == message_id) & MESSAGE.c.sent_at.is_(None)
         self.run(update(MESSAGE).where(waits).values(due=None))
-        row = self.one(select(MESSAGE).where(waits))
-        return Message(**fields_of(Message, row)) if row else None
+        return self.open_message(message_id)
 
     def retell(self, message: Message) -> bool:
         still = (MESSAGE.c.id == message.id) & MESSAGE.c.sent_at.is_(None) & MESSAGE.c.due.is_not(None)

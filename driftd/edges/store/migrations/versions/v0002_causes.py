@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.Column("sentence", sa.Text(), nullable=False),
         sa.Column("instances", sa.Integer(), nullable=False),
         sa.Column("seen", sa.Text(), nullable=False),
+        sa.Column("since", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("topic"),
     )
     op.create_index("topic_message", "topic", ["message_id"])

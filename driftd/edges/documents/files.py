@@ -1,0 +1,46 @@
+"""Files of documents: read with a bound and as nothing but files, written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+
+def read(file: Path, most: int) -> bytes:
+    """The first ``most`` bytes. Raises OSError, also for what is no regular file: it could keep us waiting."""
+    with os.fdopen(_open(file), "rb") as stream:
+        return stream.read(most)
+
+
+def digest(file: Path) -> str | None:
+    """The SHA-256 in hexadecimal digits; None where there is no such file. Raises OSError as ``read`` does."""
+    try:
+        with os.fdopen(_open(file), "rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
+
+
+def _open(file: Path) -> int:
+    fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(0, "it is no regular file")
+    return fd
+
+
+def write(file: Path, data: bytes) -> None:
+    """Replace ``file`` whole or not at all. Raises OSError."""
+    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name[:64]}.", delete=False) as temporary:
+        try:
+            temporary.write(data)
+            temporary.flush()
+            os.fsync(temporary.fileno())
+            Path(temporary.name).chmod(0o644)
+            Path(temporary.name).replace(file)
+        except OSError:
+            Path(temporary.name).unlink(missing_ok=True)
+            raise

@@ -1,0 +1,23 @@
+"""The part of a transaction about images: the newest manifest that was seen of each."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from driftd.core.seal import SeenManifest
+from driftd.edges.store.statements import Statements, values_of
+from driftd.edges.store.tables import MANIFEST
+
+
+class ImagesPart(Statements):
+    """``Tx`` for manifests."""
+
+    def manifest_seen(self, image: str) -> SeenManifest | None:
+        row = self.one(select(MANIFEST).where(MANIFEST.c.image == image))
+        return SeenManifest(**row) if row else None
+
+    def see_manifest(self, seen: SeenManifest) -> None:
+        """Remember it, unless a newer one is remembered."""
+        known = self.manifest_seen(seen.image)
+        if known is None or known.sequence < seen.sequence:
+            self.put(MANIFEST, values_of(seen))

@@ -1,0 +1,133 @@
+"""Trust, joined together: whose keys count here, and what the store remembers against manifests rolled back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+from driftd import __version__
+from driftd.core.errors import BadInput
+from driftd.core.facts import Unseen
+from driftd.core.manifest import Manifest
+from driftd.core.memory import Store
+from driftd.core.ports import Manifests
+from driftd.core.seal import NotVouchedForError, SeenManifest, rolled_back
+from driftd.core.wording import trust as wording
+from driftd.doors.desks.trust import KeyMade, Signing, Standing
+from driftd.edges import documents
+from driftd.edges.documents import Trust
+from driftd.settings import Settings, Unsigned
+
+
+class Trusting:
+    """Implements ``driftd.doors.desks.trust.TrustDesk`` for one configuration."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], datetime]) -> None:
+        self._settings = settings
+        self._clock = clock
+
+    @cached_property
+    def trust(self) -> Trust:
+        """Whose signature counts. Raises BadInput when a key cannot be read."""
+        keys = tuple(documents.load_public(self._settings.path(file)) for file in self._settings.trust.manifest_keys)
+        return Trust(keys, unsigned=self._settings.trust.unsigned is Unsigned.LOOK)
+
+    def warnings(self) -> Sequence[str]:
+        """What is to be said out loud when the daemon starts."""
+        if self.trust.unsigned:
+            return [wording.looking_unsigned()]
+        return [] if self.trust.keys else [wording.no_key_trusted()]
+
+    @cached_property
+    def manifests(self) -> documents.ManifestDirectory:
+        """Manifests by image, each by what is trusted."""
+        return documents.ManifestDirectory(self._settings.path(self._settings.manifests), lambda: self.trust)
+
+    def given(self, file: Path, keys: Sequence[Path] = ()) -> Manifest:
+        """A manifest that a person names: it must verify where there is any key, and need not be signed without."""
+        return documents.load_manifest(file, self._given(keys))
+
+    def _given(self, keys: Sequence[Path]) -> Trust:
+        chosen = tuple(documents.load_public(key) for key in keys) or self.trust.keys
+        return Trust(chosen, unsigned=not chosen or (not keys and self.trust.unsigned))
+
+    # --- the desk ---
+
+    def find(self, name: str) -> Path:
+        file = Path(name)
+        if file.is_file():
+            return file
+        found = self.manifests.path_for(name)
+        if not found.is_file():
+            raise BadInput(
+                f"{name} is no file, and no image of that name has a manifest ({found})",
+                "name a file, or bake one with: driftd bake",
+            )
+        return found
+
+    def read(self, file: Path, keys: Sequence[Path] = ()) -> Standing:
+        made = documents.load_manifest(file)
+        trust = self._given(keys)
+        try:
+            sealed = documents.load_manifest(file, replace(trust, unsigned=False))
+        except NotVouchedForError as error:
+            return Standing(file, made, str(error), error.hint, refused=True)
+        except BadInput as error:
+            return Standing(file, made, str(error), error.hint)
+        return Standing(file, sealed)
+
+    def keygen(self, file: Path) -> KeyMade:
+        made = documents.make_keys(file)
+        return KeyMade(file, Path(made.where), made.id)
+
+    def sign(
+        self, file: Path, keys: Sequence[Path] = (), *, sequence: int = 0, add: bool = False, vouch: bool = False
+    ) -> Signing:
+        own = self._settings.trust.signing_key
+        chosen = list(keys) or ([self._settings.path(own)] if own else [])
+        if not chosen:
+            raise BadInput("there is no key to sign with", "say --key KEY, or name one under trust: signing_key")
+        signing = [documents.load_signing(key) for key in chosen]
+        files = documents.files_beside(file)
+        if add:
+            if sequence or vouch:
+                raise BadInput("--add signs what was signed before, as it is", "leave out --sequence and --vouch")
+            return _signing(documents.add_signatures(files, signing))
+        generator = f"driftd {__version__}"
+        return _signing(
+            documents.sign(
+                files, signing, now=self._clock(), generator=generator, sequence=sequence, vouched=vouch
+            )
+        )  # fmt: skip
+
+
+def _signing(made: documents.Signed) -> Signing:
+    return Signing(made.file, made.keys, made.sequence, made.subjects, made.provisional)
+
+
+class Remembered(Manifests):
+    """``Manifests`` that the store has a say in: one that was seen before with a higher sequence is refused."""
+
+    def __init__(self, manifests: Manifests, store: Store, clock: Callable[[], datetime]) -> None:
+        self._manifests = manifests
+        self._store = store
+        self._clock = clock
+
+    def for_image(self, image: str) -> Manifest | Unseen:
+        """See ``Manifests.for_image``. Raises ``StoreUnavailable``: unknown is whether it was rolled back."""
+        found = self._manifests.for_image(image)
+        if isinstance(found, Unseen):
+            return found
+        with self._store.read() as tx:
+            seen = tx.manifest_seen(image)
+        said = rolled_back(image, found.seal, seen)
+        if said:
+            return Unseen(said, wording.ROLLBACK_HINT)
+        if found.seal is not None and (seen is None or seen.sequence < found.seal.sequence):
+            row = SeenManifest(image, found.seal.sequence, found.seal.statement, self._clock())
+            with self._store.write() as tx:
+                tx.see_manifest(row)
+        return found
