@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from driftd.core.facts import Coverage, Instance, Session
 from driftd.core.findings import Judgement
+from driftd.core.shown import Exhibit
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +16,7 @@ class Look:
     """The result of auditing one instance: what the report shows and the store keeps.
 
     ``others`` are sessions that are not driftd's own; ``own`` are driftd's visits, recorded all the same.
-    ``root`` is b"" when the instance could not be seen.
+    ``shown`` has, by path, what can be shown of changed files. ``root`` is b"" when the instance could not be seen.
     """
 
     instance: Instance
@@ -27,3 +29,4 @@ class Look:
     own: tuple[Session, ...] = ()
     boot_id: str = ""
     hint: str = ""
+    shown: Mapping[bytes, Exhibit] = field(default_factory=dict)

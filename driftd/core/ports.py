@@ -18,6 +18,7 @@ from driftd.core.fingerprint import Fingerprint
 from driftd.core.manifest import Manifest
 from driftd.core.memory import Message
 from driftd.core.packs import Pack
+from driftd.core.sidecar import Sidecar
 
 # --- providers -------------------------------------------------------------------------------------------------------
 
@@ -220,6 +221,17 @@ class Manifests(Protocol):
 
     def for_image(self, image: str) -> Manifest | Unseen:
         """``Unseen`` when there is none, it is damaged, or it is another image's."""
+        ...
+
+
+class Sidecars(Protocol):
+    """What small configuration files said when they were baked: documents that lie beside the manifests."""
+
+    def for_manifest(self, manifest: Manifest) -> Sidecar | Unseen | None:
+        """The sidecar of the manifest's image; None when there is none.
+
+        ``Unseen`` when it cannot be read, and where the manifest is sealed and this is not what was signed with it.
+        """
         ...
 
 

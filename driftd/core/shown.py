@@ -149,3 +149,30 @@ def short(settings: Sequence[Setting]) -> str:
     else:
         said = f"{first.path} {before} → {after}"
     return said + (f" (+{len(settings) - 1})" if len(settings) > 1 else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Exhibit:
+    """What can be shown of one difference: the text of the image, the one that is there now, and what they differ in.
+
+    None for a text that is not: no pack lists the path, there is none, or it could not be had.
+    """
+
+    before: Shown | None
+    after: Shown | None
+    comparison: Comparison
+
+
+def exhibit(
+    difference: Difference, baked: Mapping[bytes, Shown], there: Mapping[bytes, Shown], differ: Differ
+) -> Exhibit | None:
+    """What can be shown of ``difference``; None when that is nothing. Only texts with the digests it names count."""
+    path = difference.subject
+    before = text_for(path, baked, difference.expected.get("sha256", ""))
+    after = text_for(path, there, difference.actual.get("sha256", ""))
+    if before is None and after is None:
+        return None
+    if difference.change is Change.MODIFIED and (before is None or after is None):
+        missing = "the image's sidecar has not what it said" if before is None else "what it says now could not be had"
+        return Exhibit(before, after, Comparison(note=missing))
+    return Exhibit(before, after, compared(before, after, differ))

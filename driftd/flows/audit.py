@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from driftd.core import drift, factual, sessions, wording
+from driftd.core.asks import Ask
 from driftd.core.difference import Difference
 from driftd.core.digestkey import DigestKey
 from driftd.core.facts import CUT_SHORT, Coverage, Instance, InstanceState, Session, Unseen
@@ -20,6 +21,7 @@ from driftd.core.memory import Suppression
 from driftd.core.policy import Policy, judge
 from driftd.core.ports import DigestKeys, Looker, Manifests, Overlays
 from driftd.core.sessions import Visit
+from driftd.flows.showing import Showing, cosmetic
 
 Visits = Callable[[], Sequence[Visit]]
 
@@ -28,13 +30,15 @@ Visits = Callable[[], Sequence[Visit]]
 class Rules:
     """What an instance is judged by. ``strict`` switches off all that lets something pass.
 
-    ``overlays`` gives what was learnt of the instance's image; None when nothing of it is to be asked.
+    ``overlays`` gives what was learnt of the instance's image; None when nothing of it is to be asked. ``showing``
+    shows what changed files say; None when nothing is to be shown.
     """
 
     policy: Policy
     suppressions: Sequence[Suppression] = ()
     strict: bool = False
     overlays: Overlays | None = None
+    showing: Showing | None = None
 
     def of(self, manifest: Manifest) -> Rules | Unseen:
         """The rules for instances of one image: with what was learnt of it, and with the packs that it calls for."""
@@ -86,21 +90,18 @@ def audit(
             booted_at=fingerprint.booted_at,
         ),
     )
+    found = (*drift.compare(manifest, fingerprint, f"{instance.reach.user} {visit.key}"), *persons)
+    shown = rules.showing.exhibits(manifest, fingerprint, found, rules.policy) if rules.showing else {}
     return replace(
         look,
         judgement=_qualified(
-            _judge(
-                instance,
-                manifest,
-                (*drift.compare(manifest, fingerprint, f"{instance.reach.user} {visit.key}"), *persons),
-                rules,
-                ended,
-            ),
+            _judge(instance, manifest, found, rules, ended, cosmetic(shown)),
             manifest,
             fingerprint,
             keyless,
             blind=_blind(fingerprint.sessions),
         ),
+        shown=shown,
         root=fingerprint.root,
         coverage=_coverage(manifest, fingerprint),
         others=split.others,
@@ -114,8 +115,8 @@ def _see(
 ) -> tuple[Manifest, Fingerprint, Rules, str] | Unseen:
     """The manifest first: without one, nothing could be said of what a look brings.
 
-    Beside what was seen, the rules for this image, and why digests of secrets could not be made ("" when they could,
-    or when the manifest has none).
+    What a look brings is asked about on the same connection. Beside what was seen, the rules for this image, and why
+    digests of secrets could not be made ("" when they could, or when the manifest has none).
     """
     if instance.state is not InstanceState.RUNNING:
         return Unseen(wording.not_running(instance.state))
@@ -130,7 +131,13 @@ def _see(
     if isinstance(of_image, Unseen):
         return of_image
     key, keyless = _key(manifest, keys)
-    fingerprint = looker.look(instance, deadline_s=deadline_s, key=key)
+
+    def ask(fingerprint: Fingerprint) -> Sequence[Ask]:
+        if of_image.showing is None:
+            return ()
+        return of_image.showing.asks(drift.compare(manifest, fingerprint), of_image.policy)
+
+    fingerprint = looker.look(instance, deadline_s=deadline_s, key=key, ask=ask)
     return fingerprint if isinstance(fingerprint, Unseen) else (manifest, fingerprint, of_image, keyless)
 
 
@@ -166,6 +173,7 @@ def _judge(
     found: Sequence[Difference],
     rules: Rules,
     now: datetime,
+    harmless: Collection[bytes],
 ) -> Judgement:
     judgement = judge(
         found,
@@ -175,6 +183,7 @@ def _judge(
         group=instance.group,
         image=manifest.image,
         strict=rules.strict,
+        cosmetic=harmless,
     )
     if manifest.provisional:
         # Good for looking; nothing is replaced on the word of a server that nobody vouched for.
