@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from driftd.core.acceptance import Acceptances
 from driftd.core.findings import Action, Finding
 from driftd.core.memory import FindingRow, Suppression
 
@@ -15,8 +16,8 @@ def standing(rows: Iterable[FindingRow], suppressions: Sequence[Suppression], gr
 
     ``suppressions`` are those in force now.
     """
-    accepted = {one.signature for one in suppressions if one.group in {"", group}}
-    return [row.finding for row in rows if row.finding.kind == SESSION and row.finding.signature not in accepted]
+    accepted = Acceptances(suppressions, group)
+    return [row.finding for row in rows if row.finding.kind == SESSION and accepted.of(row.finding) is None]
 
 
 def taint_action(sessions: Iterable[Finding]) -> Action:

@@ -9,6 +9,7 @@ from driftd.core import wording
 from driftd.core.errors import Refused, Unavailable
 from driftd.core.memory import Message, Store
 from driftd.core.ports import Notifier
+from driftd.flows.together import all_looked
 
 FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(hours=1)
@@ -35,8 +36,7 @@ class Announcer:
         now = self._clock()
         if self._away_until is not None and now < self._away_until:
             return []
-        with self._store.read() as tx:
-            waiting = tx.unsent(limit=A_ROUND + len(self._refused_until))
+        waiting = self._waiting(now)
         due = [message for message in waiting if self._refused_until.get(message.id, now) <= now]
         said: list[str] = []
         for message in sorted(due, key=lambda one: one.id)[:A_ROUND]:
@@ -49,6 +49,19 @@ class Announcer:
             else:
                 self._sent(message)
         return said
+
+    def _waiting(self, now: datetime) -> list[Message]:
+        """What is to be sent now, as it will be sent: of those that others might join, the ones that are due."""
+        with self._store.read() as tx:
+            limit = A_ROUND + len(self._refused_until)
+            waiting = list(tx.unsent(limit=limit, now=now))
+            early = [one for one in tx.unsent(limit=limit) if one.due is not None and one.due > now]
+            waiting += [one for one in early if all_looked(tx, one)]
+        if all(message.due is None for message in waiting):
+            return waiting
+        with self._store.write() as tx:
+            sealed = [tx.seal(message.id) for message in waiting]
+        return [message for message in sealed if message is not None]
 
     def _sent(self, message: Message) -> None:
         self._failures, self._away_until = 0, None

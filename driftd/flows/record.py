@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from driftd.core import wording
+from driftd.core.acceptance import STALE, Acceptances
+from driftd.core.causes import gather
 from driftd.core.facts import Session
-from driftd.core.findings import Action, Finding, Merged, Severity, Verdict, merge
+from driftd.core.findings import Action, Finding, Merged, Severity, Verdict, merge, signature
 from driftd.core.journal import instant
 from driftd.core.looks import Look
 from driftd.core.memory import FindingRow, InstanceRow, Message, Tx
 from driftd.core.replacement import Record, State
-from driftd.core.sessions import taint_of
+from driftd.core.sessions import differences, taint_of
 from driftd.core.taint import SESSION, standing, taint_action
+from driftd.core.wording.causes import alone
 from driftd.flows.groups import Group
 from driftd.flows.replace import new_record, plan
+from driftd.flows.together import News, tell
 
 UNKNOWN_FOR_LONG = timedelta(minutes=30)
 SHOWN = 50
@@ -35,7 +40,7 @@ def record_look(tx: Tx, group: Group, row: InstanceRow, look: Look, now: datetim
     judgement = look.judgement
     unknown = judgement.verdict is Verdict.UNKNOWN
     strangers = _sessions(tx, look, now)
-    merged = Merged((), (), ()) if unknown else _findings(tx, row.id, judgement.findings, now)
+    merged = Merged((), (), ()) if unknown else _findings(tx, group.name, row.id, judgement.findings, now)
     after = _taint(tx, group, _row(row, look, now), look, now)
     changed = bool(
         merged.opened
@@ -49,7 +54,7 @@ def record_look(tx: Tx, group: Group, row: InstanceRow, look: Look, now: datetim
     why_not = planned if isinstance(planned, str) else ""
     if changed:
         tx.journal("observation", row.id, _body(look, after, merged, strangers, why_not), now)
-    _tell(tx, row, after, look, merged, strangers, now)
+    _tell(tx, group, row, after, look, merged, strangers, now)
     if isinstance(planned, Record):
         plan(tx, planned, now)  # last, so that what was seen is told before what follows from it
     return Told(changed, (why_not,) if why_not and changed else ())
@@ -62,7 +67,7 @@ def _sessions(tx: Tx, look: Look, now: datetime) -> list[Session]:
     return [s for s in look.others if tx.add_session(look.instance.id, s, own=False, now=now)]
 
 
-def _findings(tx: Tx, instance_id: str, seen: Sequence[Finding], now: datetime) -> Merged:
+def _findings(tx: Tx, group: str, instance_id: str, seen: Sequence[Finding], now: datetime) -> Merged:
     rows = tx.open_findings(instance_id)
     by_id = {row.id: row for row in rows}
     merged = merge([(row.id, row.finding.signature) for row in rows], seen)
@@ -75,17 +80,29 @@ def _findings(tx: Tx, instance_id: str, seen: Sequence[Finding], now: datetime) 
             tx.touch_finding(number, finding, now)
     for number in merged.resolved:
         tx.resolve_finding(number, now)
-    _count_accepted(tx, seen, rows, now)
+    _count_accepted(tx, group, seen, rows, now)
     return merged
 
 
-def _count_accepted(tx: Tx, seen: Sequence[Finding], rows: Sequence[FindingRow], now: datetime) -> None:
-    """An acceptance counts each finding that it newly covers."""
+def _count_accepted(tx: Tx, group: str, seen: Sequence[Finding], rows: Sequence[FindingRow], now: datetime) -> None:
+    """An acceptance counts each finding that it newly covers, and notes now and then that it is still of use."""
+    covered = [one for one in seen if one.suppressed_by]
+    if not covered:
+        return
     known = {row.finding.signature for row in rows if row.finding.suppressed_by}
-    fresh = {one.signature for one in seen if one.suppressed_by and one.signature not in known}
-    for suppression in tx.suppressions(now) if fresh else ():
-        if suppression.signature in fresh:
-            tx.count_suppression(suppression.id, now)
+    holding = tx.suppressions(now)
+    accepted = Acceptances(holding, group)
+    causes = {one.signature: cause.signature for cause in gather(seen) for one in cause.members}
+    hits: Counter[int] = Counter()
+    for finding in covered:
+        by = accepted.of(finding, causes[finding.signature])
+        if by is not None:
+            hits[by.id] += finding.signature not in known
+    for suppression in holding:
+        if suppression.id in hits:
+            stale = suppression.used_at is None or now >= suppression.used_at + STALE
+            if hits[suppression.id] or stale:
+                tx.count_suppression(suppression.id, now, hits[suppression.id])
 
 
 def _row(row: InstanceRow, look: Look, now: datetime) -> InstanceRow:
@@ -183,8 +200,26 @@ def _evidence(finding: Finding) -> dict[str, object]:
     }
 
 
+def _drift_news(look: Look, merged: Merged) -> list[News]:
+    """The causes of which this look saw something new that nobody accepted."""
+    opened = {one.signature for one in merged.opened if not one.suppressed_by and one.kind != SESSION}
+    before = {finding.signature for _, finding in merged.still}
+    return [
+        News(
+            cause.likeness,
+            cause.signature,
+            cause.severity,
+            cause.sentence,
+            again=any(one.signature in before for one in cause.members),
+        )
+        for cause in gather(look.judgement.findings)
+        if opened & {one.signature for one in cause.members}
+    ]
+
+
 def _tell(
     tx: Tx,
+    group: Group,
     before: InstanceRow,
     after: InstanceRow,
     look: Look,
@@ -192,20 +227,21 @@ def _tell(
     strangers: Sequence[Session],
     now: datetime,
 ) -> None:
-    """Messages; each key is one event, so that the same thing is said once."""
-    at = instant(now)
-    news = [one for one in merged.opened if not one.suppressed_by and one.kind != SESSION]
-    if news:
-        worst = max((one.severity for one in news), key=lambda one: one.rank)
+    """Messages; each key is one event, so that the same thing is said once, and once for all to whom it happens."""
+    if news := _drift_news(look, merged):
         text = wording.drift_found(after.id, after.group, look.judgement.reason)
-        tx.say(Message(f"drift/{after.id}/{at}", "drift", worst, text, after.id), now)
+        tell(tx, "drift", after, news, text, now, sweep=group.every)
     if strangers and after.taint:
         text = wording.session_seen(after.id, after.group, taint_of(strangers))
-        tx.say(Message(f"session/{after.id}/{at}", "session", Severity.HIGH, text, after.id), now)
+        ways = [(signature(way), alone(way.kind, way.subject, "seen")) for way in differences(strangers)]
+        told = [News(shape, shape, Severity.HIGH, sentence) for shape, sentence in ways]
+        tell(tx, "session", after, told, text, now, sweep=group.every)
     trusted = {Verdict.CLEAN, Verdict.EXPLAINED}
     if after.verdict in trusted and before.verdict in {Verdict.DRIFTED, Verdict.TAMPERED}:
         text = wording.drift_resolved(after.id, after.group, after.reason, after.taint)
-        tx.say(Message(f"resolved/{after.id}/{at}", "resolved", Severity.INFO, text, after.id), now)
+        tainted = bool(after.taint)
+        again = News(f"tainted {tainted}", "", Severity.INFO, "still tainted" if tainted else "nothing is open")
+        tell(tx, "resolved", after, [again], text, now, sweep=group.every)
     if after.verdict is Verdict.UNKNOWN and now >= after.verdict_since + UNKNOWN_FOR_LONG:
         text = wording.unknown_for_long(after.id, after.group, after.reason, now - after.verdict_since)
         key = f"unknown/{after.id}/{instant(after.verdict_since)}"

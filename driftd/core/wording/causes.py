@@ -25,6 +25,28 @@ def drifted(severity: str, sentence: str, more: int) -> str:
     return f"{severity}: {sentence}" + (f"; and {count(more, 'more cause')}" if more else "")
 
 
+def alike(code: str, group: str, rows: Sequence[tuple[str, str, int, Sequence[str], bool]]) -> str:
+    """What happened on several instances: rows of severity, sentence, on how many, the first of them, and whether it
+    was not the same on each; the worst first.
+    """
+    told = [
+        f"{f'{severity}: ' if code == 'drift' else ''}{sentence}, on {_instances(number, named)}"
+        + (" (not quite the same on each)" if differ else "")
+        for severity, sentence, number, named, differ in rows[:_MOST]
+    ]
+    more = f"; and {count(len(rows) - _MOST, 'more cause')}" if len(rows) > _MOST else ""
+    return f"{_ALIKE.get(code, code)} in {group}: {'; '.join(told)}{more}"
+
+
+_MOST = 3
+_ALIKE = {"drift": "drift", "session": "somebody was there", "resolved": "as baked again"}
+
+
+def _instances(number: int, named: Sequence[str]) -> str:
+    names = listed(list(named) + [""] * (number - len(named)), most=len(named)) if number else ""
+    return f"{count(number, 'instance')} ({names})"
+
+
 def alone(kind: str, subject: bytes, change: str) -> str:
     """A finding on its own: ``/etc/motd modified``, ``package curl:amd64 added``."""
     return f"{'' if kind in _PATHS else f'{kind} '}{shown(subject)} {change}"

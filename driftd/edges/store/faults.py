@@ -51,6 +51,10 @@ _SAID = {
 def said(error: BaseException, path: str) -> StoreUnavailable:
     """``error`` as a sentence about the store at ``path``."""
     cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(cause, UnicodeDecodeError):
+        # What SQLite itself had to say quotes the damage, and Python could not read it.
+        what, hint = _SAID[sqlite3.SQLITE_CORRUPT]
+        return StoreUnavailable(f"The store {path} {what}.", hint)
     code = getattr(cause, "sqlite_errorcode", None)
     if code is None or code & 0xFF not in _SAID:
         first = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
@@ -65,5 +69,5 @@ def translated(path: str) -> Iterator[None]:
     """Any error of the database inside the block leaves it as ``StoreUnavailable``."""
     try:
         yield
-    except (SQLAlchemyError, sqlite3.Error) as error:
+    except (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError) as error:
         raise said(error, path) from error
