@@ -39,7 +39,7 @@ class Root(object):
     def read(self, path, limit):
         # type: (bytes, int) -> bytes
         """The whole file. Raises OSError, with EFBIG when it is longer than ``limit`` bytes."""
-        return _whole(self.open(path), limit)
+        return whole(self.open(path), limit)
 
     def head(self, path, limit):
         # type: (bytes, int) -> bytes
@@ -159,7 +159,7 @@ class Directory(object):
         """The whole file of that name, a link followed inside the root. Raises OSError as ``Root.read`` does."""
         if _link(name, self._fd) is not None:
             return self._root.read(self.path + b"/" + name, limit)
-        return _whole(_open_file(name, self._fd), limit)
+        return whole(_open_file(name, self._fd), limit)
 
 
 def _open_file(name, dir_fd):
@@ -172,8 +172,9 @@ def _open_file(name, dir_fd):
     return walk.open_quietly(name, 0, dir_fd)
 
 
-def _whole(fd, limit):
+def whole(fd, limit):
     # type: (int, int) -> bytes
+    """All that there is from where ``fd`` stands, which is closed. Raises OSError, with EFBIG beyond ``limit`` bytes."""
     try:
         data = read_fd(fd, limit + 1)
     finally:

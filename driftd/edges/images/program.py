@@ -1,0 +1,90 @@
+"""The process that reads one image: it answers as the probe does, so whoever asked reads it as any other answer.
+
+It has a process of its own so that a deadline can end it, and so that what an image does to a library that reads it
+is not done to driftd. Arguments: what to read, as JSON (``Spec``). Standard input and output: docs/wire.md. What
+is wrong with the image goes as a sentence into the file ``Spec.failure``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from driftd.edges.images import tree
+from driftd.edges.images.errors import ImageError
+from driftd.edges.images.place import ImageAnswerer, Place
+from driftd.probe import dialogue, look, wire
+from driftd.probe.tally import Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What to read: an OCI image, or a file system of type ext2 to ext4 at ``offset`` of a file."""
+
+    kind: str
+    path: str
+    failure: str
+    limit: int
+    platform: str = ""
+    offset: int = 0
+
+    def text(self) -> str:
+        """As it is passed to the program."""
+        return json.dumps(asdict(self))
+
+
+def command(spec: Spec) -> list[str]:
+    """What starts the program."""
+    return [sys.executable, "-m", "driftd.edges.images.program", spec.text()]
+
+
+def _image(spec: Spec) -> tuple[tree.Inode, Place]:
+    from driftd.edges.images.ociimage import OciImage  # noqa: PLC0415  # only what is needed is loaded
+
+    image = OciImage(Path(spec.path), spec.platform, spec.limit)
+    image.read()
+    return image.root, Place(image.root, image)
+
+
+def _answer(request: dict[bytes, Any], root: tree.Inode, place: Place) -> Iterator[bytes]:
+    encoder, tally = wire.Encoder(), Tally()
+    yield encoder.start()
+    yield encoder.message(wire.HELLO, {b"nonce": request[b"nonce"], b"schema": wire.SCHEMA})
+    yield from look.told_tree(encoder, _counted(root, tally), tally)
+    facts = look.found_facts(place, request[b"key"], live=False)
+    yield from look.told_rest(encoder, [(wire.FACTS, facts)], tally)
+
+
+def _counted(root: tree.Inode, tally: Tally) -> Iterator[tuple[bytes, list[wire.Entry]]]:
+    for path, entries in tree.batches(root):
+        tally.entries += len(entries)
+        tally.bytes_hashed += sum(entry.size for entry in entries)
+        yield path, entries
+
+
+def main(spec: Spec, stdin: BinaryIO, stdout: BinaryIO) -> None:
+    """Read one request and answer it, then what is asked of single files."""
+    request = wire.read_request(stdin)
+    try:
+        root, place = _image(spec)
+        stdout.writelines(_answer(request, root, place))
+        stdout.flush()
+        if dialogue.SECTION in request[b"sections"]:
+            look.go_on(stdin, stdout, ImageAnswerer(place))
+            stdout.flush()
+    except BrokenPipeError:
+        os._exit(1)  # nobody listens any more
+    except (ImageError, OSError) as error:
+        hint = error.hint if isinstance(error, ImageError) else "see that it is there and may be read"
+        said = str(error) if isinstance(error, ImageError) else f"it cannot be read: {error.strerror}"
+        Path(spec.failure).write_text(json.dumps([said, hint]), encoding="utf-8")
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    main(Spec(**json.loads(sys.argv[1])), sys.stdin.buffer, sys.stdout.buffer)
