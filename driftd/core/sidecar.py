@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from driftd.core.asks import Ask
 from driftd.core.errors import BadInput
 from driftd.core.escaped import escape, escape_text, unescape, unescape_text
 from driftd.core.manifest import Manifest
@@ -37,18 +38,23 @@ class Sidecar:
     files: Mapping[bytes, Shown] = field(default_factory=dict)
 
 
-def wanted(manifest: Manifest, shows: Iterable[Show]) -> dict[bytes, Show]:
-    """The baked files whose content a sidecar keeps: showable, regular, read, and small enough."""
+def asks(manifest: Manifest, shows: Iterable[Show]) -> list[Ask]:
+    """What to ask where an image is baked: the content of files that are showable, regular, read, and small enough."""
     shows = tuple(shows)
-    found = {
-        entry.path: show
+    return [
+        Ask(entry.path, "show", show.question())
         for entry in manifest.entries
         if entry.kind == wire.FILE
         and entry.sha256
         and entry.size <= SIZE_LIMIT
         and (show := show_for(entry.path, shows)) is not None
-    }
-    return dict(sorted(found.items())[:FILES_LIMIT])
+    ]
+
+
+def kept(manifest: Manifest, answered: Mapping[bytes, Shown]) -> Sidecar:
+    """The sidecar of ``manifest``: of what was answered, the texts of just those files that it states."""
+    baked = {entry.path: entry.sha256 for entry in manifest.entries if entry.path in answered}
+    return Sidecar(manifest.image, {p: one for p, one in sorted(answered.items()) if one.sha256 == baked.get(p)})
 
 
 def encode(sidecar: Sidecar) -> bytes:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from driftd.core import manifest, manifesttext
+from collections.abc import Sequence
+
+from driftd.core import manifest, manifesttext, shown, sidecar
+from driftd.core.asks import Ask
 from driftd.core.digestkey import DigestKey
-from driftd.core.errors import Refused, Unavailable
+from driftd.core.errors import BadInput, Refused, Unavailable
 from driftd.core.facts import Instance, Unseen
+from driftd.core.fingerprint import Fingerprint
 from driftd.core.manifest import Manifest
+from driftd.core.policy import Policy
 from driftd.core.ports import Looker
+from driftd.core.showable import Show
+from driftd.core.sidecar import Sidecar
 
 
 def bake(
@@ -28,11 +35,43 @@ def bake(
     (or ``provisional``) says that a manifest which is silent there is wanted. What is returned has been written as
     text and read back, so it can be read again wherever it goes; a tree that no text can hold raises ``Refused``.
     """
-    seen = looker.look(instance, deadline_s=deadline_s, key=key)
+    return bake_showing(
+        looker, instance, image, Policy(), provisional=provisional, partial=partial, key=key, deadline_s=deadline_s
+    )[0]
+
+
+def bake_showing(
+    looker: Looker,
+    instance: Instance,
+    image: str,
+    policy: Policy,
+    *,
+    provisional: bool = False,
+    partial: bool = False,
+    key: DigestKey | None = None,
+    deadline_s: float = 600.0,
+) -> tuple[Manifest, Sidecar]:
+    """The same, and the sidecar: what the files say that ``policy`` lists as showable, asked in the same look."""
+    key_id = key.id if key else ""
+    shows: tuple[Show, ...] = ()
+    made: list[Manifest] = []
+
+    def stated(seen: Fingerprint) -> Manifest:
+        return manifest.from_fingerprint(seen, image, provisional=provisional, partial=partial, key_id=key_id)
+
+    def ask(seen: Fingerprint) -> Sequence[Ask]:
+        nonlocal shows
+        try:
+            made.append(stated(seen))
+        except BadInput:
+            return ()  # and said below, where a look has ended
+        shows = policy.for_manifest(made[0]).shows
+        return sidecar.asks(made[0], shows)
+
+    seen = looker.look(instance, deadline_s=deadline_s, key=key, ask=ask if policy.packs or policy.shows else None)
     if isinstance(seen, Unseen):
         raise Unavailable(f"{instance.id} could not be looked at: {seen.reason}", seen.hint)
-    key_id = key.id if key else ""
-    made = manifest.from_fingerprint(seen, image, provisional=provisional, partial=partial, key_id=key_id)
-    if manifesttext.decode(manifesttext.encode(made)) != made:
+    finished = made[0] if made else stated(seen)
+    if manifesttext.decode(manifesttext.encode(finished)) != finished:
         raise Refused(f"the manifest of {image} does not read back as it was written", "please report this as a bug")
-    return made
+    return finished, sidecar.kept(finished, shown.answered(seen.answers, shows))

@@ -6,6 +6,7 @@ from driftd.edges.documents.names import Files, files_beside, file_name
 from driftd.edges.documents.policies import load_pack, load_policy, packs
 from driftd.edges.documents.policymodels import policy_schema
 from driftd.edges.documents.sealing import Signed, add_signatures, read_envelope, sign
+from driftd.edges.documents.sidecars import SidecarDirectory
 from driftd.edges.documents.signkeys import PublicKey, SigningKey, load_public, load_signing, make_keys
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Files",
     "ManifestDirectory",
     "PublicKey",
+    "SidecarDirectory",
     "Signed",
     "SigningKey",
     "Trust",
