@@ -12,11 +12,12 @@ import stat
 import zlib
 from typing import Any, Callable, Dict, Iterator, List, Tuple
 
-from driftd.probe import dialogue, walk
+from driftd.probe import compiled, dialogue, redact, walk
 from driftd.probe.dialogue import Answer
 
 READ = 1 << 20
 BEYOND = 64 * 1024 * 1024  # bytes that are unpacked beyond those asked for, so that a bomb is none
+SOURCE_LIMIT = 1024 * 1024  # bytes of a Python source, and of what it compiles to
 HOSTNAME = b"(?#hostname)"
 _STEP = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _DENIED = (errno.EPERM, errno.EACCES)
@@ -60,7 +61,7 @@ class Answerer(object):
     def prefix(self, path, argument):
         # type: (bytes, bytes) -> Answer
         wanted = _number(argument)
-        fd = self._open(path)
+        fd = self.open(path)
         try:
             digest, left = hashlib.sha256(), wanted
             while left:
@@ -85,7 +86,7 @@ class Answerer(object):
     def unpacked(self, path, argument):
         # type: (bytes, bytes) -> Answer
         wanted = _number(argument)
-        fd = self._open(path)
+        fd = self.open(path)
         first, whole, size, prefix = hashlib.sha256(), hashlib.sha256(), 0, b""
         try:
             for data in _unpack(fd):
@@ -103,9 +104,26 @@ class Answerer(object):
             prefix = first.digest()
         return Answer(size=size, sha256=whole.digest(), prefix=prefix)
 
+    def pyc(self, path, _argument):
+        # type: (bytes, bytes) -> Answer
+        source = compiled.source_of(path)
+        if source is None:
+            return Answer(why=b"it is not named as this Python names what it compiles")
+        text = self._whole(source, SOURCE_LIMIT)
+        why = compiled.why_not(self._whole(path, SOURCE_LIMIT), text, path)
+        return Answer(why=why.encode(), yes=0 if why else 1, size=len(text), sha256=hashlib.sha256(text).digest())
+
+    def show(self, path, argument):
+        # type: (bytes, bytes) -> Answer
+        text = self._whole(path, dialogue.CONTENT_LIMIT)
+        content, why = redact.asked(text, argument)
+        if why or len(content) > dialogue.CONTENT_LIMIT:
+            return Answer(dialogue.NOT_AVAILABLE, why[:400] or b"it is longer than what may be shown")
+        return Answer(size=len(text), sha256=hashlib.sha256(text).digest(), content=content)
+
     # --- files ---
 
-    def _open(self, path):
+    def open(self, path):
         # type: (bytes) -> int
         """A descriptor of the regular file at ``path``. Raises OSError."""
         *above, name = [part for part in path.split(b"/") if part] or [b"."]
@@ -129,7 +147,7 @@ class Answerer(object):
 
     def _whole(self, path, limit):
         # type: (bytes, int) -> bytes
-        fd = self._open(path)
+        fd = self.open(path)
         try:
             parts, left = [], limit + 1  # type: List[bytes], int
             while left:
@@ -158,6 +176,8 @@ _HOW = {
     dialogue.PREFIX: Answerer.prefix,
     dialogue.MATCH: Answerer.match,
     dialogue.UNPACKED: Answerer.unpacked,
+    dialogue.PYC: Answerer.pyc,
+    dialogue.SHOW: Answerer.show,
 }  # type: Dict[bytes, Callable[[Answerer, bytes, bytes], Answer]]
 
 

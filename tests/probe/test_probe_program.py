@@ -21,12 +21,26 @@ SENT = [HERE / f"{name}.py" for name in bundle.MODULES]
 # multiprocessing, http, uuid, queue, pwd's friends in concurrent.
 MINIMAL = {
     "abc", "argparse", "ast", "base64", "bisect", "calendar", "codecs", "collections", "contextlib", "copy", "csv",
-    "datetime", "enum", "fnmatch", "functools", "getopt", "glob", "hashlib", "heapq", "io", "ipaddress", "itertools",
-    "locale", "operator", "pathlib", "pickle", "platform", "random", "re", "selectors", "signal", "socket", "stat",
-    "string", "struct", "subprocess", "tempfile", "textwrap", "threading", "traceback", "types", "typing", "weakref",
+    "datetime", "enum", "fnmatch", "functools", "getopt", "glob", "hashlib", "heapq", "importlib.util", "io",
+    "ipaddress", "itertools", "locale", "operator", "pathlib", "pickle", "platform", "random", "re", "selectors", "signal", "socket",
+    "stat", "string", "struct", "subprocess", "tempfile", "textwrap", "threading", "traceback", "types", "typing", "weakref",
 }  # fmt: skip
 # Built into its interpreter.
-BUILT_IN = {"binascii", "errno", "fcntl", "grp", "math", "os", "posix", "pwd", "select", "sys", "time", "zlib"}
+BUILT_IN = {
+    "binascii",
+    "errno",
+    "fcntl",
+    "grp",
+    "marshal",
+    "math",
+    "os",
+    "posix",
+    "pwd",
+    "select",
+    "sys",
+    "time",
+    "zlib",
+}
 
 
 def imported(path: Path) -> set[str]:
