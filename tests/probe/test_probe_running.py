@@ -283,8 +283,8 @@ def test_a_program_that_the_loader_was_told_to_start_is_told_by_its_name() -> No
 
 SHADED = """
 real=$(readlink -f $(ldd {sleep} | grep -o '/[^ ]*libc[.]so[^ ]*'))
-cp $real /tmp/l; printf x >>/tmp/l
-unshare --mount sh -c "mount --bind /tmp/l $real; exec {sleep} 60" &
+cp $real /mnt/l; printf x >>/mnt/l
+unshare --mount sh -c "mount --bind /mnt/l $real; exec {sleep} 60" &
 until [ "$(readlink /proc/$!/exe)" = {sleep} ] && grep -q libc /proc/$!/maps; do :; done
 $look
 """
@@ -293,7 +293,7 @@ $look
 @pytest.mark.machine  # what others have mapped is opened with the right of the machine's own root alone
 def test_a_library_that_is_another_one_in_a_namespace_of_mounts_is_told() -> None:
     rooms = ("--mount", "--pid", "--fork", "--mount-proc", "--propagation", "private", "--kill-child")
-    script = "mount -t tmpfs tmpfs /tmp" + SHADED.replace("{sleep}", str(SLEEP))
+    script = "mount -t tmpfs tmpfs /mnt" + SHADED.replace("{sleep}", str(SLEEP))
     rows = in_namespaces(script, "running", options=rooms).of(b"process", os.fsencode(SLEEP))
     assert any(row.get("state") == b"maps elsewhere" and b"/libc.so" in row["code"] for row in rows)
 
