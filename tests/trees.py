@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from driftd.core import manifest, merkle
 from driftd.core.classes import KINDS_OF, Expected
-from driftd.core.facts import Coverage, Fact, fact
+from driftd.core.facts import Coverage, Fact, Kept, fact
 from driftd.core.fingerprint import Fingerprint
-from driftd.core.manifest import Manifest
+from driftd.core.manifest import ASPECTS, Manifest
 from driftd.probe import wire
 from driftd.probe.wire import Entry
 
@@ -143,6 +143,7 @@ def manifests(draw) -> Manifest:
         facts=tuple(draw(st.lists(facts(), max_size=6, unique=True))),
         live=draw(st.booleans()),
         unreadable=tuple(draw(st.lists(names.map(lambda n: b"/" + n), max_size=2))),
+        kept=tuple(Kept(kind, "not available", "no tool") for kind in sorted(draw(st.sets(st.sampled_from(ASPECTS))))),
     )
     image = draw(st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=12))
     key_id = draw(st.sampled_from(["", "0123456789abcdef"]))

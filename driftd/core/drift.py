@@ -19,7 +19,7 @@ from driftd.probe.wire import Entry
 
 _XATTR_SHOWN = 96
 # What an entry lacks when facts of this kind were kept from the look (the collector for hosts without Python).
-_UNSHOWN = {"xattr": "xattr ", "flags": "flags"}
+_UNSHOWN = {"xattr": "xattr ", "flags": "flags", "same": "same"}
 _FLAGS = ((wire.IMMUTABLE, "immutable"), (wire.APPEND_ONLY, "append-only"))
 
 
@@ -80,8 +80,9 @@ def _entries(manifest: Manifest, fingerprint: Fingerprint) -> Iterable[Differenc
     silent = _Beneath(manifest.unknown)
     covered = _Beneath(fingerprint.covered)
     unlisted = _Beneath(fingerprint.unreadable)
-    # A host without the tools for them shows none; that says nothing of those that are there.
-    unshown = tuple(_UNSHOWN[one.kind] for one in fingerprint.kept if one.kind in _UNSHOWN)
+    # Who has no tools for them shows none, nor does a format without a place for them: that says nothing of them.
+    aspects = {*manifest.unshown, *(one.kind for one in fingerprint.kept)}
+    unshown = tuple(_UNSHOWN[one] for one in sorted(aspects & _UNSHOWN.keys()))
     for path in sorted(baked.keys() | there.keys()):
         was, now = baked.get(path), there.get(path)
         if was == now or silent.at_or_below(path) or path in fingerprint.covered:
@@ -97,10 +98,11 @@ def _entries(manifest: Manifest, fingerprint: Fingerprint) -> Iterable[Differenc
 
 
 def _modified(was: Entry, now: Entry, unshown: tuple[str, ...]) -> Iterable[Difference]:
-    """``unshown`` are beginnings of the names of fields that the look could not see."""
+    """``unshown`` are beginnings of the names of fields that the bake or the look could not see."""
     before, after = fields_of(was), fields_of(now)
     if unshown:
         before = {name: value for name, value in before.items() if not name.startswith(unshown)}
+        after = {name: value for name, value in after.items() if not name.startswith(unshown)}
     if was.kind == now.kind:
         names = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
         if was.kind == wire.FILE and not (was.sha256 and now.sha256):

@@ -26,6 +26,8 @@ KIND_WORDS = {
 }
 # What is true of one moment only, so that no manifest states it.
 _MOMENTARY = ("process",)
+# What some who read a tree cannot see of its entries: hosts without the tools for it, formats without a place for it.
+ASPECTS = ("flags", "same", "xattr")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,8 @@ class Manifest:
     with, "" where there are none.
 
     ``unknown`` are paths whose content or listing could not be read at bake time: of them, and of all below them,
-    the manifest says nothing, so nothing there is ever a difference.
+    the manifest says nothing, so nothing there is ever a difference. ``unshown`` are those of ``ASPECTS`` that whoever
+    made it could not see of any entry: of them it says nothing, either.
 
     ``classes`` has the class of each entry that is not exact. ``seal`` says who vouches for it; it is no part of the
     text, and of two manifests alike whoever vouches for them.
@@ -54,6 +57,7 @@ class Manifest:
     key_id: str = ""
     classes: Mapping[bytes, Expected] = field(default_factory=lambda: NO_CLASSES)
     closed: bytes = b""
+    unshown: tuple[str, ...] = ()
     seal: Seal | None = field(default=None, compare=False)
 
     def class_of(self, path: bytes) -> Expected:
@@ -100,6 +104,7 @@ def from_fingerprint(
         live=fingerprint.live,
         key_id=key_id,
         closed=fingerprint.root,
+        unshown=tuple(sorted({one.kind for one in fingerprint.kept} & set(ASPECTS))),
     )
 
 

@@ -18,7 +18,7 @@ from driftd.core.classes import EXACT, Expected
 from driftd.core.errors import BadInput
 from driftd.core.escaped import escape, escape_text, unescape_text
 from driftd.core.facts import Fact
-from driftd.core.manifest import Manifest
+from driftd.core.manifest import ASPECTS, Manifest
 from driftd.core.manifestlines import Row
 from driftd.probe import wire
 from driftd.probe.wire import Entry
@@ -71,6 +71,7 @@ def _look_lines(manifest: Manifest) -> list[bytes]:
     found = Counter(fact.kind for fact in manifest.facts)
     lines = [b"provisional " + _yes(manifest.provisional), b"live " + _yes(manifest.live)]
     lines.append(b"key " + escape_text(manifest.key_id))
+    lines.append(b"unshown " + escape_text(",".join(manifest.unshown)))
     lines.append(b"facts %d" % len(manifest.facts))
     lines.append(b"unknown %d" % len(manifest.unknown))
     lines.append(b"kinds %d" % len(manifest.looked))
@@ -113,6 +114,7 @@ class _Decoder:
         entries, classes, (root, closed) = self._tree()
         provisional, live = (self._field(name, lambda word: _YES[word]) for name in ("provisional", "live"))
         key_id = self._field("key", self._key_id)
+        unshown = self._field("unshown", self._unshown)
         counts = {name: self._field(name, self._number) for name in ("facts", "unknown", "kinds")}
         kinds = self._counted(counts["kinds"], b"looked", "kinds of facts", lines_.read_word)
         at = self.number
@@ -123,7 +125,7 @@ class _Decoder:
         self._end()
         self._agree(at, kinds, facts)
         return Manifest(
-            image, entries, facts, tuple(kinds), root, provisional, unknown, live, key_id, classes, closed
+            image, entries, facts, tuple(kinds), root, provisional, unknown, live, key_id, classes, closed, unshown
         )  # fmt: skip
 
     def _schema(self) -> None:
@@ -197,6 +199,13 @@ class _Decoder:
         if escape_text(key_id) != word or not (key_id == "" or _KEY_ID.fullmatch(key_id)):
             raise ValueError
         return key_id
+
+    @staticmethod
+    def _unshown(word: bytes) -> tuple[str, ...]:
+        aspects = tuple(unescape_text(word).split(",")) if word != b"-" else ()
+        if list(aspects) != sorted(set(aspects)) or not set(aspects) <= set(ASPECTS):
+            raise ValueError
+        return aspects
 
     @staticmethod
     def _number(word: bytes) -> int:

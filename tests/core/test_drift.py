@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trees import account, baked, device, directory, file, fingerprint, group, grown, link, manifests, package, trees
 
-from driftd.core import drift
+from driftd.core import drift, manifest
 from driftd.core.difference import Change, Difference
 from driftd.core.facts import Kept
 from driftd.core.fingerprint import Fingerprint
@@ -198,3 +198,13 @@ def test_what_a_host_without_the_tools_cannot_show_is_not_gone():
     (changed,) = drift.compare(baked([capable]), fingerprint([bare._replace(mode=0o4755)], kept=kept))
     assert changed.expected == {"mode": "0644"}
     assert changed.actual == {"mode": "4755"}
+
+
+def test_what_the_bake_could_not_see_of_entries_is_never_compared():
+    capable = file(b"/ping", b"elf", 0o755, xattrs=[(b"security.capability", b"\1")])._replace(flags=wire.IMMUTABLE)
+    twice = [capable._replace(same=b"/ping"), capable._replace(path=b"/pong", same=b"/ping")]
+    blind = replace(baked([file(b"/ping", b"elf", 0o755), file(b"/pong", b"elf", 0o755)]), unshown=manifest.ASPECTS)
+    assert drift.compare(blind, fingerprint(twice)) == ()
+    for aspect, field in (("flags", "flags"), ("same", "same"), ("xattr", "xattr security.capability")):
+        sighted = replace(blind, unshown=tuple(one for one in manifest.ASPECTS if one != aspect))
+        assert [set(one.actual) for one in drift.compare(sighted, fingerprint(twice))] == [{field}, {field}]

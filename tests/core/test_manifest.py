@@ -121,6 +121,8 @@ REFUSED = {
     "too-many-entries": (changed(b"entries ", b"entries 10", b"entries 11"), "fewer lines of an entry"),
     "too-few-facts": (changed(b"facts ", b"5", b"4"), "more lines than the header counts"),
     "too-many-facts": (changed(b"facts ", b"5", b"6"), "fewer lines of fact"),
+    "no-aspect": (ended(changed(b"unshown ", b"-", b"size")), '"unshown" has a value that cannot be one'),
+    "aspects-in-no-order": (ended(changed(b"unshown ", b"-", b"xattr,flags")), '"unshown" has a value'),
     "too-few-kinds": (changed(b"kinds ", b"3", b"2"), "more lines than the header counts"),
     "a-kind-twice": (changed(b"looked group", b"group 2", b"account 3"), "a line of kinds of facts stands here twice"),
     "too-few-classes": (changed(b"classes ", b"3", b"2"), "more lines than the header counts"),
