@@ -45,6 +45,7 @@ _KINDS: Mapping[str, str] = {
 }
 # Settings that name a program which the kernel itself starts.
 _HELPERS = frozenset({"kernel.core_pattern", "kernel.hotplug", "kernel.modprobe", "kernel.poweroff_cmd"})
+_ABOVE_MUCH = frozenset({b"/", b"/home", b"/srv", b"/var", b"/var/lib", b"/var/spool"})
 _LIVE = re.compile(r"live(?:_[a-z]+)?")
 
 
@@ -98,7 +99,9 @@ def _listener(difference: Difference) -> str:
 
 def _mount(difference: Difference) -> str:
     place = difference.subject
-    hides = protected(place) or config(place) or place in (b"/", b"/home", b"/var", b"/var/lib", b"/var/spool")
+    if not place.startswith(b"/"):
+        return ""  # swap, which is mounted nowhere
+    hides = protected(place) or config(place) or place in _ABOVE_MUCH
     return "it puts other files in the place of those that the image has" if hides else ""
 
 

@@ -67,21 +67,20 @@ def learn(tracks: Sequence[Track], forms: Sequence[str], instances: int) -> Lear
     ``forms`` are the names of all templates, the narrowest first. ``instances`` is how many were launched.
     """
     seen = [one for track in tracks for _, one in track.seen]
-    key = all(HOST_KEY.fullmatch(track.path) for track in tracks)
+    key = all(HOST_KEY.fullmatch(one.subject) and one.kind == "file" for one in seen)
     why = "" if key else next((why for one in seen if (why := why_not(one))), "")
     if why:
         return why
     if len({one.kind for one in seen}) > 1:
         return "it is not one kind of thing wherever it was seen"
     if {one.change for one in seen} == {Change.REMOVED}:
-        return _gone(tracks)
+        return why_not(seen[0]) or _gone(tracks)
     if any(one.change is Change.REMOVED for one in seen):
         return _loose(tracks, Expect.EPHEMERAL, "came and went, also as it was baked")
     if len({_meta(one) for one in seen}) > 1:
         return "its mode, its owner or something else about it is not the same wherever it was seen"
-    if seen[0].kind != "file" or not _CONTENT & seen[0].actual.keys():
-        return _still(tracks, seen)
-    learnt = _file(tracks, seen, forms, instances)
+    content = seen[0].kind == "file" and bool(_CONTENT & seen[0].actual.keys())
+    learnt = _file(tracks, seen, forms, instances) if content else _still(tracks, seen)
     if key and not (isinstance(learnt, Learnt) and learnt.template.startswith("ssh-")):
         return learnt if isinstance(learnt, str) else why_not(seen[0])
     return learnt

@@ -79,8 +79,7 @@ class _Proposing:
             sightings = [Seen(sample, one) for track in group for sample, one in track.seen]
             learnt = paths.learn(group, self._forms, len(self._by_instance))
             if isinstance(learnt, str):
-                for track in group:
-                    self._leave([one for one in sightings if one.difference.subject == track.path], learnt)
+                self._leave(sightings, learnt)
                 continue
             match = Match(
                 paths=(globs.path(glob),),
@@ -134,6 +133,8 @@ class _Proposing:
         for (kind, name, _), group in sorted(groups.items(), key=lambda item: item[0]):
             learn = live.learn_host_keys if kind == "hostkey" else live.learn
             found = learn(group, instances)
+            if not isinstance(found, str) and not all(any(m.fits(one.difference) for m in found) for one in group):
+                found = "a rule cannot name it"
             if isinstance(found, str):
                 self._leave(group, found)
                 continue
@@ -169,8 +170,12 @@ class _Proposing:
         return self._keeps(rule, one.sample, one.difference) if rule.expect else ""
 
     def _leave(self, seen: Sequence[Seen], why: str) -> None:
-        first = seen[0].difference
-        self._left.append(Left(first.kind, first.subject, first.change, why, tuple(self._evidence(seen))))
+        by_subject: dict[bytes, list[Seen]] = {}
+        for one in seen:
+            by_subject.setdefault(one.difference.subject, []).append(one)
+        for subject, about in by_subject.items():
+            first = about[0].difference
+            self._left.append(Left(first.kind, subject, first.change, why, tuple(self._evidence(about))))
 
     def _instances(self, seen: Iterable[Seen]) -> int:
         return len({one.sample.instance for one in seen})
