@@ -131,9 +131,11 @@ def content_only(difference: Difference) -> bool:
 
 
 def text_for(path: bytes, texts: Mapping[bytes, Shown], sha256: str) -> Shown | None:
-    """The text at ``path``, if it is the one with this digest (hexadecimal digits)."""
+    """The text at ``path``, if it is the one with this digest (hexadecimal digits), or one that was not read."""
     found = texts.get(path)
-    return found if found is not None and found.sha256.hex() == sha256 else None
+    if found is None or not sha256:
+        return None
+    return found if found.sha256.hex() == sha256 or (found.withheld and not found.sha256) else None
 
 
 def short(settings: Sequence[Setting]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from driftd.core.asks import Ask
 from driftd.core.errors import BadInput
@@ -54,7 +54,12 @@ def asks(manifest: Manifest, shows: Iterable[Show]) -> list[Ask]:
 def kept(manifest: Manifest, answered: Mapping[bytes, Shown]) -> Sidecar:
     """The sidecar of ``manifest``: of what was answered, the texts of just those files that it states."""
     baked = {entry.path: entry.sha256 for entry in manifest.entries if entry.path in answered}
-    return Sidecar(manifest.image, {p: one for p, one in sorted(answered.items()) if one.sha256 == baked.get(p)})
+    files = {
+        path: replace(one, sha256=baked[path])
+        for path, one in sorted(answered.items())
+        if path in baked and (one.withheld or one.sha256 == baked[path])
+    }
+    return Sidecar(manifest.image, dict(list(files.items())[:FILES_LIMIT]))
 
 
 def encode(sidecar: Sidecar) -> bytes:

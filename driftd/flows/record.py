@@ -40,7 +40,7 @@ def record_look(tx: Tx, group: Group, row: InstanceRow, look: Look, now: datetim
     judgement = look.judgement
     unknown = judgement.verdict is Verdict.UNKNOWN
     strangers = _sessions(tx, look, now)
-    merged = Merged((), (), ()) if unknown else _findings(tx, group.name, row.id, judgement.findings, now)
+    merged = Merged((), (), ()) if unknown else _findings(tx, group.name, row.id, look, now)
     after = _taint(tx, group, _row(row, look, now), look, now)
     changed = bool(
         merged.opened
@@ -67,21 +67,33 @@ def _sessions(tx: Tx, look: Look, now: datetime) -> list[Session]:
     return [s for s in look.others if tx.add_session(look.instance.id, s, own=False, now=now)]
 
 
-def _findings(tx: Tx, group: str, instance_id: str, seen: Sequence[Finding], now: datetime) -> Merged:
+def _findings(tx: Tx, group: str, instance_id: str, look: Look, now: datetime) -> Merged:
+    seen = look.judgement.findings
     rows = tx.open_findings(instance_id)
     by_id = {row.id: row for row in rows}
     merged = merge([(row.id, row.finding.signature) for row in rows], seen)
     # That somebody was there does not become untrue when the log no longer says so.
     merged = replace(merged, resolved=tuple(i for i in merged.resolved if by_id[i].finding.kind != SESSION))
     for finding in merged.opened:
-        tx.add_finding(instance_id, finding, now)
+        _show(tx, tx.add_finding(instance_id, finding, now).id, finding, look)
     for number, finding in merged.still:
+        _show(tx, number, finding, look)
         if finding != by_id[number].finding:
             tx.touch_finding(number, finding, now)
     for number in merged.resolved:
         tx.resolve_finding(number, now)
     _count_accepted(tx, group, seen, rows, now)
     return merged
+
+
+def _show(tx: Tx, number: int, finding: Finding, look: Look) -> None:
+    """Keep what the finding's file says now, so that it can be explained later. Its signature has the digest of it."""
+    made = look.shown.get(finding.subject) if finding.kind == "file" else None
+    if made is None or made.after is None:
+        return
+    known = tx.shown(number)
+    if known is None or (known.withheld and known != made.after):
+        tx.put_shown(number, made.after)
 
 
 def _count_accepted(tx: Tx, group: str, seen: Sequence[Finding], rows: Sequence[FindingRow], now: datetime) -> None:

@@ -385,6 +385,20 @@ class ManifestTable(SQLModel, table=True):
     seen_at: datetime = _when()
 
 
+class ShownTable(SQLModel, table=True):
+    """``Shown``, one for each finding whose file's content may be shown; deleted with it."""
+
+    __tablename__ = "shown"
+
+    finding_id: int | None = Field(
+        default=None, primary_key=True, sa_column_args=(ForeignKey("finding.id", ondelete="CASCADE"),)
+    )
+    format: str = _text()
+    sha256: bytes
+    text: bytes
+    withheld: str = _text()
+
+
 def _table(name: str) -> Table:
     return SQLModel.metadata.tables[name]
 
@@ -402,3 +416,4 @@ TOPIC = _table("topic")
 JOB = _table("job")
 LEASE = _table("lease")
 MANIFEST = _table("manifest")
+SHOWN = _table("shown")

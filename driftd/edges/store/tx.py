@@ -27,6 +27,7 @@ from driftd.edges.store.tables import (
 from driftd.edges.store.tx_fleet import FleetPart
 from driftd.edges.store.tx_images import ImagesPart
 from driftd.edges.store.tx_people import PeoplePart
+from driftd.edges.store.tx_shown import ShownPart
 
 _TIMES = tuple(field.name for field in fields(Record) if str(field.type).startswith("datetime"))
 
@@ -59,7 +60,7 @@ def _line(row: RowMapping) -> JournalLine:
     return JournalLine(seq=row["seq"], at=at, body=body, **texts)
 
 
-class SqlTx(FleetPart, ImagesPart, PeoplePart):
+class SqlTx(FleetPart, ImagesPart, PeoplePart, ShownPart):
     """``Tx``, whole. Good only inside the block that opened it."""
 
     # replacements
