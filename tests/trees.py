@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from driftd.core.classes import KINDS_OF, Expected
 from driftd.core.facts import Coverage, Fact, Kept, fact
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.manifest import ASPECTS, Manifest
+from driftd.core.seal import Seal
 from driftd.probe import wire
 from driftd.probe.wire import Entry
 
@@ -74,8 +76,13 @@ def fingerprint(entries: Iterable[Entry] = (), **fields) -> Fingerprint:
     return Fingerprint(entries=entries, coverage=coverage, root=merkle.root(entries), **values)
 
 
+SEAL = Seal("ab" * 32, 1, NOW, {})
+
+
 def baked(entries: Iterable[Entry] = (), **fields) -> Manifest:
-    return manifest.from_fingerprint(fingerprint(entries, **fields), IMAGE, provisional=False)
+    """A manifest that somebody vouches for."""
+    made = manifest.from_fingerprint(fingerprint(entries, **fields), IMAGE, provisional=False)
+    return replace(made, seal=SEAL)
 
 
 # --- anything at all -------------------------------------------------------------------------------------------------

@@ -172,6 +172,8 @@ def _confirming(record: Record, world: World, now: datetime, limits: Limits) -> 
     asks = _asks(sight)
     if not asks:
         return Finish(State.CANCELLED, f"the drift is gone: {sight.reason}")
+    if not sight.enforceable:
+        return Finish(State.CANCELLED, f"nobody vouches for the manifest of {record.image}: {sight.reason}")
     if sight.live and now < record.created_at + limits.grace:
         ends = record.created_at + limits.grace
         return Wait(
@@ -247,6 +249,8 @@ def _verifying(record: Record, world: World, now: datetime, limits: Limits) -> A
     sight = world.seen
     if sight is not None and sight.verdict in {Verdict.DRIFTED, Verdict.TAMPERED}:
         return _failed(f"the newcomer {record.new_id} is {sight.verdict}: {sight.reason}")
+    if sight is not None and sight.trusted and not sight.enforceable:
+        return _failed(f"nobody vouches for the manifest that {record.new_id} would be verified by: {sight.reason}")
     if sight is not None and sight.trusted and world.unhealthy == "":
         return Advance(State.ENROLLING, f"{record.new_id} is as baked: {sight.reason}", verified=True)
     said = world.unhealthy or (sight.reason if sight else "nobody looked")

@@ -17,6 +17,8 @@ class Look:
 
     ``others`` are sessions that are not driftd's own; ``own`` are driftd's visits, recorded all the same.
     ``shown`` has, by path, what can be shown of changed files. ``root`` is b"" when the instance could not be seen.
+    ``enforceable`` is False where nobody vouches for the manifest that it was judged by, so that nothing is replaced
+    because of it, and nothing put in service.
     """
 
     instance: Instance
@@ -30,3 +32,4 @@ class Look:
     boot_id: str = ""
     hint: str = ""
     shown: Mapping[bytes, Exhibit] = field(default_factory=dict)
+    enforceable: bool = True

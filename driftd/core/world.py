@@ -57,7 +57,7 @@ class Sight:
     """What a look at one instance (or the store's memory of one) amounts to, for a replacement.
 
     ``taint`` is set where a session asks for a replacement, whatever the files say; ``live`` counts the sessions of
-    others that are on the instance right now.
+    others that are on the instance right now. ``enforceable`` is False where nobody vouches for the manifest.
     """
 
     verdict: Verdict
@@ -65,6 +65,7 @@ class Sight:
     reason: str
     taint: str = ""
     live: int = 0
+    enforceable: bool = True
 
     @property
     def trusted(self) -> bool:

@@ -21,6 +21,7 @@ from driftd.core.memory import Suppression
 from driftd.core.policy import Policy, judge
 from driftd.core.ports import DigestKeys, Looker, Manifests, Overlays
 from driftd.core.sessions import Visit
+from driftd.core.wording import trust
 from driftd.flows.showing import Showing, cosmetic
 
 Visits = Callable[[], Sequence[Visit]]
@@ -107,6 +108,7 @@ def audit(
         others=split.others,
         own=split.own,
         boot_id=fingerprint.boot_id,
+        enforceable=manifest.enforceable,
     )
 
 
@@ -185,8 +187,8 @@ def _judge(
         strict=rules.strict,
         cosmetic=harmless,
     )
-    if manifest.provisional:
-        # Good for looking; nothing is replaced on the word of a server that nobody vouched for.
+    if not manifest.enforceable:
+        # Good for looking; nothing is replaced on the word of what nobody vouched for.
         judgement = replace(judgement, action=capped(judgement.action, Action.ALERT))
     return judgement
 
@@ -213,7 +215,9 @@ def _qualified(
         said.append(wording.kept_kinds(unseen))
     if keyless:
         said.append(keyless)
-    if manifest.provisional:
+    if manifest.seal is None:
+        said.append(trust.UNSIGNED)
+    if manifest.doubtful:
         said.append(wording.PROVISIONAL)
     return replace(judgement, reason="; ".join(said))
 

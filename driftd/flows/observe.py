@@ -36,7 +36,7 @@ def sight_of(look: Look, taint: str) -> Sight:
     """What a look amounts to, together with the taint that the store remembers."""
     judgement = look.judgement
     live = sum(1 for session in look.others if session.live)
-    return Sight(judgement.verdict, judgement.action, judgement.reason, taint, live)
+    return Sight(judgement.verdict, judgement.action, judgement.reason, taint, live, look.enforceable)
 
 
 def observe(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,11 @@ from driftd.core import manifesttext
 from driftd.core.errors import BadInput
 from driftd.core.facts import Instance, Reach
 from driftd.core.ports import Looker
+from driftd.core.wording import trust as said
 from driftd.doors.cli.files import write
 from driftd.doors.desks.baking import Baked, Source
+from driftd.edges.images.looker import ImageLooker, OciFile
+from driftd.edges.local import converse
 from driftd.flows.bake import bake
 
 if TYPE_CHECKING:
@@ -27,10 +31,14 @@ class Baking:
     def __init__(self, house: WiredHouse) -> None:
         self._house = house
 
-    def bake(self, source: Source, image: str, output: Path) -> Baked:
+    def bake(self, source: Source, image: str, output: Path, *, sign_with: Path | None = None) -> Baked:
         made = self.made(source, image)
         write(output, made.text)
-        return made
+        if sign_with is None and not self._house.settings.trust.signing_key:
+            return made
+        # Last: the signature covers everything that lies beside it.
+        signed = self._house.trust().sign(output, [sign_with] if sign_with else ())
+        return replace(made, notes=(*made.notes, said.signed(str(signed.file), signed.keys, signed.sequence)))
 
     def made(self, source: Source, image: str) -> Baked:
         key = self._house.keys.made(image)
@@ -47,6 +55,10 @@ class Baking:
             raise BadInput("bake reads one thing", "give one of --root DIR, --host TARGET, --oci FILE, --disk FILE")
         if source.root is not None:
             yield self._house.looker, tree(source.root, image)
+            return
+        if source.oci is not None:
+            opened = OciFile(source.oci, source.platform, source.unpacked_limit)
+            yield ImageLooker(opened, converse), Instance(id=str(source.oci), group="", image=image)
             return
         instance = self._house.host(source.host)
         with self._house.store() as store, self._house.announced(instance, store):

@@ -44,6 +44,9 @@ CONFIG = """\
 store: sqlite:///driftd.db
 manifests: manifests
 pause_file: pause
+trust:
+  manifest_keys: [keys/release.pub]
+  signing_key: keys/release   # of a release pipeline's; here, so that the demo can bake
 ssh:
   key: keys/driftd
 metrics:
@@ -206,10 +209,12 @@ class DemoStage:
                 ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(keys / name)], check=True
             )
         self._write_config()
+        self.house.trust().keygen(keys / "release")
         path = self.house.manifests.path_for(self._image.id)
         made = self.house.baking().bake(Source(root=self._image.rootfs), self._image.id, path)
         lines = made.text.count(b"\n")
-        return f"{self._image.id}: {lines:,} lines of manifest, ready after {time.monotonic() - began:.1f} s\n{path}"
+        ready = f"ready after {time.monotonic() - began:.1f} s"
+        return f"{self._image.id}: {lines:,} lines of manifest, signed, {ready}\n{path}"
 
     def _write_config(self) -> None:
         assert self._image is not None  # noqa: S101  # image() comes first

@@ -11,6 +11,7 @@ import pytest
 from driftd.doors.cli import program
 
 STATIC = """\
+trust: {{unsigned: look}}
 store: sqlite:///driftd.db
 ssh: {{key: key, connect_timeout: 1s, look_timeout: 3s}}
 groups:

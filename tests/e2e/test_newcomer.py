@@ -11,6 +11,7 @@ import pytest
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
 
 CONFIG = """\
+trust: {{unsigned: look}}
 ssh:
   key: {key}
 groups:

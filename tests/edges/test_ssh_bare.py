@@ -99,6 +99,7 @@ def test_what_is_mounted_elsewhere_on_it_is_part_of_its_tree(host, tmp_path):
 
 
 CONFIG = """\
+trust: {{unsigned: look}}
 store: sqlite:///driftd.db
 ssh: {{key: {key}, known_hosts: known, look_timeout: 30s}}
 groups:

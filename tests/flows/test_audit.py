@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from trees import IMAGE, NOW, baked, directory, file, fingerprint, package
+from trees import IMAGE, NOW, SEAL, baked, directory, file, fingerprint, package
 
 from driftd.core.digestkey import DigestKey
 from driftd.core.facts import Instance, InstanceState, Kept, Session, Unseen, fact
@@ -213,12 +213,23 @@ def test_a_file_that_everybody_may_read_and_this_look_could_not(path, mode, verd
     )
 
 
-def test_nothing_is_replaced_because_of_a_provisional_manifest():
-    world = World(fingerprint(), manifest=replace(MANIFEST, provisional=True))
-    look = world.audit()
+VOUCHERS = {
+    "nobody": (None, False, "nobody vouches for the manifest (it is not signed), so nothing is replaced because of it"),
+    "nobody-for-a-server": (None, True, "the manifest is provisional, so nothing is replaced because of it"),
+    "not-for-the-server": (replace(SEAL, provisional=True), True, "the manifest is provisional, so nothing is replaced"),
+    "for-the-server": (replace(SEAL, provisional=False), True, ""),
+    "somebody": (SEAL, False, ""),
+}
+
+
+@pytest.mark.parametrize("case", VOUCHERS)
+def test_nothing_is_replaced_because_of_a_manifest_that_nobody_vouches_for(case):
+    seal, provisional, said = VOUCHERS[case]
+    look = World(fingerprint(), manifest=replace(MANIFEST, provisional=provisional, seal=seal)).audit()
     assert look.judgement.verdict is Verdict.DRIFTED
-    assert look.judgement.action is Action.ALERT
-    assert look.judgement.reason.endswith("the manifest is provisional, so nothing is replaced because of it")
+    assert look.judgement.action is (Action.ALERT if said else Action.REPLACE)
+    assert look.enforceable is not bool(said)
+    assert ("; " + said in look.judgement.reason) is bool(said)
 
 
 def test_visits_are_asked_for_after_the_look_so_that_a_second_look_meanwhile_is_our_own():

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from driftd.core.wording import listed
+
 UNSIGNED = "nobody vouches for the manifest (it is not signed), so nothing is replaced because of it"
 UNTRUSTED = (
     "nobody vouches for the manifest (it is signed, and no key is trusted here), so nothing is replaced because of it"
@@ -64,6 +68,10 @@ def forked(image: str, sequence: int) -> str:
 
 def signature_gone(image: str, seen: int) -> str:
     return f"the manifest of {image} is not signed, and one that was (sequence {seen}) was seen before"
+
+
+def signed(file: str, keys: Sequence[str], sequence: int) -> str:
+    return f"{file}: signed by {listed([short(key) for key in keys])}, sequence {sequence}"
 
 
 ROLLBACK_HINT = "bring the newest one, or sign this one again with a higher --sequence"

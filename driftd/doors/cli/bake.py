@@ -10,7 +10,7 @@ import typer
 from driftd.doors.cli.app import app, of
 from driftd.doors.desks.baking import Source
 
-PROVISIONAL = ", provisional: sign it before anything is enforced by it"
+PROVISIONAL = ", provisional: nothing is replaced because of it until it is signed with --vouch"
 
 
 @app.command()
@@ -44,11 +44,15 @@ def bake(
         int | None,
         typer.Option(min=1, metavar="GIB", help="With --oci and --disk: the most that the image may unpack to."),
     ] = None,
+    sign_with: Annotated[
+        Path | None,
+        typer.Option(metavar="KEY", help="Sign it with this private key (default: the configured one, if any)."),
+    ] = None,
 ) -> None:
     """Write the canonical manifest of an image: the same tree gives the same bytes."""
     context = of(ctx)
     source = Source(root, host, oci, disk, platform, partition, replay_journal, unpacked_limit and unpacked_limit << 30)
-    made = context.house().baking().bake(source, image, output)
+    made = context.house().baking().bake(source, image, output, sign_with=sign_with)
     lines = made.text.count(b"\n")
     said = f"{output}: {image}, {lines} lines{PROVISIONAL if made.provisional else ''}"
     for sentence in (said, *made.notes):

@@ -42,6 +42,9 @@ class BakeDesk(Protocol):
         """The manifest of ``image`` as ``source`` shows it, written nowhere."""
         ...
 
-    def bake(self, source: Source, image: str, output: Path) -> Baked:
-        """The same, written to ``output`` with everything that belongs beside it."""
+    def bake(self, source: Source, image: str, output: Path, *, sign_with: Path | None = None) -> Baked:
+        """The same, written to ``output`` with everything that belongs beside it, and signed.
+
+        It is signed with ``sign_with``, else with the configured key, else not.
+        """
         ...
