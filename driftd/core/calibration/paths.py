@@ -23,6 +23,7 @@ from driftd.core.interpreted import config
 # Forms of what tells one server from all others: two that share one are no two servers.
 IDENTITIES = frozenset({"hex32", "uuid", "ssh-private-key", "ssh-public-key", "private-key"})
 _CONTENT = frozenset({"size", "sha256"})
+_COMES_AND_GOES = "make it and take it away again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """What a rule would say. ``fields`` pin the values that were seen; ``how`` ends the sentence of its reason."""
+    """What a rule would say. ``fields`` pin the values that were seen; ``how`` says what instances do with it."""
 
     how: str
     expect: Expect | None = None
@@ -76,7 +77,7 @@ def learn(tracks: Sequence[Track], forms: Sequence[str], instances: int) -> Lear
     if {one.change for one in seen} == {Change.REMOVED}:
         return why_not(seen[0]) or _gone(tracks)
     if any(one.change is Change.REMOVED for one in seen):
-        return _loose(tracks, Expect.EPHEMERAL, "came and went, also as it was baked")
+        return _loose(tracks, Expect.EPHEMERAL, _COMES_AND_GOES, "it comes and goes")
     if len({_meta(one) for one in seen}) > 1:
         return "its mode, its owner or something else about it is not the same wherever it was seen"
     content = seen[0].kind == "file" and bool(_CONTENT & seen[0].actual.keys())
@@ -106,17 +107,15 @@ def _open(tracks: Sequence[Track]) -> bool:
     return not any(protected(track.path) or config(track.path) for track in tracks)
 
 
-def _loose(tracks: Sequence[Track], expect: Expect, how: str) -> Learnt | str:
-    """A class that lets more pass than was seen: only where nothing is obeyed."""
-    if not _open(tracks):
-        return f"it {how}, and lies where what is obeyed lies"
-    return Learnt(how, expect)
+def _loose(tracks: Sequence[Track], expect: Expect, how: str, why: str) -> Learnt | str:
+    """A class that lets more pass than was seen: only where nothing is obeyed. ``why`` is said where something is."""
+    return Learnt(how, expect) if _open(tracks) else f"{why}, and it lies where something is obeyed"
 
 
 def _gone(tracks: Sequence[Track]) -> Learnt | str:
     if not all(track.steps[-1][1] is not None for track in tracks):
-        return _loose(tracks, Expect.EPHEMERAL, "was gone, and came back as it was baked")
-    return Learnt("was taken away by every instance", Expect.ABSENT, change=Change.REMOVED)
+        return _loose(tracks, Expect.EPHEMERAL, _COMES_AND_GOES, "it is gone, and comes back as it was baked")
+    return Learnt("take it away", Expect.ABSENT, change=Change.REMOVED)
 
 
 def _still(tracks: Sequence[Track], seen: Sequence[Difference]) -> Learnt | str:
@@ -125,14 +124,14 @@ def _still(tracks: Sequence[Track], seen: Sequence[Difference]) -> Learnt | str:
     if any(" " in name for name in one.actual):
         return "it has an access list or another attribute, which no rule can be held to"
     if one.change is Change.ADDED and one.kind == "directory" and not unmet(Expect.FIRSTBOOT, one):
-        return Learnt("was made, with this owner and mode", Expect.FIRSTBOOT, change=one.change, fields=_pinned(one))
+        return Learnt("make it, with this owner and mode", Expect.FIRSTBOOT, change=one.change, fields=_pinned(one))
     if one.change is Change.MODIFIED and one.kind == "file":
         return "its mode or its owner is another than baked"
     if one.kind != "link" and not _open(tracks):
         return "it lies where what is obeyed lies"
     if int(one.actual.get("mode", "0"), 8) & 0o1002 == 0o0002 and one.kind != "link":
         return "everybody may write it"
-    how = "leads there" if one.kind == "link" else "is there like this"
+    how = "link it there" if one.kind == "link" else "have it like this"
     return Learnt(how, action=Action.EXPLAIN, change=one.change, fields=_pinned(one))
 
 
@@ -147,14 +146,16 @@ def _file(tracks: Sequence[Track], seen: Sequence[Difference], forms: Sequence[s
         return identity
     changed = [change for track in tracks for change in track.changes()]
     if changed and all(_grew(*change) for change in changed) and _open(tracks):
-        return Learnt("was only added to at its end", Expect.GROWING)
+        return Learnt("only ever add to its end", Expect.GROWING)
     form = next((form for form in forms if form in common and not _refused(seen, form)), "")
     if form:
-        return Learnt("has its own value of one form", Expect.TEMPLATE, form)
+        return Learnt("give it a value of this form, each its own", Expect.TEMPLATE, form)
     if any(track.vanished for track in tracks):
-        return _loose(tracks, Expect.EPHEMERAL, "came and went")
-    how = "was written anew while it was watched" if changed else "has other content on each instance, of no known form"
-    return _loose(tracks, Expect.VARIABLE, how)
+        return _loose(tracks, Expect.EPHEMERAL, _COMES_AND_GOES, "it comes and goes")
+    if changed:
+        return _loose(tracks, Expect.VARIABLE, "write it anew while they run", "it is written anew while it is watched")
+    why = "its content is another on each instance, of no known form"
+    return _loose(tracks, Expect.VARIABLE, "have other content in it, each its own", why)
 
 
 def _one_content(tracks: Sequence[Track], one: Difference, common: frozenset[str], instances: int) -> Learnt | str:
@@ -163,7 +164,7 @@ def _one_content(tracks: Sequence[Track], one: Difference, common: frozenset[str
         return "it is what tells servers from one another, and more than one has the same"
     if why := unmet(Expect.FIRSTBOOT, one):
         return why
-    return Learnt("is set to these bytes", Expect.FIRSTBOOT, change=one.change, fields=_pinned(one))
+    return Learnt("set it to these bytes", Expect.FIRSTBOOT, change=one.change, fields=_pinned(one))
 
 
 def _shared(tracks: Sequence[Track], common: frozenset[str]) -> str:

@@ -138,7 +138,7 @@ class _Proposing:
             if isinstance(found, str):
                 self._leave(group, found)
                 continue
-            how = "made its own" if kind == "hostkey" else "showed this"
+            how = "make their own" if kind == "hostkey" else "show this"
             for match in found:
                 sightings = [one for one in group if match.fits(one.difference)]
                 self._add(f"{kind} {wording.shown(name)}", match, Learnt(how, action=Action.EXPLAIN), sightings)

@@ -27,8 +27,10 @@ def no_expiry(instance: str) -> str:
 
 
 def because(how: str, instances: int, of: int) -> str:
-    who = "Every pristine instance" if instances == of else f"{instances} of {of} pristine instances:"
-    return f"{who} {how}." if instances == of else f"{who} it {how}."
+    """``how`` says what they do, in the plural."""
+    if of == 1:
+        return f"The one pristine instance was seen to {how}."
+    return f"{f'All {of}' if instances == of else f'{instances} of {of}'} pristine instances {how}."
 
 
 def where(instances: int, of: int, moments: Sequence[str]) -> str:

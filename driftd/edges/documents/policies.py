@@ -86,9 +86,14 @@ def load_pack(file: Path, name: str = "") -> Pack:
         raise BadInput(f"{file}: not UTF-8 (byte {error.start + 1})", "save it as UTF-8") from None
     except OSError as error:
         raise BadInput(f"{file}: cannot be read: {error.strerror}") from None
-    document = parse(text, str(file))
+    return read_pack(text, str(file), name)
+
+
+def read_pack(text: str, where: str, name: str = "") -> Pack:
+    """One document from its text; ``where`` is what complaints call it. Raises BadInput."""
+    document = parse(text, where)
     if not isinstance(document.value, dict):
-        raise BadInput(f"{file}:1: a policy is a mapping", f'begin with "schema: {SCHEMA}"')
+        raise BadInput(f"{where}:1: a policy is a mapping", f'begin with "schema: {SCHEMA}"')
     try:
         pack = PackModel.model_validate(document.value)
     except ValidationError as error:

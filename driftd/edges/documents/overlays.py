@@ -1,0 +1,136 @@
+"""Overlays on disk: what calibration learnt of an image, beside its manifest, as a document that people review.
+
+It is a policy document like any other (docs/policy.md), written by ``render`` and read by the same reader as those of
+people. Where the manifest is sealed, only what was signed with it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from io import BytesIO
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.scalarstring import SingleQuotedScalarString
+
+from driftd.core.errors import BadInput, Refused
+from driftd.core.facts import Unseen
+from driftd.core.globs import Glob
+from driftd.core.manifest import Manifest
+from driftd.core.packs import Pack
+from driftd.core.rules import Match, Rule
+from driftd.edges.documents.files import read
+from driftd.edges.documents.names import OVERLAY, file_name, files_beside, files_of
+from driftd.edges.documents.policies import read_pack
+from driftd.edges.documents.policymodels import SCHEMA
+from driftd.yamltext import SIZE_LIMIT
+
+NAME = "overlay"
+_AGAIN = "calibrate the image again, or sign what is there: driftd manifest sign"
+
+
+class OverlayDirectory:
+    """``Overlays`` over a directory of manifests; with ``manifest``, the one beside that file."""
+
+    def __init__(self, directory: Path, manifest: Path | None = None) -> None:
+        self._directory = directory
+        self._manifest = manifest
+        self._known: dict[str, tuple[tuple[int, int, int], str, Pack | Unseen]] = {}
+
+    def for_manifest(self, manifest: Manifest) -> Pack | Unseen | None:
+        """See ``Overlays.for_manifest``: the same object for as long as the file stays as it is."""
+        files = files_beside(self._manifest) if self._manifest else files_of(self._directory, manifest.image)
+        try:
+            found = files.overlay.stat()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return Unseen(f"{files.overlay} cannot be read: {error.strerror}")
+        stamp = (found.st_ino, found.st_size, found.st_mtime_ns)
+        statement = manifest.seal.statement if manifest.seal else ""
+        known = self._known.get(manifest.image)
+        if known is None or known[:2] != (stamp, statement):
+            known = (stamp, statement, _load(files.overlay, manifest))
+            self._known[manifest.image] = known
+        return known[2]
+
+
+def _load(file: Path, manifest: Manifest) -> Pack | Unseen:
+    try:
+        data = read(file, SIZE_LIMIT + 1)
+    except OSError as error:
+        return Unseen(f"{file} cannot be read: {error.strerror}")
+    if manifest.seal and (why := manifest.seal.uncovered(file_name(manifest.image, OVERLAY), data)):
+        return Unseen(f"{file} is refused: {why}", _AGAIN)
+    try:
+        return read_pack(data.decode("utf-8"), str(file))
+    except UnicodeDecodeError as error:
+        return Unseen(f"{file}: not UTF-8 (byte {error.start + 1})", _AGAIN)
+    except BadInput as error:
+        return Unseen(str(error), error.hint)
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+def render(rules: Sequence[Rule], head: Iterable[str], description: str) -> bytes:
+    """The document of ``rules``, with ``head`` as the comment above it: read again it gives the same rules.
+
+    Raises Refused where it does not, and for more than a document holds.
+    """
+    document = CommentedMap()
+    document["schema"] = SCHEMA
+    document["name"] = NAME
+    document["description"] = description
+    document["rules"] = [_rule(rule) for rule in rules]
+    yaml = YAML()
+    yaml.width = 110
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    stream = BytesIO()
+    yaml.dump(document, stream)
+    comment = "".join(f"# {line}".rstrip() + "\n" for line in head)
+    data = comment.encode() + stream.getvalue()
+    try:
+        again = read_pack(data.decode("utf-8"), NAME).rules
+    except BadInput as error:
+        raise Refused(f"what was learnt of {len(rules)} paths and facts is no document: {error}", _TOO_MUCH) from None
+    if [_rule(rule) for rule in again] != [_rule(rule) for rule in rules]:
+        raise Refused("what was learnt does not read back as it was written", "please report this as a bug")
+    return data
+
+
+_TOO_MUCH = "write a rule into the group's own policy for the directory in which most of it lies, and calibrate again"
+
+
+def _rule(rule: Rule) -> dict[str, object]:
+    said: dict[str, object] = {"id": rule.id, "match": _match(rule.match)}
+    outcome = {"expect": rule.expect, "template": rule.template, "action": rule.action, "severity": rule.severity}
+    said.update({name: str(value) for name, value in outcome.items() if value})
+    said["because"] = rule.because
+    if rule.evidence:
+        said["evidence"] = list(rule.evidence)
+    return said
+
+
+def _match(match: Match) -> dict[str, object]:
+    said: dict[str, object] = {}
+    if match.paths:
+        said["path"] = _texts(match.paths)
+    said.update({kind: _texts(found) for kind, found in sorted(match.facts.items())})
+    if match.changes:
+        changes = sorted(str(change) for change in match.changes)
+        said["change"] = changes[0] if len(changes) == 1 else changes
+    if match.fields:
+        said["fields"] = {name: _texts(found) for name, found in sorted(match.fields.items())}
+    return said
+
+
+def _texts(found: Sequence[Glob]) -> str | list[str]:
+    texts = [_quoted(glob.text) for glob in found]
+    return texts[0] if len(texts) == 1 else texts
+
+
+def _quoted(text: str) -> str:
+    """What editors that read older YAML would take for true or false."""
+    return SingleQuotedScalarString(text) if text.lower() in {"yes", "no", "on", "off", "y", "n"} else text
