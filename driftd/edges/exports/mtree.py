@@ -3,14 +3,13 @@
 Keywords: type, mode, uid, gid, size, sha256, link, device (``native,major,minor``), nlink where a file has several
 names in the tree, flags (schg and sappnd; no mtree on Linux compares them), tags (``driftd.CLASS``), optional, ignore.
 
-By class: exact entries are held by everything; those of presence, template, firstboot, variable, growing and rotated
-not by size and sha256; an ephemeral one may be gone and is held by its type; an open directory that held nothing is
-not looked into. Of paths that are unknown nothing is checked.
+By class: exact entries are held by everything; all others not by size and sha256, and an ephemeral one may be gone; an
+open directory that held nothing is not looked into. Of paths that are unknown nothing is checked.
 
 Lost, and counted: extended attributes (access lists and capabilities among them); which names are hard links of which
-file (their number is told); facts; what growing, rotated and template files promise of their content; that something
-may be added to an open directory which held something, so that mtree tells what is; unknown paths whose directory is
-not in the manifest.
+file (their number is told); facts; size and digest of files that are not exact, and what their class asks of their
+content; that something may be added to an open directory which held something, so that mtree tells what is; unknown
+paths whose directory is not in the manifest, and what lies below an unknown path.
 """
 
 from __future__ import annotations
@@ -97,11 +96,10 @@ class _Writer:
             # Its type is left out, too; the root must have one.
             return _name(entry.path) + (b" type=dir" if entry.path == b"/" else b"") + _NOTHING + b"\n"
         words = [_name(entry.path), b"type=" + TYPES[entry.kind]]
+        words.append(b"mode=%04o uid=%d gid=%d" % (entry.mode, entry.uid, entry.gid))
+        words += self._body(entry, content=given == EXACT)
         if given.expect == "ephemeral":
             words.append(b"optional")
-        else:
-            words.append(b"mode=%04o uid=%d gid=%d" % (entry.mode, entry.uid, entry.gid))
-            words += self._body(entry, content=given.expect in ("exact", "open-dir"))
         if given.expect == "open-dir" and entry.path not in self._parents:
             words.append(b"ignore")
         if given != EXACT:
@@ -126,8 +124,7 @@ class _Writer:
         """A sentence for each thing that the file does not say."""
         made = self._manifest
         attributes = sum(len(entry.xattrs) for entry in made.entries)
-        words = Counter(given.expect for given in made.classes.values())
-        contents = sum(words[word] for word in ("template", "growing", "rotated"))
+        contents = sum(entry.kind == wire.FILE and entry.path in made.classes for entry in made.entries)
         crowded = sum(given.expect == "open-dir" and path in self._parents for path, given in made.classes.items())
         names, groups = sum(self._links.values()), len(self._links)
         beneath = sum(self._beneath_unknown(entry.path) for entry in made.entries)
@@ -135,7 +132,7 @@ class _Writer:
             (attributes, lost(_NAME, attributes, "extended attribute")),
             (groups, told(_NAME, groups, "file", f"told by the number of names ({names}), not by which they are")),
             (len(made.facts), lost(_NAME, len(made.facts), "fact")),
-            (contents, told(_NAME, contents, "content", "not checked: what it must be is a class's word", "contents")),
+            (contents, told(_NAME, contents, "file", "told without size and digest: their class lets these differ")),
             (crowded, told(_NAME, crowded, "open directory", "looked into: additions are told", "open directories")),
             (self._homeless, lost(_NAME, self._homeless, "unknown path")),
             (beneath, told(_NAME, beneath, "entry", "left out: they lie below what is unknown", "entries")),
