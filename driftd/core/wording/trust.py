@@ -74,6 +74,10 @@ def signed(file: str, keys: Sequence[str], sequence: int) -> str:
     return f"{file}: signed by {listed([short(key) for key in keys])}, sequence {sequence}"
 
 
+STILL_PROVISIONAL = (
+    "it is still provisional, so nothing is replaced because of it: sign it with --vouch when the server that it was "
+    "read off was as the image made it"
+)
 ROLLBACK_HINT = "bring the newest one, or sign this one again with a higher --sequence"
 
 
