@@ -89,7 +89,5 @@ def all_looked(tx: Tx, message: Message) -> bool:
     if first is None or message.created_at is None:
         return True
     begun = message.created_at
-    return all(
-        (row.looked_at is not None and row.looked_at >= begun) or row.id == first.id
-        for row in tx.instances(first.group)
-    )
+    others = (row.looked_at for row in tx.instances(first.group) if row.id != first.id)
+    return all(looked_at is not None and looked_at >= begun for looked_at in others)

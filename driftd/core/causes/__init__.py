@@ -58,7 +58,11 @@ class Cause:
 
 def assign(findings: Sequence[Finding], books: Books = NO_BOOKS) -> tuple[Finding, ...]:
     """The findings of one look in the order given, each with its cause. ``books`` is what is known of packages."""
-    board = Board(findings, books)
+    # Names need not be unique; in one order whatever the given one, the same finding is always the first to be asked.
+    order = sorted(
+        range(len(findings)), key=lambda at: (findings[at].kind, findings[at].subject, findings[at].signature)
+    )
+    board = Board([findings[at] for at in order], books)
     trees.claim_mounts(board)
     packages.claim(board)
     accounts.claim(board)
@@ -69,8 +73,8 @@ def assign(findings: Sequence[Finding], books: Books = NO_BOOKS) -> tuple[Findin
     units.claim_files(board)
     trees.claim_permissions(board)
     trees.claim_moved_files(board)
-    made = [board.claims.get(at, ALONE) for at in range(len(findings))]
-    return tuple(replace(one, cause=kind, about=about) for one, (kind, about) in zip(findings, made, strict=True))
+    made = dict(zip(order, (board.claims.get(at, ALONE) for at in range(len(order))), strict=True))
+    return tuple(replace(one, cause=made[at][0], about=made[at][1]) for at, one in enumerate(findings))
 
 
 def by_the_way(kind: str, finding: Finding) -> bool:
@@ -86,7 +90,11 @@ def gather(findings: Iterable[Finding]) -> tuple[Cause, ...]:
     for one in findings:
         together[one.cause, one.about, "" if one.cause else one.signature].append(one)
     made = [_cause(kind, about, members) for (kind, about, _), members in together.items()]
-    return tuple(sorted(made, key=lambda one: (one.accepted, -one.severity.rank, one.kind, one.subject, one.signature)))
+    return tuple(sorted(made, key=_order))
+
+
+def _order(cause: Cause) -> tuple[object, ...]:
+    return (cause.accepted, -cause.severity.rank, -cause.count, cause.kind, cause.subject, cause.signature)
 
 
 def reason(findings: Sequence[Finding]) -> str:
