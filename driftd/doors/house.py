@@ -15,6 +15,7 @@ from driftd.core.looks import Look
 from driftd.core.memory import Store
 from driftd.doors.demo.stage import Stage
 from driftd.doors.desks.baking import BakeDesk
+from driftd.doors.desks.explaining import ExplainDesk
 from driftd.doors.desks.trust import TrustDesk
 
 
@@ -84,6 +85,8 @@ class House(Protocol):
     def audit_root(self, root: Path, manifest: Path, policy: Sequence[str], *, strict: bool) -> Look: ...
 
     def baking(self) -> BakeDesk: ...
+
+    def explaining(self) -> ExplainDesk: ...
 
     def trust(self) -> TrustDesk:
         """Who vouches for manifests."""

@@ -8,16 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from driftd.core import manifesttext
+from driftd.core import manifesttext, sidecar
 from driftd.core.errors import BadInput
 from driftd.core.facts import Instance, Reach
 from driftd.core.ports import Looker
 from driftd.core.wording import trust as said
 from driftd.doors.cli.files import write
 from driftd.doors.desks.baking import Baked, Source
+from driftd.edges import documents
 from driftd.edges.images.looker import ImageLooker, OciFile
 from driftd.edges.local import converse
-from driftd.flows.bake import bake
+from driftd.flows.bake import bake_showing
 
 if TYPE_CHECKING:
     from driftd.wiring.house import WiredHouse
@@ -34,6 +35,11 @@ class Baking:
     def bake(self, source: Source, image: str, output: Path, *, sign_with: Path | None = None) -> Baked:
         made = self.made(source, image)
         write(output, made.text)
+        beside = documents.files_beside(output).sidecar
+        if made.sidecar:
+            write(beside, made.sidecar)
+        else:
+            beside.unlink(missing_ok=True)  # of an earlier bake
         if sign_with is None and not self._house.settings.trust.signing_key:
             return made
         # Last: the signature covers everything that lies beside it.
@@ -44,8 +50,16 @@ class Baking:
         key = self._house.keys.made(image)
         with self._opened(source, image) as (looker, instance):
             provisional = bool(source.host)
-            made = bake(looker, instance, image, provisional=provisional, key=key, deadline_s=DEADLINE_S)
-        return Baked(manifesttext.encode(made), provisional)
+            made, texts = bake_showing(
+                looker,
+                instance,
+                image,
+                self._house.explaining().shows(),
+                provisional=provisional,
+                key=key,
+                deadline_s=DEADLINE_S,
+            )
+        return Baked(manifesttext.encode(made), provisional, sidecar=sidecar.encode(texts) if texts.files else b"")
 
     @contextmanager
     def _opened(self, source: Source, image: str) -> Iterator[tuple[Looker, Instance]]:

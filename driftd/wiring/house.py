@@ -35,6 +35,7 @@ from driftd.flows.replace import Replacer
 from driftd.flows.visit import Audit, Visitor
 from driftd.settings import Enforce, Settings
 from driftd.wiring.baking import DEADLINE_S, Baking, tree
+from driftd.wiring.explaining import Explaining
 from driftd.wiring.groups import join
 from driftd.wiring.looking import RoutedLooker, several
 from driftd.wiring.trust import Remembered, Trusting
@@ -174,11 +175,9 @@ class WiredHouse:
     ) -> Look:
         """One look at one instance, judged by its group's policy; ``store`` knows which manifests were seen."""
         remembered = Remembered(self.manifests, store, self.now)
-        rules = Rules(self.policies[instance.group], suppressions, strict)
+        rules = Rules(self.policies[instance.group], suppressions, strict, showing=self.explaining().showing)
         deadline = self.settings.ssh.look_timeout.total_seconds()
-        return audit(
-            instance, self.looker, remembered, rules, visits, self.now, keys=self.keys, deadline_s=deadline
-        )
+        return audit(instance, self.looker, remembered, rules, visits, self.now, keys=self.keys, deadline_s=deadline)
 
     def _visitor(self, store: Store, look: Audit) -> Visitor:
         longest = self.settings.ssh.look_timeout * 2
@@ -187,10 +186,18 @@ class WiredHouse:
     def audit_root(self, root: Path, manifest: Path, policy: Sequence[str], *, strict: bool) -> Look:
         made = documents.load_manifest(manifest)
         instance = tree(root, made.image)
-        rules = Rules(documents.load_policy(policy, Path()), (), strict)
+        showing = self.explaining().showing_beside(manifest)
+        rules = Rules(documents.load_policy(policy, Path()), (), strict, showing=showing)
         return audit(
             instance, self.looker, _Single(made), rules, tuple, self.now, keys=self.keys, deadline_s=DEADLINE_S
         )
+
+    @cached_property
+    def _explaining(self) -> Explaining:
+        return Explaining(self)
+
+    def explaining(self) -> Explaining:
+        return self._explaining
 
     # --- baking ---
 

@@ -31,7 +31,7 @@ def read(house: House, group: str | None) -> tuple[list[Line], Sequence[Record],
         rows = sorted(tx.instances(group), key=lambda row: (row.group, row.slot, row.id))
         records = tx.open_replacements(group)
         recent = [record for record in tx.replacements(10) if record.state in TERMINAL]
-        pauses = [*tx.pauses(), *_by_file(house.pause_file())]
+        pauses = [*tx.pauses(), *by_file(house.pause_file())]
     by_instance = {i: record for record in records for i in (record.old_id, record.new_id) if i}
     lines = [
         (row, outlook(row, by_instance.get(row.id), pauses, house.enforce(row.group), house.every(row.group), now))
@@ -40,7 +40,7 @@ def read(house: House, group: str | None) -> tuple[list[Line], Sequence[Record],
     return lines, recent, pauses
 
 
-def _by_file(file: Path) -> Sequence[Pause]:
+def by_file(file: Path) -> Sequence[Pause]:
     """The pause file, as a pause like any other: empty where there is none."""
     try:
         return [Pause("", f"the file {file}", "it is there", datetime.fromtimestamp(file.stat().st_mtime, UTC))]

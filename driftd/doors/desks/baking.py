@@ -28,11 +28,12 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Baked:
-    """A manifest's text, and sentences about what a person should know of how it was made."""
+    """A manifest's text, sentences about how it was made, and its sidecar's text (b"" when no file is showable)."""
 
     text: bytes
     provisional: bool = False
     notes: tuple[str, ...] = ()
+    sidecar: bytes = b""
 
 
 class BakeDesk(Protocol):

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from deepdiff import DeepDiff
-
 from driftd.core.shown import MARK, VALUE_LIMIT, Comparison, Setting
 from driftd.edges.semantic import lines
 from driftd.edges.semantic.reading import READERS, Document, UnreadableError
@@ -89,6 +87,8 @@ def _hidden(value: Any) -> bool:
 
 
 def _settings(was: Document, now: Document) -> tuple[Setting, ...]:
+    from deepdiff import DeepDiff  # noqa: PLC0415  # costs --help a quarter of a second
+
     tree = DeepDiff(
         was.value, now.value, view="tree", verbose_level=2, ignore_type_in_groups=[], threshold_to_diff_deeper=0
     )

@@ -1,0 +1,141 @@
+"""An explanation: everything that driftd knows of one finding, put together from the store's rows. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from driftd.core.difference import Difference
+from driftd.core.findings import Action, Finding
+from driftd.core.memory import FindingRow, InstanceRow, SessionRow
+from driftd.core.outlook import Outlook
+from driftd.core.policy import DEFAULT_RULE, Policy
+from driftd.core.replacement import Record
+from driftd.core.rules import Rule
+from driftd.core.shown import Exhibit
+from driftd.core.wording import explaining as said
+
+# Sessions further back than so many looks have nothing to do with what a look found.
+LOOKS_BACK = 2
+LEAST_BACK = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedBy:
+    """The rule that judged: its name, where it stands (file:line), whose it is, and until when it holds ("" each)."""
+
+    name: str
+    where: str = ""
+    owner: str = ""
+    expires: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One finding explained. ``exhibit`` is None where no content may be shown; ``unshown`` says why, if that is known.
+
+    ``elsewhere`` are the other instances with the same signature, ``peers`` how many instances their group has.
+    ``sessions`` are those that were there while it came about. ``stop`` are commands, each with what it does.
+    """
+
+    row: FindingRow
+    instance: InstanceRow
+    rule: JudgedBy
+    exhibit: Exhibit | None
+    unshown: str
+    elsewhere: tuple[tuple[InstanceRow, FindingRow], ...]
+    peers: int
+    sessions: tuple[SessionRow, ...]
+    outlook: Outlook
+    stop: tuple[tuple[str, str], ...]
+
+
+def difference_of(finding: Finding) -> Difference:
+    """The difference that a finding is about."""
+    return Difference(finding.kind, finding.subject, finding.change, finding.expected, finding.actual)
+
+
+def judged_by(finding: Finding, policy: Policy) -> JudgedBy:
+    """The rule that judged ``finding``, as far as the group's policy still has it."""
+    found: Rule | None = next((rule for rule in policy.rules if rule.name == finding.rule), None)
+    if found is None:
+        return JudgedBy(finding.rule, said.NO_RULE if finding.rule == DEFAULT_RULE else said.RULE_GONE)
+    return JudgedBy(found.name, found.where, found.owner, found.expires.isoformat() if found.expires else "")
+
+
+def overlapping(row: FindingRow, sessions: Iterable[SessionRow], every: timedelta) -> tuple[SessionRow, ...]:
+    """Sessions of others that were there between the looks before and the first one that saw the finding.
+
+    Nothing more is known than that they overlap: it may have been them, and need not.
+    """
+    begin = row.first_seen - max(every * LOOKS_BACK, LEAST_BACK)
+    return tuple(
+        one
+        for one in sessions
+        if not one.own
+        and one.session.started_at <= row.first_seen
+        and (one.session.live or (one.session.ended_at or one.session.started_at) >= begin)
+    )
+
+
+def same_elsewhere(
+    row: FindingRow, findings: Iterable[FindingRow], instances: Iterable[InstanceRow]
+) -> tuple[tuple[InstanceRow, FindingRow], ...]:
+    """Open findings of the same signature on other instances, by group, slot and id."""
+    by_id = {one.id: one for one in instances}
+    found = [
+        (by_id[one.instance_id], one)
+        for one in findings
+        if one.finding.signature == row.finding.signature
+        and one.instance_id != row.instance_id
+        and one.instance_id in by_id
+    ]
+    return tuple(sorted(found, key=lambda pair: (pair[0].group, pair[0].slot, pair[0].id)))
+
+
+def ways_to_stop(
+    row: FindingRow, instance: InstanceRow, record: Record | None, enforce: Action, *, paused: bool
+) -> tuple[tuple[str, str], ...]:
+    """Commands that keep what comes next from coming, the narrowest first; none for what is over."""
+    if row.resolved_at is not None:
+        return ()
+    ways: list[tuple[str, str]] = []
+    if not row.finding.suppressed_by:
+        ways.append((f'driftd accept {row.id} --for 7d --reason "…"', said.ACCEPT))
+    if record is not None and record.old_id == instance.id and not record.committed:
+        ways.append((f"driftd cancel {record.rid}", said.CANCEL))
+    if (record is not None or enforce is Action.REPLACE) and not paused:
+        ways.append((f'driftd pause --group {instance.group} --reason "…"', said.PAUSE))
+    return tuple(ways)
+
+
+def unshown(finding: Finding, exhibit: Exhibit | None, *, showable: bool, sidecar: str) -> str:
+    """Why no content is shown of a file whose content changed; "" where some is, or there is none to show."""
+    if exhibit is not None or finding.kind != "file" or not {"sha256"} & {*finding.expected, *finding.actual}:
+        return ""
+    if not showable:
+        return said.NOT_SHOWABLE
+    return sidecar or said.NOT_KEPT
+
+
+def named(name: str, rows: Sequence[FindingRow], instances: Sequence[InstanceRow]) -> list[FindingRow]:
+    """The open findings that ``name`` speaks of: a number, a signature, or an instance's id, slot or address."""
+    exact = [row for row in rows if name == str(row.id)]
+    if exact:
+        return exact
+    alike = [row for row in rows if name == row.finding.signature]
+    if alike:
+        return alike[:1]
+    ids = {one.id for one in instances if name in {one.id, one.slot, one.address}}
+    mine = [row for row in rows if row.instance_id in ids]
+    return sorted(mine, key=lambda row: (bool(row.finding.suppressed_by), -row.finding.severity.rank, row.id))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What ``explain`` was asked about: an instance (then None is a finding's), and each finding explained."""
+
+    instance: InstanceRow | None
+    explanations: tuple[Explanation, ...]
+    at: datetime
