@@ -25,7 +25,7 @@ _READ = 0x40000000 if os.uname().machine.startswith(("alpha", "mips", "parisc", 
 GETFLAGS = _READ | struct.calcsize("l") << 16 | ord("f") << 8 | 1
 _ROOM = bytes(struct.calcsize("l"))
 _INT = struct.Struct("i")
-_BITS = ((0x10, wire.IMMUTABLE), (0x20, wire.APPEND_ONLY))
+BITS = ((0x10, wire.IMMUTABLE), (0x20, wire.APPEND_ONLY))
 # File systems without flags say so in one of these words.
 _NO_FLAGS = (errno.ENOTTY, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
@@ -41,7 +41,7 @@ def flags(fd, path, tally):
         elif error.errno not in _NO_FLAGS:
             tally.not_read(path, error)
         return 0
-    return sum(ours for theirs, ours in _BITS if bits & theirs) if bits & 0x30 else 0
+    return sum(ours for theirs, ours in BITS if bits & theirs) if bits & 0x30 else 0
 
 
 def xattrs_by_name(dir_fd, name, path, tally):

@@ -16,7 +16,8 @@ from driftd.core.wording import trust as said
 from driftd.doors.cli.files import write
 from driftd.doors.desks.baking import Baked, Source
 from driftd.edges import documents
-from driftd.edges.images.looker import ImageLooker, OciFile
+from driftd.edges.images.looker import UNPACKED_LIMIT, ImageLooker
+from driftd.edges.images.program import DISK, OCI, Spec
 from driftd.edges.local import converse
 from driftd.flows.bake import bake_showing
 
@@ -56,10 +57,13 @@ class Baking:
                 image,
                 self._house.explaining().shows(),
                 provisional=provisional,
+                # Of a disk nothing is left out but what another disk or kind of file system has, and it is said.
+                partial=source.disk is not None,
                 key=key,
                 deadline_s=DEADLINE_S,
             )
-        return Baked(manifesttext.encode(made), provisional, sidecar=sidecar.encode(texts) if texts.files else b"")
+        notes = looker.notes if isinstance(looker, ImageLooker) else ()
+        return Baked(manifesttext.encode(made), provisional, notes, sidecar.encode(texts) if texts.files else b"")
 
     @contextmanager
     def _opened(self, source: Source, image: str) -> Iterator[tuple[Looker, Instance]]:
@@ -70,13 +74,17 @@ class Baking:
         if source.root is not None:
             yield self._house.looker, tree(source.root, image)
             return
-        if source.oci is not None:
-            opened = OciFile(source.oci, source.platform, source.unpacked_limit)
-            yield ImageLooker(opened, converse), Instance(id=str(source.oci), group="", image=image)
+        if file := source.oci or source.disk:
+            yield ImageLooker(_spec(source, file), converse), Instance(id=str(file), group="", image=image)
             return
         instance = self._house.host(source.host)
         with self._house.store() as store, self._house.announced(instance, store):
             yield self._house.looker, instance
+
+
+def _spec(source: Source, file: Path) -> Spec:
+    kind, limit = (OCI if source.oci else DISK), source.unpacked_limit or UNPACKED_LIMIT
+    return Spec(kind, str(file.absolute()), "", limit, source.platform, source.partition, source.replay_journal)
 
 
 def tree(root: Path, image: str) -> Instance:

@@ -7,8 +7,8 @@ import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 from driftd.core.digestkey import DigestKey
 from driftd.core.facts import Instance, Unseen
@@ -16,7 +16,6 @@ from driftd.core.fingerprint import Fingerprint, Reader
 from driftd.core.ports import AskFor
 from driftd.core.talk import Talk
 from driftd.edges.images import program
-from driftd.edges.images.errors import ImageError
 from driftd.edges.images.program import Spec
 from driftd.probe import dialogue, wire
 
@@ -25,30 +24,17 @@ UNPACKED_LIMIT = 64 * 1024**3  # bytes that an image may unpack to unless more i
 Converse = Callable[[Sequence[str], bytes, Talk, float], Fingerprint | Unseen]
 
 
-class Opened(Protocol):
-    """An image file, made ready to be read within a private directory."""
-
-    def __call__(self, directory: Path, failure: Path) -> Spec: ...
-
-
-class OciFile:
-    """An OCI image: a layout, as a directory or as an archive."""
-
-    def __init__(self, path: Path, platform: str, limit: int | None) -> None:
-        self._path = path
-        self._platform = platform
-        self._limit = limit or UNPACKED_LIMIT
-
-    def __call__(self, directory: Path, failure: Path) -> Spec:  # noqa: ARG002  # it needs no room of its own
-        return Spec("oci", str(self._path.absolute()), str(failure), self._limit, self._platform)
-
-
 class ImageLooker:
-    """Sees one image, whatever instance it is asked for. ``converse`` starts a program and holds a talk with it."""
+    """Sees one image, whatever instance it is asked for. ``converse`` starts a program and holds a talk with it.
 
-    def __init__(self, opened: Opened, converse: Converse) -> None:
-        self._opened = opened
+    ``spec`` says which image; where its failures go is filled in. After a look, ``notes`` are sentences about what of
+    the image was not seen and what was done to see it.
+    """
+
+    def __init__(self, spec: Spec, converse: Converse) -> None:
+        self._spec = spec
         self._converse = converse
+        self.notes: tuple[str, ...] = ()
 
     def look(
         self, instance: Instance, *, deadline_s: float, key: DigestKey | None = None, ask: AskFor | None = None
@@ -62,15 +48,13 @@ class ImageLooker:
         with _room() as room:
             failure = room / "failure"
             try:
-                spec = self._opened(room, failure)
-                seen = self._converse(program.command(spec), request, talk, deadline_s)
-            except ImageError as error:
-                return Unseen(str(error), error.hint)
+                command = program.command(replace(self._spec, failure=str(failure)))
+                seen = self._converse(command, request, talk, deadline_s)
             except OSError as error:
-                return Unseen(f"it cannot be read: {error.strerror}", "see that it is there and may be read")
-            if isinstance(seen, Unseen) and failure.exists():
-                sentence, hint = json.loads(failure.read_text(encoding="utf-8"))
-                return Unseen(sentence, hint)
+                return Unseen(f"the reader of images could not be started: {error.strerror}", "see that it can be run")
+            if isinstance(seen, Unseen):
+                return Unseen(*json.loads(failure.read_text(encoding="utf-8"))) if failure.exists() else seen
+        self.notes = tuple(seen.coverage.reasons)
         return seen
 
     def own_key(self, instance: Instance) -> str:  # noqa: ARG002  # the port's signature

@@ -83,7 +83,7 @@ Document = TypeVar("Document", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """Where a layer's bytes are; ``digest`` is what they are to have (or ""), ``diff_id`` that of what they unpack to."""
+    """Where a layer's bytes are; ``digest`` is what they are to have (or ""), ``diff_id`` what they unpack to."""
 
     fd: int
     offset: int

@@ -16,22 +16,27 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from driftd.edges.images import tree
+from driftd.edges.images.diskimage import DiskImage
 from driftd.edges.images.errors import ImageError
+from driftd.edges.images.ociimage import OciImage
 from driftd.edges.images.place import ImageAnswerer, Place
 from driftd.probe import dialogue, look, wire
 from driftd.probe.tally import Tally
 
+OCI, DISK = "oci", "disk"
+
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What to read: an OCI image, or a file system of type ext2 to ext4 at ``offset`` of a file."""
+    """What to read: an OCI image or a disk. The directory that ``failure`` is in is private, and room for copies."""
 
     kind: str
     path: str
     failure: str
     limit: int
     platform: str = ""
-    offset: int = 0
+    partition: int | None = None
+    replay: bool = False
 
     def text(self) -> str:
         """As it is passed to the program."""
@@ -43,16 +48,21 @@ def command(spec: Spec) -> list[str]:
     return [sys.executable, "-m", "driftd.edges.images.program", spec.text()]
 
 
-def _image(spec: Spec) -> tuple[tree.Inode, Place]:
-    from driftd.edges.images.ociimage import OciImage  # noqa: PLC0415  # only what is needed is loaded
-
-    image = OciImage(Path(spec.path), spec.platform, spec.limit)
-    image.read()
+def _image(spec: Spec, tally: Tally) -> tuple[tree.Inode, Place]:
+    """The tree, read whole, and how to get at its contents."""
+    image: OciImage | DiskImage
+    if spec.kind == OCI:
+        image = OciImage(Path(spec.path), spec.platform, spec.limit)
+        image.read()
+    else:
+        room = Path(spec.failure).parent
+        image = DiskImage(Path(spec.path), room, spec.limit, partition=spec.partition, replay=spec.replay)
+        image.read(tally)
     return image.root, Place(image.root, image)
 
 
-def _answer(request: dict[bytes, Any], root: tree.Inode, place: Place) -> Iterator[bytes]:
-    encoder, tally = wire.Encoder(), Tally()
+def _answer(request: dict[bytes, Any], root: tree.Inode, place: Place, tally: Tally) -> Iterator[bytes]:
+    encoder = wire.Encoder()
     yield encoder.start()
     yield encoder.message(wire.HELLO, {b"nonce": request[b"nonce"], b"schema": wire.SCHEMA})
     yield from look.told_tree(encoder, _counted(root, tally), tally)
@@ -71,8 +81,9 @@ def main(spec: Spec, stdin: BinaryIO, stdout: BinaryIO) -> None:
     """Read one request and answer it, then what is asked of single files."""
     request = wire.read_request(stdin)
     try:
-        root, place = _image(spec)
-        stdout.writelines(_answer(request, root, place))
+        tally = Tally()
+        root, place = _image(spec, tally)
+        stdout.writelines(_answer(request, root, place, tally))
         stdout.flush()
         if dialogue.SECTION in request[b"sections"]:
             look.go_on(stdin, stdout, ImageAnswerer(place))
