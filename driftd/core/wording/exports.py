@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """``1 fact``, ``2 facts``."""
-    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+from driftd.core.wording import count
 
 
 def lost(form: str, number: int, noun: str, plural: str = "") -> str:
     """What there is no place for."""
-    return f"{form}: {counted(number, noun, plural)} {'is' if number == 1 else 'are'} not in this format"
+    return f"{form}: {count(number, noun, plural)} {'is' if number == 1 else 'are'} not in this format"
 
 
 def told(form: str, number: int, noun: str, how: str, plural: str = "") -> str:
     """What is told in another way, or in part."""
-    return f"{form}: {counted(number, noun, plural)} {'is' if number == 1 else 'are'} {how}"
+    return f"{form}: {count(number, noun, plural)} {'is' if number == 1 else 'are'} {how}"
+
+
+def unnamed(form: str, number: int) -> str:
+    return told(form, number, "package", "without a purl: what system they are of is not known", "packages")
 
 
 def unstated(aspects: str) -> str:
@@ -23,11 +24,11 @@ def unstated(aspects: str) -> str:
 
 
 def silent(number: int, why: str) -> str:
-    return f"mtree: of {counted(number, 'path')} the manifest says nothing ({why})"
+    return f"mtree: of {count(number, 'path')} the manifest says nothing ({why})"
 
 
 def lacking(number: int, path: str, keywords: str) -> str:
-    noun = counted(number, "entry lacks", "entries lack")
+    noun = count(number, "entry lacks", "entries lack")
     return f"{noun} what a manifest must say, the first {path}: {keywords}"
 
 
