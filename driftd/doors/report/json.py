@@ -5,21 +5,24 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from driftd.core.facts import Session
 from driftd.core.findings import Finding
 from driftd.core.looks import Look
+from driftd.core.shown import Exhibit
 from driftd.core.wording import shown
 from driftd.doors.report.shape import (
     SCHEMA,
     CoverageShape,
+    DiffShape,
     FindingShape,
     InstanceShape,
     KeptShape,
     ReportShape,
     SessionShape,
+    SettingShape,
 )
 
 
@@ -60,18 +63,28 @@ def _instance(look: Look) -> InstanceShape:
             kept=[KeptShape(kind=one.kind, how=one.how, why=one.why) for one in coverage.kept],
             unbaked=list(coverage.unbaked),
         ),
-        findings=_findings(judgement.findings),
-        explained=_findings(judgement.explained),
+        findings=_findings(judgement.findings, look.shown),
+        explained=_findings(judgement.explained, look.shown),
         ignored=judgement.ignored,
         sessions=[*_sessions(look.others, own=False), *_sessions(look.own, own=True)],
     )
 
 
-def _findings(findings: Iterable[Finding]) -> list[FindingShape]:
-    return [_finding(finding) for finding in findings]
+def diff(exhibit: Exhibit | None) -> DiffShape | None:
+    """What can be shown of a finding; None when that is nothing."""
+    if exhibit is None:
+        return None
+    made = exhibit.comparison
+    settings = [SettingShape(path=one.path, before=one.before, after=one.after) for one in made.settings]
+    return DiffShape(settings=settings, lines=list(made.lines), cosmetic=made.cosmetic, note=made.note)
 
 
-def _finding(finding: Finding) -> FindingShape:
+def _findings(findings: Iterable[Finding], shown_of: Mapping[bytes, Exhibit]) -> list[FindingShape]:
+    return [finding_shape(one, shown_of.get(one.subject) if one.kind == "file" else None) for one in findings]
+
+
+def finding_shape(finding: Finding, exhibit: Exhibit | None) -> FindingShape:
+    """A finding as every report has it."""
     try:
         subject, raw = finding.subject.decode("utf-8"), None
     except UnicodeDecodeError:
@@ -89,6 +102,7 @@ def _finding(finding: Finding) -> FindingShape:
         expected=dict(finding.expected),
         actual=dict(finding.actual),
         accepted=finding.suppressed_by or None,
+        diff=diff(exhibit),
     )
 
 

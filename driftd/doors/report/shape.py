@@ -20,9 +20,29 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class SettingShape(_Strict):
+    """One thing that a file says otherwise than it was baked; without ``before`` or ``after`` it did not say it."""
+
+    path: str
+    before: str | None = None
+    after: str | None = None
+
+
+class DiffShape(_Strict):
+    """What a file says otherwise, its secrets taken out. ``lines`` are a unified comparison, ``note`` what is missing.
+
+    ``cosmetic``: only comments, white space or an order without meaning differ.
+    """
+
+    settings: list[SettingShape]
+    lines: list[str]
+    cosmetic: bool
+    note: str
+
+
 class FindingShape(_Strict):
     """One difference, judged. ``subject_bytes`` (base64) is there only where the name is not UTF-8, ``accepted`` only
-    where somebody accepted it.
+    where somebody accepted it, ``diff`` only of files whose content may be shown.
     """
 
     kind: str
@@ -37,6 +57,7 @@ class FindingShape(_Strict):
     expected: dict[str, str]
     actual: dict[str, str]
     accepted: str | None = None
+    diff: DiffShape | None = None
 
 
 class SessionShape(_Strict):

@@ -18,6 +18,7 @@ from rich.text import Text
 from driftd.core.difference import Change
 from driftd.core.findings import Finding, Severity, Verdict
 from driftd.core.looks import Look
+from driftd.core.shown import Comparison, Exhibit, short
 from driftd.core.wording import count, covered, kept, printable, shown, three_ways
 
 VERDICT_STYLES: Mapping[Verdict, str] = {
@@ -90,7 +91,7 @@ def _block(look: Look) -> Iterator[RenderableType]:
     yield title
     yield _indented(Text(printable(judgement.reason), style=style.removeprefix("bold ")), 2)
     for finding in judgement.findings[:_MOST_FINDINGS]:
-        yield _indented(_finding(finding), 2)
+        yield _indented(_finding(finding, look.shown.get(finding.subject)), 2)
     left = len(judgement.findings) - _MOST_FINDINGS
     if left > 0:
         yield _indented(Text(f"and {left} more: --format json has them all", style="dim"), 2)
@@ -103,7 +104,7 @@ def _indented(what: RenderableType, by: int) -> Padding:
     return Padding(what, (0, 0, 0, by))
 
 
-def _finding(finding: Finding) -> RenderableType:
+def _finding(finding: Finding, exhibit: Exhibit | None) -> RenderableType:
     """Severity at the left; beside it the subject, what was and is, why it matters, and the signature."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(width=8, no_wrap=True)
@@ -114,6 +115,9 @@ def _finding(finding: Finding) -> RenderableType:
     what.append(shown(finding.subject), style="bold")
     what.append(f" {finding.change}", style=style)
     grid.add_row(Text(finding.severity, style=style), what)
+    if exhibit is not None and finding.kind == "file":
+        for text in _said(exhibit.comparison):
+            grid.add_row("", text)
     for line in _evidence(finding):
         grid.add_row("", line)
     grid.add_row("", Text(printable(finding.because), style="italic"))
@@ -121,6 +125,14 @@ def _finding(finding: Finding) -> RenderableType:
         grid.add_row("", Text(printable(finding.suppressed_by), style="green"))
     grid.add_row("", Text(f"{finding.signature}  {printable(finding.rule)}", style="dim"))
     return grid
+
+
+def _said(made: Comparison) -> Iterator[Text]:
+    """What a file says otherwise, in short: ``driftd explain`` and the JSON have it all."""
+    if made.settings:
+        yield Text(printable(short(made.settings)), style="bold", overflow="fold")
+    if made.note:
+        yield Text(printable(made.note), overflow="fold")
 
 
 def _evidence(finding: Finding) -> Iterator[Text]:
