@@ -187,7 +187,9 @@ def _forms(tracks: Sequence[Track]) -> frozenset[str]:
 
 def _grew(sample: Sample, before: Difference, after: Difference) -> bool:
     """Whether it became longer, and its old content is still its beginning (as far as that could be asked)."""
-    longer = int(after.actual.get("size", "0")) > int(before.actual.get("size", "0"))
+    if "size" not in before.actual:  # as long as baked, and something else: no end was added to
+        return False
+    longer = int(after.actual.get("size", "0")) > int(before.actual["size"])
     return longer and sample.kept.get(after.subject, True)
 
 

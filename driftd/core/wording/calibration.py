@@ -2,9 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
-from driftd.core.wording import count, listed
+from driftd.core.wording import count, lasting, listed
+
+# --- while it runs ---------------------------------------------------------------------------------------------------
+
+LAUNCHING = "launching"
+WAITING = "leaving them alone"
+RESTARTING = "restarting"
+ENDING = "ending them"
+LOOKING: Mapping[str, str] = {
+    "boot": "looking after boot",
+    "later": "looking after a while",
+    "restart": "looking after the restart",
+}
+LEFT_HINT = "end them by hand, or let the janitor of a running daemon (or the next calibration) do it then"
+SPOILED_HINT = "nothing is learnt of it: see what ran there, and bake and calibrate again"
+
+
+def too_long(limit: timedelta) -> str:
+    return f"the calibration took longer than {lasting(limit)}, so it was given up"
+
+
+def unseen(instance: str, why: str) -> str:
+    return f"{instance} was launched to learn from and could not be looked at: {why}"
+
+
+def visited(instance: str) -> str:
+    return f"somebody was on {instance} while it was watched, so what happened there is not its own doing"
+
+
+def spoiled(instance: str, subject: str, why: str) -> str:
+    return f"{instance} was launched from the image and is not pristine: {subject} {why}"
+
+
+def gone(instance: str, state: str) -> str:
+    return f"{instance} was launched to learn from and is {state} already"
+
+
+def left_behind(instance: str, why: str, until: datetime) -> str:
+    what = f"{instance} could not be ended" if instance else "what was launched could not be listed"
+    return f"{what}: {why}; it is marked to be ended after {until:%Y-%m-%d %H:%M} UTC"
+
+
+# --- afterwards ------------------------------------------------------------------------------------------------------
 
 
 def collected(instance: str, group: str) -> str:
