@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from driftd.core import acceptance, causes, severity, wording
 from driftd.core.causes.board import Books
+from driftd.core.classes import NO_CLASSES, Expected
+from driftd.core.classrules import rules_for
 from driftd.core.difference import Difference
 from driftd.core.expect import Expect, rotations, unmet
 from driftd.core.findings import Action, Finding, Judgement, Severity, Verdict, signature
@@ -95,11 +98,13 @@ def judge(
     strict: bool = False,
     books: Books = causes.NO_BOOKS,
     cosmetic: Collection[bytes] = frozenset(),
+    classes: Mapping[bytes, Expected] = NO_CLASSES,
 ) -> Judgement:
     """One instance's verdict. ``strict`` switches off every rule that lets something pass, and every acceptance.
 
     ``books`` is what is known of packages that changed, so that their files are found to be theirs. ``cosmetic`` are
-    the files whose content is known to say what it said: changed all the same, and no worse than low.
+    the files whose content is known to say what it said: changed all the same, and no worse than low. ``classes`` are
+    the manifest's, asked where no rule of ``policy`` speaks.
 
     Raises nothing: a difference that no rule speaks of is judged by what it is.
     """
@@ -109,7 +114,8 @@ def judge(
     ignored = 0
     rotated = rotations(differences)
     for difference in differences:
-        finding = _judge_one(difference, rules, rotated, cosmetic)
+        own = () if strict else rules_for(difference, classes)
+        finding = _judge_one(difference, chain(rules, own), rotated, cosmetic)
         if finding.action is Action.IGNORE:
             ignored += 1
         elif finding.action is Action.EXPLAIN:

@@ -186,6 +186,7 @@ def _judge(
         image=manifest.image,
         strict=rules.strict,
         cosmetic=harmless,
+        classes=manifest.classes,
     )
     if not manifest.enforceable:
         # Good for looking; nothing is replaced on the word of what nobody vouched for.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from driftd.core import manifest, manifesttext, shown, sidecar
+from driftd.core import classrules, manifest, manifesttext, shown, sidecar
 from driftd.core.asks import Ask
 from driftd.core.digestkey import DigestKey
 from driftd.core.errors import BadInput, Refused, Unavailable
@@ -25,10 +25,12 @@ def bake(
     provisional: bool = False,
     partial: bool = False,
     key: DigestKey | None = None,
+    policy: Policy | None = None,
     deadline_s: float = 600.0,
 ) -> Manifest:
     """The manifest of ``image`` as ``instance`` shows it; ``provisional`` when that is a running server.
 
+    ``policy`` classes the entries (core/classrules.py); without one all of them are exact.
     ``key`` is the image's digest key: the manifest names it; without one it has no digests of secrets.
 
     Raises ``Unavailable`` when nothing could be seen and ``BadInput`` when not everything could, unless ``partial``
@@ -36,7 +38,15 @@ def bake(
     text and read back, so it can be read again wherever it goes; a tree that no text can hold raises ``Refused``.
     """
     return bake_showing(
-        looker, instance, image, Policy(), provisional=provisional, partial=partial, key=key, deadline_s=deadline_s
+        looker,
+        instance,
+        image,
+        Policy(),
+        policy,
+        provisional=provisional,
+        partial=partial,
+        key=key,
+        deadline_s=deadline_s,
     )[0]
 
 
@@ -44,14 +54,15 @@ def bake_showing(
     looker: Looker,
     instance: Instance,
     image: str,
-    policy: Policy,
+    shows_of: Policy,
+    policy: Policy | None,
     *,
     provisional: bool = False,
     partial: bool = False,
     key: DigestKey | None = None,
     deadline_s: float = 600.0,
 ) -> tuple[Manifest, Sidecar]:
-    """The same, and the sidecar: what the files say that ``policy`` lists as showable, asked in the same look."""
+    """The same, and the sidecar: what the files say that ``shows_of`` lists as showable, asked in the same look."""
     key_id = key.id if key else ""
     shows: tuple[Show, ...] = ()
     made: list[Manifest] = []
@@ -65,13 +76,15 @@ def bake_showing(
             made.append(stated(seen))
         except BadInput:
             return ()  # and said below, where a look has ended
-        shows = policy.for_manifest(made[0]).shows
+        shows = shows_of.for_manifest(made[0]).shows
         return sidecar.asks(made[0], shows)
 
-    seen = looker.look(instance, deadline_s=deadline_s, key=key, ask=ask if policy.packs or policy.shows else None)
+    seen = looker.look(instance, deadline_s=deadline_s, key=key, ask=ask if shows_of.packs or shows_of.shows else None)
     if isinstance(seen, Unseen):
         raise Unavailable(f"{instance.id} could not be looked at: {seen.reason}", seen.hint)
     finished = made[0] if made else stated(seen)
+    if policy is not None:
+        finished = classrules.filled(finished, policy.for_manifest(finished))
     if manifesttext.decode(manifesttext.encode(finished)) != finished:
         raise Refused(f"the manifest of {image} does not read back as it was written", "please report this as a bug")
     return finished, sidecar.kept(finished, shown.answered(seen.answers, shows))

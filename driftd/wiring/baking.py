@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from driftd.core.facts import Instance, Reach
 from driftd.core.ports import Looker
 from driftd.core.wording import trust as said
 from driftd.doors.cli.files import write
-from driftd.doors.desks.baking import Baked, Source
+from driftd.doors.desks.baking import AUTO, Baked, Source
 from driftd.edges import documents
 from driftd.edges.images.looker import UNPACKED_LIMIT, ImageLooker
 from driftd.edges.images.program import DISK, OCI, Spec
@@ -33,8 +33,16 @@ class Baking:
     def __init__(self, house: WiredHouse) -> None:
         self._house = house
 
-    def bake(self, source: Source, image: str, output: Path, *, sign_with: Path | None = None) -> Baked:
-        made = self.made(source, image)
+    def bake(
+        self,
+        source: Source,
+        image: str,
+        output: Path,
+        *,
+        policy: Sequence[str] = AUTO,
+        sign_with: Path | None = None,
+    ) -> Baked:
+        made = self.made(source, image, policy)
         write(output, made.text)
         beside = documents.files_beside(output).sidecar
         if made.sidecar:
@@ -47,7 +55,8 @@ class Baking:
         signed = self._house.trust().sign(output, [sign_with] if sign_with else ())
         return replace(made, notes=(*made.notes, said.signed(str(signed.file), signed.keys, signed.sequence)))
 
-    def made(self, source: Source, image: str) -> Baked:
+    def made(self, source: Source, image: str, policy: Sequence[str] = AUTO) -> Baked:
+        classing = documents.load_policy(policy, Path()) if policy else None
         key = self._house.keys.made(image)
         with self._opened(source, image) as (looker, instance):
             provisional = bool(source.host)
@@ -56,6 +65,7 @@ class Baking:
                 instance,
                 image,
                 self._house.explaining().shows(),
+                classing,
                 provisional=provisional,
                 # Of a disk nothing is left out but what another disk or kind of file system has, and it is said.
                 partial=source.disk is not None,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from driftd.doors.cli.app import app, of
-from driftd.doors.desks.baking import Source
+from driftd.doors.desks.baking import AUTO, Source
 
 PROVISIONAL = ", provisional: nothing is replaced because of it until it is signed with --vouch"
 
@@ -44,6 +44,10 @@ def bake(
         int | None,
         typer.Option(min=1, metavar="GIB", help="With --oci and --disk: the most that the image may unpack to."),
     ] = None,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(help="Policy packs or files that class its entries (default: auto).", show_default=False),
+    ] = None,
     sign_with: Annotated[
         Path | None,
         typer.Option(metavar="KEY", help="Sign it with this private key (default: the configured one, if any)."),
@@ -52,7 +56,7 @@ def bake(
     """Write the canonical manifest of an image: the same tree gives the same bytes."""
     context = of(ctx)
     source = Source(root, host, oci, disk, platform, partition, replay_journal, unpacked_limit and unpacked_limit << 30)
-    made = context.house().baking().bake(source, image, output, sign_with=sign_with)
+    made = context.house().baking().bake(source, image, output, policy=policy or AUTO, sign_with=sign_with)
     lines = made.text.count(b"\n")
     said = f"{output}: {image}, {lines} lines{PROVISIONAL if made.provisional else ''}"
     for sentence in (said, *made.notes):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+# What classes an image's entries when nothing else is said: all shipped packs that the image calls for.
+AUTO = ("auto",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +43,19 @@ class Baked:
 class BakeDesk(Protocol):
     """Bakes. Raises DriftdError with a sentence."""
 
-    def made(self, source: Source, image: str) -> Baked:
-        """The manifest of ``image`` as ``source`` shows it, written nowhere."""
+    def made(self, source: Source, image: str, policy: Sequence[str] = AUTO) -> Baked:
+        """The manifest of ``image`` as ``source`` shows it, written nowhere; ``policy`` classes its entries."""
         ...
 
-    def bake(self, source: Source, image: str, output: Path, *, sign_with: Path | None = None) -> Baked:
+    def bake(
+        self,
+        source: Source,
+        image: str,
+        output: Path,
+        *,
+        policy: Sequence[str] = AUTO,
+        sign_with: Path | None = None,
+    ) -> Baked:
         """The same, written to ``output`` with everything that belongs beside it, and signed.
 
         It is signed with ``sign_with``, else with the configured key, else not.

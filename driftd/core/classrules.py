@@ -1,0 +1,120 @@
+"""Classes of a manifest's entries: filled in from a policy when it is baked, and rules again when it is judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from driftd.core import globs
+from driftd.core.classes import EXACT, Expected
+from driftd.core.difference import Change, Difference
+from driftd.core.drift import fields_of, kind_of
+from driftd.core.expect import PATH_KINDS, TEMPLATES, Expect, unmet
+from driftd.core.manifest import Manifest, classified
+from driftd.core.rules import Match, Rule
+from driftd.probe import wire
+from driftd.probe.wire import Entry
+
+if TYPE_CHECKING:  # judging asks for the rules here
+    from driftd.core.policy import Policy
+
+PACK = "manifest"
+_CONTENT = ("size", "sha256")
+_ANYWHERE = b""
+_BECAUSE = "The image's manifest says that it may"
+
+
+# --- filling in ------------------------------------------------------------------------------------------------------
+
+
+def filled(made: Manifest, policy: Policy) -> Manifest:
+    """``made`` with the class of each entry, by the first rule of ``policy`` that speaks of it.
+
+    It is exact where that rule expects nothing, or something that what was baked does not keep to; where what was baked
+    can be run or is a device; and where only a rule speaks of it that expires.
+    """
+    rules = _by_place(rule for rule in policy.rules if rule.expires is None and rule.match.covers() & PATH_KINDS)
+    found = {}
+    for entry in made.entries:
+        near = rules.get(_place(entry.path), rules.get(_ANYWHERE, ()))
+        if near and (given := _class(entry, near)) != EXACT:
+            found[entry.path] = given
+    return classified(made, found)
+
+
+def _place(path: bytes) -> bytes:
+    """The first name of ``path``."""
+    return path.split(b"/", 2)[1]
+
+
+def _by_place(rules: Iterable[Rule]) -> Mapping[bytes, tuple[Rule, ...]]:
+    """Rules in their order by the first name that their paths begin with: most speak of /etc or /var alone."""
+    ordered = tuple(rules)
+    places = [(rule, _places(rule)) for rule in ordered]
+    names = {place for _, found in places for place in found} | {_ANYWHERE}
+    return {name: tuple(rule for rule, found in places if {name, _ANYWHERE} & found) for name in names}
+
+
+def _places(rule: Rule) -> frozenset[bytes]:
+    first = [glob.names[0] if glob.names else None for glob in rule.match.paths]
+    if not first or any(name is None or name.wild for name in first):
+        return frozenset((_ANYWHERE,))
+    return frozenset(name.literal for name in first if name is not None)
+
+
+def _class(entry: Entry, rules: Iterable[Rule]) -> Expected:
+    fields = fields_of(entry)
+    # As if its content had changed and nothing else: that is what a class may allow at most.
+    kept = {name: value for name, value in fields.items() if name not in _CONTENT}
+    difference = Difference(kind_of(entry), entry.path, Change.MODIFIED, fields, kept)
+    for rule in rules:
+        if not rule.speaks_of(difference):
+            continue
+        given = Expected(rule.expect.value if rule.expect else EXACT.expect, rule.template)
+        if not given.fits(entry.kind) or _runs(entry) or rule.expect is None:
+            return EXACT
+        return EXACT if unmet(rule.expect, difference, rule.template) else given
+    return EXACT
+
+
+def _runs(entry: Entry) -> bool:
+    """Whether it can be run, or is a device: what is so is as it was baked, or a finding."""
+    if entry.kind in (wire.CHAR, wire.BLOCK):
+        return True
+    return entry.kind == wire.FILE and (bool(entry.mode & 0o6111) or b"security.capability" in dict(entry.xattrs))
+
+
+# --- judging ---------------------------------------------------------------------------------------------------------
+
+
+def rules_for(difference: Difference, classes: Mapping[bytes, Expected]) -> Iterator[Rule]:
+    """The rule that the manifest's own class of a path amounts to, if there is one: asked when no other rule spoke."""
+    if difference.kind not in PATH_KINDS or not classes:
+        return
+    path = difference.subject
+    given = classes.get(path)
+    if given is None and difference.change is Change.ADDED:
+        given = _open(path, classes)
+    if given is None or (given.template and given.template not in TEMPLATES):
+        return
+    yield Rule(
+        pack=PACK,
+        id=given.word,
+        match=Match(paths=(_literally(path),)),
+        because=f"{_BECAUSE} ({given.word}).",
+        expect=Expect(given.expect),
+        template=given.template,
+    )
+
+
+def _open(path: bytes, classes: Mapping[bytes, Expected]) -> Expected | None:
+    """The class of the nearest directory above that has one, where that is an open one."""
+    while path != b"/":
+        path = wire.parent(path)
+        if path in classes:
+            return classes[path] if classes[path].expect == Expect.OPEN_DIR else None
+    return None
+
+
+def _literally(path: bytes) -> globs.Glob:
+    return globs.path("/".join("".join(f"\\x{byte:02x}" for byte in name) for name in path.split(b"/")))
