@@ -118,7 +118,7 @@ def _finding(finding: Finding, exhibit: Exhibit | None) -> RenderableType:
     if exhibit is not None and finding.kind == "file":
         for text in _said(exhibit.comparison):
             grid.add_row("", text)
-    for line in _evidence(finding):
+    for line in evidence(finding):
         grid.add_row("", line)
     grid.add_row("", Text(printable(finding.because), style="italic"))
     if finding.suppressed_by:
@@ -135,7 +135,8 @@ def _said(made: Comparison) -> Iterator[Text]:
         yield Text(printable(made.note), overflow="fold")
 
 
-def _evidence(finding: Finding) -> Iterator[Text]:
+def evidence(finding: Finding) -> Iterator[Text]:
+    """What was and what is, in lines; of a session who, from where and when."""
     if finding.kind == "session":
         yield _session(finding.actual)
         return
