@@ -15,7 +15,9 @@ from driftd.core.looks import Look
 from driftd.core.memory import Store
 from driftd.doors.demo.stage import Stage
 from driftd.doors.desks.baking import BakeDesk
+from driftd.doors.desks.calibration import CalibrationDesk
 from driftd.doors.desks.explaining import ExplainDesk
+from driftd.doors.desks.exports import ExportDesk
 from driftd.doors.desks.trust import TrustDesk
 
 
@@ -87,6 +89,12 @@ class House(Protocol):
     def baking(self) -> BakeDesk: ...
 
     def explaining(self) -> ExplainDesk: ...
+
+    def exports(self) -> ExportDesk: ...
+
+    def calibrating(self) -> CalibrationDesk:
+        """What images do by themselves."""
+        ...
 
     def trust(self) -> TrustDesk:
         """Who vouches for manifests."""

@@ -35,7 +35,9 @@ from driftd.flows.replace import Replacer
 from driftd.flows.visit import Audit, Visitor
 from driftd.settings import Enforce, Settings
 from driftd.wiring.baking import DEADLINE_S, Baking, tree
+from driftd.wiring.calibrating import Calibrating
 from driftd.wiring.explaining import Explaining
+from driftd.wiring.exports import Exporting
 from driftd.wiring.groups import join
 from driftd.wiring.looking import RoutedLooker, several
 from driftd.wiring.trust import Remembered, Trusting
@@ -95,6 +97,9 @@ class WiredHouse:
 
     def trust(self) -> Trusting:
         return self.trusting
+
+    def exports(self) -> Exporting:
+        return Exporting(self.now)
 
     @property
     def manifests(self) -> documents.ManifestDirectory:
@@ -175,7 +180,8 @@ class WiredHouse:
     ) -> Look:
         """One look at one instance, judged by its group's policy; ``store`` knows which manifests were seen."""
         remembered = Remembered(self.manifests, store, self.now)
-        rules = Rules(self.policies[instance.group], suppressions, strict, showing=self.explaining().showing)
+        policy, overlays = self.policies[instance.group], self.calibrating().overlays
+        rules = Rules(policy, suppressions, strict, overlays, showing=self.explaining().showing)
         deadline = self.settings.ssh.look_timeout.total_seconds()
         return audit(instance, self.looker, remembered, rules, visits, self.now, keys=self.keys, deadline_s=deadline)
 
@@ -187,7 +193,8 @@ class WiredHouse:
         made = documents.load_manifest(manifest)
         instance = tree(root, made.image)
         showing = self.explaining().showing_beside(manifest)
-        rules = Rules(documents.load_policy(policy, Path()), (), strict, showing=showing)
+        overlays = documents.OverlayDirectory(manifest.parent, manifest)
+        rules = Rules(documents.load_policy(policy, Path()), (), strict, overlays, showing=showing)
         return audit(
             instance, self.looker, _Single(made), rules, tuple, self.now, keys=self.keys, deadline_s=DEADLINE_S
         )
@@ -198,6 +205,13 @@ class WiredHouse:
 
     def explaining(self) -> Explaining:
         return self._explaining
+
+    @cached_property
+    def _calibrating(self) -> Calibrating:
+        return Calibrating(self)
+
+    def calibrating(self) -> Calibrating:
+        return self._calibrating
 
     # --- baking ---
 

@@ -36,3 +36,5 @@ LACKING_HINT = (
     "write it with: mtree -c -K sha256,device, or with bsdtar's --options mtree:sha256; "
     "or take it with --partial, and of these paths the manifest says nothing"
 )
+
+PROVISIONAL = "the manifest is provisional: it was read off a running server, or made from another format"

@@ -1,0 +1,69 @@
+"""``driftd manifest export`` and ``import``: manifests in other formats, with what these have no place for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from driftd.core import manifesttext
+from driftd.core.errors import BadInput
+from driftd.core.wording import count, printable
+from driftd.core.wording import exports as wording
+from driftd.doors.cli.app import Context, of
+from driftd.doors.cli.files import write
+from driftd.doors.cli.manifest import Keys, Name, manifest
+from driftd.doors.desks.exports import ExportFormat, ImportFormat
+
+
+@manifest.command("export")
+def export(
+    ctx: typer.Context,
+    name: Name,
+    form: Annotated[ExportFormat, typer.Option("--format", "-f", help="What it is written as.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where it goes (default: standard output).")
+    ] = None,
+    key: Keys = None,
+) -> None:
+    """Write a manifest in another format; what the format has no place for is counted on standard error."""
+    context = of(ctx)
+    house = context.house()
+    desk = house.trust()
+    standing = desk.read(desk.find(name), key or [])
+    if standing.refused:
+        raise BadInput(standing.said, standing.hint)
+    made = house.exports().export(standing.manifest, form)
+    if output is not None:
+        write(output, made.text())
+    else:
+        for chunk in made.chunks:
+            typer.echo(chunk, nl=False)
+    if standing.manifest.provisional:
+        _say(context, (wording.PROVISIONAL,))
+    _say(context, made.losses)
+
+
+@manifest.command("import")
+def take(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="What is read.")],
+    image: Annotated[str, typer.Option(help="The image's id, as instances name it.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the manifest goes.")],
+    form: Annotated[ImportFormat, typer.Option("--format", "-f", help="What the file is.")] = ImportFormat.MTREE,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Take entries that say too little: of them the manifest says nothing.")
+    ] = False,
+) -> None:
+    """Make a provisional manifest from a file of another format; what the file does not say is told."""
+    context = of(ctx)
+    taken = context.house().exports().taken(file, form, image, partial=partial)
+    write(output, manifesttext.encode(taken.manifest))
+    entries = count(len(taken.manifest.entries), "entry", "entries")
+    _say(context, (f"{output}: {image}, {entries}, provisional: no driftd saw the tree", *taken.losses))
+
+
+def _say(context: Context, sentences: tuple[str, ...]) -> None:
+    for sentence in sentences:
+        context.err.print(printable(sentence), highlight=False, markup=False, soft_wrap=True)
