@@ -1,58 +1,96 @@
-"""``driftd findings`` and ``accept``: what is open, and "that was me"."""
+"""``driftd findings``: what is open, one row a cause, however many findings and instances it has."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from driftd.core.errors import BadInput
-from driftd.core.memory import FindingRow, Suppression, Tx
-from driftd.core.wording import lasting, printable, shown, three_ways
-from driftd.doors.cli.app import app, of, span
+from driftd.core.causes.fleet import Spread, spread
+from driftd.core.memory import FindingRow
+from driftd.core.wording import count, lasting, listed, printable, shown, three_ways
+from driftd.doors.cli.app import app, of
+from driftd.doors.house import House
 
 
 @app.command()
 def findings(
     ctx: typer.Context,
     instance: Annotated[str | None, typer.Argument(help="Only this instance's.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Show every finding, not only what they came of.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a finding, one a line.")] = False,
 ) -> None:
-    """List the open findings, worst first, with the number and signature that `driftd accept` takes."""
+    """List what is open, worst first: findings of one cause are one, and so is one cause on many instances.
+
+    `driftd accept` takes the number or the signature of a finding, or the signature of a cause.
+    """
     context = of(ctx)
     house = context.house()
     with house.store(read_only=True) as store, store.read() as tx:
-        rows = sorted(tx.open_findings(instance), key=lambda row: (-row.finding.severity.rank, row.first_seen, row.id))
+        causes = spread(tx.open_findings(instance))
     if as_json:
-        for row in rows:
-            typer.echo(json.dumps(_values(row)))
+        for one in causes:
+            for row in one.rows:
+                typer.echo(json.dumps(_values(row, one)))
         return
-    if not rows:
+    if not causes:
         context.out.print("No finding is open.", highlight=False)
         return
+    context.out.print(_table(causes, house, everything=everything))
+    rows = [row for one in causes for row in one.rows]
+    accepted = sum(1 for row in rows if row.finding.suppressed_by)
+    said = f"{count(len(rows), 'finding')} of {count(len(causes), 'cause')}"
+    context.out.print(Text(said + (f"; {accepted} of them accepted: driftd accepted" if accepted else ""), "dim"))
+
+
+def _table(causes: Iterable[Spread], house: House, *, everything: bool) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for heading in ("no", "severity", "instance", "what", "since", "signature", "because"):
         table.add_column(heading, no_wrap=heading not in {"what", "because"}, overflow="fold")
-    for row in rows:
-        found = row.finding
-        three = three_ways(found.expected, found.actual)
-        what = f"{found.kind} {shown(found.subject)} {found.change}" + (f": {three}" if three else "")
-        cells = (
-            str(row.id),
-            found.severity,
-            row.instance_id,
-            what,
-            lasting(house.now() - row.first_seen),
-            found.signature,
-        )
-        table.add_row(*(Text(printable(cell)) for cell in (*cells, found.suppressed_by or found.because)))
-    context.out.print(table)
+    for one in causes:
+        single = not one.cause.kind
+        if not single or (len(one.instances) > 1 and not everything):
+            table.add_row(*_cells(_cause_cells(one, house)))
+        if everything or (single and len(one.instances) == 1):
+            for row in one.rows:
+                table.add_row(*_cells(_row_cells(row, house, below=not single)))
+    return table
 
 
-def _values(row: FindingRow) -> dict[str, object]:
+def _cells(cells: Sequence[str]) -> Iterator[Text]:
+    return (Text(printable(cell)) for cell in cells)
+
+
+def _cause_cells(one: Spread, house: House) -> Sequence[str]:
+    cause = one.cause
+    where = one.instances[0] if len(one.instances) == 1 else f"on {len(one.instances)} instances"
+    reasons = listed(list(dict.fromkeys(row.finding.suppressed_by or row.finding.because for row in one.rows)), most=2)
+    what = cause.sentence if len(one.instances) == 1 else f"{cause.sentence} ({listed(list(one.instances))})"
+    return ("", cause.severity, where, what, lasting(house.now() - one.since), cause.signature, reasons)
+
+
+def _row_cells(row: FindingRow, house: House, *, below: bool) -> Sequence[str]:
+    found = row.finding
+    three = three_ways(found.expected, found.actual)
+    what = f"{found.kind} {shown(found.subject)} {found.change}" + (f": {three}" if three else "")
+    since = lasting(house.now() - row.first_seen)
+    because = found.suppressed_by or found.because
+    return (
+        str(row.id),
+        found.severity,
+        row.instance_id,
+        f"  {what}" if below else what,
+        since,
+        found.signature,
+        because,
+    )
+
+
+def _values(row: FindingRow, one: Spread) -> dict[str, object]:
     found = row.finding
     return {
         "no": row.id,
@@ -68,47 +106,10 @@ def _values(row: FindingRow) -> dict[str, object]:
         "first_seen": row.first_seen.isoformat(),
         "last_seen": row.last_seen.isoformat(),
         "accepted": found.suppressed_by,
+        "cause": {
+            "kind": one.cause.kind,
+            "signature": one.cause.signature,
+            "sentence": one.cause.sentence,
+            "instances": len(one.instances),
+        },
     }
-
-
-@app.command()
-def accept(
-    ctx: typer.Context,
-    finding: Annotated[str, typer.Argument(help="A finding's number or signature.")],
-    lasting_for: Annotated[str, typer.Option("--for", help="For how long: 90m, 2h, 7d.")],
-    reason: Annotated[str, typer.Option(help="Why; it stands in every report that leaves the finding out.")],
-    group: Annotated[
-        str, typer.Option("--group", "-g", help="Only in this group (default: the finding's own).", show_default=False)
-    ] = "",
-) -> None:
-    """Accept one finding's signature for a while: "that was me". Dated, owned, and still counted."""
-    context = of(ctx)
-    house = context.house()
-    now, owner, until = house.now(), house.person(), span(lasting_for)
-    if not reason.strip():
-        raise BadInput("an acceptance needs a reason", "say why with --reason")
-    with house.store() as store, store.write() as tx:
-        signature, found_in = _find(tx, finding)
-        scope = group or found_in
-        number = tx.add_suppression(Suppression(0, signature, scope, owner, reason, now, now + until))
-        body = {
-            "did": "accept",
-            "signature": signature,
-            "owner": owner,
-            "reason": reason,
-            "until": (now + until).isoformat(),
-        }
-        tx.journal("human", scope or "everywhere", body, now)
-    where, ends = scope or "every group", now + until
-    said = f"Accepted {signature} in {where} until {ends:%Y-%m-%d %H:%M} UTC (no {number}), owned by {owner}."
-    context.out.print(said, highlight=False, markup=False)
-
-
-def _find(tx: Tx, name: str) -> tuple[str, str]:
-    """(signature, group) of the finding with this number or signature. Raises BadInput."""
-    rows = tx.open_findings()
-    chosen = [row for row in rows if name in {str(row.id), row.finding.signature}]
-    if not chosen:
-        raise BadInput(f"no open finding has the number or signature {name!r}", "see: driftd findings")
-    row = tx.instance(chosen[0].instance_id)
-    return chosen[0].finding.signature, row.group if row else ""
