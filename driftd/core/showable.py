@@ -18,6 +18,7 @@ FORMATS = (
     "ini",
     "json",
     "keyvalue",
+    "pam",
     "passwd",
     "sshd_config",
     "sysctl",

@@ -17,7 +17,7 @@ LIMIT = 64 * 1024  # bytes of a file that may be shown
 _PEM = re.compile(rb"-----BEGIN(?:(?!-----END).)*(?:-----END[^\n]*)?", re.DOTALL)
 _COMMENTS = (b"#", b";")
 # Of these every line is words, of which any may be a field's name; of the others a field stands before its sign.
-_WORDS = (b"crontab", b"fstab", b"hosts", b"sshd_config", b"text")
+_WORDS = (b"crontab", b"fstab", b"hosts", b"pam", b"sshd_config", b"text")
 _KEYED = re.compile(rb"(\s*(?:export\s+|set\s+)?-?)([^\s=:#;][^=:]*?)(\s*[=:]\s*)(.*)")
 _YAML_KEY = re.compile(rb"(\s*(?:-\s+)*)(\"[^\"]*\"|'[^']*'|[^\s:][^:]*?)(\s*:)(?:\s+(.*))?")
 _SECTION = re.compile(rb"\s*\[+([^\]]*)\]+\s*")
@@ -279,7 +279,7 @@ class _Lines(object):
         # type: (bytes, bytes, int) -> None
         """Everything from the first word on that sounds of a secret is taken; of the rest, what looks like one."""
         head = plain(head)
-        clean, removed = (plain(text), None) if self._settled(head) else scan(text, self.names)
+        clean, removed = (plain(text), None) if self._settled(head) else scan(text, self.names, self.form != b"pam")
         if removed is not None:
             if text[:1] in (b"{", b"[", b'"', b"'") and self.form in (b"yaml", b"toml"):
                 clean, removed = self.mark, text

@@ -25,7 +25,7 @@ _OPEN = frozenset(
         b" requiredrsasize exposeauthinfo gssapicleanupcredentials kerberosorlocalpasswd hostcertificate"
         b" tcpkeepalive privatetmp privatedevices privatenetwork privateusers privateipc privatemounts privatepids"
         b" privatebpf keyringmode proxypass fastcgipass uwsgipass scgipass grpcpass authbasic authrequest"
-        b" sslcertificatekey authenticationtimeout passwordencryption sslkeyfile"
+        b" sslcertificatekey nopasswd authenticationtimeout passwordencryption sslkeyfile"
     ).split()
 )
 _TOKEN = re.compile(rb"([^\s=:>,;(){}\[\]<|&]+)(\s*[=:>,({\[]+\s*|\s+(?=\S)|\s*\\?$)?")
@@ -93,11 +93,12 @@ def _glob(text):
     return re.compile(b"".join(parts), re.IGNORECASE | re.DOTALL)
 
 
-def scan(text, names):
-    # type: (bytes, Names) -> Tuple[bytes, Optional[bytes]]
+def scan(text, names, spaced=True):
+    # type: (bytes, Names, bool) -> Tuple[bytes, Optional[bytes]]
     """``text`` up to the first word that sounds of a secret and has something after it, and what was taken there.
 
-    Nothing taken for its name: None, and ``text`` without what looks like a secret.
+    Nothing taken for its name: None, and ``text`` without what looks like a secret. Unless ``spaced``, white space
+    alone sets a word apart from what it names only after an option.
     """
     remark = re.search(rb"\s[#;](?=\s|\S*$)", text)
     if remark and names.spoken(text[remark.end() :]):
@@ -109,6 +110,8 @@ def scan(text, names):
             break
         word, sign = token.groups()
         if sign is None or (not sign.strip(b" \t\\") and word.lstrip(b"\"'").startswith(_PATH)):
+            continue
+        if not spaced and not (token.start() and (sign.strip(b" \t\\") or word.startswith(b"-"))):
             continue
         if names.secret(word.lstrip(b"$-\\")) and not names.open(word):
             rest = text[token.end() :]

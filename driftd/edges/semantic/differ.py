@@ -27,7 +27,7 @@ class SemanticDiffer:
         unified = lines.unified(before, after)
         was, now = _read(form, before), _read(form, after)
         if was is None or now is None:
-            note = "" if form == "text" else f"it could not be read as {form}, so it is compared line by line"
+            note = "" if form not in READERS else f"it could not be read as {form}, so it is compared line by line"
             return Comparison(lines=unified, note=note)
         settings = _settings(was, now)
         hidden = _hidden(was.value) or _hidden(now.value)
