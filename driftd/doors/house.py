@@ -84,7 +84,14 @@ class House(Protocol):
         """Look at each, several at once, and yield results as they come."""
         ...
 
-    def audit_root(self, root: Path, manifest: Path, policy: Sequence[str], *, strict: bool) -> Look: ...
+    def audit_root(
+        self, root: Path, manifest: Path, policy: Sequence[str], *, strict: bool, keys: Sequence[Path] = ()
+    ) -> Look:
+        """Look at a directory. ``keys`` are public ones that the manifest must verify with; else the configured ones.
+
+        Where there are none at all, a manifest that nobody signed is taken, and the look says so.
+        """
+        ...
 
     def baking(self) -> BakeDesk: ...
 

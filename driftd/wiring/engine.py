@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
+import structlog
+
 from driftd import __version__
 from driftd.core.facts import Instance
 from driftd.core.looks import Look
@@ -112,6 +114,8 @@ def start(house: WiredHouse) -> WiredEngine:
     """Take the lease and join everything. Raises DriftdError with a sentence when the daemon cannot run."""
     logs.configure()
     _ = (house.groups, house.policies)  # every mistake in the configuration is said before anything starts
+    for sentence in house.trust().warnings():
+        structlog.get_logger().warning(sentence)
     store = open_store(house.store_url)
     holder = here()
     undo: list[Callable[[], None]] = [store.close]

@@ -189,8 +189,10 @@ class WiredHouse:
         longest = self.settings.ssh.look_timeout * 2
         return Visitor(store, look, self.looker.own_key, clock=self.now, longest=longest)
 
-    def audit_root(self, root: Path, manifest: Path, policy: Sequence[str], *, strict: bool) -> Look:
-        made = documents.load_manifest(manifest)
+    def audit_root(
+        self, root: Path, manifest: Path, policy: Sequence[str], *, strict: bool, keys: Sequence[Path] = ()
+    ) -> Look:
+        made = self.trusting.given(manifest, keys)
         instance = tree(root, made.image)
         showing = self.explaining().showing_beside(manifest)
         overlays = documents.OverlayDirectory(manifest.parent, manifest)

@@ -65,6 +65,10 @@ def audit(
         list[str] | None,
         typer.Option(help="Policy packs or files for --root (default: auto, sessions).", show_default=False),
     ] = None,
+    key: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="PUB", help="The --manifest must be signed with this key (default: the configured ones)."),
+    ] = None,
     form: Annotated[Format, typer.Option("--format", "-f", help="What the report looks like.")] = Format.TABLE,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the report to this file.")] = None,
     strict: Annotated[
@@ -81,7 +85,9 @@ def audit(
     if root is not None and manifest is not None:
         if targets:
             raise BadInput("--root takes no targets", "leave out either")
-        looks = [house.audit_root(root, manifest, policy or ["auto", "sessions"], strict=strict)]
+        looks = [house.audit_root(root, manifest, policy or ["auto", "sessions"], strict=strict, keys=key or [])]
+    elif key:
+        raise BadInput("--key goes with --root and --manifest", "name keys of the fleet under trust: manifest_keys")
     else:
         looks = _look(context, house, targets or [], strict=strict)
     from driftd.doors.report import json as json_report  # noqa: PLC0415  # costs --help a quarter of a second
