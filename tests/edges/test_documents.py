@@ -96,7 +96,9 @@ def test_no_rule_in_a_pack_is_shadowed_by_one_above_it():
             for glob in rule.match.paths:
                 sample = glob.text.replace("**", "sample").replace("*", "sample").encode()
                 kind = min(rule.match.kinds, default="file")
-                first = next(one for one in rules if one.match.fits(Difference(kind, sample, Change.ADDED)))
+                change = min(rule.match.changes, default=Change.ADDED)
+                fields = {name: values[0].text for name, values in rule.match.fields.items()}
+                first = next(one for one in rules if one.match.fits(Difference(kind, sample, change, {}, fields)))
                 assert first is rule, f"{first.name} shadows {rule.name} at {glob.text}"
 
 
@@ -154,13 +156,13 @@ BAD = {
 def judged(*more):
     now = {**{entry.path: entry for entry in IMAGE_TREE}, **FIRST_BOOT, **{entry.path: entry for entry in more}}
     found = drift.compare(baked(IMAGE_TREE), fingerprint(now.values()))
-    return judge(found, load_policy(["debian", "sessions"]), (), NOW)
+    return judge(found, load_policy(["debian", "systemd", "sessions"]), (), NOW)
 
 
 def test_a_pristine_server_is_explained():
     now = fingerprint({**{entry.path: entry for entry in IMAGE_TREE}, **FIRST_BOOT}.values())
     was = baked([*IMAGE_TREE, directory(b"/var/cache/ldconfig"), directory(b"/var/lib/systemd/timers")])
-    found = judge(drift.compare(was, now), load_policy(["debian", "sessions"]), (), NOW)
+    found = judge(drift.compare(was, now), load_policy(["debian", "systemd", "sessions"]), (), NOW)
     assert found.findings == ()
     assert found.verdict is Verdict.EXPLAINED
     assert len(found.explained) == len(FIRST_BOOT)
