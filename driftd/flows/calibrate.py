@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from driftd.core.calibration import inquiry, never
+from driftd.core.calibration.forms import PATTERNS, keeps
 from driftd.core.calibration.inquiry import Contents
-from driftd.core.calibration.propose import Keeps, propose
+from driftd.core.calibration.propose import propose
 from driftd.core.calibration.samples import Calibration, Sample
 from driftd.core.difference import Difference
 from driftd.core.errors import DriftdError, Refused, Unavailable
@@ -53,14 +54,6 @@ class Calibrated:
     calibration: Calibration
 
 
-@dataclass(frozen=True, slots=True)
-class Teaching:
-    """How the core reads what was seen: the templates' names, the narrowest first, and who checks a rule."""
-
-    forms: Sequence[str]
-    keeps: Keeps
-
-
 class Calibrator:
     """Runs one calibration. ``watch`` looks at an instance, asking of the contents that the look before saw.
 
@@ -72,7 +65,6 @@ class Calibrator:
         plan: Plan,
         trial: Trial,
         watch: Watch,
-        teaching: Teaching,
         *,
         clock: Callable[[], datetime],
         tell: Tell,
@@ -82,7 +74,6 @@ class Calibrator:
         self._plan = plan
         self._trial = trial
         self._watch = watch
-        self._teaching = teaching
         self._clock = clock
         self._tell = tell
         self._health = health
@@ -109,7 +100,7 @@ class Calibrator:
         if left := self._trial.end():
             raise Unavailable("; ".join(left), wording.LEFT_HINT)
         self._tell(wording.ENDING, 1, 1)
-        calibration = propose(self._samples, self._teaching.forms, self._teaching.keeps)
+        calibration = propose(self._samples, tuple(PATTERNS), keeps)
         return Calibrated(self._plan, names, moments, started, self._clock(), calibration)
 
     def _taught(self) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -6,17 +6,17 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
+from driftd.core.calibration.forms import PATTERNS, keeps
 from driftd.core.calibration.propose import propose
 from driftd.core.calibration.samples import Calibration, Sample
 from driftd.core.difference import Change, Difference
-from driftd.core.expect import TEMPLATES, unmet
 from driftd.core.findings import Judgement
 from driftd.core.policy import Policy, judge
 from driftd.core.rules import Rule
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 MOMENTS = ("boot", "later", "restart")
-FORMS = tuple(TEMPLATES)
+FORMS = tuple(PATTERNS)
 
 
 def digest(content: object) -> str:
@@ -82,10 +82,6 @@ def sample(
         {path.encode(): whether for path, whether in (kept or {}).items()},
         tuple(names),
     )
-
-
-def keeps(rule: Rule, _sample: Sample, difference: Difference) -> str:
-    return unmet(rule.expect, difference, rule.template) if rule.expect else ""
 
 
 def learnt(samples: Sequence[Sample]) -> Calibration:

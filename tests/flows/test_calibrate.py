@@ -11,14 +11,14 @@ from driftd.core.budget import GroupRules
 from driftd.core.calibration import marks
 from driftd.core.difference import Change, Difference
 from driftd.core.errors import DriftdError, Refused, Unavailable
-from driftd.core.expect import TEMPLATES, Expect, unmet
+from driftd.core.expect import Expect
 from driftd.core.facts import Session
 from driftd.core.findings import Judgement, Verdict
 from driftd.core.looks import Look
 from driftd.core.policy import Policy, judge
 from driftd.core.ports import LaunchRequest
 from driftd.edges.store import open_store
-from driftd.flows.calibrate import Calibrator, Teaching, Watched
+from driftd.flows.calibrate import Calibrator, Watched
 from driftd.flows.collect import collect
 from driftd.flows.groups import Group
 from driftd.flows.janitor import Janitor
@@ -26,9 +26,6 @@ from driftd.flows.trial import Plan, Trial
 from driftd.testing import Crash, FakeClock, FakeProvider
 
 HOSTS = Difference("file", b"/etc/hosts", Change.MODIFIED, {"size": "1", "sha256": "a"}, {"size": "9", "sha256": "b"})
-TEACHING = Teaching(
-    tuple(TEMPLATES), lambda rule, _sample, one: unmet(rule.expect, one, rule.template) if rule.expect else ""
-)
 
 
 class Bench:
@@ -67,7 +64,6 @@ class Bench:
             self.plan,
             trial,
             self.watch,
-            TEACHING,
             clock=self.clock,
             tell=lambda *told: self.told.append(told),
             health=self.provider.health,

@@ -21,7 +21,7 @@ from driftd.core.globs import Glob, protected
 from driftd.core.interpreted import config
 
 # Forms of what tells one server from all others: two that share one are no two servers.
-IDENTITIES = frozenset({"hex32", "uuid", "ssh-private-key", "ssh-public-key", "private-key"})
+IDENTITIES = frozenset({"hex32", "iscsi-name", "nvme-nqn", "ssh-private-key", "ssh-public-key", "uuid"})
 _CONTENT = frozenset({"size", "sha256"})
 _COMES_AND_GOES = "make it and take it away again"
 

@@ -88,3 +88,49 @@ def contents(found: Sequence[tuple[str, str]]) -> str:
 
 def spoken(rule: str, why: str) -> str:
     return f"{rule} speaks of it: {why}"
+
+
+# --- the document ----------------------------------------------------------------------------------------------------
+
+_LEFT_MOST = 200
+
+
+def no_manifest(image: str, file: str) -> str:
+    return f"there is no manifest of {image} to hold its instances against ({file})"
+
+
+def description(image: str, instances: int) -> str:
+    return f"What {instances} pristine instances of {image} did by themselves"
+
+
+def head(
+    *,
+    image: str,
+    root: str,
+    day: str,
+    instances: Sequence[str],
+    moments: Sequence[str],
+    explained: Mapping[str, int],
+    left: Sequence[tuple[str, str, str, str]],
+) -> list[str]:
+    """The comment above an overlay: what it was learnt from, what is left for a person, and how it comes into force."""
+    known = sum(explained.values())
+    lines = [
+        f"What pristine instances of {image} do by themselves, learnt by driftd calibrate.",
+        "",
+        f"  image      {image}",
+        f"  manifest   root sha256:{root}",
+        f"  learnt     {day}, from {', '.join(instances)}",
+        f"  looked at  {', '.join(moments)}",
+        f"  explained  {count(known, 'path or fact', 'paths and facts')} by the group's policy already",
+        "",
+        "Read it, take out what you do not want, and sign it together with the manifest:",
+        "  driftd manifest sign MANIFEST --key KEY",
+        "A rule here is asked after the group's own documents and before the shipped packs.",
+    ]
+    if not left:
+        return [*lines, "", "Nothing was left for a person to decide."]
+    lines += ["", "Left for a person, who writes a rule for it into the group's own policy or changes the image:"]
+    lines += [f"  {kind} {subject} {change}: {why}" for kind, subject, change, why in left[:_LEFT_MOST]]
+    more = len(left) - _LEFT_MOST
+    return [*lines, *([f"  and {more} more"] if more > 0 else [])]

@@ -1,8 +1,9 @@
-"""Documents on disk: the policies that people write, the manifests of the images, their seals, and keys of both kinds."""
+"""Documents on disk: the policies that people write, manifests and what belongs to them, seals, keys of both kinds."""
 
 from driftd.edges.documents.keys import DigestKeyDirectory
 from driftd.edges.documents.manifests import ManifestDirectory, Trust, load_manifest
-from driftd.edges.documents.names import Files, files_beside, file_name
+from driftd.edges.documents.names import Files, file_name, files_beside
+from driftd.edges.documents.overlays import OverlayDirectory, render_overlay
 from driftd.edges.documents.policies import load_pack, load_policy, packs
 from driftd.edges.documents.policymodels import policy_schema
 from driftd.edges.documents.sealing import Signed, add_signatures, read_envelope, sign
@@ -13,6 +14,7 @@ __all__ = [
     "DigestKeyDirectory",
     "Files",
     "ManifestDirectory",
+    "OverlayDirectory",
     "PublicKey",
     "SidecarDirectory",
     "Signed",
@@ -30,5 +32,6 @@ __all__ = [
     "packs",
     "policy_schema",
     "read_envelope",
+    "render_overlay",
     "sign",
 ]

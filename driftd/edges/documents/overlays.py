@@ -1,7 +1,7 @@
 """Overlays on disk: what calibration learnt of an image, beside its manifest, as a document that people review.
 
-It is a policy document like any other (docs/policy.md), written by ``render`` and read by the same reader as those of
-people. Where the manifest is sealed, only what was signed with it is read.
+It is a policy document like any other (docs/policy.md), written by ``render_overlay`` and read as those of people are.
+Where the manifest is sealed, only what was signed with it is read.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from driftd.core.globs import Glob
 from driftd.core.manifest import Manifest
 from driftd.core.packs import Pack
 from driftd.core.rules import Match, Rule
+from driftd.core.wording import printable
 from driftd.edges.documents.files import read
 from driftd.edges.documents.names import OVERLAY, file_name, files_beside, files_of
 from driftd.edges.documents.policies import read_pack
@@ -74,7 +75,7 @@ def _load(file: Path, manifest: Manifest) -> Pack | Unseen:
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
-def render(rules: Sequence[Rule], head: Iterable[str], description: str) -> bytes:
+def render_overlay(rules: Sequence[Rule], head: Iterable[str], description: str) -> bytes:
     """The document of ``rules``, with ``head`` as the comment above it: read again it gives the same rules.
 
     Raises Refused where it does not, and for more than a document holds.
@@ -89,7 +90,7 @@ def render(rules: Sequence[Rule], head: Iterable[str], description: str) -> byte
     yaml.indent(mapping=2, sequence=4, offset=2)
     stream = BytesIO()
     yaml.dump(document, stream)
-    comment = "".join(f"# {line}".rstrip() + "\n" for line in head)
+    comment = "".join(f"# {printable(line)}".rstrip() + "\n" for line in head)
     data = comment.encode() + stream.getvalue()
     try:
         again = read_pack(data.decode("utf-8"), NAME).rules

@@ -1,0 +1,68 @@
+"""What the doors may ask about calibration: instances launched to learn from, and the overlay that came of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Protocol
+
+from driftd.core.calibration.samples import Calibration
+
+Tell = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a person asked for. ``target`` is a group or an image; ``group`` says who launches where it is an image.
+
+    ``output`` is where the overlay goes; None means beside the manifest, where looks find it.
+    """
+
+    target: str
+    group: str = ""
+    instances: int = 3
+    wait: timedelta = timedelta(minutes=1)
+    restart: bool = True
+    at_most: timedelta = timedelta(hours=1)
+    output: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Intended:
+    """What a calibration would do. ``replaces`` says that an overlay is there, ``signed`` that the manifest is."""
+
+    group: str
+    image: str
+    provider: str
+    slots: Sequence[str]
+    looks: Sequence[str]
+    manifest: Path
+    output: Path
+    replaces: bool = False
+    signed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of it. ``overlay`` is the document; ``notes`` say what was collected of earlier calibrations."""
+
+    intended: Intended
+    instances: Sequence[str]
+    moments: Sequence[str]
+    calibration: Calibration
+    overlay: bytes
+    notes: Sequence[str] = ()
+
+
+class CalibrationDesk(Protocol):
+    """Calibrates. Raises DriftdError with a sentence; whatever was launched is ended then, too."""
+
+    def intended(self, wish: Wish) -> Intended:
+        """What would be launched, without launching it. Raises BadInput when it cannot be."""
+        ...
+
+    def calibrate(self, wish: Wish, tell: Tell) -> Outcome:
+        """Launch, watch, end, write the overlay. ``tell`` hears what is done, how often it was, and will have been."""
+        ...
