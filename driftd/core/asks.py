@@ -61,7 +61,6 @@ class Answer:
 
 
 Answers = Mapping[Ask, Answer]
-NO_ANSWERS: Answers = {}
 
 _AGAIN = "look again; if it stays so, look at the instance from outside"
 

@@ -1,21 +1,27 @@
 """Expectations: what a rule says may differ, and whether one difference keeps to it.
 
-In this first version content is not carried from the instance; kind, mode, owner, size and digest are. So a
-``template`` holds the size and the mode against what such a file has, not its text, and ``growing`` does not prove
-that the old content is still the beginning of the new. docs/policy.md says so, too.
+``unmet`` holds one difference alone against an expectation: its kind, mode, owner, size. ``held`` goes on with what the
+look was asked, what was baked and what earlier looks left (evidence.py): whether a value is of its form, a log's old
+content still there, what was set once still so. What could not be told is neither kept nor broken.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from driftd.core import asks, growth
+from driftd.core.asks import Ask
 from driftd.core.difference import Change, Difference
+from driftd.core.evidence import Evidence, state
 from driftd.core.globs import protected
+from driftd.core.templates import PYC, TEMPLATES, Template
 from driftd.core.wording import listed
 from driftd.probe import wire
+
+__all__ = ["PATH_KINDS", "TEMPLATES", "Expect", "Outcome", "held", "questions", "rotations", "unmet"]
 
 
 class Expect(StrEnum):
@@ -34,25 +40,20 @@ class Expect(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Template:
-    """What is known of a kind of value: the least and most bytes of its file, and the modes that it may have."""
+class Outcome:
+    """``why`` an expectation is broken, as the end of a sentence; "" when it is kept.
 
-    says: str
-    least: int
-    most: int
-    modes: frozenset[str]
+    ``faint``: it may well be nothing. ``unsure``: why it could not be told, where all that could be told was kept;
+    ``cut``: and the instance may have had a hand in that.
+    """
+
+    why: str = ""
+    faint: bool = False
+    unsure: str = ""
+    cut: bool = False
 
 
-_READABLE = frozenset({"0644", "0444", "0640", "0600"})
-_SECRET = frozenset({"0600", "0400"})
-TEMPLATES: Mapping[str, Template] = {
-    "hex32": Template("32 hexadecimal digits, as in machine-id", 32, 33, _READABLE),
-    "hostname": Template("one host name", 1, 254, _READABLE),
-    "hosts": Template("a hosts(5) table", 1, 16384, _READABLE),
-    "resolv-conf": Template("a resolv.conf(5)", 0, 4096, _READABLE),
-    "ssh-public-key": Template("one public key", 60, 4096, _READABLE),
-    "ssh-private-key": Template("one private key in OpenSSH's format", 250, 8192, _SECRET),
-}
+KEPT = Outcome()
 
 PATH_KINDS = frozenset({"file", "directory", "link", "device", "fifo", "socket"})
 _UNITS = (".service", ".socket", ".timer", ".path", ".mount", ".automount", ".swap", ".target", ".slice", ".scope")
@@ -73,17 +74,17 @@ def unmet(
     if difference.kind not in PATH_KINDS:
         return "only a path can be expected to differ"
     if expect is Expect.TEMPLATE:
-        return _regular(difference) or _template(difference, TEMPLATES[template])
+        return _form(difference, TEMPLATES[template])
     if expect is Expect.GROWING:
         return _growing(difference, rotated.get(difference.subject, -1))
     checks: Mapping[Expect, Callable[[Difference], str]] = {
-        Expect.EXACT: lambda _: "it is not as baked",
+        Expect.EXACT: lambda _: "it is not as it was baked",
         Expect.PRESENCE: _presence,
         Expect.FIRSTBOOT: _firstboot,
         Expect.VARIABLE: _variable,
-        Expect.ROTATED: _firstboot,
+        Expect.ROTATED: _rotated,
         Expect.EPHEMERAL: _ephemeral,
-        Expect.OPEN_DIR: lambda _: "it is not as baked",
+        Expect.OPEN_DIR: _open_dir,
         Expect.ABSENT: lambda one: "" if one.change is Change.REMOVED else "it is there",
     }
     return checks[expect](difference)
@@ -116,6 +117,11 @@ def _only_content(difference: Difference) -> str:
     return f"its {listed([_NAMED.get(name, name) for name in other])} changed" if other else ""
 
 
+def _content_only(difference: Difference) -> str:
+    """... and not that of a program."""
+    return _only_content(difference) or ("" if difference.kind == "directory" else _privileges(difference))
+
+
 def _privileges(difference: Difference) -> str:
     """What nothing that comes after launch may have, wherever it is."""
     mode = _mode(difference)
@@ -139,7 +145,7 @@ def _regular(difference: Difference) -> str:
     if difference.kind != "file":
         return f"it is a {difference.kind}, not a file"
     if difference.change is Change.MODIFIED:
-        return _only_content(difference)
+        return _content_only(difference)
     return _privileges(difference) or _writable(difference) or _acl(difference)
 
 
@@ -165,7 +171,7 @@ def _presence(difference: Difference) -> str:
 def _variable(difference: Difference) -> str:
     if difference.change is Change.REMOVED:
         return "it is gone"
-    return _only_content(difference) if difference.change is Change.MODIFIED else _firstboot(difference)
+    return _content_only(difference) if difference.change is Change.MODIFIED else _firstboot(difference)
 
 
 def _firstboot(difference: Difference) -> str:
@@ -186,6 +192,21 @@ def _growing(difference: Difference, rotated: int) -> str:
     if was is not None and now is not None and now < was and rotated < was:
         return f"it shrank from {was} to {now} bytes"
     return ""
+
+
+def _rotated(difference: Difference) -> str:
+    if difference.change is Change.REMOVED:
+        return ""
+    return _growing(difference, _baked_size(difference))
+
+
+def _baked_size(difference: Difference) -> int:
+    """What ``_growing`` is told of a rotated file, so that its size alone says nothing."""
+    return _number(difference.expected, "size") or 0
+
+
+def _open_dir(difference: Difference) -> str:
+    return _ephemeral(difference) if difference.change is Change.ADDED else "it is not as it was baked"
 
 
 def _ephemeral(difference: Difference) -> str:
@@ -215,7 +236,14 @@ def _opened(difference: Difference) -> str:
     return _acl(difference)
 
 
-def _template(difference: Difference, template: Template) -> str:
+def _form(difference: Difference, template: Template) -> str:
+    if template is TEMPLATES[PYC] and difference.kind == "directory":
+        named = difference.subject.endswith(b"/__pycache__")
+        return _firstboot(difference) if named else "it is a directory, not a file"
+    return _regular(difference) or _size_and_mode(difference, template)
+
+
+def _size_and_mode(difference: Difference, template: Template) -> str:
     size = _number(difference.actual, "size")
     if size is not None and not template.least <= size <= template.most:
         return f"{size} bytes are not {template.says} ({template.least} to {template.most})"
@@ -223,3 +251,92 @@ def _template(difference: Difference, template: Template) -> str:
     if mode is not None and mode not in template.modes:
         return f"mode {mode} is not one that {template.says} may have"
     return ""
+
+
+# --- with evidence ---------------------------------------------------------------------------------------------------
+
+_UNDONE = {Expect.GROWING, Expect.ROTATED}
+_SOURCE = re.compile(rb"(/.*/|/)__pycache__/([^/]+)\.(?!opt-)[a-z]+-[0-9]+(?:\.opt-[12])?\.pyc", re.DOTALL)
+
+
+def questions(expect: Expect, difference: Difference, evidence: Evidence, template: Template | None) -> Iterator[Ask]:
+    """What has to be asked so that ``held`` can tell; nothing where the difference alone breaks the expectation."""
+    if difference.kind != "file":
+        return
+    if expect in _UNDONE:
+        yield from growth.questions(difference.subject, evidence)
+    elif expect is Expect.TEMPLATE and template is not None:
+        ask = _ask(difference, template)
+        if ask is not None and _has_content(difference) and not _form(difference, template):
+            yield ask
+
+
+def held(expect: Expect, difference: Difference, evidence: Evidence, template: Template | None = None) -> Outcome:
+    """Whether ``difference`` keeps to ``expect``, by all that is known."""
+    if expect in _UNDONE:
+        return _log(expect, difference, evidence)
+    name = "" if template is None else next((name for name, one in TEMPLATES.items() if one is template), "")
+    if expect is Expect.TEMPLATE and template is not None and not name:
+        why = _form(difference, template)  # a rule's own pattern
+    else:
+        why = unmet(expect, difference, name)
+    if why:
+        return Outcome(why)
+    if difference.kind != "file":
+        return KEPT
+    if expect is Expect.FIRSTBOOT or (template is not None and template.once):
+        why = _later(expect, difference, evidence)
+        if why:
+            return Outcome(why)
+    return _value(difference, template, evidence) if template is not None else KEPT
+
+
+def _log(expect: Expect, difference: Difference, evidence: Evidence) -> Outcome:
+    gone = difference.change is Change.REMOVED
+    why = "" if gone else unmet(expect, difference, rotated={difference.subject: _baked_size(difference)})
+    if why:
+        return Outcome(why)
+    lost = growth.loss(difference.subject, evidence)
+    return KEPT if lost is None else Outcome(lost.why, lost.faint, lost.unsure, lost.cut)
+
+
+def _later(expect: Expect, difference: Difference, evidence: Evidence) -> str:
+    """Set once, and set again since an earlier look."""
+    mark, entry = evidence.mark(difference.subject, expect), evidence.is_there(difference.subject)
+    if mark is None or evidence.settling(mark):
+        return ""
+    if entry is None:
+        return "it is gone since the first boot"
+    unread = entry.kind == wire.FILE and not entry.sha256
+    changed = not unread and state(entry) != mark.sha256
+    return f"it was changed after the first boot (first seen {mark.at:%Y-%m-%d %H:%M} UTC)" if changed else ""
+
+
+def _has_content(difference: Difference) -> bool:
+    return difference.change is Change.ADDED or bool(_CONTENT & difference.actual.keys())
+
+
+def _ask(difference: Difference, template: Template) -> Ask | None:
+    if template is TEMPLATES[PYC]:
+        return Ask(difference.subject, "pyc")
+    return Ask(difference.subject, "match", template.pattern) if template.pattern else None
+
+
+def _value(difference: Difference, template: Template, evidence: Evidence) -> Outcome:
+    """Whether the content is of the template's form."""
+    ask = _ask(difference, template)
+    if ask is None or not _has_content(difference):
+        return KEPT
+    answer = evidence.answer(ask)
+    if answer.how:
+        return Outcome(unsure=answer.why or answer.how, cut=answer.how in (asks.CUT_SHORT, asks.CHANGED))
+    if ask.what == "match":
+        return KEPT if answer.yes else Outcome(f"what it holds is not {template.says}")
+    source = _SOURCE.fullmatch(difference.subject)
+    path = source[1] + source[2] + b".py" if source else b""
+    was, now = evidence.was_baked(path), evidence.is_there(path)
+    if was is None or was != now or was.kind != wire.FILE or not was.sha256:
+        return Outcome("its source is not there as it was baked")
+    if answer.yes and answer.sha256 == was.sha256:
+        return KEPT
+    return Outcome(answer.why or "its source says otherwise")

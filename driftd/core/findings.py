@@ -73,10 +73,23 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Unchecked:
+    """A file that kept to its expectation as far as that could be told; ``why`` it could not be told wholly.
+
+    ``cut``: the instance may have had a hand in that, so that it counts as not looked at.
+    """
+
+    path: bytes
+    why: str
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """One instance's verdict with its reason (one sentence), the findings (worst first) and what was explained.
 
     ``action`` is the highest that any finding not suppressed asks for. ``ignored`` counts what rules left out.
+    ``unchecked`` are those of the explained that could not be held against all of their expectation.
     """
 
     verdict: Verdict
@@ -85,6 +98,7 @@ class Judgement:
     explained: tuple[Finding, ...] = ()
     action: Action = Action.IGNORE
     ignored: int = 0
+    unchecked: tuple[Unchecked, ...] = ()
 
 
 # What tells two visits of the same person apart, but not two hosts that drifted the same way.

@@ -6,7 +6,7 @@ Whatever no rule speaks of is a finding (core/severity.py says how bad) and asks
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
@@ -16,9 +16,10 @@ from driftd.core import acceptance, causes, severity, wording
 from driftd.core.causes.board import Books
 from driftd.core.classes import NO_CLASSES, Expected
 from driftd.core.classrules import rules_for
-from driftd.core.difference import Difference
-from driftd.core.expect import Expect, rotations, unmet
-from driftd.core.findings import Action, Finding, Judgement, Severity, Verdict, signature
+from driftd.core.difference import Difference, content_aside
+from driftd.core.evidence import Evidence
+from driftd.core.expect import Expect, Outcome, held, rotations, unmet
+from driftd.core.findings import Action, Finding, Judgement, Severity, Unchecked, Verdict, signature
 from driftd.core.packs import Pack
 from driftd.core.rules import Rule
 from driftd.core.showable import Show
@@ -99,12 +100,14 @@ def judge(
     books: Books = causes.NO_BOOKS,
     cosmetic: Collection[bytes] = frozenset(),
     classes: Mapping[bytes, Expected] = NO_CLASSES,
+    evidence: Evidence | None = None,
 ) -> Judgement:
     """One instance's verdict. ``strict`` switches off every rule that lets something pass, and every acceptance.
 
     ``books`` is what is known of packages that changed, so that their files are found to be theirs. ``cosmetic`` are
     the files whose content is known to say what it said: changed all the same, and no worse than low. ``classes`` are
-    the manifest's, asked where no rule of ``policy`` speaks.
+    the manifest's, asked where no rule of ``policy`` speaks. ``evidence`` is what expectations are held against beside
+    the difference itself; without it, what only it could tell counts as kept.
 
     Raises nothing: a difference that no rule speaks of is judged by what it is.
     """
@@ -112,10 +115,21 @@ def judge(
     findings: list[Finding] = []
     explained: list[Finding] = []
     ignored = 0
+    unchecked: list[Unchecked] = []
     rotated = rotations(differences)
+
+    def outcome(rule: Rule, difference: Difference) -> Outcome:
+        expect = rule.expect_of(difference)
+        if evidence is None:
+            return Outcome(unmet(expect, difference, rule.template, rotated))
+        found = held(expect, difference, evidence, rule.form)
+        if found.unsure:
+            unchecked.append(Unchecked(difference.subject, found.unsure, found.cut))
+        return found
+
     for difference in differences:
         own = () if strict else rules_for(difference, classes)
-        finding = _judge_one(difference, chain(rules, own), rotated, cosmetic)
+        finding = _judge_one(difference, chain(rules, own), outcome, cosmetic)
         if finding.action is Action.IGNORE:
             ignored += 1
         elif finding.action is Action.EXPLAIN:
@@ -126,11 +140,14 @@ def judge(
     if not strict:
         grouped = acceptance.apply(grouped, acceptance.in_force(suppressions, now), group)
     ordered = sorted(grouped, key=lambda one: (bool(one.suppressed_by), -one.severity.rank, one.kind, one.subject))
-    return _verdict(tuple(ordered), tuple(explained), ignored, image)
+    return replace(_verdict(tuple(ordered), tuple(explained), ignored, image), unchecked=tuple(unchecked))
 
 
 def _judge_one(
-    difference: Difference, rules: Iterable[Rule], rotated: Mapping[bytes, int], cosmetic: Collection[bytes]
+    difference: Difference,
+    rules: Iterable[Rule],
+    outcome: Callable[[Rule, Difference], Outcome],
+    cosmetic: Collection[bytes],
 ) -> Finding:
     level, because = severity.base(difference)
     if difference.subject in cosmetic and content_only(difference):
@@ -150,11 +167,14 @@ def _judge_one(
             action = rule.action or Action.REPLACE
             level = rule.severity or (Severity.INFO if rule.passes else level)
             return _finding(difference, level, action, rule.name, rule.because)
-        why = unmet(rule.expect, difference, rule.template, rotated)
-        if not why:
-            return _finding(difference, Severity.INFO, Action.EXPLAIN, rule.name, rule.because)
-        said = f"expected to be {_as_words(rule)}, but {why}"
-        return _finding(difference, level, Action.REPLACE, rule.name, said)
+        found = outcome(rule, difference)
+        if not found.why:
+            said = f"{rule.because} (Not checked: {found.unsure}.)" if found.unsure else rule.because
+            return _finding(difference, Severity.INFO, Action.EXPLAIN, rule.name, said)
+        said = f"expected to be {_as_words(rule)}, but {found.why}"
+        action = Action.ALERT if found.faint else Action.REPLACE
+        # What grows has another digest at each look, and is one finding all the same.
+        return _finding(difference, level, action, rule.name, said, content_aside(difference) if rule.grows else None)
     if covering:
         because += f"; {covering} lies over it, and what is obeyed later takes a rule that names it"
     return _finding(difference, level, Action.REPLACE, DEFAULT_RULE, because)
@@ -162,22 +182,31 @@ def _judge_one(
 
 def _as_words(rule: Rule) -> str:
     words = {
+        Expect.EXACT: "as it was baked",
+        Expect.PRESENCE: "there",
         Expect.FIRSTBOOT: "set at the first boot",
+        Expect.VARIABLE: "of varying content",
         Expect.GROWING: "growing",
+        Expect.ROTATED: "a rotated log",
         Expect.EPHEMERAL: "coming and going",
-        Expect.TEMPLATE: f"a value of the form {rule.template}",
+        Expect.OPEN_DIR: "an open directory",
+        Expect.ABSENT: "absent",
+        Expect.TEMPLATE: f"a value of the form {rule.template or rule.pattern}",
     }
     return words[rule.expect] if rule.expect else ""
 
 
-def _finding(difference: Difference, level: Severity, action: Action, rule: str, because: str) -> Finding:
+def _finding(
+    difference: Difference, level: Severity, action: Action, rule: str, because: str, shape: Difference | None = None
+) -> Finding:
+    """``shape`` is what its signature is made of, where that is not all of the difference."""
     return Finding(
         kind=difference.kind,
         subject=difference.subject,
         change=difference.change,
         severity=level,
         action=action,
-        signature=signature(difference),
+        signature=signature(shape or difference),
         rule=rule,
         because=because,
         expected=difference.expected,

@@ -13,6 +13,7 @@ from driftd.core.facts import FACT_KINDS
 from driftd.core.findings import Action, Severity
 from driftd.core.globs import Glob, overreach
 from driftd.core.interpreted import config, only_config
+from driftd.core.templates import PYC, TEMPLATES, Template, of_pattern
 
 NO_PATHS = frozenset({*FACT_KINDS, "session"})
 # Of these a rule that lets them pass must name which: they run, let in, or decide who may. The others only describe.
@@ -89,6 +90,8 @@ def _fits(wanted: Mapping[str, tuple[Glob | Source, ...]], fields: Mapping[str, 
 class Rule:
     """One rule. ``where`` is "file:line". Either ``expect`` is set, or ``severity`` and ``action`` may be.
 
+    ``template`` and ``pattern`` say of which form a value has to be (templates.py), with ``expect`` template.
+
     ``evidence`` says what the rule was learnt from, where it was learnt (calibration writes it); it decides nothing.
     """
 
@@ -99,6 +102,7 @@ class Rule:
     where: str = ""
     expect: Expect | None = None
     template: str = ""
+    pattern: str = ""
     severity: Severity | None = None
     action: Action | None = None
     owner: str = ""
@@ -114,13 +118,35 @@ class Rule:
         """Whether a difference that it fits may leave the verdict as it was."""
         return self.expect is not None or self.action in (Action.IGNORE, Action.EXPLAIN)
 
+    @property
+    def form(self) -> Template | None:
+        """The form that a value has to have, by its name or by the rule's own pattern; None where none is expected."""
+        return of_pattern(self.pattern) if self.pattern else TEMPLATES.get(self.template)
+
+    def expect_of(self, difference: Difference) -> Expect:
+        """What it expects there: of an open directory itself that it is as baked, below it that things come and go."""
+        below = any(glob.names[-1:] == (None,) and glob.matches(difference.subject) for glob in self.match.paths)
+        if self.expect is Expect.OPEN_DIR and below:
+            return Expect.EPHEMERAL
+        return self.expect or Expect.EXACT
+
+    @property
+    def grows(self) -> bool:
+        """Whether what it expects has another content at each look."""
+        return self.expect in (Expect.GROWING, Expect.ROTATED)
+
+    @property
+    def proves(self) -> bool:
+        """Whether it lets nothing pass that is not proven to follow from what was baked, wherever it reaches."""
+        return self.expect is Expect.TEMPLATE and self.template == PYC
+
     def speaks_of(self, difference: Difference) -> bool:
         """Whether it decides about ``difference``. One that lets pass is silent of config that it does not name."""
         return self.match.fits(difference) and not self.merely_covers(difference)
 
     def merely_covers(self, difference: Difference) -> bool:
         """Whether it would let config pass that its globs lie over without naming it. It has to fit."""
-        if not self.passes or difference.kind not in PATH_KINDS:
+        if not self.passes or self.proves or difference.kind not in PATH_KINDS:
             return False
         return not self.names(difference.subject) and config(difference.subject)
 
@@ -135,7 +161,7 @@ class Rule:
 
 def too_broad(rule: Rule) -> str:
     """Why a rule that lets differences pass lets too much pass; "" when it does not."""
-    if not rule.passes:
+    if not rule.passes or rule.proves:
         return ""
     match = rule.match
     if match.covers() & PATH_KINDS and not match.paths:

@@ -1,0 +1,56 @@
+"""Marks: what the store remembers of single files of an instance, so that a later look can be held against it.
+
+What is set once at the first boot stays as the first look saw it, and what grows keeps what the last look saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+SETTLING = timedelta(minutes=2)  # after the launch, in which the first boot may still be writing
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Mark:
+    """``of`` is the expectation ("firstboot", "template", "growing", "rotated") whose reference this is.
+
+    ``sha256``, 32 bytes: of the content, ``size`` bytes of it, for what grows; else of the whole entry, mode and owner
+    included (evidence.py: ``state``). ``at``: when it was first seen, for what grows: when it was taken.
+    """
+
+    path: bytes
+    of: str
+    size: int
+    sha256: bytes
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """Another instance whose identity file at ``path`` holds the same."""
+
+    instance_id: str
+    path: bytes
+
+
+Twins = Callable[[Mapping[bytes, bytes]], "tuple[Twin, ...]"]
+
+
+def _no_twins(_identities: Mapping[bytes, bytes]) -> tuple[Twin, ...]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What is known of an instance from earlier looks: its marks by path, and who has the identity that it shows now.
+
+    ``twins`` is given identity files, path to digest, and is asked after the look.
+    """
+
+    marks: Mapping[bytes, Mark] = field(default_factory=dict)
+    twins: Twins = _no_twins
+
+
+NO_PAST = Past()
