@@ -12,6 +12,7 @@ from driftd.core.errors import BadInput, Refused
 from driftd.core.manifest import Manifest
 from driftd.core.projection import Projection, Taken
 from driftd.doors.desks.exports import ExportFormat, ImportFormat
+from driftd.edges.documents.files import read
 from driftd.edges.documents.names import SIZE_LIMIT
 from driftd.edges.exports import cyclonedx, mtree, mtreeimport, spdx
 
@@ -43,11 +44,11 @@ class Exporting:
     def taken(self, file: Path, form: ImportFormat, image: str, *, partial: bool) -> Taken:
         del form  # there is one
         try:
-            if file.stat().st_size > SIZE_LIMIT:
-                raise BadInput(f"{file} is larger than what is read ({SIZE_LIMIT} bytes)")
-            data = file.read_bytes()
+            data = read(file, SIZE_LIMIT + 1)
         except OSError as error:
             raise BadInput(f"{file}: cannot be read: {error.strerror}") from None
+        if len(data) > SIZE_LIMIT:
+            raise BadInput(f"{file} is larger than what is read ({SIZE_LIMIT} bytes)")
         try:
             taken = mtreeimport.take(data, image, partial=partial)
         except BadInput as error:

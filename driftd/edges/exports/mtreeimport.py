@@ -155,7 +155,7 @@ def _entry(line: Line) -> tuple[Entry, list[str]]:
     gid = _owner(line, b"gid", b"gname", missing)
     size, digest, target, rdev = 0, b"", b"", (0, 0)
     if kind == wire.FILE:
-        size = _value(line, b"size", missing, _NUMBER, 10, 2**63 - 1)
+        size = _value(line, b"size", missing, _NUMBER, 10, 2**64 - 1)
         digest = _digest(line, missing)
     elif kind == wire.LINK:
         target = _target(line, missing)
