@@ -170,7 +170,7 @@ class DiskImage:
 
 
 def _is_meant(device: str, one: Partition) -> bool:
-    """Whether a name in fstab (see fstab(5)) means this partition; /dev/sda2 is taken to be of the only disk there is."""
+    """Whether a name in fstab (see fstab(5)) means this partition; /dev/sda2 is taken for the only disk's."""
     kind, _, value = device.partition("=")
     by = {"UUID": one.uuid, "LABEL": one.label, "PARTUUID": one.part_uuid}
     by |= {f"/dev/disk/by-{word.lower()}": name for word, name in tuple(by.items())}

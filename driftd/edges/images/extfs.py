@@ -30,9 +30,15 @@ FAST_LINK = 60  # bytes of an inode that have the numbers of blocks
 ROOT = 2  # the number of the root directory's inode
 _INODE = struct.Struct("=HHI4I HH 3I 15I 4I 4H 4x")  # struct ext2_inode, in the machine's own byte order
 _DIRENT = struct.Struct("=IHBB")
-_DOTS = (1, 2)  # DIRENT_DOT_FILE, DIRENT_DOT_DOT_FILE
+_DOTS = (b".", b"..")
 _FLAG_64BITS = 0x20000
-_ENCRYPTED, _COMPRESSED = 0x800, 0x4
+_ENCRYPTED, _COMPRESSED, _INLINE = 0x800, 0x4, 0x10000000
+_ACLS = (b"system.posix_acl_access", b"system.posix_acl_default")
+_LISTED = (b"user.", b"trusted.", b"security.", *_ACLS)  # of others the kernel makes other things than attributes
+_ACL_HEAD, _ACL_SHORT, _ACL_WITH_ID = struct.Struct("<I"), struct.Struct("<HH"), struct.Struct("<HHI")
+_ACL_ON_DISK, _ACL_AS_SEEN = 1, 2  # versions
+_ACL_NAMED = (2, 8)  # ACL_USER, ACL_GROUP: these have an id
+_NO_ID = 0xFFFFFFFF
 _DIR_CALLBACK = ctypes.CFUNCTYPE(
     ctypes.c_int,
     ctypes.c_uint32,
@@ -129,11 +135,12 @@ class ExtFileSystem:
         names: list[tuple[bytes, int]] = []
 
         def take(
-            _directory: int, entry: int, dirent: int, _offset: int, _size: int, _buffer: int, _private: int
+            _directory: int, _entry: int, dirent: int, _offset: int, _size: int, _buffer: int, _private: int
         ) -> int:
-            if entry not in _DOTS:
-                child, _length, name_length, _kind = _DIRENT.unpack(ctypes.string_at(dirent, _DIRENT.size))
-                names.append((ctypes.string_at(dirent + _DIRENT.size, name_length), child))
+            child, _length, name_length, _kind = _DIRENT.unpack(ctypes.string_at(dirent, _DIRENT.size))
+            name = ctypes.string_at(dirent + _DIRENT.size, name_length)
+            if name not in _DOTS:
+                names.append((name, child))
             return 0
 
         what = f"the directory {shown(path)}"
@@ -142,7 +149,7 @@ class ExtFileSystem:
         if self._entries > ENTRIES_LIMIT:
             raise ImageError(f"it has more than {ENTRIES_LIMIT} names")
         for name, _ in names:
-            if not name or b"/" in name or b"\0" in name or name in (b".", b".."):
+            if not name or b"/" in name or b"\0" in name:
                 raise _damaged(wire.join(path, name), "is no name that a file can have")
         return names
 
@@ -165,7 +172,7 @@ class ExtFileSystem:
                 f"{shown(path)} is encrypted or packed by the file system, and cannot be read from outside"
             )
         inode = Inode(kind, stat.S_IMODE(mode), uid | fields[33] << 16, gid | fields[34] << 16)
-        inode.where = (self._index, number)
+        inode.where = (self._index, number, flags & _INLINE)
         if kind in (wire.FILE, wire.DIRECTORY):
             inode.flags = sum(ours for theirs, ours in BITS if flags & theirs)
         if kind == wire.FILE:
@@ -188,9 +195,10 @@ class ExtFileSystem:
 
     def content(self, inode: Inode, path: bytes = b"a file") -> Iterator[bytes]:
         """A file's content, in pieces."""
-        yield from self._read(inode.where[1], inode.size, path)
+        _, number, inline = inode.where
+        yield from self._read(number, inode.size, path, inline=bool(inline))
 
-    def _read(self, number: int, size: int, path: bytes) -> Iterator[bytes]:
+    def _read(self, number: int, size: int, path: bytes, *, inline: bool) -> Iterator[bytes]:
         what = f"the content of {shown(path)}"
         handle, got, left = ctypes.c_void_p(), ctypes.c_uint(), size
         self._call("file_open", self._fs, number, 0, ctypes.byref(handle), what=what)
@@ -198,11 +206,15 @@ class ExtFileSystem:
             while left:
                 wanted = min(PIECE, left)
                 self._call("file_read", handle, self._buffer, wanted, ctypes.byref(got), what=what)
-                if not got.value:
-                    raise _damaged(path, "is shorter than its inode says")
-                self._budget.spend(got.value)
-                left -= got.value
-                yield ctypes.string_at(self._buffer, got.value)
+                piece = ctypes.string_at(self._buffer, got.value)
+                if not piece:
+                    # What stands in the inode itself ends where the inode does; the kernel reads zeros from there on.
+                    if not inline:
+                        raise _damaged(path, "is shorter than its inode says")
+                    piece = bytes(wanted)
+                self._budget.spend(len(piece))
+                left -= len(piece)
+                yield piece
         finally:
             self._library.close("file_close", handle)
 
@@ -210,13 +222,13 @@ class ExtFileSystem:
         if not 0 < size <= TARGET_LIMIT:
             raise _damaged(path, "is a link whose target has an impossible length")
         # Short targets stand where an inode otherwise has the numbers of its blocks.
-        target = raw.raw[40 : 40 + size] if size < FAST_LINK else b"".join(self._read(number, size, path))
+        target = raw.raw[40 : 40 + size] if size < FAST_LINK else b"".join(self._read(number, size, path, inline=False))
         if b"\0" in target:
             raise _damaged(path, "is a link whose target has a NUL in it")
         return target
 
     def _xattrs(self, number: int, path: bytes) -> tuple[tuple[bytes, bytes], ...]:
-        """As listxattr(2) and getxattr(2) would give them; the library turns ACLs into that form."""
+        """As listxattr(2) and getxattr(2) would give them."""
         what = f"the attributes of {shown(path)}"
         rows: dict[bytes, bytes] = {}
 
@@ -231,7 +243,12 @@ class ExtFileSystem:
             self._call("xattrs_iterate", handle, _XATTR_CALLBACK(take), None, what=what)
         finally:
             self._library.close("xattrs_close", handle, by_pointer=True)
-        return tuple(sorted((name, value) for name, value in rows.items() if not name.startswith(OVERLAY_OWN)))
+        try:
+            rows |= {name: _access_list(rows[name]) for name in _ACLS if name in rows}
+        except struct.error:
+            raise _damaged(path, "has an access list that is none") from None
+        listed = [name for name in rows if name.startswith(_LISTED) and not name.startswith(OVERLAY_OWN)]
+        return tuple((name, rows[name]) for name in sorted(listed))
 
     # --- contents ----------------------------------------------------------------------------------------------------
 
@@ -246,6 +263,23 @@ class ExtFileSystem:
             os.close(fd)
             raise
         return fd
+
+
+def _access_list(value: bytes) -> bytes:
+    """An access list as getxattr(2) gives it; on the disk, entries that name nobody have no id (fs/ext4/acl.h)."""
+    if _ACL_HEAD.unpack_from(value)[0] != _ACL_ON_DISK:
+        return value
+    parts, at = [_ACL_HEAD.pack(_ACL_AS_SEEN)], _ACL_HEAD.size
+    while at < len(value):
+        tag, rights = _ACL_SHORT.unpack_from(value, at)
+        if tag in _ACL_NAMED:
+            parts.append(value[at : at + _ACL_WITH_ID.size])
+            _ACL_WITH_ID.unpack(parts[-1])
+            at += _ACL_WITH_ID.size
+        else:
+            parts.append(_ACL_WITH_ID.pack(tag, rights, _NO_ID))
+            at += _ACL_SHORT.size
+    return b"".join(parts)
 
 
 def _device(old: int, new: int) -> tuple[int, int]:

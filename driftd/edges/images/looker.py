@@ -52,8 +52,10 @@ class ImageLooker:
                 seen = self._converse(command, request, talk, deadline_s)
             except OSError as error:
                 return Unseen(f"the reader of images could not be started: {error.strerror}", "see that it can be run")
-            if isinstance(seen, Unseen):
-                return Unseen(*json.loads(failure.read_text(encoding="utf-8"))) if failure.exists() else seen
+            if isinstance(seen, Unseen) and failure.exists():
+                return Unseen(*json.loads(failure.read_text(encoding="utf-8")))
+        if isinstance(seen, Unseen):
+            return Unseen(f"the reader of the image did not come to its end: {seen.reason}", seen.hint)
         self.notes = tuple(seen.coverage.reasons)
         return seen
 
