@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from driftd.core.difference import Difference
 from driftd.core.errors import DriftdError
 from driftd.core.facts import Session
 from driftd.core.findings import Action, Finding, Severity, Verdict
@@ -66,6 +67,21 @@ class FindingRow:
     first_seen: datetime
     last_seen: datetime
     resolved_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedRow:
+    """A difference that a rule explained, as it was last seen; ``gone_at`` is set once a later look no longer saw it.
+
+    Kept so that a policy can be tried on what was there (``driftd policy simulate``).
+    """
+
+    instance_id: str
+    difference: Difference
+    rule: str
+    because: str
+    first_seen: datetime
+    gone_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +191,19 @@ class Tx(Protocol):
     def add_finding(self, instance_id: str, finding: Finding, now: datetime) -> FindingRow: ...
     def touch_finding(self, finding_id: int, finding: Finding, now: datetime) -> None: ...
     def resolve_finding(self, finding_id: int, now: datetime) -> None: ...
+
+    # history
+    def findings_since(self, since: datetime) -> Sequence[FindingRow]:
+        """Those that are open, or were at some time since; oldest first."""
+        ...
+
+    def explained_since(self, since: datetime) -> Sequence[ExplainedRow]:
+        """Those that are there, or were at some time since; by instance."""
+        ...
+
+    def keep_explained(self, instance_id: str, explained: Sequence[Finding], now: datetime) -> None:
+        """What one look explained, in place of what the look before did."""
+        ...
 
     # what a changed file says now, without its secrets; pruned with its finding
     def shown(self, finding_id: int) -> Shown | None: ...

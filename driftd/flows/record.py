@@ -41,6 +41,8 @@ def record_look(tx: Tx, group: Group, row: InstanceRow, look: Look, now: datetim
     unknown = judgement.verdict is Verdict.UNKNOWN
     strangers = _sessions(tx, look, now)
     merged = Merged((), (), ()) if unknown else _findings(tx, group.name, row.id, look, now)
+    if not unknown:
+        tx.keep_explained(row.id, judgement.explained, now)
     after = _taint(tx, group, _row(row, look, now), look, now)
     changed = bool(
         merged.opened

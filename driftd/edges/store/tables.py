@@ -196,6 +196,30 @@ class FindingTable(SQLModel, table=True):
     )
 
 
+class ExplainedTable(SQLModel, table=True):
+    """``ExplainedRow``, one for each thing on an instance: ``shape`` tells facts of one name apart, "" for paths."""
+
+    __tablename__ = "explained"
+    __table_args__ = (Index("explained_gone", "gone_at"),)
+
+    instance_id: str = Field(
+        sa_type=AnyText,
+        primary_key=True,
+        nullable=False,
+        sa_column_args=(ForeignKey("instance.id", deferrable=True, initially="DEFERRED"),),
+    )
+    kind: str = _text(primary_key=True)
+    subject: bytes = Field(sa_type=LargeBinary, primary_key=True, nullable=False)
+    change: str = Field(sa_type=Word(Change), primary_key=True, nullable=False)
+    shape: str = _text(primary_key=True)
+    rule: str = _text()
+    because: str = _text()
+    expected: str = _json()
+    actual: str = _json()
+    first_seen: datetime = _when()
+    gone_at: datetime | None = _when(nullable=True)
+
+
 class SessionTable(SQLModel, table=True):
     """``SessionRow``. The same door, user, source, port, pid and start is the same session."""
 
@@ -417,3 +441,4 @@ JOB = _table("job")
 LEASE = _table("lease")
 MANIFEST = _table("manifest")
 SHOWN = _table("shown")
+EXPLAINED = _table("explained")

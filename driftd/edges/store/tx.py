@@ -13,6 +13,7 @@ from driftd.core.memory import JournalLine, StaleRecord, StoreUnavailable
 from driftd.core.replacement import TERMINAL, Record, State
 from driftd.edges.store.statements import values_of
 from driftd.edges.store.tables import (
+    EXPLAINED,
     FINDING,
     INSTANCE,
     JOB,
@@ -25,6 +26,7 @@ from driftd.edges.store.tables import (
     VISIT,
 )
 from driftd.edges.store.tx_fleet import FleetPart
+from driftd.edges.store.tx_history import HistoryPart
 from driftd.edges.store.tx_images import ImagesPart
 from driftd.edges.store.tx_people import PeoplePart
 from driftd.edges.store.tx_shown import ShownPart
@@ -60,7 +62,7 @@ def _line(row: RowMapping) -> JournalLine:
     return JournalLine(seq=row["seq"], at=at, body=body, **texts)
 
 
-class SqlTx(FleetPart, ImagesPart, PeoplePart, ShownPart):
+class SqlTx(FleetPart, HistoryPart, ImagesPart, PeoplePart, ShownPart):
     """``Tx``, whole. Good only inside the block that opened it."""
 
     # replacements
@@ -133,6 +135,7 @@ class SqlTx(FleetPart, ImagesPart, PeoplePart, ShownPart):
         idle = JOB.c.leased_until.is_(None) | (JOB.c.leased_until < before)
         sweeps = {
             "findings": delete(FINDING).where((FINDING.c.resolved_at < before) | FINDING.c.instance_id.in_(gone)),
+            "explained": delete(EXPLAINED).where((EXPLAINED.c.gone_at < before) | EXPLAINED.c.instance_id.in_(gone)),
             "sessions": delete(SESSION).where(SESSION.c.instance_id.in_(gone)),
             "visits": delete(VISIT).where(VISIT.c.instance_id.in_(gone) | stray),
             "instances": delete(INSTANCE).where(INSTANCE.c.gone_at < before),

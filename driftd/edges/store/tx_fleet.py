@@ -17,7 +17,8 @@ from driftd.edges.store.tables import FINDING, INSTANCE, SESSION, VISIT
 _LATER = ("ended_at", "live", "tty", "key", "key_id", "evidence")
 
 
-def _finding_row(row: RowMapping) -> FindingRow:
+def finding_row(row: RowMapping) -> FindingRow:
+    """The row as the core knows it."""
     seen = {name: row[name] for name in ("id", "instance_id", "first_seen", "last_seen", "resolved_at")}
     return FindingRow(finding=Finding(**fields_of(Finding, row)), **seen)
 
@@ -51,11 +52,11 @@ class FleetPart(Statements):
         query = select(FINDING).where(FINDING.c.resolved_at.is_(None)).order_by(FINDING.c.id)
         if instance_id is not None:
             query = query.where(FINDING.c.instance_id == instance_id)
-        return [_finding_row(row) for row in self.rows(query)]
+        return [finding_row(row) for row in self.rows(query)]
 
     def finding(self, finding_id: int) -> FindingRow | None:
         row = self.one(select(FINDING).where(FINDING.c.id == finding_id))
-        return _finding_row(row) if row else None
+        return finding_row(row) if row else None
 
     def add_finding(self, instance_id: str, finding: Finding, now: datetime) -> FindingRow:
         """An open finding of this signature on this instance is seen again instead of added twice."""
@@ -70,7 +71,7 @@ class FleetPart(Statements):
                 & (FINDING.c.signature == finding.signature)
             )
             self.run(update(FINDING).where(where).values(**values_of(finding), last_seen=now))
-        return _finding_row(self.run(select(FINDING).where(where)).mappings().one())
+        return finding_row(self.run(select(FINDING).where(where)).mappings().one())
 
     def touch_finding(self, finding_id: int, finding: Finding, now: datetime) -> None:
         self.run(update(FINDING).where(FINDING.c.id == finding_id).values(**values_of(finding), last_seen=now))
