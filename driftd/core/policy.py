@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from driftd.core import acceptance, causes, severity, wording
+from driftd.core import acceptance, causes, identity, severity, wording
 from driftd.core.causes.board import Books
 from driftd.core.classes import NO_CLASSES, Expected
 from driftd.core.classrules import rules_for
@@ -25,6 +25,7 @@ from driftd.core.rules import Rule
 from driftd.core.showable import Show
 from driftd.core.shown import content_only
 from driftd.core.wording.explaining import COSMETIC
+from driftd.core.wording.transactions import allowed, not_allowed
 
 if TYPE_CHECKING:  # ports names what policy returns
     from driftd.core.manifest import Manifest
@@ -166,7 +167,8 @@ def _judge_one(
         if rule.expect is None:
             action = rule.action or Action.REPLACE
             level = rule.severity or (Severity.INFO if rule.passes else level)
-            return _finding(difference, level, action, rule.name, rule.because)
+            said = allowed(rule.because, difference.origin) if rule.match.transaction else rule.because
+            return _finding(difference, level, action, rule.name, said)
         found = outcome(rule, difference)
         if not found.why:
             said = f"{rule.because} (Not checked: {found.unsure}.)" if found.unsure else rule.because
@@ -177,7 +179,11 @@ def _judge_one(
         return _finding(difference, level, action, rule.name, said, content_aside(difference) if rule.grows else None)
     if covering:
         because += f"; {covering} lies over it, and what is obeyed later takes a rule that names it"
-    return _finding(difference, level, Action.REPLACE, DEFAULT_RULE, because)
+    if difference.origin is not None:
+        because += f"; {not_allowed(difference.origin)}"
+    # Another instance from the same image would be no better.
+    action = Action.ALERT if difference.kind == identity.KIND else Action.REPLACE
+    return _finding(difference, level, action, DEFAULT_RULE, because)
 
 
 def _as_words(rule: Rule) -> str:

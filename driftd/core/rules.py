@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+from driftd.core import identity
 from driftd.core.difference import Change, Difference
 from driftd.core.expect import PATH_KINDS, Expect
 from driftd.core.facts import FACT_KINDS
@@ -14,6 +15,7 @@ from driftd.core.findings import Action, Severity
 from driftd.core.globs import Glob, overreach
 from driftd.core.interpreted import config, only_config
 from driftd.core.templates import PYC, TEMPLATES, Template, of_pattern
+from driftd.core.transacted import Transacted
 
 NO_PATHS = frozenset({*FACT_KINDS, "session"})
 # Of these a rule that lets them pass must name which: they run, let in, or decide who may. The others only describe.
@@ -46,7 +48,8 @@ class Source:
 class Match:
     """What a rule speaks of: everything that is given must fit, and of several values any one. Empty means any.
 
-    ``facts`` are names by kind of fact, ``fields`` values of a fact by field.
+    ``facts`` are names by kind of fact, ``fields`` values of a fact by field. With ``transaction`` it speaks only of
+    what a package transaction explains.
     """
 
     paths: tuple[Glob, ...] = ()
@@ -55,12 +58,17 @@ class Match:
     facts: Mapping[str, tuple[Glob, ...]] = field(default_factory=dict)
     fields: Mapping[str, tuple[Glob, ...]] = field(default_factory=dict)
     session: Mapping[str, tuple[Glob | Source, ...]] = field(default_factory=dict)
+    transaction: Transacted | None = None
 
     def covers(self) -> frozenset[str]:
         """The kinds of difference that this can fit at all."""
         named = {kind for kind, given in self.facts.items() if given} | ({"session"} if self.session else set())
         everything = NO_PATHS - {"session"} if self.fields else PATH_KINDS | NO_PATHS
-        kinds = (PATH_KINDS if self.paths else frozenset()) | named or everything
+        if self.transaction is not None:
+            everything = PATH_KINDS | {"package"}
+        # A path's rule speaks of what an instance shares with others only where it says so.
+        paths = PATH_KINDS | (self.kinds & {identity.KIND})
+        kinds = (paths if self.paths else frozenset()) | named or everything
         return kinds & self.kinds if self.kinds else kinds
 
     def fits(self, difference: Difference) -> bool:
@@ -69,6 +77,8 @@ class Match:
             return False
         if difference.kind == "session":
             return _fits(self.session, difference.actual)
+        if self.transaction is not None and not self.transaction.fits(difference.origin):
+            return False
         if self.fields and not _fits(self.fields, {**difference.expected, **difference.actual}):
             return False
         wanted = self.facts.get(difference.kind, () if difference.kind in NO_PATHS else self.paths)
@@ -140,12 +150,19 @@ class Rule:
         """Whether it lets nothing pass that is not proven to follow from what was baked, wherever it reaches."""
         return self.expect is Expect.TEMPLATE and self.template == PYC
 
+    @property
+    def proven(self) -> bool:
+        """Whether it speaks only of what a signed package has, byte by byte."""
+        return self.match.transaction is not None and self.match.transaction.proven
+
     def speaks_of(self, difference: Difference) -> bool:
         """Whether it decides about ``difference``. One that lets pass is silent of config that it does not name."""
         return self.match.fits(difference) and not self.merely_covers(difference)
 
     def merely_covers(self, difference: Difference) -> bool:
         """Whether it would let config pass that its globs lie over without naming it. It has to fit."""
+        if self.proven:
+            return False
         if not self.passes or self.proves or difference.kind not in PATH_KINDS:
             return False
         return not self.names(difference.subject) and config(difference.subject)
@@ -161,7 +178,7 @@ class Rule:
 
 def too_broad(rule: Rule) -> str:
     """Why a rule that lets differences pass lets too much pass; "" when it does not."""
-    if not rule.passes or rule.proves:
+    if not rule.passes or rule.proves or rule.proven:
         return ""
     match = rule.match
     if match.covers() & PATH_KINDS and not match.paths:

@@ -92,6 +92,13 @@ class SessionMatch(_Strict):
     evidence: Texts | None = None
 
 
+class TransactionMatch(_Strict):
+    """What a package transaction explains: of one of these packages (none: of any), known to be so at least."""
+
+    package: Texts | None = None
+    level: Literal["claimed", "verified"] = "verified"
+
+
 class MatchModel(_Strict):
     """What a rule speaks of: each field given must fit; of several values, any one."""
 
@@ -122,6 +129,7 @@ class MatchModel(_Strict):
     sysctl: Texts | None = None
     unit: Texts | None = None
     session: SessionMatch | None = None
+    transaction: TransactionMatch | None = None
     fields: dict[Word, Values] | None = None
 
 

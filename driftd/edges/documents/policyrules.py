@@ -13,7 +13,8 @@ from driftd.core.globs import BadGlobError, Glob
 from driftd.core.packs import When
 from driftd.core.rules import NO_PATHS, Match, Rule, Source, too_broad
 from driftd.core.showable import Show
-from driftd.edges.documents.policymodels import PackModel, SessionMatch
+from driftd.core.transacted import UNPROVEN, Transacted
+from driftd.edges.documents.policymodels import PackModel, SessionMatch, TransactionMatch
 from driftd.yamltext import Located
 
 _NARROWER = "name the files one by one; only a file's own name may have a wildcard there, after three plain letters"
@@ -90,6 +91,8 @@ class _Reading:
             expires=model.expires,
             evidence=tuple(model.evidence or ()),
         )
+        if rule.match.transaction is not None and rule.passes and not rule.proven:
+            raise self._bad("match", UNPROVEN, "say level: verified, or let it alert", "transaction")
         if rule.expect and rule.match.covers() & NO_PATHS:
             raise self._bad("expect", "expectations are about paths", "use action: explain, or match a path")
         why = too_broad(rule)
@@ -143,6 +146,7 @@ class _Reading:
                 name: self._globs("fields", texts, globs.word) for name, texts in sorted((model.fields or {}).items())
             },
             session=self._session(model.session),
+            transaction=self._transaction(model.transaction),
         )
         if not match.covers():
             raise self._bad("match", "no difference is of this kind and this path at once", "remove one of the two")
@@ -156,6 +160,15 @@ class _Reading:
             except BadGlobError as error:
                 raise self._bad("match", f"{text!r}: {error}", _GLOBS, field, at) from None
         return tuple(found)
+
+    def _transaction(self, model: TransactionMatch | None) -> Transacted | None:
+        if model is None:
+            return None
+        if self._model.expect is not None:
+            raise self._bad("expect", "what a transaction explains is explained or not", "use action: explain")
+        if self._model.match.session is not None:
+            raise self._bad("match", "no session comes of a package transaction", "remove one of the two")
+        return Transacted(self._globs("transaction", model.package, globs.word), model.level)
 
     def _session(self, model: SessionMatch | None) -> dict[str, tuple[Glob | Source, ...]]:
         if model is None:

@@ -1,0 +1,80 @@
+"""What the instance's own books say of packages that changed: which files are theirs, and in which run they came.
+
+The lists and apt's history are asked for like any other showable file, so only where a pack lists them as showable. A
+host's root writes these books, so all that follows from them is *claimed*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from driftd.core.asks import Answers, Ask
+from driftd.core.causes.board import Books
+from driftd.core.difference import Change, Difference
+from driftd.core.fingerprint import Fingerprint
+from driftd.core.showable import Show, show_for
+from driftd.core.transactions.history import HISTORY, Transaction, read
+
+INFO = b"/var/lib/dpkg/info/"
+MOST = 500  # packages of one look whose lists are asked for
+
+
+def changed(differences: Iterable[Difference]) -> list[Difference]:
+    """The packages that came, went or changed, by name."""
+    return sorted((one for one in differences if one.kind == "package"), key=lambda one: one.subject)
+
+
+def asks(differences: Iterable[Difference], fingerprint: Fingerprint, shows: Iterable[Show]) -> list[Ask]:
+    """What to ask of an instance whose packages differ."""
+    packages = changed(differences)
+    if not packages:
+        return []
+    paths = {entry.path for entry in fingerprint.entries if entry.path.startswith(INFO) or entry.path == HISTORY}
+    wanted = [HISTORY, *(path for one in packages[:MOST] for path in lists_of(one.subject) if path in paths)]
+    showable = tuple(shows)
+    found = ((path, show_for(path, showable)) for path in wanted if path in paths)
+    return [Ask(path, "show", show.question()) for path, show in found if show is not None]
+
+
+def lists_of(package: bytes) -> Iterator[bytes]:
+    """Where dpkg may keep the list of a package's files."""
+    yield INFO + package + b".list"
+    yield INFO + package.partition(b":")[0] + b".list"
+
+
+def lists(differences: Iterable[Difference], answers: Answers) -> dict[str, frozenset[bytes]]:
+    """By a package's name, the paths that its list has, as far as it was told."""
+    told = {ask.path: answer.content for ask, answer in answers.items() if ask.what == "show" and not answer.how}
+    found: dict[str, frozenset[bytes]] = {}
+    for one in changed(differences):
+        text = next((told[path] for path in lists_of(one.subject) if path in told), None)
+        if text is not None:
+            rows = frozenset(line for line in text.split(b"\n") if line.startswith(b"/") and line != b"/.")
+            found[name_of(one)] = rows
+    return found
+
+
+def transactions(differences: Iterable[Difference], answers: Answers) -> dict[str, Transaction]:
+    """By a package's name, the last run of apt that left it in the version that it has now."""
+    text = next((answer.content for ask, answer in answers.items() if ask.path == HISTORY and not answer.how), b"")
+    said: Sequence[Transaction] = read(text)
+    found: dict[str, Transaction] = {}
+    for one in changed(differences):
+        name = name_of(one)
+        version = "" if one.change is Change.REMOVED else one.actual.get("version", "")
+        for run in said:
+            if run.packages.get(name) == version:
+                found[name] = run
+    return found
+
+
+def books(differences: Iterable[Difference], answers: Answers) -> Books:
+    """The same for grouping: what came in one run finds together."""
+    packages = list(differences)
+    runs = {name: run.name for name, run in transactions(packages, answers).items()}
+    return Books(lists(packages, answers), runs)
+
+
+def name_of(difference: Difference) -> str:
+    """A package's name as facts have it: ``nginx:amd64``."""
+    return difference.subject.decode("utf-8", "surrogateescape")
