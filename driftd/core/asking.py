@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 
 from driftd.core import growth
@@ -31,7 +31,7 @@ class Speaking:
     """Which rule decides about a difference: the first of these that speaks of it, else the manifest's class."""
 
     rules: Sequence[Rule]
-    classes: Mapping[bytes, Expected] = NO_CLASSES
+    classes: Mapping[bytes, Expected] = field(default_factory=lambda: NO_CLASSES)
 
     def of(self, difference: Difference) -> Rule | None:
         """The rule; None where none speaks."""

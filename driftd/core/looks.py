@@ -8,6 +8,7 @@ from datetime import datetime
 
 from driftd.core.facts import Coverage, Instance, Session
 from driftd.core.findings import Judgement
+from driftd.core.marks import Mark
 from driftd.core.shown import Exhibit
 
 
@@ -18,7 +19,8 @@ class Look:
     ``others`` are sessions that are not driftd's own; ``own`` are driftd's visits, recorded all the same.
     ``shown`` has, by path, what can be shown of changed files. ``root`` is b"" when the instance could not be seen.
     ``enforceable`` is False where nobody vouches for the manifest that it was judged by, so that nothing is replaced
-    because of it, and nothing put in service.
+    because of it, and nothing put in service. ``marks`` are what to hold the next look against, ``identities`` the
+    digests of what makes it itself, by path.
     """
 
     instance: Instance
@@ -33,3 +35,5 @@ class Look:
     hint: str = ""
     shown: Mapping[bytes, Exhibit] = field(default_factory=dict)
     enforceable: bool = True
+    marks: tuple[Mark, ...] = ()
+    identities: Mapping[bytes, bytes] = field(default_factory=dict)

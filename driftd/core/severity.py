@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from driftd.core import globs
+from driftd.core import globs, identity
 from driftd.core.difference import Change, Difference
 from driftd.core.findings import Severity
 
@@ -207,6 +207,8 @@ def base(difference: Difference) -> Judged:
     """The severity of a difference that no rule speaks of, and why."""
     if difference.kind == "session" and difference.change is Change.REMOVED:
         return Severity.CRITICAL, "what a look read in the log is in it no more, and so may be the lines of others"
+    if difference.kind == identity.KIND:
+        return Severity.HIGH if identity.opens(difference.subject) else Severity.MEDIUM, identity.told(difference)
     if difference.kind in _KINDS:
         return _KINDS[difference.kind]
     special = _special(difference)

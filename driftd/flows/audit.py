@@ -7,21 +7,24 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from driftd.core import drift, factual, sessions, wording
+from driftd.core import drift, factual, identity, sessions, wording
+from driftd.core.asking import Speaking, asks_for, departed, remember
 from driftd.core.asks import Ask
 from driftd.core.difference import Difference
 from driftd.core.digestkey import DigestKey
+from driftd.core.evidence import Evidence
 from driftd.core.facts import CUT_SHORT, Coverage, Instance, InstanceState, Session, Unseen
 from driftd.core.findings import Action, Judgement, Verdict, capped
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.globs import protected
 from driftd.core.looks import Look
 from driftd.core.manifest import Manifest
+from driftd.core.marks import NO_PAST, Past
 from driftd.core.memory import Suppression
 from driftd.core.policy import Policy, judge
 from driftd.core.ports import DigestKeys, Looker, Manifests, Overlays
 from driftd.core.sessions import Visit
-from driftd.core.wording import trust
+from driftd.core.wording import evidenced, trust
 from driftd.flows.showing import Showing, cosmetic
 
 Visits = Callable[[], Sequence[Visit]]
@@ -49,6 +52,12 @@ class Rules:
         policy = self.policy.with_overlay(overlay) if overlay else self.policy
         return replace(self, policy=policy.for_manifest(manifest))
 
+    def speaking(self, manifest: Manifest, now: datetime) -> Speaking:
+        """Which rule speaks of what, for an image that these are the rules of; none of them when strict."""
+        if self.strict:
+            return Speaking(())
+        return Speaking([rule for rule in self.policy.rules if not rule.expired(now)], manifest.classes)
+
 
 def audit(
     instance: Instance,
@@ -60,14 +69,16 @@ def audit(
     *,
     keys: DigestKeys | None = None,
     deadline_s: float = 300.0,
+    past: Past = NO_PAST,
 ) -> Look:
     """One look at one instance. Never raises for what an instance is or does: that is UNKNOWN, with the reason.
 
     ``visits`` gives those that the store has of this instance (none for an ad hoc look); this look's own is added here.
-    They are asked for after the look: a second look that began meanwhile is driftd's own, too.
+    They are asked for after the look: a second look that began meanwhile is driftd's own, too. ``past`` is what earlier
+    looks left; without it everything is held against the image alone.
     """
     started = clock()
-    seen = _see(instance, looker, manifests, rules, keys, deadline_s)
+    seen = _see(instance, looker, manifests, rules, keys, deadline_s, past, started)
     ended = clock()
     look = Look(
         instance=instance,
@@ -91,17 +102,18 @@ def audit(
             booted_at=fingerprint.booted_at,
         ),
     )
-    found = (*drift.compare(manifest, fingerprint, f"{instance.reach.user} {visit.key}"), *persons)
+    evidence = Evidence.of(manifest, fingerprint, past.marks, started, _born(instance, fingerprint))
+    own = identity.identities(fingerprint.entries)
+    found = (
+        *_differences(manifest, fingerprint, rules, evidence, f"{instance.reach.user} {visit.key}"),
+        *identity.shared(manifest, fingerprint, past.twins(own)),
+        *persons,
+    )
     shown = rules.showing.exhibits(manifest, fingerprint, found, rules.policy) if rules.showing else {}
+    judgement = _judge(instance, manifest, found, rules, evidence, ended, cosmetic(shown))
     return replace(
         look,
-        judgement=_qualified(
-            _judge(instance, manifest, found, rules, ended, cosmetic(shown)),
-            manifest,
-            fingerprint,
-            keyless,
-            blind=_blind(fingerprint.sessions),
-        ),
+        judgement=_qualified(judgement, manifest, fingerprint, keyless, blind=_blind(fingerprint.sessions)),
         shown=shown,
         root=fingerprint.root,
         coverage=_coverage(manifest, fingerprint),
@@ -109,11 +121,28 @@ def audit(
         own=split.own,
         boot_id=fingerprint.boot_id,
         enforceable=manifest.enforceable,
+        marks=remember(found, judgement, rules.speaking(manifest, started), evidence),
+        identities=own if fingerprint.live else {},
     )
 
 
+def _differences(
+    manifest: Manifest, fingerprint: Fingerprint, rules: Rules, evidence: Evidence, own_key: str = ""
+) -> tuple[Difference, ...]:
+    """What differs from the image, and, unless strict, what is no more as an earlier look saw it."""
+    found = drift.compare(manifest, fingerprint, own_key)
+    return found if rules.strict else (*found, *departed(found, evidence))
+
+
 def _see(
-    instance: Instance, looker: Looker, manifests: Manifests, rules: Rules, keys: DigestKeys | None, deadline_s: float
+    instance: Instance,
+    looker: Looker,
+    manifests: Manifests,
+    rules: Rules,
+    keys: DigestKeys | None,
+    deadline_s: float,
+    past: Past,
+    now: datetime,
 ) -> tuple[Manifest, Fingerprint, Rules, str] | Unseen:
     """The manifest first: without one, nothing could be said of what a look brings.
 
@@ -135,9 +164,10 @@ def _see(
     key, keyless = _key(manifest, keys)
 
     def ask(fingerprint: Fingerprint) -> Sequence[Ask]:
-        if of_image.showing is None:
-            return ()
-        return of_image.showing.asks(drift.compare(manifest, fingerprint), of_image.policy)
+        evidence = Evidence.of(manifest, fingerprint, past.marks, now, _born(instance, fingerprint))
+        found = _differences(manifest, fingerprint, of_image, evidence)
+        wanted = asks_for(found, of_image.speaking(manifest, now), evidence)
+        return wanted + (of_image.showing.asks(found, of_image.policy) if of_image.showing else [])
 
     fingerprint = looker.look(instance, deadline_s=deadline_s, key=key, ask=ask)
     return fingerprint if isinstance(fingerprint, Unseen) else (manifest, fingerprint, of_image, keyless)
@@ -174,6 +204,7 @@ def _judge(
     manifest: Manifest,
     found: Sequence[Difference],
     rules: Rules,
+    evidence: Evidence,
     now: datetime,
     harmless: Collection[bytes],
 ) -> Judgement:
@@ -187,6 +218,7 @@ def _judge(
         strict=rules.strict,
         cosmetic=harmless,
         classes=manifest.classes,
+        evidence=evidence,
     )
     if not manifest.enforceable:
         # Good for looking; nothing is replaced on the word of what nobody vouched for.
@@ -204,12 +236,17 @@ def _qualified(
 ) -> Judgement:
     """What the look did not cover stands in the reason; what it had to cover and did not leaves it UNKNOWN."""
     said = [judgement.reason]
-    if missed := _missed(manifest, fingerprint, blind=blind):
+    missed = _missed(manifest, fingerprint, blind=blind)
+    if cut := [one for one in judgement.unchecked if one.cut]:
+        missed.append(evidenced.cut(len(cut), wording.shown(cut[0].path), cut[0].why))
+    if missed:
         if judgement.verdict in (Verdict.CLEAN, Verdict.EXPLAINED):
             judgement = replace(judgement, verdict=Verdict.UNKNOWN)
             said = [*missed, *said]
         else:
             said += missed
+    if unsure := [one for one in judgement.unchecked if not one.cut]:
+        said.append(evidenced.unsure(len(unsure), wording.shown(unsure[0].path), unsure[0].why))
     if fingerprint.coverage.unreadable:
         said.append(wording.unread(fingerprint.coverage.unreadable))
     if unseen := factual.missed(manifest, fingerprint):

@@ -1,0 +1,92 @@
+"""Identity: files that make an instance itself. An image has none of them set, and no two instances have the same.
+
+A copied machine-id gives two servers one DHCP lease and one journal, a copied host key lets one stand in for the other,
+a copied seed gives both the same random numbers. So what came with the image, and what another instance has as well, is
+told; a replacement from the same image would have it again, so that it asks for nobody's replacement.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+
+from driftd.core.difference import Change, Difference
+from driftd.core.fingerprint import Fingerprint
+from driftd.core.globs import path
+from driftd.core.manifest import Manifest
+from driftd.core.marks import Twin
+from driftd.probe import wire
+from driftd.probe.wire import Entry
+
+KIND = "identity"
+PATHS = tuple(
+    path(text)
+    for text in (
+        "/etc/machine-id",
+        "/var/lib/dbus/machine-id",
+        "/etc/ssh/ssh_host_*_key",
+        "/etc/nvme/hostnqn",
+        "/etc/nvme/hostid",
+        "/etc/iscsi/initiatorname.iscsi",
+        "/var/lib/systemd/random-seed",
+        "/var/lib/systemd/credential.secret",
+        "/etc/ssl/private/ssl-cert-snakeoil.key",
+    )
+)
+# machine-id(5): what an image holds that is to get its own at the first boot.
+_UNSET = frozenset(hashlib.sha256(text).digest() for text in (b"", b"\n", b"uninitialized", b"uninitialized\n"))
+_SHOWN = 3
+_KEYS = (b"/etc/ssh/", b"/etc/ssl/")
+
+
+def identities(entries: Iterable[Entry]) -> dict[bytes, bytes]:
+    """Identity files that are set, path to digest."""
+    return {
+        entry.path: entry.sha256
+        for entry in entries
+        if entry.kind == wire.FILE
+        and entry.sha256
+        and entry.sha256 not in _UNSET
+        and any(glob.matches(entry.path) for glob in PATHS)
+    }
+
+
+def opens(path: bytes) -> bool:
+    """Whether whoever has a copy of it can pass for its owner."""
+    return path.startswith(_KEYS)
+
+
+def shared(manifest: Manifest, fingerprint: Fingerprint, twins: Sequence[Twin]) -> tuple[Difference, ...]:
+    """What of an instance's identity is not its own: baked, or another instance's as well.
+
+    A directory that holds a tree is no instance. What was baked from a running server is that server's own there.
+    """
+    if not fingerprint.live:
+        return ()
+    mine = identities(fingerprint.entries)
+    baked = {} if manifest.live else identities(manifest.entries)
+    found = []
+    for where, digest in sorted(mine.items()):
+        others = sorted({twin.instance_id for twin in twins if twin.path == where})
+        if baked.get(where) == digest:
+            same = "the image"
+        elif others:
+            more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+            same = ", ".join(others[:_SHOWN]) + more
+        else:
+            continue
+        found.append(Difference(KIND, where, Change.MODIFIED, {}, {"sha256": digest.hex(), "same_as": same}))
+    return tuple(found)
+
+
+def told(difference: Difference) -> str:
+    """Why it matters, as a sentence without its end."""
+    same = difference.actual.get("same_as", "")
+    if same == "the image":
+        return "it was copied from the image, where nothing of an instance's own may be set"
+    return f"it is not its own: {same} has the same"
+
+
+def unclean(manifest: Manifest) -> Mapping[bytes, bytes]:
+    """Identity files that are set in an image, path to digest: for whoever bakes one."""
+    return identities(manifest.entries)
