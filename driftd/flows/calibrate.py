@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 
 from driftd.core.calibration import inquiry, never
 from driftd.core.calibration.forms import PATTERNS, keeps
@@ -126,10 +127,10 @@ class Calibrator:
         return tuple(made), tuple(moments)
 
     def _idle(self) -> None:
-        total = int(self._plan.wait.total_seconds())
+        total = ceil(self._plan.wait.total_seconds())
         ends = self._clock() + self._plan.wait
         while (left := (ends - self._clock()).total_seconds()) > 0:
-            self._tell(wording.WAITING, total - int(left), total)
+            self._tell(wording.WAITING, total - ceil(left), total)
             self._trial.pause(min(1.0, left))
         self._tell(wording.WAITING, total, total)
 

@@ -82,7 +82,7 @@ def where(instances: int, of: int, moments: Sequence[str]) -> str:
 
 def contents(found: Sequence[tuple[str, str]]) -> str:
     """Digests and sizes of what was seen: a few of them, cut short, as the rest would say no more."""
-    some = [f"sha256 {digest[:12]} ({size} bytes)" if size else f"sha256 {digest[:12]}" for digest, size in found]
+    some = [f"sha256 {digest[:12]}" + (f" ({size} bytes)" if size else "") for digest, size in found]
     return f"{count(len(found), 'content')}: {listed(some)}"
 
 

@@ -86,7 +86,7 @@ def render_overlay(rules: Sequence[Rule], head: Iterable[str], description: str)
     document["description"] = description
     document["rules"] = [_rule(rule) for rule in rules]
     yaml = YAML()
-    yaml.width = 110
+    yaml.width = 4096  # a line an item, however long
     yaml.indent(mapping=2, sequence=4, offset=2)
     stream = BytesIO()
     yaml.dump(document, stream)
