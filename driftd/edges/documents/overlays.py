@@ -62,6 +62,8 @@ def _load(file: Path, manifest: Manifest) -> Pack | Unseen:
         data = read(file, SIZE_LIMIT + 1)
     except OSError as error:
         return Unseen(f"{file} cannot be read: {error.strerror}")
+    if len(data) > SIZE_LIMIT:
+        return Unseen(f"{file} is larger than a document may be ({SIZE_LIMIT} bytes)", _AGAIN)
     if manifest.seal and (why := manifest.seal.uncovered(file_name(manifest.image, OVERLAY), data)):
         return Unseen(f"{file} is refused: {why}", _AGAIN)
     try:
