@@ -199,6 +199,7 @@ WRITERS = {
     "bsdtar with /set": [*BSDTAR, "mtree:use-set,mtree:sha256", "."],
     "bsdtar in the old form": [
         "bsdtar",
+        "--no-acls",
         "-cf",
         "-",
         "--format=mtree-classic",

@@ -134,12 +134,9 @@ def _graph(manifest: Manifest, packages: list[bill.Package], made_at: datetime) 
         "creationInfo": "_:made",
         "from": space + "image",
         "relationshipType": "contains",
-        "to": contained or [_NOTHING],
+        "to": contained,
     }
     yield json.dumps(relationship, ensure_ascii=False, separators=(",", ":")).encode() + b"\n]}\n"
-
-
-_NOTHING = "https://spdx.org/rdf/3.0.1/terms/Core/NoneElement"
 
 
 def _elements(
