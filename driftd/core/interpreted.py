@@ -134,8 +134,11 @@ _WILD = tuple(place for place in PLACES if any(name is not None and name.wild fo
 
 def config(path: bytes) -> bool:
     """Whether ``path`` is one that something later obeys, so that it takes a rule that names it."""
-    if protected(path):
-        return True
+    return protected(path) or obeyed(path)
+
+
+def obeyed(path: bytes) -> bool:
+    """Whether ``path`` is one of those that this module lists."""
     names = path.split(b"/")[1:]
     if names[-1] in _LAST or any(name.matches(names[-1]) for name in _LAST_WILD):
         return True

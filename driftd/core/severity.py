@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from driftd.core import globs, identity
 from driftd.core.difference import Change, Difference
 from driftd.core.findings import Severity
+from driftd.core.interpreted import obeyed
 
 Judged = tuple[Severity, str]
 
@@ -200,6 +201,7 @@ _KINDS: dict[str, Judged] = {
     "sysctl": (Severity.HIGH, "it is how the kernel was set to behave"),
     "unit": (Severity.HIGH, "it says what runs, with privilege and unasked"),
 }
+_OBEYED: Judged = (Severity.HIGH, "a later start, login or boot obeys what lies here")
 _REST: Judged = (Severity.MEDIUM, "the image does not explain it")
 
 
@@ -217,7 +219,7 @@ def base(difference: Difference) -> Judged:
     for place in PLACES:
         if any(glob.matches(difference.subject) for glob in place.paths):
             return place.severity, place.because
-    return special or _REST
+    return special or (_OBEYED if obeyed(difference.subject) else _REST)
 
 
 # Named so that an interpreter, a loader or a server of scripts runs what is in it, without a bit that says so.

@@ -33,8 +33,8 @@ from driftd.wiring.house import WiredHouse
 pytestmark = [pytest.mark.machine, pytest.mark.servers, pytest.mark.timeout(300)]
 
 CONFIG = """\
-trust: {{unsigned: look}}
 store: sqlite:///driftd.db
+trust: {{unsigned: look}}
 ssh: {{key: {key}}}
 metrics: {{listen: ""}}
 daemon: {{tick: 100ms}}
@@ -57,7 +57,7 @@ DAY = {
     "and-again": "logger -t day and another; logrotate --force /etc/logrotate.conf",
     "library-cache": "ldconfig",
     "scratch": "mktemp -d; mktemp; d=$(mktemp -d); echo x >$d/y; rm -r $d; echo cache >/var/cache/day",
-    "python": "python3 -c 'import json, uuid, http.server, email.mime.text'",
+    "python": "python3 -c 'import random, subprocess, tempfile'",
     "wrong-password": "logger -p auth.info -t sshd 'Failed password for invalid user x from 192.0.2.1 port 9 ssh2'",
     "reload": "nginx -s reload; kill -HUP $(cat /run/rsyslogd.pid)",
     "log-daemon-restarted": "kill $(cat /run/rsyslogd.pid); sleep 1; rsyslogd",
