@@ -162,8 +162,10 @@ class Layers:
         if found is None or found.kind == wire.DIRECTORY:
             raise ImageError(f"{said} to {shown(b'/'.join(change.link))}, which is no file of the image")
         above = self._directory(change.at[:-1]) if change.at else None
-        if above is None or (above is held[-1] and change.at[-1] == change.link[-1]):
-            raise ImageError(f"{said} in place of what it is a link to")
+        there = above.children.get(change.at[-1]) if above is not None else self.root
+        itself = above is held[-1] and change.at[-1:] == change.link[-1:]
+        if above is None or itself or any(there is one for one in held):
+            raise ImageError(f"{said} in place of what it is a link to, or of what holds that")
         found.linked = True
         above.children[change.at[-1]] = found
 
