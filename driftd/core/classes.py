@@ -54,5 +54,5 @@ def parse(word: str) -> Expected:
     """The class that ``word`` says. Raises ValueError for what is none."""
     match = _WORD.fullmatch(word)
     if match is None or match[1] not in KINDS_OF or (match[1] == "template") != bool(match[2]):
-        raise ValueError(word)
+        raise ValueError(f"{word!r} is no class")
     return Expected(match[1], match[2] or "")

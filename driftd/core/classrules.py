@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from driftd.core import globs
 from driftd.core.classes import EXACT, Expected
 from driftd.core.difference import Change, Difference
 from driftd.core.drift import fields_of, kind_of
-from driftd.core.expect import PATH_KINDS, TEMPLATES, Expect, unmet
+from driftd.core.expect import PATH_KINDS, Expect, unmet
 from driftd.core.manifest import Manifest, classified
 from driftd.core.rules import Match, Rule
+from driftd.core.templates import TEMPLATES
 from driftd.probe import wire
 from driftd.probe.wire import Entry
 
@@ -19,7 +21,8 @@ if TYPE_CHECKING:  # judging asks for the rules here
     from driftd.core.policy import Policy
 
 PACK = "manifest"
-_CONTENT = ("size", "sha256")
+# Of what was baked, what an expectation may hold against it.
+_HELD = ("mode", "flags", "xattr security.capability")
 _ANYWHERE = b""
 _BECAUSE = "The image's manifest says that it may"
 
@@ -64,17 +67,18 @@ def _places(rule: Rule) -> frozenset[bytes]:
 
 def _class(entry: Entry, rules: Iterable[Rule]) -> Expected:
     fields = fields_of(entry)
+    spoken = Difference(kind_of(entry), entry.path, Change.MODIFIED, fields, fields)
+    rule = next((rule for rule in rules if rule.speaks_of(spoken)), None)
+    if rule is None or rule.expect is None or rule.pattern or _runs(entry):
+        return EXACT
+    expect = rule.expect_of(spoken)
+    given = Expected(expect.value, rule.template)
     # As if its content had changed and nothing else: that is what a class may allow at most.
-    kept = {name: value for name, value in fields.items() if name not in _CONTENT}
-    difference = Difference(kind_of(entry), entry.path, Change.MODIFIED, fields, kept)
-    for rule in rules:
-        if not rule.speaks_of(difference):
-            continue
-        given = Expected(rule.expect.value if rule.expect else EXACT.expect, rule.template)
-        if not given.fits(entry.kind) or _runs(entry) or rule.expect is None:
-            return EXACT
-        return EXACT if unmet(rule.expect, difference, rule.template) else given
-    return EXACT
+    kept = {name: fields[name] for name in _HELD if name in fields}
+    if not given.fits(entry.kind) or unmet(expect, replace(spoken, expected=kept, actual=kept), rule.template):
+        # An open directory is itself as it was baked; what comes into it is not.
+        return given if expect is Expect.OPEN_DIR and given.fits(entry.kind) else EXACT
+    return given
 
 
 def _runs(entry: Entry) -> bool:

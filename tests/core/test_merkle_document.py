@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftd.core import merkle
+from driftd.core.classes import Expected
 from driftd.probe import stats
 from driftd.probe.wire import Entry
 
@@ -109,6 +110,72 @@ def test_the_content_trees_of_the_document(at: int) -> None:
     vector = VECTORS["content"][at]
     assert content_digest(vector["entries"], "/").hex() == vector["root"]
     assert merkle.root(map(entry, vector["entries"])).hex() == vector["root"]
+
+
+def closed_digest(rows: list[Row], at: str) -> bytes | None:
+    (row,) = (one for one in rows if one["path"] == at)
+    own = row["class"] == "exact"
+    if row["kind"] != "d":
+        if own:
+            return content_digest(rows, at)
+        return hashlib.sha256(b"driftd-presence/1\0" + row["kind"].encode()).digest() * (row["class"] == "presence")
+    prefix = at.rstrip("/") + "/"
+    names = [one["path"][len(prefix) :] for one in rows if one["path"].startswith(prefix) and one["path"] != "/"]
+    held = b""
+    for name in sorted(name.encode() for name in names if "/" not in name):
+        digest = closed_digest(rows, prefix + name.decode())
+        held += text(name, 2) + digest if digest else b""
+    if own:
+        return hashlib.sha256(b"driftd-tree/2\0" + body(row) + held).digest()
+    member = held or row["class"] == "presence" or at == "/"
+    return hashlib.sha256(b"driftd-presence-tree/1\0" + held).digest() if member else None
+
+
+def classes(rows: list[Row]) -> dict[bytes, Expected]:
+    given = {row["path"].encode(): Expected(row["class"]) for row in rows}
+    return {path: one for path, one in given.items() if one.expect != "exact"}
+
+
+@pytest.mark.parametrize("at", range(len(VECTORS["closed"])))
+def test_the_closed_trees_of_the_document(at: int) -> None:
+    vector = VECTORS["closed"][at]
+    rows = vector["entries"]
+    assert (closed_digest(rows, "/") or b"").hex() == vector["root"]
+    assert merkle.roots(map(entry, rows), classes(rows))[1].hex() == vector["root"]
+
+
+def test_of_the_closed_tree_only_members_move_the_root() -> None:
+    rows = VECTORS["closed"][0]["entries"]
+    before = merkle.roots(map(entry, rows), classes(rows))
+    # What is there alone counts may differ in all but its kind; what is neither may even be gone.
+    for path, change in (
+        ("/etc/id", {"size": 9, "sha256": "ab" * 32}),
+        ("/etc/id", None),
+        ("/run", None),
+        ("/srv/l", {"target": "elsewhere"}),
+        ("/srv", {"mode": "0700"}),
+        ("/var", {"uid": 7}),
+        ("/", {"mode": "0700"}),
+    ):
+        now = [row | (change or {}) if row["path"] == path else row for row in rows if change or row["path"] != path]
+        after = merkle.roots(map(entry, now), classes(now))
+        assert after[1] == before[1], path
+        assert after[0] != before[0], path
+    for path, change in (
+        ("/etc/hosts", {"mode": "0600"}),
+        ("/srv/l", {"kind": "f"}),
+        ("/srv/l", None),
+        ("/var/p", None),
+        ("/etc", {"gid": 7}),
+    ):
+        now = [row | (change or {}) if row["path"] == path else row for row in rows if change or row["path"] != path]
+        assert merkle.roots(map(entry, now), classes(now))[1] != before[1], path
+
+
+def test_where_everything_is_exact_both_roots_are_one() -> None:
+    for vector in VECTORS["content"]:
+        whole, closed = merkle.roots(map(entry, vector["entries"]))
+        assert whole == closed == bytes.fromhex(vector["root"])
 
 
 @pytest.mark.parametrize("at", range(len(VECTORS["stat"])))
