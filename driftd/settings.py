@@ -154,6 +154,7 @@ class Settings(BaseSettings):
     manifests: str = "manifests"
     keys: str = "keys"
     pause_file: str = "driftd.pause"
+    packages: str = ""
     trust: TrustSettings = TrustSettings()
     ssh: Ssh = Ssh()
     metrics: Metrics = Metrics()

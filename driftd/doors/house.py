@@ -76,6 +76,10 @@ class House(Protocol):
 
     def pause_file(self) -> Path: ...
 
+    def use_packages(self, directory: Path) -> None:
+        """Verify packages that changed by this directory, instead of the configured one."""
+        ...
+
     def find(self, targets: Sequence[str]) -> Sequence[Instance]:
         """The instances that ``targets`` name (id, slot, group, address); all of them when there are none."""
         ...

@@ -7,9 +7,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from driftd.core import drift, factual, identity, sessions, wording
+from driftd.core import drift, factual, identity, sessions, transactions, wording
 from driftd.core.asking import Speaking, asks_for, departed, remember
 from driftd.core.asks import Ask
+from driftd.core.causes.board import Books
 from driftd.core.difference import Difference
 from driftd.core.digestkey import DigestKey
 from driftd.core.evidence import Evidence
@@ -24,6 +25,9 @@ from driftd.core.memory import Suppression
 from driftd.core.policy import Policy, judge
 from driftd.core.ports import DigestKeys, Looker, Manifests, Overlays
 from driftd.core.sessions import Visit
+from driftd.core.transactions import books
+from driftd.core.transactions.contents import PackageSource
+from driftd.core.transactions.origins import traced
 from driftd.core.wording import evidenced, trust
 from driftd.flows.showing import Showing, cosmetic
 
@@ -35,7 +39,7 @@ class Rules:
     """What an instance is judged by. ``strict`` switches off all that lets something pass.
 
     ``overlays`` gives what was learnt of the instance's image; None when nothing of it is to be asked. ``showing``
-    shows what changed files say; None when nothing is to be shown.
+    shows what changed files say; None when nothing is to be shown. ``packages`` is where packages are verified.
     """
 
     policy: Policy
@@ -43,6 +47,7 @@ class Rules:
     strict: bool = False
     overlays: Overlays | None = None
     showing: Showing | None = None
+    packages: PackageSource | None = None
 
     def of(self, manifest: Manifest) -> Rules | Unseen:
         """The rules for instances of one image: with what was learnt of it, and with the packs that it calls for."""
@@ -109,8 +114,10 @@ def audit(
         *identity.shared(manifest, fingerprint, past.twins(own)),
         *persons,
     )
+    proof = transactions.gather(manifest, fingerprint, found, rules.packages)
+    found = traced(found, fingerprint, proof)
     shown = rules.showing.exhibits(manifest, fingerprint, found, rules.policy) if rules.showing else {}
-    judgement = _judge(instance, manifest, found, rules, evidence, ended, cosmetic(shown))
+    judgement = _judge(instance, manifest, found, rules, evidence, ended, cosmetic(shown), proof.books)
     return replace(
         look,
         judgement=_qualified(judgement, manifest, fingerprint, keyless, blind=_blind(fingerprint.sessions)),
@@ -167,6 +174,7 @@ def _see(
         evidence = Evidence.of(manifest, fingerprint, past.marks, now, _born(instance, fingerprint))
         found = _differences(manifest, fingerprint, of_image, evidence)
         wanted = asks_for(found, of_image.speaking(manifest, now), evidence)
+        wanted += books.asks(found, fingerprint, of_image.policy.shows)
         return wanted + (of_image.showing.asks(found, of_image.policy) if of_image.showing else [])
 
     fingerprint = looker.look(instance, deadline_s=deadline_s, key=key, ask=ask)
@@ -207,6 +215,7 @@ def _judge(
     evidence: Evidence,
     now: datetime,
     harmless: Collection[bytes],
+    known: Books,
 ) -> Judgement:
     judgement = judge(
         found,
@@ -219,6 +228,7 @@ def _judge(
         cosmetic=harmless,
         classes=manifest.classes,
         evidence=evidence,
+        books=known,
     )
     if not manifest.enforceable:
         # Good for looking; nothing is replaced on the word of what nobody vouched for.

@@ -20,10 +20,12 @@ from driftd.core.manifest import Manifest
 from driftd.core.memory import Store, Suppression
 from driftd.core.policy import Policy
 from driftd.core.ports import Manifests, Provider
+from driftd.core.transactions.contents import PackageSource
 from driftd.doors.demo.stage import Stage
 from driftd.doors.house import Engine, HostKey
 from driftd.edges import documents, logs, providers
 from driftd.edges.local import LocalLooker
+from driftd.edges.packages import PackageDirectory
 from driftd.edges.ssh.hostkeys import known
 from driftd.edges.ssh.looker import SshLooker
 from driftd.edges.ssh.options import SshOptions
@@ -112,6 +114,14 @@ class WiredHouse:
         return documents.DigestKeyDirectory(self.settings.path(self.settings.keys))
 
     @cached_property
+    def packages(self) -> PackageSource | None:
+        """Where packages that changed are verified; None where no directory is named."""
+        return PackageDirectory(self.settings.path(self.settings.packages)) if self.settings.packages else None
+
+    def use_packages(self, directory: Path) -> None:
+        self.packages = PackageDirectory(directory)
+
+    @cached_property
     def ssh_options(self) -> SshOptions:
         """What is the same for every way in."""
         ssh = self.settings.ssh
@@ -181,7 +191,7 @@ class WiredHouse:
         """One look at one instance, judged by its group's policy; ``store`` knows which manifests were seen."""
         remembered = Remembered(self.manifests, store, self.now)
         policy, overlays = self.policies[instance.group], self.calibrating().overlays
-        rules = Rules(policy, suppressions, strict, overlays, showing=self.explaining().showing)
+        rules = Rules(policy, suppressions, strict, overlays, self.explaining().showing, self.packages)
         deadline = self.settings.ssh.look_timeout.total_seconds()
         return audit(instance, self.looker, remembered, rules, visits, self.now, keys=self.keys, deadline_s=deadline)
 
@@ -196,7 +206,7 @@ class WiredHouse:
         instance = tree(root, made.image)
         showing = self.explaining().showing_beside(manifest)
         overlays = documents.OverlayDirectory(manifest.parent, manifest)
-        rules = Rules(documents.load_policy(policy, Path()), (), strict, overlays, showing=showing)
+        rules = Rules(documents.load_policy(policy, Path()), (), strict, overlays, showing, self.packages)
         return audit(
             instance, self.looker, _Single(made), rules, tuple, self.now, keys=self.keys, deadline_s=DEADLINE_S
         )

@@ -69,6 +69,12 @@ def audit(
         list[Path] | None,
         typer.Option(metavar="PUB", help="The --manifest must be signed with this key (default: the configured ones)."),
     ] = None,
+    packages: Annotated[
+        Path | None,
+        typer.Option(
+            help="Verify changed packages by this directory (default: the configured one).", show_default=False
+        ),
+    ] = None,
     form: Annotated[Format, typer.Option("--format", "-f", help="What the report looks like.")] = Format.TABLE,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the report to this file.")] = None,
     strict: Annotated[
@@ -78,6 +84,8 @@ def audit(
     """Look now, and report what differs from the image, with its evidence."""
     context = of(ctx)
     house = context.house()
+    if packages is not None:
+        house.use_packages(packages)
     if (root is None) != (manifest is None):
         raise BadInput(
             "--root and --manifest go together", "bake one with: driftd bake --root DIR --image NAME -o FILE"
