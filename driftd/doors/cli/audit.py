@@ -69,11 +69,10 @@ def audit(
         list[Path] | None,
         typer.Option(metavar="PUB", help="The --manifest must be signed with this key (default: the configured ones)."),
     ] = None,
+    *,
     packages: Annotated[
         Path | None,
-        typer.Option(
-            help="Verify changed packages by this directory (default: the configured one).", show_default=False
-        ),
+        typer.Option(metavar="DIR", help="Where changed packages are verified (default: the configured directory)."),
     ] = None,
     form: Annotated[Format, typer.Option("--format", "-f", help="What the report looks like.")] = Format.TABLE,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the report to this file.")] = None,

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, cast
 
 RELEASE_LIMIT = 32 * 1024 * 1024
 INDEX_LIMIT = 1024 * 1024 * 1024
@@ -116,14 +117,17 @@ def index_of(file: Path) -> tuple[str, dict[Key, str]]:
     text = packed
     try:
         if file.suffix in (".gz", ".xz"):
-            form = gzip.GzipFile if file.suffix == ".gz" else lzma.LZMAFile
-            with form(io.BytesIO(packed)) as inner:
+            with _opened(file.suffix, packed) as inner:
                 text = inner.read(INDEX_LIMIT + 1)
     except (OSError, EOFError, lzma.LZMAError):
         raise UnverifiedError(f"{file.name} is damaged") from None
     if max(len(packed), len(text)) > INDEX_LIMIT:
         raise UnverifiedError(f"{file.name} is larger than an index is")
     return hashlib.sha256(packed).hexdigest(), dict(_packages(text))
+
+
+def _opened(end: str, packed: bytes) -> IO[bytes]:
+    return cast("IO[bytes]", gzip.open(io.BytesIO(packed)) if end == ".gz" else lzma.open(io.BytesIO(packed)))
 
 
 def _packages(text: bytes) -> Iterator[tuple[Key, str]]:
