@@ -140,6 +140,8 @@ def config(path: bytes) -> bool:
 def obeyed(path: bytes) -> bool:
     """Whether ``path`` is one of those that this module lists."""
     names = path.split(b"/")[1:]
+    if not names:
+        return False
     if names[-1] in _LAST or any(name.matches(names[-1]) for name in _LAST_WILD):
         return True
     if any(place.matches(path) for place in _WILD):
