@@ -69,10 +69,10 @@ class Trusting:
         return found
 
     def read(self, file: Path, keys: Sequence[Path] = ()) -> Standing:
-        made = documents.load_manifest(file)
-        trust = self._given(keys)
+        text, made = documents.read_manifest(file)
+        trust = replace(self._given(keys), unsigned=False)
         try:
-            sealed = documents.load_manifest(file, replace(trust, unsigned=False))
+            sealed = documents.weighed(file, text, made, trust)
         except NotVouchedForError as error:
             return Standing(file, made, str(error), error.hint, refused=True)
         except BadInput as error:

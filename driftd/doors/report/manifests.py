@@ -101,10 +101,10 @@ def verified(standing: Standing) -> RenderableType:
 
 
 def _classes(made: Manifest) -> Table:
-    table = Table.grid(padding=(0, 2, 0, 0))
+    table = Table.grid(padding=(0, 2, 0, 0), expand=True)
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
-    table.add_column(overflow="ellipsis", no_wrap=True, style="dim")
+    table.add_column(ratio=1, overflow="ellipsis", no_wrap=True, style="dim")
     for word, number in class_counts(made).items():
         some = [shown(path) for path, given in made.classes.items() if given.word == word]
         table.add_row(word, f"{number:,}", Text(listed(some, most=_FEW)))

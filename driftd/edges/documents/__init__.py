@@ -1,7 +1,7 @@
 """Documents on disk: the policies that people write, manifests and what belongs to them, seals, keys of both kinds."""
 
 from driftd.edges.documents.keys import DigestKeyDirectory
-from driftd.edges.documents.manifests import ManifestDirectory, Trust, load_manifest
+from driftd.edges.documents.manifests import ManifestDirectory, Trust, load_manifest, read_manifest, weighed
 from driftd.edges.documents.names import Files, file_name, files_beside
 from driftd.edges.documents.overlays import OverlayDirectory, render_overlay
 from driftd.edges.documents.policies import load_pack, load_policy, packs
@@ -32,6 +32,8 @@ __all__ = [
     "packs",
     "policy_schema",
     "read_envelope",
+    "read_manifest",
     "render_overlay",
     "sign",
+    "weighed",
 ]

@@ -105,9 +105,23 @@ def _stamp(file: Path) -> tuple[int, int, int] | None:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
+def read_manifest(file: Path) -> tuple[bytes, Manifest]:
+    """The text in ``file`` and the manifest that it is of, whoever vouches for it. Raises BadInput."""
+    text = _read(file)
+    return text, _parse(text, file)
+
+
+def weighed(file: Path, text: bytes, made: Manifest, trust: Trust) -> Manifest:
+    """``made``, read from ``file``, as ``trust`` has it: sealed, or taken as it is. Raises BadInput for neither."""
+    return _weighed(files_beside(file), text, made, trust)
+
+
 def _load(files: Files, trust: Trust) -> Manifest:
-    text = _read(files.manifest)
-    made = _parse(text, files.manifest)
+    text, made = read_manifest(files.manifest)
+    return _weighed(files, text, made, trust)
+
+
+def _weighed(files: Files, text: bytes, made: Manifest, trust: Trust) -> Manifest:
     signed = files.envelope.exists()
     if signed and trust.keys:
         return replace(made, seal=verify(files, text, made, trust.keys))
