@@ -18,10 +18,14 @@ _PEM = re.compile(rb"-----BEGIN(?:(?!-----END).)*(?:-----END[^\n]*)?", re.DOTALL
 _COMMENTS = (b"#", b";")
 # Of these every line is words, of which any may be a field's name; of the others a field stands before its sign.
 _WORDS = (b"crontab", b"fstab", b"hosts", b"pam", b"sshd_config", b"text")
-_KEYED = re.compile(rb"(\s*(?:export\s+|set\s+)?-?)([^\s=:#;][^=:]*?)(\s*[=:]\s*)(.*)")
-_YAML_KEY = re.compile(rb"(\s*(?:-\s+)*)(\"[^\"]*\"|'[^']*'|[^\s:][^:]*?)(\s*:)(?:\s+(.*))?")
-_SECTION = re.compile(rb"\s*\[+([^\]]*)\]+\s*")
-_PAIR = re.compile(rb"(?im)^\W*(?:name|key|id|field|var|variable|env|option|property)[\"']?\s*[:=]\s*([^\s,}]+)")
+# No pattern here has two parts that could share out the same characters: that takes time for the square of them.
+_KEYED = re.compile(rb"(\s*(?:export\s+|set\s+)?-?)([^\s=:#;][^=:]*)([=:]\s*)(.*)")
+_YAML_KEY = re.compile(rb"(\s*(?:-\s+)*)(\"[^\"]*\"|'[^']*'|[^\s:][^:]*)(:)(?:\s+(.*))?")
+_SECTION = re.compile(rb"\s*\[{1,2}([^\[\]]*)\]{1,2}\s*")
+_PAIR = re.compile(
+    rb"(?im)^[^\w\n]{0,40}(?:name|key|id|field|var|variable|env|option|property)[\"']?"
+    rb"[ \t]{0,20}[:=][ \t]{0,20}([^\s,}]+)"
+)
 _OPENING = re.compile(rb"\\.|\"\"\"|'''|[\"'\[\](){}]|(?:^|(?<=\s))#")
 _UNSET = (b"", b"x", b"*", b"!", b"!!", b"!*")
 _DEFAULT = re.compile(rb"[#\s]*(\w+)\s+(yes|no|none|any|all|prohibit-password|without-password|/\S*|\.\S*)\s*")
@@ -123,12 +127,15 @@ def _check_yaml(data, names):
 
 
 class _Open(object):
-    """Whether what was begun on the lines so far, a quotation or a bracket, is still open at their end."""
+    """Whether what was begun on the lines so far, a quotation or brackets, is still open at their end."""
 
-    def __init__(self):
-        # type: () -> None
+    _CLOSES = {b"(": b")", b"[": b"]", b"{": b"}"}
+
+    def __init__(self, text=b""):
+        # type: (bytes) -> None
         self.quote = b""
-        self.depth = 0
+        self.brackets = []  # type: List[bytes]
+        self.feed(text)
 
     def feed(self, text):
         # type: (bytes) -> bool
@@ -141,11 +148,16 @@ class _Open(object):
                 break
             elif sign[:1] in b"\"'":
                 self.quote = sign
-            elif sign in b"[({":
-                self.depth += 1
+            elif sign in self._CLOSES:
+                self.brackets.append(sign)
             elif sign in b"])}":
-                self.depth = max(0, self.depth - 1)
-        return bool(self.quote) or self.depth > 0
+                self.brackets[-1:] = []
+        return bool(self.quote or self.brackets)
+
+    def closing(self):
+        # type: () -> bytes
+        """What would close it all."""
+        return self.quote + b"".join(self._CLOSES[one] for one in reversed(self.brackets))
 
 
 class _Lines(object):
@@ -164,8 +176,9 @@ class _Lines(object):
         # type: () -> None
         self.open = None  # type: Any
         self.column = -1
-        self.more = False  # the line taken ended in a backslash, or with nothing after the secret's name
-        self.next = False
+        self.more = False  # the line taken ended in a backslash
+        self.next = False  # it ended with the secret's name
+        self.items = False  # a list on its own column belongs to it
 
     def text(self, data):
         # type: (bytes) -> bytes
@@ -217,20 +230,27 @@ class _Lines(object):
             return True
         if self.more:
             self.more = line.rstrip().endswith(b"\\") or self._comment(line)
+            if self.next:
+                self._instead(line)
             return True
         if not line.strip():
             return self.column >= 0
         bare = line.lstrip(b" \t")
         column = len(line) - len(bare)
         if self.next:
-            self.next = False
-            self.out.append(line[: len(line) - len(line.lstrip(b" \t-"))] + self.mark + b"\n")
+            self._instead(line)
             self._took(line, column)
             return True
-        if 0 <= self.column < column or (self.form == b"yaml" and self.column == column and bare.startswith(b"-")):
+        if 0 <= self.column < column or (self.items and self.column == column and bare.startswith(b"-")):
             return True
         self.column = -1
         return False
+
+    def _instead(self, line):
+        # type: (bytes) -> None
+        """A mark where a line was that is the secret."""
+        self.next = False
+        self.out.append(line[: len(line) - len(line.lstrip(b" \t-"))] + self.mark + b"\n")
 
     def _took(self, removed, column):
         # type: (bytes, int) -> None
@@ -238,6 +258,7 @@ class _Lines(object):
         self.open = opened if opened.feed(removed) else None
         self.more = removed.rstrip().endswith(b"\\")
         self.column = column
+        self.items = False
 
     def _line(self, line):
         # type: (bytes) -> None
@@ -249,7 +270,7 @@ class _Lines(object):
             return
         column = len(text) - len(text.lstrip(b" \t"))
         named = None if self.form in _WORDS else (_YAML_KEY if self.form == b"yaml" else _KEYED).fullmatch(text)
-        if named is None or (b" " in named.group(2) and scan(text, self.names)[1] is not None):
+        if named is None or (b" " in named.group(2).strip() and scan(text, self.names)[1] is not None):
             self._unnamed(text, column)
             return
         before, name, sign, value = named.groups()
@@ -260,8 +281,9 @@ class _Lines(object):
         if (self.section or self.names.secret(name)) and not self.names.open(name.split(b" ")[0]):
             self.out.append(plain(before + name) + (b": " if self.form == b"yaml" else sign) + self.mark + b"\n")
             self._took(value, column)
+            self.items = self.form == b"yaml"
             return
-        self._scanned(before + name + sign, value, column)
+        self._scanned(before + name + sign, value, column, named=True)
 
     def _unnamed(self, text, column):
         # type: (bytes, int) -> None
@@ -275,8 +297,8 @@ class _Lines(object):
         else:
             self._scanned(b"", text, column)
 
-    def _scanned(self, head, text, column):
-        # type: (bytes, bytes, int) -> None
+    def _scanned(self, head, text, column, named=False):
+        # type: (bytes, bytes, int, bool) -> None
         """Everything from the first word on that sounds of a secret is taken; of the rest, what looks like one."""
         head = plain(head)
         clean, removed = (plain(text), None) if self._settled(head) else scan(text, self.names, self.form != b"pam")
@@ -285,8 +307,9 @@ class _Lines(object):
                 clean, removed = self.mark, text
             self._took(text, column)
             if not removed.strip(b" \t\\,:=\"'"):
-                self.next = self.open is None
+                self.next = self.open is None and (self.more or not named)
                 clean += MARK * (self.open is not None and not clean.endswith(MARK))
+            clean += _Open(clean).closing()
         elif clean != text and self.form == b"toml":
             clean = self.mark
         self.out.append(head + clean + b"\n")

@@ -28,22 +28,21 @@ _OPEN = frozenset(
         b" sslcertificatekey nopasswd authenticationtimeout passwordencryption sslkeyfile"
     ).split()
 )
-_TOKEN = re.compile(rb"([^\s=:>,;(){}\[\]<|&]+)(\s*[=:>,({\[]+\s*|\s+(?=\S)|\s*\\?$)?")
+_TOKEN = re.compile(rb"([^\s=:>,;(){}\[\]<|&]+)(\s*[=:>,({\[]+\s*|\s*\\?$|\s+(?=\S))?")
 _PATH = (b"/", b"./", b"~/")
 _CLIENT = re.compile(
     rb"(?:mysql|mariadb|redis-cli|sshpass|ldap\w+|curl|smbclient|mongo|\bzip|7z|ipmitool|sqlplus|lftp|snmp|wget)"
-    rb"[^|;&]*?\s-[a-zA-Z]{0,8}?[puUwWaAkPDy]"
+    rb"[^|;&]{0,400}?\s-[a-zA-Z]{0,8}?[puUwWaAkPDy]"
 )
 _PEM = re.compile(rb"-----BEGIN.*")
 _LOOKS = re.compile(
-    rb"(?P<url>[A-Za-z][A-Za-z0-9+.-]*:)//[^\s]*@"
-    rb"|[^\s/@]+:[^\s@]*@"
-    rb"|eyJ[\w-]{6,}(?:\.[\w-]*)*"
+    rb"eyJ[\w-]{6,}(?:\.[\w-]*)*"
     rb"|(?:AKIA|ASIA|ABIA|ACCA|AIDA|AROA)[A-Z0-9]{8,}"
     rb"|(?:gh[pousr]_|github_pat_|glpat-|xox[a-z]-|[srp]k[-_]|AIza|ya29\.|npm_|pypi-|hv[sb]\.|SG\.|AGE-)[\w.-]{8,}"
     rb"|\$[0-9a-zA-Z-]{1,16}\$[^\s:]+"
-    rb"|\{(?:S?SHA\d*|S?MD5|CRYPT)\}\S+"
+    rb"|\{(?:S?SHA\d{0,3}|S?MD5|CRYPT)\}\S+"
 )
+_NAME_LIMIT = 256  # bytes of a name that a glob is held against
 _RUN = re.compile(rb"[\w+/.~-]{20,}={0,3}")
 _PIECE = re.compile(rb"[\w+~-]{20,}")
 _HEX = re.compile(rb"(?:0x)?[0-9a-fA-F]{20,}")
@@ -81,6 +80,7 @@ class Names(object):
 
     def _named(self, name):
         # type: (bytes) -> bool
+        name = name[:_NAME_LIMIT]
         last = re.split(rb"[./]", name)[-1]
         return any(glob.fullmatch(name) or glob.fullmatch(last) for glob in self._globs)
 
@@ -125,13 +125,23 @@ def plain(text):
     # type: (bytes) -> bytes
     """``text`` without what looks like a secret, whatever its name."""
     text = _PEM.sub(MARK, text)
-    text = _LOOKS.sub(
-        lambda found: (
-            (found.group("url") + b"//" if found.group("url") else b"") + MARK + b"@" * found.group().endswith(b"@")
-        ),
-        text,
-    )
+    text = b"".join(_impersonal(part) for part in re.split(rb"(\s+)", text)) if b"@" in text else text
+    text = _LOOKS.sub(MARK, text)
     return _RUN.sub(lambda found: MARK if _blob(found.group()) else found.group(), text)
+
+
+def _impersonal(word):
+    # type: (bytes) -> bytes
+    """A word without the user's part of an address in it: ``scheme://user:password@host``, ``user:password@host``."""
+    head, sign, tail = word.rpartition(b"@")
+    scheme = head.find(b"://") + 3
+    if scheme > 2:
+        return head[:scheme] + MARK + sign + tail
+    colon = head.find(b":")
+    if colon < 0:
+        return word
+    begin = 1 + max(head.rfind(mark, 0, colon) for mark in (b"/", b"=", b'"', b"'", b"(", b",", b"<", b"[", b"{"))
+    return head[:begin] + MARK + sign + tail
 
 
 def _blob(run):
