@@ -57,6 +57,7 @@ class Calibrating:
     def intended(self, wish: Wish) -> Intended:
         group, image = self._chosen(wish)
         _check(wish)
+        _compute(group)
         files = self._house.manifests.files(image)
         self._manifest(image)
         plan = _plan(wish, group.name, image)
