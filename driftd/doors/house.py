@@ -18,6 +18,7 @@ from driftd.doors.desks.baking import BakeDesk
 from driftd.doors.desks.calibration import CalibrationDesk
 from driftd.doors.desks.explaining import ExplainDesk
 from driftd.doors.desks.exports import ExportDesk
+from driftd.doors.desks.policies import PolicyDesk
 from driftd.doors.desks.trust import TrustDesk
 
 
@@ -115,9 +116,7 @@ class House(Protocol):
 
     def record_host_keys(self, target: str) -> Path: ...
 
-    def check_policies(self, names: Sequence[str]) -> Sequence[str]:
-        """One line for each policy that was read; raises BadInput for the first mistake."""
-        ...
+    def policy_desk(self) -> PolicyDesk: ...
 
     def request_replacement(self, instance: str, why: str) -> str:
         """Ask the daemon for a replacement; its id."""

@@ -42,6 +42,7 @@ from driftd.wiring.explaining import Explaining
 from driftd.wiring.exports import Exporting
 from driftd.wiring.groups import join
 from driftd.wiring.looking import RoutedLooker, several
+from driftd.wiring.policies import Policies
 from driftd.wiring.trust import Remembered, Trusting
 
 
@@ -270,15 +271,8 @@ class WiredHouse:
 
     # --- policies, requests, proof ---
 
-    def check_policies(self, names: Sequence[str]) -> Sequence[str]:
-        wanted = {name: [name] for name in names} or {
-            f"group {name}": group.policy for name, group in self.settings.groups.items()
-        }
-        if not wanted:
-            wanted = {name: [name] for name in documents.packs()}
-        base = Path() if names else self.settings.base
-        read = {name: documents.load_policy(packs, base) for name, packs in wanted.items()}
-        return [f"{name}: {len(policy.rules)} rules, nothing wrong" for name, policy in read.items()]
+    def policy_desk(self) -> Policies:
+        return Policies(self)
 
     def request_replacement(self, instance: str, why: str) -> str:
         found = self.find([instance])

@@ -87,9 +87,9 @@ _SPAN = re.compile(r"(\d+)([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-def span(text: str) -> timedelta:
+def span(text: str, option: str = "--for") -> timedelta:
     """A length of time such as ``90m``, ``2h`` or ``7d``. Raises BadInput."""
     match = _SPAN.fullmatch(text)
     if match is None or int(match[1]) == 0 or int(match[1]) > 100_000:
-        raise BadInput(f"--for {text!r} is not a length of time", "write it like 90m, 2h or 7d")
+        raise BadInput(f"{option} {text!r} is not a length of time", "write it like 90m, 2h or 7d")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})

@@ -19,9 +19,10 @@ import driftd
 from driftd.core.errors import BadInput
 from driftd.core.packs import LAYERS, Pack
 from driftd.core.policy import Policy
+from driftd.edges.documents.files import read
 from driftd.edges.documents.policymodels import SCHEMA, PackModel
 from driftd.edges.documents.policyrules import rules_of, shows_of, when_of
-from driftd.yamltext import complaint, parse
+from driftd.yamltext import SIZE_LIMIT, complaint, parse
 
 SUFFIXES = (".yaml", ".yml")
 AUTO = "auto"
@@ -81,7 +82,8 @@ def _find(name: str, base: Path) -> Path:
 def load_pack(file: Path, name: str = "") -> Pack:
     """One document, called ``name`` (else as it calls itself). Raises BadInput with file, line and remedy."""
     try:
-        text = file.read_text(encoding="utf-8")
+        # As many bytes as may be characters: what is larger is refused by its beginning.
+        text = read(file, SIZE_LIMIT * 4 + 1).decode("utf-8")
     except UnicodeDecodeError as error:
         raise BadInput(f"{file}: not UTF-8 (byte {error.start + 1})", "save it as UTF-8") from None
     except OSError as error:
