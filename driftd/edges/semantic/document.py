@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,21 @@ from typing import Any
 
 class UnreadableError(Exception):
     """The text is not read by its format; it is compared line by line instead."""
+
+
+_ODD = re.compile(r"[^\S \t\n]|[\x00-\x08\x0e-\x1f\x7f]")
+
+
+def lines_of(text: str) -> list[str]:
+    """Lines as programs in C see them. Raises UnreadableError for white space that only some take for that."""
+    if _ODD.search(text):
+        raise UnreadableError
+    return text.split("\n")
+
+
+def words(text: str) -> str:
+    """White space between words is one blank; within quotation marks, or after a backslash, nobody knows."""
+    return text.strip() if re.search(r"[\"'\\]", text) else " ".join(text.split())
 
 
 @dataclass(frozen=True, slots=True)

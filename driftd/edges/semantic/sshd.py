@@ -1,10 +1,10 @@
-"""sshd_config(5): of each keyword the first value counts, Match blocks apply in order, Include where it stands."""
+"""sshd_config(5): of each keyword that is known the first value counts, Match blocks apply in order, Include where it stands."""
 
 from __future__ import annotations
 
 import re
 
-from driftd.edges.semantic.document import Document, UnreadableError
+from driftd.edges.semantic.document import Document, UnreadableError, lines_of, words
 
 # Of these every line counts, in order.
 _SEVERAL = (
@@ -33,14 +33,14 @@ def sshd_config(text: str) -> Document:
     value: dict[str, str | list[str] | dict[str, str | list[str]]] = {}
     block: dict[str, str | list[str]] = value  # type: ignore[assignment]  # the outermost holds blocks as well
     blocks = passed = 0
-    for line in text.splitlines():
+    for line in lines_of(text):
         bare = line.strip()
         if not bare or bare.startswith("#"):
             continue
         found = _LINE.fullmatch(line)
         if found is None:
             raise UnreadableError
-        keyword, said = found[1].lower(), " ".join(found[2].split())
+        keyword, said = found[1].lower(), words(found[2])
         name = _SPELLED.get(keyword, found[1])
         if keyword == "match":
             blocks += 1
@@ -51,7 +51,7 @@ def sshd_config(text: str) -> Document:
         if passed < includes and keyword != "include":
             name += " (before Include)"
         known = block.get(name)
-        if keyword not in _ALL:
+        if keyword in _SPELLED and keyword not in _ALL:
             block.setdefault(name, said)
         elif isinstance(known, list):
             known.append(said)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from driftd.edges.semantic.document import Document, UnreadableError
+from driftd.edges.semantic.document import Document, UnreadableError, lines_of
 
 # Of these the last value counts (systemd.unit, systemd.service, systemd.exec, systemd.timer and their like).
 _SINGLE = (
@@ -49,7 +49,7 @@ def _logical(text: str) -> list[str]:
     """Lines as systemd joins them: a comment between two that belong together is left out."""
     found: list[str] = []
     begun = ""
-    for line in text.splitlines():
+    for line in lines_of(text):
         bare = line.strip()
         if bare.startswith(("#", ";")) or (not bare and not begun):
             continue
