@@ -65,18 +65,26 @@ def shared(manifest: Manifest, fingerprint: Fingerprint, twins: Sequence[Twin]) 
         return ()
     mine = identities(fingerprint.entries)
     baked = {} if manifest.live else identities(manifest.entries)
+    copied = {where for where, digest in mine.items() if baked.get(where) == digest}
+    return (
+        *(_difference(where, mine[where], "the image") for where in sorted(copied)),
+        *doubled({where: digest for where, digest in mine.items() if where not in copied}, twins),
+    )
+
+
+def doubled(identities: Mapping[bytes, bytes], twins: Sequence[Twin]) -> tuple[Difference, ...]:
+    """Those of an instance's identity files, path to digest, that others have as well."""
     found = []
-    for where, digest in sorted(mine.items()):
+    for where, digest in sorted(identities.items()):
         others = sorted({twin.instance_id for twin in twins if twin.path == where})
-        if baked.get(where) == digest:
-            same = "the image"
-        elif others:
-            more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
-            same = ", ".join(others[:_SHOWN]) + more
-        else:
-            continue
-        found.append(Difference(KIND, where, Change.MODIFIED, {}, {"sha256": digest.hex(), "same_as": same}))
+        more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+        if others:
+            found.append(_difference(where, digest, ", ".join(others[:_SHOWN]) + more))
     return tuple(found)
+
+
+def _difference(where: bytes, digest: bytes, same: str) -> Difference:
+    return Difference(KIND, where, Change.MODIFIED, {}, {"sha256": digest.hex(), "same_as": same})
 
 
 def told(difference: Difference) -> str:

@@ -16,6 +16,7 @@ from driftd.core.difference import Difference
 from driftd.core.errors import DriftdError
 from driftd.core.facts import Session
 from driftd.core.findings import Action, Finding, Severity, Verdict
+from driftd.core.marks import Mark, Twin
 from driftd.core.replacement import Record
 from driftd.core.seal import SeenManifest
 from driftd.core.shown import Shown
@@ -203,6 +204,20 @@ class Tx(Protocol):
 
     def keep_explained(self, instance_id: str, explained: Sequence[Finding], now: datetime) -> None:
         """What one look explained, in place of what the look before did."""
+        ...
+
+    # what a look leaves for the next one: marks of single files, and what makes an instance itself
+    def marks(self, instance_id: str) -> Sequence[Mark]: ...
+    def put_marks(self, instance_id: str, marks: Sequence[Mark]) -> None:
+        """All marks of the instance, in place of those that there were; their times in whole seconds."""
+        ...
+
+    def put_identities(self, instance_id: str, identities: Mapping[bytes, bytes]) -> None:
+        """Digests by path, in place of those that there were."""
+        ...
+
+    def twins(self, instance_id: str, identities: Mapping[bytes, bytes]) -> Sequence[Twin]:
+        """Other instances, none of them gone, that have one of these digests at the same path."""
         ...
 
     # what a changed file says now, without its secrets; pruned with its finding

@@ -43,6 +43,8 @@ def record_look(tx: Tx, group: Group, row: InstanceRow, look: Look, now: datetim
     merged = Merged((), (), ()) if unknown else _findings(tx, group.name, row.id, look, now)
     if not unknown:
         tx.keep_explained(row.id, judgement.explained, now)
+        tx.put_marks(row.id, look.marks)
+        tx.put_identities(row.id, look.identities)
     after = _taint(tx, group, _row(row, look, now), look, now)
     changed = bool(
         merged.opened

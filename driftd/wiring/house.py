@@ -43,6 +43,7 @@ from driftd.wiring.exports import Exporting
 from driftd.wiring.groups import join
 from driftd.wiring.looking import RoutedLooker, several
 from driftd.wiring.policies import Policies
+from driftd.wiring.remembering import Run, past
 from driftd.wiring.trust import Remembered, Trusting
 
 
@@ -173,12 +174,15 @@ class WiredHouse:
     def audit(self, instances: Sequence[Instance], *, strict: bool) -> Iterator[Look]:
         _ = self.policies  # a mistake in a policy is said before anybody is visited
 
+        run = Run()
+
         def look(instance: Instance, visits: Visits, accepted: Sequence[Suppression]) -> Look:
-            return self.judged_look(instance, visits, accepted, store, strict=strict)
+            return self.judged_look(instance, visits, accepted, store, strict=strict, run=run)
 
         # The store learns of the visit, lest a later look takes it for a stranger's.
         with self.store() as store:
-            yield from several(self._visitor(store, look), list(instances), self.settings.daemon.lookers)
+            looks = several(self._visitor(store, look), list(instances), self.settings.daemon.lookers)
+            yield from run.completed(looks, lambda group: self.policies[group])
 
     def judged_look(
         self,
@@ -188,13 +192,24 @@ class WiredHouse:
         store: Store,
         *,
         strict: bool = False,
+        run: Run | None = None,
     ) -> Look:
         """One look at one instance, judged by its group's policy; ``store`` knows which manifests were seen."""
         remembered = Remembered(self.manifests, store, self.now)
         policy, overlays = self.policies[instance.group], self.calibrating().overlays
         rules = Rules(policy, suppressions, strict, overlays, self.explaining().showing, self.packages)
         deadline = self.settings.ssh.look_timeout.total_seconds()
-        return audit(instance, self.looker, remembered, rules, visits, self.now, keys=self.keys, deadline_s=deadline)
+        return audit(
+            instance,
+            self.looker,
+            remembered,
+            rules,
+            visits,
+            self.now,
+            keys=self.keys,
+            deadline_s=deadline,
+            past=past(store, instance, run),
+        )
 
     def _visitor(self, store: Store, look: Audit) -> Visitor:
         longest = self.settings.ssh.look_timeout * 2

@@ -25,9 +25,11 @@ from driftd.edges.store.tables import (
     TOPIC,
     VISIT,
 )
+from driftd.edges.store.tables_marks import IDENTITY, MARKS
 from driftd.edges.store.tx_fleet import FleetPart
 from driftd.edges.store.tx_history import HistoryPart
 from driftd.edges.store.tx_images import ImagesPart
+from driftd.edges.store.tx_marks import MarksPart
 from driftd.edges.store.tx_people import PeoplePart
 from driftd.edges.store.tx_shown import ShownPart
 
@@ -62,7 +64,7 @@ def _line(row: RowMapping) -> JournalLine:
     return JournalLine(seq=row["seq"], at=at, body=body, **texts)
 
 
-class SqlTx(FleetPart, HistoryPart, ImagesPart, PeoplePart, ShownPart):
+class SqlTx(FleetPart, HistoryPart, ImagesPart, MarksPart, PeoplePart, ShownPart):
     """``Tx``, whole. Good only inside the block that opened it."""
 
     # replacements
@@ -136,6 +138,8 @@ class SqlTx(FleetPart, HistoryPart, ImagesPart, PeoplePart, ShownPart):
         sweeps = {
             "findings": delete(FINDING).where((FINDING.c.resolved_at < before) | FINDING.c.instance_id.in_(gone)),
             "explained": delete(EXPLAINED).where((EXPLAINED.c.gone_at < before) | EXPLAINED.c.instance_id.in_(gone)),
+            "marks": delete(MARKS).where(MARKS.c.instance_id.in_(gone)),
+            "identities": delete(IDENTITY).where(IDENTITY.c.instance_id.in_(gone)),
             "sessions": delete(SESSION).where(SESSION.c.instance_id.in_(gone)),
             "visits": delete(VISIT).where(VISIT.c.instance_id.in_(gone) | stray),
             "instances": delete(INSTANCE).where(INSTANCE.c.gone_at < before),

@@ -1,0 +1,71 @@
+"""What a look is told of the past: the marks that earlier looks left in the store, and who has the same identity."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from driftd.core import identity
+from driftd.core.facts import Instance
+from driftd.core.findings import Judgement, Verdict
+from driftd.core.looks import Look
+from driftd.core.marks import Past, Twin
+from driftd.core.memory import Store
+from driftd.core.policy import Policy, judge
+
+
+@dataclass
+class Run:
+    """The identities that the looks of one run have seen so far, beside those in the store."""
+
+    _seen: dict[str, Mapping[bytes, bytes]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def twins(self, instance_id: str, identities: Mapping[bytes, bytes]) -> list[Twin]:
+        """Take note of these, and say which others of the run have one of them."""
+        with self._lock:
+            self._seen[instance_id] = identities
+            return [
+                Twin(other, path)
+                for other, theirs in self._seen.items()
+                if other != instance_id
+                for path in theirs.keys() & identities.keys()
+                if theirs[path] == identities[path]
+            ]
+
+    def completed(self, looks: Iterable[Look], policy: Callable[[str], Policy]) -> Iterator[Look]:
+        """The looks of the run, those of the earlier ones with what only a later one showed to be shared."""
+        done = list(looks)
+        for look in done:
+            told = {one.subject for one in look.judgement.findings if one.kind == identity.KIND}
+            mine = {path: digest for path, digest in look.identities.items() if path not in told}
+            found = identity.doubled(mine, self.twins(look.instance.id, look.identities))
+            more = judge(found, policy(look.instance.group), (), look.at, group=look.instance.group)
+            yield replace(look, judgement=_joined(look.judgement, more)) if more.findings else look
+
+
+def _joined(judgement: Judgement, more: Judgement) -> Judgement:
+    findings = sorted((*judgement.findings, *more.findings), key=lambda one: -one.severity.rank)
+    return replace(
+        judgement,
+        verdict=Verdict.DRIFTED,
+        reason=f"{more.reason}; {judgement.reason}",
+        findings=tuple(findings),
+        action=max(judgement.action, more.action, key=lambda one: one.rank),
+    )
+
+
+def past(store: Store, instance: Instance, run: Run | None = None) -> Past:
+    """The past of ``instance``. One that was made anew from another image has no marks."""
+    with store.read() as tx:
+        row = tx.instance(instance.id)
+        same = row is not None and row.image == instance.image
+        marks = {mark.path: mark for mark in tx.marks(instance.id)} if same else {}
+
+    def twins(identities: Mapping[bytes, bytes]) -> tuple[Twin, ...]:
+        with store.read() as tx:
+            known = set(tx.twins(instance.id, identities))
+        return tuple(known.union(run.twins(instance.id, identities) if run else ()))
+
+    return Past(marks, twins)
