@@ -39,6 +39,9 @@ CASES = {
             {"Match User a: X11Forwarding": ("no", "yes")},
         ),
         ("A b¶", "Match all¶A b¶", {"A": ("b", None), "Match all: A": (None, "b")}),
+        ("Unheard a¶", "Unheard a¶Unheard b¶", {"Unheard": ("a", "[a, b]")}),
+        ("Banner a b¶", "Banner  a   b¶", COSMETIC),
+        ('Banner "a b"¶', 'Banner "a   b"¶', {"Banner": ('"a b"', '"a   b"')}),
         (
             "Include /x¶UsePAM yes¶",
             "UsePAM yes¶Include /x¶",
@@ -56,7 +59,7 @@ CASES = {
         ("a: no¶", 'a: "no"¶', COSMETIC),  # YAML 1.2
         ("a: 1¶", 'a: "1"¶', {"a": ("1", '"1"')}),
         ("a: true¶", "a: 1¶", {"a": ("true", "1")}),
-        ("a: {}¶", "a: {b: {c: 1}}¶", {"a.b": (None, "{c: 1}")}),
+        ("a: {}¶", "a: {b: {c: 1}}¶", {"a.b.c": (None, "1")}),
     ],
     "json": [
         ('{"a": [1, {"b": 2}]}', '{"a": [1, {"b": 3}]}', {"a[1].b": ("2", "3")}),
@@ -182,7 +185,7 @@ UNREADABLE = {
 
 @pytest.mark.parametrize("form", sorted(READERS))
 def test_what_it_cannot_read_is_compared_line_by_line_and_never_cosmetic(form: str):
-    made = compared(form, UNREADABLE[form], UNREADABLE[form] + "# x\n")
+    made = compared(form, UNREADABLE[form], UNREADABLE[form] + "\n# x\n")
     assert made.settings == ()
     assert not made.cosmetic
     assert "+# x" in made.lines

@@ -14,7 +14,7 @@ from typing import Any
 
 from driftd.core.errors import BadInput
 from driftd.edges.semantic import tables, units
-from driftd.edges.semantic.document import Document, UnreadableError
+from driftd.edges.semantic.document import Document, UnreadableError, lines_of
 from driftd.edges.semantic.sshd import sshd_config
 from driftd.yamltext import parse
 
@@ -66,7 +66,7 @@ def _ini(text: str) -> Document:
     parser = configparser.RawConfigParser(strict=True, allow_no_value=True, inline_comment_prefixes=None)
     parser.optionxform = str  # type: ignore[assignment,method-assign]  # names keep their case
     try:
-        parser.read_string(text)
+        parser.read_string("\n".join(lines_of(text)))
     except (configparser.Error, ValueError, AttributeError):
         raise UnreadableError from None
     value = {name: dict(section) for name, section in parser.items() if section or name != parser.default_section}

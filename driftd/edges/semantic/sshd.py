@@ -1,4 +1,4 @@
-"""sshd_config(5): of each keyword that is known the first value counts, Match blocks apply in order, Include where it stands."""
+"""sshd_config(5): of each known keyword the first value counts, Match blocks and Include count where they stand."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from driftd.core.shown import MARK
-from driftd.edges.semantic.document import Document, UnreadableError
+from driftd.edges.semantic.document import Document, UnreadableError, lines_of, words
 
 _PASSWD = ("password", "uid", "gid", "comment", "home", "shell")
 _VARIABLE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
@@ -15,7 +15,7 @@ _DRAWN = re.compile(r"([^\s#;=]+)\s*=\s*(.*)")
 
 
 def _records(text: str, comments: str = "#") -> Iterator[str]:
-    for line in text.splitlines():
+    for line in lines_of(text):
         bare = line.strip()
         if bare and bare[0] not in comments:
             yield bare
@@ -81,7 +81,7 @@ def crontab(text: str) -> Document:
         if variable and not line[0].isdigit():
             variables[variable[1] if not jobs else f"{variable[1]} (after {len(jobs)} jobs)"] = variable[2].strip("\"'")
         elif job:
-            jobs.setdefault(f"job {' '.join(job[2].split())}", []).append(" ".join(job[1].split()))
+            jobs.setdefault(f"job {words(job[2])}", []).append(" ".join(job[1].split()))
         else:
             raise UnreadableError
     return Document({**variables, **{name: "; ".join(sorted(when)) for name, when in jobs.items()}}, between=" ")
