@@ -5,6 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from driftd.core import manifesttext
+from driftd.core.facts import Instance, Reach
+from driftd.edges.local import LocalLooker
+from driftd.flows.bake import bake
+
 CONFIG = """\
 trust: {{unsigned: look}}
 store: sqlite:///driftd.db
@@ -28,7 +33,7 @@ rules:
 
 
 @pytest.fixture
-def configured(driftd, tmp_path: Path) -> Path:
+def configured(tmp_path: Path) -> Path:
     """A configuration whose image has a manifest; nothing of it is launched."""
     tree = tmp_path / "tree"
     (tree / "etc").mkdir(parents=True)
@@ -37,7 +42,8 @@ def configured(driftd, tmp_path: Path) -> Path:
     (tmp_path / "key.pub").write_text("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEx0 somebody\n")
     config = tmp_path / "driftd.yaml"
     config.write_text(CONFIG.format(home=tmp_path))
-    assert driftd("bake", "--root", tree, "--image", "img", "-o", tmp_path / "manifests/img.manifest").status == 0
+    made = bake(LocalLooker(), Instance("img", "", "img", reach=Reach(root=str(tree))), "img")
+    (tmp_path / "manifests/img.manifest").write_bytes(manifesttext.encode(made))
     return tmp_path
 
 
