@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -56,6 +56,11 @@ class Rules:
             return overlay
         policy = self.policy.with_overlay(overlay) if overlay else self.policy
         return replace(self, policy=policy.for_manifest(manifest))
+
+    def texts(self, manifest: Manifest) -> Mapping[bytes, bytes]:
+        """What bake kept of what showable files say, by path."""
+        baked = self.showing.baked(manifest) if self.showing else {}
+        return {path: one.text for path, one in baked.items()}
 
     def speaking(self, manifest: Manifest, now: datetime) -> Speaking:
         """Which rule speaks of what, for an image that these are the rules of; none of them when strict."""
@@ -114,7 +119,7 @@ def audit(
         *identity.shared(manifest, fingerprint, past.twins(own)),
         *persons,
     )
-    proof = transactions.gather(manifest, fingerprint, found, rules.packages)
+    proof = transactions.gather(manifest, fingerprint, found, rules.packages, lambda: rules.texts(manifest))
     found = traced(found, fingerprint, proof)
     shown = rules.showing.exhibits(manifest, fingerprint, found, rules.policy) if rules.showing else {}
     judgement = _judge(instance, manifest, found, rules, evidence, ended, cosmetic(shown), proof.books)

@@ -9,7 +9,7 @@ whoever signed it, nor is what a package's own scripts made.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from driftd.core.causes import NO_BOOKS
@@ -42,13 +42,17 @@ NO_EVIDENCE = Evidence()
 
 
 def gather(
-    manifest: Manifest, fingerprint: Fingerprint, differences: Sequence[Difference], source: PackageSource | None
+    manifest: Manifest,
+    fingerprint: Fingerprint,
+    differences: Sequence[Difference],
+    source: PackageSource | None = None,
+    baked: Callable[[], Mapping[bytes, bytes]] = dict,
 ) -> Evidence:
-    """What the books say, and of that what can be verified."""
+    """What the books say, and of that what can be verified. ``baked`` gives the texts that bake kept, by path."""
     packages = told.changed(differences)
     if not packages:
         return NO_EVIDENCE
-    books = told.books(packages, fingerprint.answers)
+    books = told.books(packages, fingerprint.answers, baked())
     now: dict[str, Contents] = {}
     before: dict[str, Contents] = {}
     doubts: dict[str, str] = {}
@@ -68,8 +72,12 @@ def gather(
         old = source.contents(base, was, architecture, keyrings(manifest)) if was else Unseen("")
         if not isinstance(old, Unseen):
             before[name] = old
-    files = {name: frozenset(one.members) for name, one in now.items()}
-    whole = Books({**files, **{k: v | files.get(k, frozenset()) for k, v in books.files.items()}}, books.transactions)
+    files = {
+        name: frozenset(path for known in (now, before) if name in known for path in known[name].members)
+        | books.files.get(name, frozenset())
+        for name in {*now, *books.files}
+    }
+    whole = Books(files, books.transactions)
     return Evidence(whole, told.transactions(packages, fingerprint.answers), now, before, doubts)
 
 

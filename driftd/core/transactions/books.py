@@ -6,7 +6,7 @@ host's root writes these books, so all that follows from them is *claimed*.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from driftd.core.asks import Answers, Ask
 from driftd.core.causes.board import Books
@@ -42,15 +42,25 @@ def lists_of(package: bytes) -> Iterator[bytes]:
     yield INFO + package.partition(b":")[0] + b".list"
 
 
-def lists(differences: Iterable[Difference], answers: Answers) -> dict[str, frozenset[bytes]]:
-    """By a package's name, the paths that its list has, as far as it was told."""
+def lists(
+    differences: Iterable[Difference], answers: Answers, baked: Mapping[bytes, bytes]
+) -> dict[str, frozenset[bytes]]:
+    """By a package's name, the paths that its list has or had, as far as they were told.
+
+    ``baked`` are texts that bake kept, by path: what the image's version of a package had.
+    """
     told = {ask.path: answer.content for ask, answer in answers.items() if ask.what == "show" and not answer.how}
     found: dict[str, frozenset[bytes]] = {}
     for one in changed(differences):
-        text = next((told[path] for path in lists_of(one.subject) if path in told), None)
-        if text is not None:
-            rows = frozenset(line for line in text.split(b"\n") if line.startswith(b"/") and line != b"/.")
-            found[name_of(one)] = rows
+        rows = {
+            line
+            for texts in (told, baked)
+            for path in lists_of(one.subject)
+            for line in texts.get(path, b"").split(b"\n")
+            if line.startswith(b"/") and line != b"/."
+        }
+        if rows:
+            found[name_of(one)] = frozenset(rows)
     return found
 
 
@@ -68,11 +78,11 @@ def transactions(differences: Iterable[Difference], answers: Answers) -> dict[st
     return found
 
 
-def books(differences: Iterable[Difference], answers: Answers) -> Books:
+def books(differences: Iterable[Difference], answers: Answers, baked: Mapping[bytes, bytes]) -> Books:
     """The same for grouping: what came in one run finds together."""
     packages = list(differences)
     runs = {name: run.name for name, run in transactions(packages, answers).items()}
-    return Books(lists(packages, answers), runs)
+    return Books(lists(packages, answers, baked), runs)
 
 
 def name_of(difference: Difference) -> str:

@@ -71,7 +71,7 @@ class _Slice(io.RawIOBase):
 
 
 def read(file: IO[bytes], release: str) -> Contents:
-    """The contents of the package in ``file``, which stands at its beginning. Raises BadPackageError."""
+    """The contents of the package in ``file``. Raises BadPackageError."""
     try:
         return _read(file, release)
     except (tarfile.TarError, lzma.LZMAError, EOFError, OSError, ValueError) as error:
@@ -81,6 +81,8 @@ def read(file: IO[bytes], release: str) -> Contents:
 
 
 def _read(file: IO[bytes], release: str) -> Contents:
+    end = file.seek(0, io.SEEK_END)
+    file.seek(0)
     if file.read(len(_AR)) != _AR:
         raise BadPackageError("it is no .deb")
     control: dict[bytes, bytes] = {}
@@ -91,6 +93,8 @@ def _read(file: IO[bytes], release: str) -> Contents:
         if len(header) != 60 or header[58:] != b"`\n" or not size.isdigit() or int(size) > SIZE_LIMIT:
             raise BadPackageError("it is damaged (a header is none)")
         after = file.tell() + int(size) + int(size) % 2
+        if after > end + 1:
+            raise BadPackageError("it was cut short")
         if name.startswith(b"control.tar"):
             control, settings = _control(_unpacked(name, _Slice(file, int(size)), _CONTROL_LIMIT))
         elif name.startswith(b"data.tar"):
