@@ -10,10 +10,31 @@ from driftd.core.facts import Fact
 from driftd.core.manifest import Manifest
 from driftd.probe.wire import Entry
 
+_CLOSED = frozenset({"exact", "presence"})
+
 
 def between(was: Manifest, now: Manifest) -> tuple[Difference, ...]:
     """Every difference, paths by their bytes and then facts by kind and name. A class is a field, ``class``."""
     return (*_entries(was, now), *_facts(was.facts, now.facts))
+
+
+def closed_between(was: Manifest, now: Manifest) -> tuple[Difference, ...]:
+    """Every difference that makes the closed trees two: of entries that are exact or presence on either side.
+
+    None when the closed roots are equal. So a look at the running guest and one at the disk it leaves agree about what
+    the image states, though logs were written and identities removed between them.
+    """
+    if was.closed == now.closed:
+        return ()
+    sides = (was, {entry.path for entry in was.entries}), (now, {entry.path for entry in now.entries})
+
+    def counts(one: Difference) -> bool:
+        words = {made.class_of(one.subject).expect for made, paths in sides if one.subject in paths}
+        # Of what is only to be there its kind counts.
+        there = words == {"presence"} and one.change is Change.MODIFIED and "kind" not in one.actual
+        return bool(words & _CLOSED) and not there
+
+    return tuple(one for one in _entries(was, now) if counts(one))
 
 
 def _entries(was: Manifest, now: Manifest) -> Iterator[Difference]:

@@ -85,6 +85,9 @@ def diff(
     ctx: typer.Context,
     old: Name,
     new: Name,
+    closed: Annotated[
+        bool, typer.Option("--closed", help="Compare the closed trees only: what is exact or presence, and no facts.")
+    ] = False,
     form: Format = Form.TEXT,
 ) -> None:
     """Show what differs between two manifests: entries, classes, facts. Exit status 0 when nothing does, else 1."""
@@ -93,7 +96,7 @@ def diff(
     context = of(ctx)
     desk = context.house().trust()
     was, now = (desk.read(desk.find(name)).manifest for name in (old, new))
-    found = manifestdiff.between(was, now)
+    found = (manifestdiff.closed_between if closed else manifestdiff.between)(was, now)
     if form is Form.JSON:
         typer.echo(json.dumps([manifests.difference_json(one) for one in found], indent=2))
     elif found:
