@@ -18,6 +18,7 @@ from driftd.core.manifest import Manifest
 from driftd.core.memory import ExplainedRow, FindingRow, InstanceRow, Suppression
 from driftd.core.policy import Policy, judge
 
+_RISING = (Verdict.CLEAN, Verdict.EXPLAINED, Verdict.DRIFTED)
 Broken = Collection[tuple[str, bytes, str]]  # kind, subject and change
 
 
@@ -40,12 +41,14 @@ def tried(
     without = replace(policy, rules=tuple(rule for rule in policy.rules if rule.expect is None))
     rest = [one for one in differences if _key(one) in broken]
     lost = judge(rest, without, suppressions, now, group=group, image=image)
-    findings = sorted((*kept.findings, *lost.findings), key=_worst_first)
-    explained = (*kept.explained, *lost.explained)
-    if not [one for one in lost.findings if not one.suppressed_by]:
-        return replace(kept, findings=tuple(findings), explained=explained)
-    action = max((kept.action, lost.action), key=lambda one: one.rank)
-    return Judgement(Verdict.DRIFTED, lost.reason, tuple(findings), explained, action, kept.ignored + lost.ignored)
+    worse = max(kept, lost, key=lambda one: _RISING.index(one.verdict))
+    return replace(
+        worse,
+        findings=tuple(sorted((*kept.findings, *lost.findings), key=_worst_first)),
+        explained=(*kept.explained, *lost.explained),
+        action=max((kept.action, lost.action), key=lambda one: one.rank),
+        ignored=kept.ignored + lost.ignored,
+    )
 
 
 def _key(difference: Difference) -> tuple[str, bytes, str]:
