@@ -206,7 +206,7 @@ def _check(wish: Wish) -> None:
         hint = "of one alone nobody can tell what is its own and what they share"
         raise BadInput(f"calibrating takes {LEAST_INSTANCES} to {MOST_INSTANCES} instances, not {wish.instances}", hint)
     if wish.at_most > marks.LONGEST:
-        raise BadInput("a calibration may take a day at most", "give a shorter --at-most")
+        raise BadInput("a calibration may take two days at most", "give a shorter --at-most")
     if wish.wait >= wish.at_most:
         raise BadInput("waiting would take all the time that there is", "give a longer --at-most, or a shorter --wait")
 

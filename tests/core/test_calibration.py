@@ -319,7 +319,7 @@ def test_an_instance_whose_baked_code_changed_is_not_pristine(one, is_spoiled):
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 
-def test_marks_are_known_again_and_an_expiry_that_nobody_can_read_is_a_day():
+def test_marks_are_known_again_and_an_expiry_that_nobody_can_read_is_two_days():
     made = Instance("i", "web", "golden", launched_at=NOW, tags=marks.marks("run", NOW + timedelta(hours=1)))
     assert marks.marked(made)
     assert marks.expires(made) == NOW + timedelta(hours=1)
@@ -328,7 +328,7 @@ def test_marks_are_known_again_and_an_expiry_that_nobody_can_read_is_a_day():
             "i", "web", "golden", launched_at=NOW, tags={marks.TAG_CALIBRATION: "r", marks.TAG_EXPIRES: said}
         )
         assert marks.marked(other)
-        assert marks.expires(other) == NOW + timedelta(days=1)
+        assert marks.expires(other) == NOW + timedelta(days=2)
     assert marks.expires(Instance("i", "web", "golden", tags={marks.TAG_CALIBRATION: "r"})) is None
     assert not marks.marked(Instance("i", "web", "golden", tags={"driftd:role": "replacement"}))
 

@@ -78,7 +78,7 @@ def test_an_image_is_launched_by_the_group_whose_image_it_is(driftd, configured:
         (["api"], "there is no manifest of other", "driftd bake"),
         (["web", "-n", "1"], "calibrating takes 2 to 20 instances, not 1", "what they share"),
         (["web", "--wait", "soon"], "--wait: 'soon' is not a duration", ""),
-        (["web", "--at-most", "2d"], "a calibration may take a day at most", "shorter"),
+        (["web", "--at-most", "3d"], "a calibration may take two days at most", "shorter"),
         (["web", "--wait", "2h"], "waiting would take all the time that there is", "longer --at-most"),
     ],
 )

@@ -15,7 +15,7 @@ ROLE = "calibration"
 TAG_CALIBRATION = "driftd:calibration"
 TAG_EXPIRES = "driftd:expires"
 # The longest that one may last, and all that one lasts whose own expiry nobody can read any more.
-LONGEST = timedelta(hours=24)
+LONGEST = timedelta(hours=48)
 
 
 def marks(run: str, expires: datetime) -> Mapping[str, str]:
