@@ -202,7 +202,7 @@ def _parts(name: bytes) -> Parts:
     parts = tuple(part for part in name.split(b"/") if part not in (b"", b"."))
     if not name or b".." in parts:
         raise ImageError(f"a layer has a name that leads out of the image: {shown(name)}")
-    if any(len(part) > NAME_LIMIT for part in parts) or len(name) > wire.PATH_LIMIT:
+    if any(len(part.removeprefix(_WHITEOUT)) > NAME_LIMIT for part in parts) or len(name) > wire.PATH_LIMIT:
         raise ImageError(f"a layer has a name that is longer than a name can be: {shown(name)}")
     if any(part.startswith(_WHITEOUT) for part in parts[:-1]):
         raise ImageError(f"a layer puts {shown(name)} below what hides a name")

@@ -54,7 +54,7 @@ class OciImage:
         part = layer.part()
         stream = Unpacked(part, budget)
         try:
-            take(TarReader(stream))
+            take(TarReader(stream, budget.spend))
             stream.drain()
             part.drain()
         except ImageError as error:

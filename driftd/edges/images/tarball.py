@@ -10,7 +10,7 @@ Formats: pax(1) of POSIX.1-2017 (ustar, extended headers), tar(5) of libarchive,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -81,8 +81,10 @@ class _Ahead:
 class TarReader:
     """Iterates over the members of one archive; the current one's content is read by ``content``, or passed over."""
 
-    def __init__(self, stream: ByteStream) -> None:
+    def __init__(self, stream: ByteStream, fill: Callable[[int], object] = int) -> None:
+        """``fill`` is told how many bytes holes are filled with, and may object: nothing is stored of them."""
         self._stream = stream
+        self._fill = fill
         self._at = 0
         self._left = 0  # stored bytes of the current member, its padding included
         self._size = 0
@@ -107,13 +109,19 @@ class TarReader:
         """The file's content in pieces, holes filled; to be called at most once, before the next member."""
         at = 0
         for offset, size in member.runs if member.runs is not None else [(0, member.size)]:
-            yield from _hole(offset - at)
+            yield from self._hole(offset - at)
             at = offset
             while at < offset + size:
                 piece = self._take(min(PIECE, offset + size - at))
                 at += len(piece)
                 yield piece
-        yield from _hole(member.size - at)
+        yield from self._hole(member.size - at)
+
+    def _hole(self, size: int) -> Iterator[bytes]:
+        self._fill(size)
+        while size > 0:
+            yield _NOTHING[: min(size, PIECE)]
+            size -= PIECE
 
     # --- the stream --------------------------------------------------------------------------------------------------
 
@@ -249,12 +257,6 @@ class TarReader:
             if not numbers[0]:
                 break
         return numbers[1 : 1 + 2 * numbers[0]]
-
-
-def _hole(size: int) -> Iterator[bytes]:
-    while size > 0:
-        yield _NOTHING[: min(size, PIECE)]
-        size -= PIECE
 
 
 def _header(data: bytes) -> Member:
