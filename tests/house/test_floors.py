@@ -174,3 +174,15 @@ def test_every_lint_exception_has_its_reason():
                 assert re.search(r"#\s*(noqa: [A-Z0-9, ]+|type:\s*ignore\[[\w, -]+\])\s+[#-]\s*\S+", line), (
                     f"{name(path)}:{number}: an exception without its reason"
                 )
+
+
+def test_who_is_in_a_group_is_asked_of_the_group():
+    """An inventory also finds what a calibration launched; ``Group.members`` leaves that out."""
+    allowed = {
+        "driftd/flows/groups.py",  # members itself
+        "driftd/wiring/house.py",  # a host that stands in no configuration
+        "driftd/wiring/stage.py",  # the demo's own fleet
+        "driftd/testing/contract.py",  # a provider's contract is about the provider
+    }
+    found = {name(path) for path in MODULES if re.search(r"\binventory\.find\(", path.read_text())}
+    assert found <= allowed, sorted(found - allowed)
