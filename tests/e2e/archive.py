@@ -76,10 +76,12 @@ class Archive:
             data = file.read_bytes()
             digest = hashlib.sha256(data).hexdigest()
             stanzas.append(f"{control}Filename: ./{file.name}\nSize: {len(data)}\nSHA256: {digest}\n")
-        index = gzip.compress("\n".join(stanzas).encode(), mtime=0)
-        (self.root / "Packages.gz").write_bytes(index)
-        line = f" {hashlib.sha256(index).hexdigest()} {len(index)} Packages.gz\n"
-        (self.root / "Release").write_text(RELEASE.format(codename=codename) + line)
+        plain = "\n".join(stanzas).encode()
+        lines = ""
+        for name, index in (("Packages", plain), ("Packages.gz", gzip.compress(plain, mtime=0))):
+            (self.root / name).write_bytes(index)
+            lines += f" {hashlib.sha256(index).hexdigest()} {len(index)} {name}\n"
+        (self.root / "Release").write_text(RELEASE.format(codename=codename) + lines)
         self.gpg("--clearsign", "--output", self.root / "InRelease", self.root / "Release")
         self.gpg("--armor", "--detach-sign", "--output", self.root / "Release.gpg", self.root / "Release")
 

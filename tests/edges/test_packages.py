@@ -36,7 +36,7 @@ def made(tmp_path_factory):
 @pytest.fixture
 def place(made, tmp_path):
     """A copy that may be damaged."""
-    return Path(shutil.copytree(made.root, tmp_path / "packages"))
+    return Path(shutil.copytree(made.root, tmp_path / "packages", ignore=shutil.ignore_patterns("Packages")))
 
 
 def rings(*files) -> frozenset[bytes]:
