@@ -61,6 +61,13 @@ def test_what_comes_later_or_only_on_some_is_pinned_all_the_same():
     assert "2 of 3" in rule.because
 
 
+def test_a_pinned_file_that_becomes_a_hard_link_of_another_is_not_it_any_more():
+    one = added("/var/lib/x", "x")
+    rule = only(everywhere(one))
+    linked = Difference(one.kind, one.subject, one.change, {}, {**one.actual, "same": "/var/lib/y"})
+    assert judged([linked], [rule]).findings
+
+
 def test_a_directory_and_a_link_are_expected_as_they_were_seen():
     rules = learnt(everywhere(made("/var/lib/x"), link("/var/lib/x/l", "/a/b"))).rules
     assert [(rule.expect, rule.action) for rule in rules] == [(Expect.FIRSTBOOT, None), (None, Action.EXPLAIN)]
@@ -233,6 +240,19 @@ def test_a_fact_that_not_all_show_or_not_alike_is_left():
 def test_two_facts_of_one_name_that_all_show_are_two_rules():
     other = showed("listener", "tcp 0.0.0.0:22", program="/usr/bin/x", user="www", baked="yes")
     assert len(learnt(everywhere(LISTENER, other)).rules) == 2
+
+
+def test_a_crowd_is_one_line_for_a_person_and_no_thousand_rules():
+    many = [added(f"/var/cache/man/{n % 7}/{n}", "x") for n in range(400)]
+    found = learnt(everywhere(*many, added("/var/cache/one", "x")))
+    assert [rule.id for rule in found.rules] == ["var-cache-one"]
+    [left] = found.left
+    assert (left.subject, "400 paths below it differ" in left.why) == (b"/var/cache/man", True)
+
+
+def test_what_no_document_holds_is_left():
+    assert "longer than a rule may be" in why(everywhere(showed("sysctl", "a", live="x" * 5000)))
+    assert "longer than a rule may be" in why(everywhere(added("/var/lib/" + "*" * 2100, "x")))
 
 
 # --- never -----------------------------------------------------------------------------------------------------------

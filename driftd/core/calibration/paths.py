@@ -99,7 +99,8 @@ def _meta(one: Difference) -> tuple[tuple[str, str], ...]:
 
 def _pinned(one: Difference) -> Mapping[str, tuple[Glob, ...]]:
     """What is there now, to the byte. A name that no rule can ask for, as an attribute's, is not among it."""
-    return {name: (globs.word(plain_text(value)),) for name, value in sorted(one.actual.items()) if " " not in name}
+    fields = {"same": "", **one.actual} if one.change is Change.ADDED and one.kind == "file" else one.actual
+    return {name: (globs.word(plain_text(value)),) for name, value in sorted(fields.items()) if " " not in name}
 
 
 def _open(tracks: Sequence[Track]) -> bool:

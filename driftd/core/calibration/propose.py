@@ -18,6 +18,8 @@ from driftd.core.findings import Action
 from driftd.core.rules import Match, Rule, too_broad
 from driftd.core.wording import calibration as words
 
+CROWD = 300  # paths in one place
+LONGEST = 4096  # characters of one value in a document
 Keeps = Callable[[Rule, Sample, Difference], str]
 
 
@@ -65,17 +67,18 @@ class _Proposing:
 
     def _unspoken(self, seen: Sequence[Seen]) -> list[Seen]:
         """Without what a rule has spoken of: that a pristine instance does not keep to it is for a person to settle."""
-        spoken = {(one.difference.kind, one.difference.subject): one for one in seen if one.rule}
-        for one in spoken.values():
-            about = [other for other in seen if _about(other) == _about(one)]
-            self._leave(about, words.spoken(one.rule, one.because))
+        spoken = {_about(one): one for one in seen if one.rule}
+        about: dict[tuple[str, bytes], list[Seen]] = {}
+        for one in seen:
+            about.setdefault(_about(one), []).append(one)
+        for key, one in spoken.items():
+            self._leave(about[key], words.spoken(one.rule, one.because))
         return [one for one in seen if _about(one) not in spoken]
 
     # --- paths ---
 
     def _paths(self, seen: Sequence[Seen]) -> None:
-        tracks = self._tracks(seen)
-        for glob, group in self._grouped(tracks):
+        for glob, group in self._uncrowded(self._grouped(self._tracks(seen))):
             sightings = [Seen(sample, one) for track in group for sample, one in track.seen]
             learnt = paths.learn(group, self._forms, len(self._by_instance))
             if isinstance(learnt, str):
@@ -87,6 +90,17 @@ class _Proposing:
                 fields=learnt.fields,
             )
             self._add(glob, match, learnt, sightings)
+
+    def _uncrowded(self, grouped: Sequence[tuple[str, list[Track]]]) -> list[tuple[str, list[Track]]]:
+        """Without the directories in which so much happens that nobody would read a rule for each path."""
+        places: dict[bytes, int] = {}
+        for _, group in grouped:
+            place = _place(group[0].path)
+            places[place] = places.get(place, 0) + 1
+        crowds = {place: number for place, number in places.items() if number > CROWD}
+        for place, number in crowds.items():
+            self._left.append(Left("directory", place, Change.ADDED, words.crowd(number)))
+        return [(glob, group) for glob, group in grouped if _place(group[0].path) not in crowds]
 
     def _tracks(self, seen: Sequence[Seen]) -> list[Track]:
         found: dict[tuple[bytes, str], dict[int, Difference]] = {}
@@ -116,7 +130,7 @@ class _Proposing:
             if everywhere or glob == naming.plain(group[0].path):
                 grouped.append((glob, group))
             else:
-                grouped += [(naming.plain(path), [t for t in group if t.path == path]) for path in _each(group)]
+                grouped += [(naming.plain(path), by_path[path]) for path in sorted({track.path for track in group})]
         return sorted(grouped, key=lambda one: (one[1][0].path, one[0]))
 
     # --- facts ---
@@ -157,7 +171,9 @@ class _Proposing:
             action=learnt.action,
             evidence=tuple(self._evidence(seen)),
         )
-        why = too_broad(rule) or next((why for one in seen if (why := self._unkept(rule, one))), "")
+        why = (
+            _unwritable(match) or too_broad(rule) or next((why for one in seen if (why := self._unkept(rule, one))), "")
+        )
         if why:
             self._leave(seen, why)
             return
@@ -195,9 +211,15 @@ class _Proposing:
         return said + ([words.contents(contents)] if contents else [])
 
 
+def _unwritable(match: Match) -> str:
+    texts = [*match.paths, *(one for found in (*match.facts.values(), *match.fields.values()) for one in found)]
+    return "what it says is longer than a rule may be" if any(len(one.text) > LONGEST for one in texts) else ""
+
+
 def _about(one: Seen) -> tuple[str, bytes]:
     return one.difference.kind, one.difference.subject
 
 
-def _each(tracks: Iterable[Track]) -> list[bytes]:
-    return sorted({track.path for track in tracks})
+def _place(path: bytes) -> bytes:
+    """The first three names of a path's directory: about what one service calls its own."""
+    return b"/".join(path.split(b"/")[:-1][:4]) or b"/"

@@ -86,6 +86,10 @@ def contents(found: Sequence[tuple[str, str]]) -> str:
     return f"{count(len(found), 'content')}: {listed(some)}"
 
 
+def crowd(number: int) -> str:
+    return f"{number} paths below it differ, too many to read a rule for each: one for the directory says it shorter"
+
+
 def spoken(rule: str, why: str) -> str:
     return f"{rule} speaks of it: {why}"
 
