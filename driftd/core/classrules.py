@@ -106,7 +106,8 @@ def rules_for(difference: Difference, classes: Mapping[bytes, Expected]) -> Iter
         id=given.word,
         match=Match(paths=(_literally(path),)),
         because=f"{_BECAUSE} ({given.word}).",
-        expect=Expect(given.expect),
+        # Below an open directory things come and go; it itself is as it was baked.
+        expect=Expect(given.expect) if path in classes else Expect.EPHEMERAL,
         template=given.template,
     )
 

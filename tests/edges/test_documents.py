@@ -295,9 +295,26 @@ WRONG = {
     ),
     "no-template": (HEAD + RULE.replace("action: explain", "expect: template"), "does not say which template", "hex32"),
     "wrong-template": (
-        HEAD + RULE.replace("action: explain", "expect: template\n    template: uuid"),
-        ":7: rule 'a': there is no template 'uuid'",
+        HEAD + RULE.replace("action: explain", "expect: template\n    template: octets"),
+        ":7: rule 'a': there is no template 'octets'",
         "hex32",
+    ),
+    "wrong-pattern": (
+        HEAD + RULE.replace("action: explain", "expect: template\n    pattern: '(['"),
+        ":7: rule 'a': it is no regular expression",
+        "Python's",
+    ),
+    "template-and-pattern": (
+        HEAD + RULE.replace("action: explain", "expect: template\n    template: hex32\n    pattern: x"),
+        ":8: rule 'a': pattern goes with expect: template, in place of a template",
+        "remove one",
+    ),
+    "stray-pattern": (HEAD + RULE + "    pattern: x\n", ":8: rule 'a': pattern goes with", "remove one"),
+    "expected-identity": (
+        HEAD
+        + RULE.replace("action: explain", "expect: firstboot").replace("path: /srv/x", "path: /srv/x, kind: identity"),
+        "expectations are about paths",
+        "action: explain",
     ),
     "stray-template": (HEAD + RULE + "    template: hex32\n", ":8: rule 'a': template goes with", "say expect"),
     "bad-day": (HEAD + RULE + "    expires: soon\n", ":8: rules[0].expires: 'soon' is not a day", ""),

@@ -19,7 +19,7 @@ TABLE: dict[tuple[str, ...], list[Case]] = {
             new("/var/log/syslog"),
             new("/var/lib/apt/lists/deb.debian.org_dists_x_InRelease"),
             new("/var/lib/plocate/plocate.db", "0640"),
-            new("/var/spool/anacron/cron.daily", "0600"),
+            new("/var/spool/anacron/cron.daily", "0600", size=9),
             new("/etc/.pwd.lock", "0600", size=0),
             new("/var/lib/systemd/random-seed", "0600"),
             new("/var/lib/systemd/timers/stamp-apt-daily.timer", size=0),
@@ -152,6 +152,7 @@ TABLE: dict[tuple[str, ...], list[Case]] = {
             new("/var/lib/NetworkManager/internal-0-eth0.lease"),
             new("/var/lib/sss/mc/passwd"),
             changed("/etc/tuned/active_profile"),
+            new("/var/log/messages-20260131", "0600"),
             fact("listener", "tcp 0.0.0.0:22", program="/usr/sbin/sshd", user="root", baked="yes"),
         ),
         *findings(
@@ -277,6 +278,7 @@ TABLE: dict[tuple[str, ...], list[Case]] = {
             new("/var/lib/postgresql/15/main/postmaster.pid", "0600", uid="100"),
             new("/var/lib/pgsql/data/base/1/2", "0600", uid="26"),
             changed("/var/log/postgresql/postgresql-15-main.log", 90, 30),
+            new("/var/log/postgresql/postgresql-15-main.log.2.gz", "0640", uid="100"),
             fact(
                 "listener",
                 "tcp 127.0.0.1:5432",

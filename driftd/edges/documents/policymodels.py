@@ -16,7 +16,7 @@ from driftd.core.packs import LAYERS, SYSTEMS
 from driftd.core.showable import FORMATS
 
 SCHEMA = "driftd.policy/1"
-KINDS = (*sorted(PATH_KINDS), *FACT_KINDS, "session")  # what a difference may be about
+KINDS = (*sorted(PATH_KINDS), *FACT_KINDS, "identity", "session")  # what a difference may be about
 
 
 def _one_of(words: Iterable[str], what: str) -> Any:
@@ -141,6 +141,7 @@ class RuleModel(_Strict):
     because: Text
     expect: Expect | None = None
     template: str | None = None
+    pattern: Text | None = None
     severity: Severity | None = None
     action: Action | None = None
     owner: str = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Sequence
 
-from driftd.core import globs
+from driftd.core import globs, identity
 from driftd.core.errors import BadInput
 from driftd.core.expect import TEMPLATES, Expect
 from driftd.core.facts import FACT_KINDS
@@ -13,6 +13,7 @@ from driftd.core.globs import BadGlobError, Glob
 from driftd.core.packs import When
 from driftd.core.rules import NO_PATHS, Match, Rule, Source, too_broad
 from driftd.core.showable import Show
+from driftd.core.templates import bad_pattern
 from driftd.core.transacted import UNPROVEN, Transacted
 from driftd.edges.documents.policymodels import PackModel, SessionMatch, TransactionMatch
 from driftd.yamltext import Located
@@ -85,6 +86,7 @@ class _Reading:
             where=f"{self._document.name}:{self._line()}",
             expect=model.expect,
             template=model.template or "",
+            pattern=model.pattern or "",
             severity=model.severity,
             action=model.action,
             owner=model.owner,
@@ -93,7 +95,7 @@ class _Reading:
         )
         if rule.match.transaction is not None and rule.passes and not rule.proven:
             raise self._bad("match", UNPROVEN, "say level: verified, or let it alert", "transaction")
-        if rule.expect and rule.match.covers() & NO_PATHS:
+        if rule.expect and rule.match.covers() & (NO_PATHS | {identity.KIND}):
             raise self._bad("expect", "expectations are about paths", "use action: explain, or match a path")
         why = too_broad(rule)
         if why:
@@ -115,10 +117,19 @@ class _Reading:
             raise self._bad("id", "it says what it matches and not what then", "add expect, or severity and action")
         if model.template is not None and model.expect is not Expect.TEMPLATE:
             raise self._bad("template", "template goes with expect: template", "say expect: template, or remove it")
-        if model.expect is Expect.TEMPLATE and model.template not in TEMPLATES:
+        self._check_form()
+
+    def _check_form(self) -> None:
+        model = self._model
+        if model.pattern is not None:
+            if model.expect is not Expect.TEMPLATE or model.template is not None:
+                raise self._bad("pattern", "pattern goes with expect: template, in place of a template", "remove one")
+            if why := bad_pattern(model.pattern):
+                raise self._bad("pattern", why, "write one of Python's, for the whole content of the file")
+        elif model.expect is Expect.TEMPLATE and model.template not in TEMPLATES:
             known = f"known: {', '.join(TEMPLATES)}"
             if model.template is None:
-                raise self._bad("expect", "it does not say which template", known)
+                raise self._bad("expect", "it does not say which template, and brings no pattern", known)
             raise self._bad("template", f"there is no template {model.template!r}", known)
 
     def _match(self) -> Match:
@@ -134,7 +145,7 @@ class _Reading:
         if model.fields and model.session is not None:
             raise self._bad("match", "a session has no fields besides its own", "remove fields, or session")
         match = Match(
-            paths=self._globs("path", model.path, globs.path),
+            paths=self._globs("path", model.path, globs.path) + self._below_open(model.path),
             kinds=frozenset(model.kind or ()),
             changes=frozenset(model.change or ()),
             facts={
@@ -151,6 +162,14 @@ class _Reading:
         if not match.covers():
             raise self._bad("match", "no difference is of this kind and this path at once", "remove one of the two")
         return match
+
+    def _below_open(self, paths: Sequence[str] | None) -> tuple[Glob, ...]:
+        """A rule of an open directory speaks of all that is below it, too."""
+        if self._model.expect is not Expect.OPEN_DIR:
+            return ()
+        return self._globs(
+            "path", [f"{text.rstrip('/')}/**" for text in paths or () if not text.endswith("/**")], globs.path
+        )
 
     def _globs(self, field: str, texts: Sequence[str] | None, read: Callable[[str], Glob]) -> tuple[Glob, ...]:
         found = []
