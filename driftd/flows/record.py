@@ -11,7 +11,7 @@ from driftd.core import wording
 from driftd.core.acceptance import STALE, Acceptances
 from driftd.core.causes import gather
 from driftd.core.facts import Session
-from driftd.core.findings import Action, Finding, Merged, Severity, Verdict, merge, signature
+from driftd.core.findings import Action, Finding, Merged, Severity, Verdict, capped, merge, signature
 from driftd.core.journal import instant
 from driftd.core.looks import Look
 from driftd.core.memory import FindingRow, InstanceRow, Message, Tx
@@ -147,6 +147,8 @@ def _taint(tx: Tx, group: Group, row: InstanceRow, look: Look, now: datetime) ->
     if not sessions:
         return replace(row, taint="", taint_since=None)
     action = max(row.action, taint_action(sessions), key=lambda one: one.rank)
+    if not look.enforceable:
+        action = capped(action, Action.ALERT)  # what would come instead could not be verified
     said = row.taint or taint_of(look.others) or sessions[0].because
     return replace(row, action=action, taint=said, taint_since=row.taint_since or now)
 
