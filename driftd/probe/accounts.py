@@ -32,7 +32,7 @@ def collect(place, found, live):  # noqa: ARG001  # every collector has the same
             name,
             uid=_id(uid),
             gid=_id(gid),
-            gecos=gecos,
+            gecos=found.told(gecos),
             home=home,
             shell=shell,
             password=b"unreadable" if shadow is None and field == b"x" else _password(secret),

@@ -118,8 +118,8 @@ def _table(found, path, text, user):
         if not schedule or not command:
             odd += 1
             continue
-        name = b" ".join([schedule, who, command])
-        found.add(CRON, name, file=path, user=who, environment=environment.text)
+        name = b" ".join([schedule, who, found.told(command)])
+        found.add(CRON, name, file=path, user=who, environment=found.told(environment.text))
     if odd:
         found.not_available(CRON, "%d lines of %s are no jobs" % (odd, path.decode("utf-8", "backslashreplace")))
 
@@ -143,8 +143,8 @@ def _anacron(found, text):
         if job is None:
             odd += 1
             continue
-        name = b" ".join([b"anacron"] + list(job.groups()))
-        found.add(CRON, name, file=b"/etc/anacrontab", user=b"root", environment=environment.text)
+        name = found.told(b" ".join([b"anacron"] + list(job.groups())))
+        found.add(CRON, name, file=b"/etc/anacrontab", user=b"root", environment=found.told(environment.text))
     if odd:
         found.not_available(CRON, "%d lines of /etc/anacrontab are no jobs" % odd)
 

@@ -7,6 +7,8 @@ are short byte strings by name. Two facts of a kind may have one name (two versi
 import hashlib
 from typing import Any, Dict, List, Set, Tuple, Union
 
+from driftd.probe import secretwords
+
 ROWS_LIMIT = 200000  # facts of one kind
 TOTAL_LIMIT = 128 * 1024 * 1024  # bytes of all facts
 KEPT_LIMIT = 100  # sentences about what was kept of one kind
@@ -15,6 +17,7 @@ _BLOCK = 64  # bytes of a block of SHA-256, for HMAC
 _NOT_PERMITTED = (1, 13)  # EPERM, EACCES
 _TOO_MUCH = (7, 27)  # E2BIG, EFBIG: how inside.py says that there is more than its limit
 
+_SECRETS = secretwords.Names(())
 Value = Union[bytes, str, int]
 
 
@@ -93,6 +96,14 @@ class Found(object):
         inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in key) + value).digest()
         outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in key) + inner)
         return outer.hexdigest()[:32].encode()
+
+    def told(self, text, spaced=True):
+        # type: (bytes, bool) -> bytes
+        """``text`` as it may be told: from where it sounds or looks of a secret on, the keyed digest of it all."""
+        clean = secretwords.scan(text, _SECRETS, spaced)[0]
+        if clean == text:
+            return text
+        return clean.partition(secretwords.MARK)[0] + b"(hidden " + self.secret(text) + b")"
 
     def message(self):
         # type: () -> Dict[bytes, List[Any]]

@@ -103,7 +103,7 @@ def _keys(found, user, path, text):
             odd.append(line)
             continue
         name = user + b" " + key.fingerprint
-        found.add(KEY, name, type=key.type, options=key.options, comment=key.comment, file=path)
+        found.add(KEY, name, type=key.type, options=found.told(key.options), comment=key.comment, file=path)
     if odd:
         name = user + b" lines that are no keys"
         found.add(KEY, name, lines=len(odd), digest=found.secret(b"\n".join(odd)), file=path)

@@ -56,7 +56,7 @@ def _pam(place, found):
         stacks = {}  # type: Dict[bytes, List[bytes]]
         for rule in reading.services[service]:
             for kind in kinds.of(rule):
-                stacks.setdefault(kind, []).append(rule.line)
+                stacks.setdefault(kind, []).append(found.told(rule.line, spaced=False))
         for kind in sorted(stacks):
             found.add(PAM, service + b"/" + kind, stack=b"; ".join(stacks[kind]))
 

@@ -53,7 +53,8 @@ def collect(place, found, live, kernel=None):
         found.cut_short(KIND, "only the first %d are reported" % ROWS_LIMIT)
     for point, (left, right) in points.items():
         for number in range(max(len(left), len(right))):
-            found.add(KIND, point, configured=_at(left, number), live=_at(right, number))
+            sides = [found.told(_at(side, number)) for side in (left, right)]
+            found.add(KIND, point, configured=sides[0], live=sides[1])
 
 
 def _at(texts, number):

@@ -13,7 +13,7 @@ _SIGNS = re.compile(rb"[^a-z0-9]+")
 _HUMP = re.compile(rb"(?<=[a-z0-9])(?=[A-Z])")
 # What a pair of fields (name: DB_PASSWORD, value: …) keeps its value under.
 _VALUES = (b"value", b"val", b"content", b"data", b"default", b"text", b"values")
-# Names that sound so and are known to hold none: settings of sshd, systemd, nginx and PostgreSQL that say who gets in.
+# Names that sound so and are known to hold none: of sshd, systemd, PAM, nginx and PostgreSQL, who say who gets in.
 _OPEN = frozenset(
     (
         b"passwordauthentication pubkeyauthentication permitemptypasswords kbdinteractiveauthentication hostkey"
@@ -25,6 +25,8 @@ _OPEN = frozenset(
         b" requiredrsasize exposeauthinfo gssapicleanupcredentials kerberosorlocalpasswd hostcertificate"
         b" tcpkeepalive privatetmp privatedevices privatenetwork privateusers privateipc privatemounts privatepids"
         b" privatebpf keyringmode proxypass fastcgipass uwsgipass scgipass grpcpass authbasic authrequest"
+        b" newauthtokreqd authtokexpired authtokerr autherr authinfounavail authtoklockbusy"
+        b" credexpired credunavail crederr"
         b" sslcertificatekey nopasswd authenticationtimeout passwordencryption sslkeyfile"
     ).split()
 )

@@ -57,7 +57,8 @@ def _effective(found, inner):
             name = b"match %s %s" % (setting.match, setting.keyword)
             values.setdefault(name, []).append(b" ".join(setting.words))
     for name in sorted(values):
-        found.add(_KIND, name, value=b"; ".join(values[name]))
+        value = b"; ".join(values[name])
+        found.add(_KIND, name, value=found.told(value) if name.endswith(b"setenv") else value)
 
 
 def settings(place, found, kind):
