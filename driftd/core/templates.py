@@ -7,7 +7,6 @@ match in two ways. ``(?#hostname)`` stands for the names that the instance goes 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -111,12 +110,3 @@ PATTERN = "pattern"  # the template of a rule that brings its own pattern
 def of_pattern(pattern: str) -> Template:
     """The template of a rule's own ``pattern``: over the whole content, at most 64 KiB, of an ordinary file."""
     return Template("what the rule's pattern says", 0, CONTENT_LIMIT, _READABLE, pattern.encode("utf-8"))
-
-
-def bad_pattern(pattern: str) -> str:
-    """Why ``pattern`` is no regular expression over bytes; "" when it is one."""
-    try:
-        re.compile(pattern.encode("utf-8"))
-    except (re.error, ValueError, OverflowError, RecursionError) as error:
-        return f"it is no regular expression: {error}"
-    return ""

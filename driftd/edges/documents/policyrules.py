@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Sequence
 
-from driftd.core import globs, identity
+from driftd.core import globs, identity, patterns
 from driftd.core.errors import BadInput
 from driftd.core.expect import TEMPLATES, Expect
 from driftd.core.facts import FACT_KINDS
@@ -13,7 +13,6 @@ from driftd.core.globs import BadGlobError, Glob
 from driftd.core.packs import When
 from driftd.core.rules import NO_PATHS, Match, Rule, Source, too_broad
 from driftd.core.showable import Show
-from driftd.core.templates import bad_pattern
 from driftd.core.transacted import UNPROVEN, Transacted
 from driftd.edges.documents.policymodels import PackModel, SessionMatch, TransactionMatch
 from driftd.yamltext import Located
@@ -124,7 +123,7 @@ class _Reading:
         if model.pattern is not None:
             if model.expect is not Expect.TEMPLATE or model.template is not None:
                 raise self._bad("pattern", "pattern goes with expect: template, in place of a template", "remove one")
-            if why := bad_pattern(model.pattern):
+            if why := patterns.why_not(model.pattern):
                 raise self._bad("pattern", why, "write one of Python's, for the whole content of the file")
         elif model.expect is Expect.TEMPLATE and model.template not in TEMPLATES:
             known = f"known: {', '.join(TEMPLATES)}"
