@@ -35,6 +35,7 @@ sights = st.builds(
     st.just("said"),
     st.sampled_from(["", "mallory was on it"]),
     st.integers(0, 2),
+    st.booleans(),
 )
 moments = st.integers(0, 4000).map(lambda s: NOW - timedelta(seconds=s))
 records = st.builds(
@@ -237,6 +238,17 @@ def test_a_transition_that_is_not_in_the_table_is_refused():
     record = Record("R", "web", "web/1", "golden", "old", "drift", State.CONFIRMING, NOW, NOW)
     with pytest.raises(ValueError, match="no transition"):
         moved(record, Advance(State.RETIRING, "in a hurry"), NOW)
+
+
+@given(records, worlds())
+def test_nothing_is_replaced_and_nothing_serves_on_the_word_of_a_manifest_that_nobody_vouches_for(record, world):
+    answer = decide(record, world, NOW, LIMITS)
+    if not isinstance(answer, Advance):
+        return
+    if answer.state is State.ADMITTING:
+        assert record.manual or world.confirmed.enforceable
+    if answer.state is State.ENROLLING:
+        assert world.seen.enforceable
 
 
 def test_the_order_of_the_steps_is_the_order_of_the_states():

@@ -117,6 +117,17 @@ def test_a_taint_is_sticky_and_asks_for_the_replacement_on_its_own(observing):
     assert "mallory" in record.why
 
 
+def test_a_taint_alone_asks_for_no_replacement_where_nobody_vouches_for_the_manifest(fleet):
+    look = fleet.look(fleet.provider.compute.describe("i-0002"))
+    fleet.sweeper._look = lambda _instance: replace(
+        look, judgement=drifted(VISITED), others=(MALLORY,), enforceable=False
+    )
+    fleet.sweeper.sweep_one(look.instance)
+    row = fleet.read("instance", "i-0002")
+    assert ("mallory" in row.taint, row.action) == (True, Action.ALERT)
+    assert not fleet.read("open_replacements")
+
+
 def test_only_a_person_lifts_a_taint(observing):
     observing.one(drifted(VISITED), (MALLORY,))
     with observing.store.write() as tx:
