@@ -95,15 +95,27 @@ def path(text: str) -> Glob:
 
 
 def _joined(names: list[Name | None]) -> bytes:
-    """``**`` in the middle is any number of names, at the end at least one: ``/a/**`` is all below ``/a``."""
-    parts = [b"(?:/[^/]+)*" if name is None else b"/" + name.pattern for name in names]
-    if names[-1] is None:
-        parts[-1] = b"(?:/[^/]+)+"
-    return b"".join(parts)
+    """``**`` in the middle is any number of names, at the end at least one: ``/a/**`` is all below ``/a``.
+
+    What stands between two of them is looked for from the left and taken where it is first found (an atomic group):
+    of what is left after that there is most, so no other place could be better, and none is tried.
+    """
+    groups = [b""]
+    for name in names:
+        if name is None:
+            groups.append(b"")
+        else:
+            groups[-1] += b"/" + name.pattern
+    first, *between = groups
+    if not between:
+        return first
+    last = between.pop()
+    found = b"".join(b"(?>(?:/[^/]+)*?%s)" % group for group in between)
+    return first + found + (b"(?:/[^/]+)*" + last if last else b"(?:/[^/]+)+")
 
 
 def _name(raw: bytes, anything: bytes) -> Name:
-    out: list[bytes] = []
+    parts = [b""]  # between two stars
     literal = b""
     wild = False
     at = 0
@@ -121,17 +133,25 @@ def _name(raw: bytes, anything: bytes) -> Name:
             if byte in (b"/", b"\0") and anything != b".":
                 raise BadGlobError("a name holds neither a slash nor a zero byte")
             literal += b"" if wild else byte
-            out.append(re.escape(byte))
+            parts[-1] += re.escape(byte)
             continue
         wild = True
         if stars:
-            out.append(anything + b"*")
-        elif one:
-            out.append(anything)
+            parts.append(b"")
         else:
-            out.append(_members(negated, members))
-    whole = b"".join(out)
+            parts[-1] += anything if one else _members(negated, members)
+    whole = _starred(parts, anything)
     return Name(whole, wild, literal, wild and whole == re.escape(literal) + anything + b"*")
+
+
+def _starred(parts: list[bytes], anything: bytes) -> bytes:
+    """Parts of known lengths with a star between two; each is taken where it is first found (see ``_joined``)."""
+    first, *between = parts
+    if not between:
+        return first
+    last = between.pop()
+    found = b"".join(b"(?>%s*?%s)" % (anything, part) for part in between)
+    return first + found + anything + b"*" + last
 
 
 def _members(negated: bytes, members: bytes) -> bytes:

@@ -1,5 +1,7 @@
 """Globs: what they match, and that none that lets pass reaches where it must not, however it is written."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -164,3 +166,53 @@ def test_no_path_says_otherwise(one, other, path):
         assert globs.meet(one, other)
     if other.matches(path) and globs.includes(one, other):
         assert one.matches(path)
+
+
+@pytest.mark.parametrize(
+    ("glob", "subject"),
+    [
+        (globs.path("/srv/" + "*a" * 12 + "b"), b"/srv/" + b"a" * 250),
+        (globs.word("*a" * 12 + "b"), b"a" * 4000),
+        (globs.path("/**/a" * 12 + "/b"), b"/a" * 2000),
+        (globs.path("/**/*a*a*a" * 4 + "/b"), b"/aaaaa" * 600),
+        (globs.word("?*" * 20 + "x"), b"a" * 4000),
+    ],
+    ids=["stars", "word", "subtrees", "both", "questions"],
+)
+def test_no_name_makes_a_glob_slow(glob, subject):
+    before = time.perf_counter()
+    assert not glob.matches(subject)
+    assert time.perf_counter() - before < 1
+
+
+def by_hand(glob, subject):
+    """Whether a glob of one name matches, tried in every way."""
+    if not glob:
+        return not subject
+    if glob[0] == "*":
+        return any(by_hand(glob[1:], subject[at:]) for at in range(len(subject) + 1))
+    return bool(subject) and glob[0] in ("?", subject[0]) and by_hand(glob[1:], subject[1:])
+
+
+@given(st.text("ab?*", min_size=1, max_size=7), st.text("ab", min_size=1, max_size=7))
+def test_stars_match_what_they_would_in_any_way(glob, subject):
+    assert globs.word(glob).matches(subject.encode()) is by_hand(glob, subject)
+
+
+def names_by_hand(glob, names):
+    if not glob:
+        return not names
+    if glob[0] == "**":
+        least = 1 if len(glob) == 1 else 0
+        return any(names_by_hand(glob[1:], names[at:]) for at in range(least, len(names) + 1))
+    return bool(names) and by_hand(glob[0], names[0]) and names_by_hand(glob[1:], names[1:])
+
+
+@given(
+    st.lists(st.sampled_from(["**", "a", "b", "*", "a*"]), min_size=1, max_size=6),
+    st.lists(st.sampled_from(["a", "b", "ab"]), min_size=1, max_size=6),
+)
+def test_subtrees_match_what_they_would_in_any_way(glob, names):
+    squeezed = [one for at, one in enumerate(glob) if one != "**" or glob[at - 1 : at] != ["**"]]
+    path = "/" + "/".join(names)
+    assert globs.path("/" + "/".join(glob)).matches(path.encode()) is names_by_hand(squeezed, names)
