@@ -15,6 +15,7 @@ from rich.console import Console
 from trees import NOW
 
 from driftd.core import wording
+from driftd.core.causes import assign
 from driftd.core.difference import Change
 from driftd.core.facts import Coverage, Instance, Kept, Session
 from driftd.core.findings import Action, Finding, Judgement, Severity, Verdict
@@ -266,7 +267,7 @@ def test_explained_and_ignored_are_counted_and_a_hint_is_the_next_step():
 
 
 def test_many_findings_are_counted():
-    text = table.text([look(*[finding(b"/usr/bin/%d" % at) for at in range(25)])])
+    text = table.text([look(*[finding(b"/usr/bin/%02d" % at) for at in range(25)])])
     assert "/usr/bin/19 " in text
     assert "/usr/bin/20 " not in text
     assert "and 5 more: --format json has them all" in text
@@ -315,3 +316,35 @@ def test_hostile_names_are_shown_and_never_obeyed(name, width):
 def test_no_line_is_wider_than_the_terminal(name, width):
     text = table.text([look(finding(name), MODIFIED, VISIT)], width)
     assert max(map(cell_len, text.splitlines())) <= width
+
+
+def deleted(*more: Finding) -> list[Finding]:
+    """A deleted directory with twelve files, as a look brings it."""
+    rows = [finding(b"/opt/app", kind="directory"), *(finding(b"/opt/app/%d" % at) for at in range(12)), *more]
+    gone = [replace(one, change=Change.REMOVED, signature=f"{at:016x}") for at, one in enumerate(rows)]
+    return list(assign(gone))
+
+
+def test_findings_of_one_cause_are_told_as_one():
+    text = table.text([look(*deleted())])
+    assert "/opt/app was deleted with 12 files" in text
+    assert "and 10 more of it" in text
+    assert text.count("/opt/app/") == 2
+    made = report(look(*deleted()))
+    [cause] = made["instances"][0]["causes"]
+    assert (cause["kind"], cause["count"], cause["accepted"]) == ("tree-removed", 13, False)
+    assert len(made["instances"][0]["findings"]) == 13
+    assert made["alike"] == []
+
+
+def test_what_several_instances_have_alike_is_said_once():
+    looks = [replace(look(*deleted()), instance=replace(SERVER, slot=f"web/{at}")) for at in range(4)]
+    assert "alike on 4 instances (web/0, web/1, web/2 and 1 more): /opt/app was deleted" in table.text(looks)
+    [alike] = report(*looks)["alike"]
+    assert alike["instances"] == ["web/0", "web/1", "web/2", "web/3"]
+
+
+def test_what_was_accepted_is_counted():
+    found = [replace(one, suppressed_by="accepted by ann until tomorrow: mine") for one in deleted()]
+    assert "accepted: 13 findings" in table.text([look(*found)])
+    assert report(look(*found))["instances"][0]["accepted"] == 13

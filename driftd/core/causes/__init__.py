@@ -86,10 +86,10 @@ def by_the_way(kind: str, finding: Finding) -> bool:
 
 def gather(findings: Iterable[Finding]) -> tuple[Cause, ...]:
     """The causes of one instance's findings, worst first, those that were accepted last; each finding is in one."""
-    together: dict[tuple[str, bytes, str], list[Finding]] = defaultdict(list)
+    together: dict[tuple[object, ...], list[Finding]] = defaultdict(list)
     for one in findings:
-        together[one.cause, one.about, "" if one.cause else one.signature].append(one)
-    made = [_cause(kind, about, members) for (kind, about, _), members in together.items()]
+        together[(one.cause, one.about) if one.cause else (one.signature, one.kind, one.subject)].append(one)
+    made = [_cause(members[0].cause, members[0].about, members) for members in together.values()]
     return tuple(sorted(made, key=_order))
 
 

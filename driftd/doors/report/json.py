@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
+from driftd.core.causes import gather
 from driftd.core.facts import Session
 from driftd.core.findings import Finding
 from driftd.core.looks import Look
 from driftd.core.shown import Exhibit
 from driftd.core.wording import shown
+from driftd.doors.report import causes
 from driftd.doors.report.shape import (
     SCHEMA,
     CoverageShape,
@@ -34,6 +36,7 @@ def render(looks: Sequence[Look], now: datetime) -> str:
         made_at=now,
         verdicts=dict(sorted(verdicts.items())),
         instances=[_instance(look) for look in looks],
+        alike=causes.spread_shapes(looks),
     )
     return json.dumps(report.model_dump(mode="json", by_alias=True, exclude_none=True), indent=2) + "\n"
 
@@ -64,6 +67,8 @@ def _instance(look: Look) -> InstanceShape:
             unbaked=list(coverage.unbaked),
         ),
         findings=_findings(judgement.findings, look.shown),
+        causes=[causes.shape(one) for one in gather(judgement.findings)],
+        accepted=sum(1 for one in judgement.findings if one.suppressed_by),
         explained=_findings(judgement.explained, look.shown),
         ignored=judgement.ignored,
         sessions=[*_sessions(look.others, own=False), *_sessions(look.own, own=True)],

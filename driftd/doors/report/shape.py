@@ -97,8 +97,37 @@ class CoverageShape(_Strict):
     unbaked: list[str]
 
 
+class CauseShape(_Strict):
+    """What brought findings about; every finding is in one. ``kind`` is "finding" for one that stands alone.
+
+    ``findings`` are the signatures of its members, ``count`` is how many there are. ``accepted`` is true when somebody
+    accepted every one of them.
+    """
+
+    kind: str
+    subject: str
+    severity: Severity
+    signature: str = Field(pattern=r"^[0-9a-f]{16}$")
+    sentence: str
+    count: int
+    findings: list[str]
+    accepted: bool
+
+
+class SpreadShape(_Strict):
+    """A cause that several instances have."""
+
+    signature: str = Field(pattern=r"^[0-9a-f]{16}$")
+    severity: Severity
+    sentence: str
+    instances: list[str]
+
+
 class InstanceShape(_Strict):
-    """One look at one instance. ``root`` is hexadecimal, "" when nothing could be seen."""
+    """One look at one instance. ``root`` is hexadecimal, "" when nothing could be seen.
+
+    ``accepted`` counts the findings that somebody accepted; they are among ``findings``.
+    """
 
     id: str
     group: str
@@ -114,18 +143,21 @@ class InstanceShape(_Strict):
     duration_s: float
     coverage: CoverageShape
     findings: list[FindingShape]
+    causes: list[CauseShape]
+    accepted: int
     explained: list[FindingShape]
     ignored: int
     sessions: list[SessionShape]
 
 
 class ReportShape(_Strict):
-    """The whole report; ``verdicts`` counts the instances by verdict."""
+    """The whole report; ``verdicts`` counts the instances by verdict, ``alike`` is what several of them have."""
 
     schema_: Literal["driftd.report/1"] = Field(alias="schema")
     made_at: datetime
     verdicts: dict[Verdict, int]
     instances: list[InstanceShape]
+    alike: list[SpreadShape]
 
 
 def json_schema() -> dict[str, Any]:

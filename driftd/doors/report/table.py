@@ -15,11 +15,13 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from driftd.core.causes import Cause, gather
 from driftd.core.difference import Change
 from driftd.core.findings import Finding, Severity, Verdict
 from driftd.core.looks import Look
 from driftd.core.shown import Comparison, Exhibit, short
 from driftd.core.wording import count, covered, kept, printable, shown, three_ways
+from driftd.doors.report import causes
 
 VERDICT_STYLES: Mapping[Verdict, str] = {
     Verdict.CLEAN: "bold green",
@@ -35,7 +37,7 @@ SEVERITY_STYLES: Mapping[Severity, str] = {
     Severity.HIGH: "red",
     Severity.CRITICAL: "bold red",
 }
-_MOST_FINDINGS = 20
+_MOST_CAUSES = 20
 _PLAIN_WIDTH = 120
 # What says most comes first; what is not named here follows by its name.
 _ORDER = (
@@ -65,6 +67,7 @@ def render(looks: Sequence[Look]) -> RenderableType:
     for look in looks:
         parts.extend(_block(look))
     parts.append(Rule(style="dim"))
+    parts += [Text(printable(said), style=SEVERITY_STYLES[severity]) for severity, said in causes.lines(looks)]
     parts.append(_summary(looks))
     return Group(*parts)
 
@@ -90,14 +93,32 @@ def _block(look: Look) -> Iterator[RenderableType]:
     title.append("".join(f"  {printable(part)}" for part in where if part), style="dim")
     yield title
     yield _indented(Text(printable(judgement.reason), style=style.removeprefix("bold ")), 2)
-    for finding in judgement.findings[:_MOST_FINDINGS]:
-        yield _indented(_finding(finding, look.shown.get(finding.subject)), 2)
-    left = len(judgement.findings) - _MOST_FINDINGS
-    if left > 0:
-        yield _indented(Text(f"and {left} more: --format json has them all", style="dim"), 2)
+    found = gather(judgement.findings)
+    for cause in found[:_MOST_CAUSES]:
+        yield from _cause(cause, look)
+    if left := found[_MOST_CAUSES:]:
+        rest = sum(one.count for one in left)
+        yield _indented(Text(f"and {rest} more: --format json has them all", style="dim"), 2)
     for line in _notes(look):
         yield _indented(line, 2)
     yield Text("")
+
+
+def _cause(cause: Cause, look: Look) -> Iterator[RenderableType]:
+    """A finding that stands alone, or what several came of, with them below it."""
+    if not cause.kind:
+        for one in cause.members:
+            yield _indented(_finding(one, look.shown.get(one.subject)), 2)
+        return
+    style = "dim" if cause.accepted else SEVERITY_STYLES[cause.severity]
+    line = Text(overflow="fold").append(f"{cause.severity:<8}  ", style=style)
+    line.append(printable(cause.sentence), style="bold").append(f"  {cause.signature}", style="dim")
+    yield _indented(line, 2)
+    full, left = causes.told(cause)
+    for one in cause.members[:full]:
+        yield _indented(_finding(one, look.shown.get(one.subject)), 6)
+    if left:
+        yield _indented(Text(f"and {left} more of it: --format json has them all", style="dim"), 6)
 
 
 def _indented(what: RenderableType, by: int) -> Padding:
@@ -220,12 +241,14 @@ def _notes(look: Look) -> Iterator[Text]:
         yield Text(printable(covered(coverage.entries, coverage.facts, coverage.unbaked)), style="dim", overflow="fold")
     for sentence in kept((one.kind, one.how, one.why) for one in look.coverage.kept):
         yield Text(f"not seen: {sentence}", style="dim", overflow="fold")
+    if accepted := sum(1 for one in judgement.findings if one.suppressed_by):
+        yield Text(f"accepted: {count(accepted, 'finding')} (driftd accepted)", style="dim")
     if judgement.ignored:
         yield Text(f"left out by rules that ignore: {judgement.ignored}", style="dim")
     if look.hint:
         yield _next(printable(look.hint))
     elif judgement.verdict in (Verdict.DRIFTED, Verdict.TAMPERED):
-        first = judgement.findings[0].signature
+        first = gather(judgement.findings)[0].signature
         yield _next(f'if that was you: driftd accept {first} --for 7d --reason "…"; else replace it')
 
 
