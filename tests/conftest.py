@@ -37,6 +37,7 @@ SLOW = (
     "test_main_job",
     "test_replacement_seeds",
     "test_newcomer",
+    "test_packer",
     "test_pristine",
 )
 
