@@ -240,15 +240,34 @@ def test_a_transition_that_is_not_in_the_table_is_refused():
         moved(record, Advance(State.RETIRING, "in a hurry"), NOW)
 
 
-@given(records, worlds())
-def test_nothing_is_replaced_and_nothing_serves_on_the_word_of_a_manifest_that_nobody_vouches_for(record, world):
+@pytest.mark.parametrize("vouched", [True, False])
+@pytest.mark.parametrize("taint", ["", "mallory was on it"])
+def test_nothing_is_replaced_on_the_word_of_a_manifest_that_nobody_vouches_for(vouched, taint):
+    record = Record("R", "web", "web/1", "golden", "old", "drift", State.CONFIRMING, NOW - timedelta(hours=1), NOW)
+    sight = Sight(Verdict.DRIFTED, Action.REPLACE, "1 finding", taint, enforceable=vouched)
+    world = World(RULES, GroupFacts(3, old_in_service=True), instance("old", InstanceState.RUNNING), confirmed=sight)
     answer = decide(record, world, NOW, LIMITS)
-    if not isinstance(answer, Advance):
-        return
-    if answer.state is State.ADMITTING:
-        assert record.manual or world.confirmed.enforceable
-    if answer.state is State.ENROLLING:
-        assert world.seen.enforceable
+    assert answer.state is (State.ADMITTING if vouched else State.CANCELLED)
+    assert ("nobody vouches for the manifest of golden" in answer.why) is not vouched
+
+
+@pytest.mark.parametrize("vouched", [True, False])
+def test_no_newcomer_serves_that_was_verified_by_a_manifest_that_nobody_vouches_for(vouched):
+    record = Record(
+        "R", "web", "web/1", "golden", "old", "drift", State.VERIFYING, NOW, NOW, new_id="new", manual=True
+    )  # fmt: skip
+    sight = Sight(Verdict.CLEAN, Action.IGNORE, "as baked", enforceable=vouched)
+    world = World(
+        RULES,
+        GroupFacts(3, old_in_service=True),
+        instance("old", InstanceState.RUNNING),
+        newcomers=(instance("new", InstanceState.RUNNING),),
+        seen=sight,
+        unhealthy="",
+    )
+    answer = decide(record, world, NOW, LIMITS)
+    assert answer.state is (State.ENROLLING if vouched else State.UNDOING)
+    assert ("nobody vouches" in answer.why) is not vouched
 
 
 def test_the_order_of_the_steps_is_the_order_of_the_states():
