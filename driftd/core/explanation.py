@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from driftd.core.causes.fleet import Spread
 from driftd.core.difference import Difference
 from driftd.core.findings import Action, Finding
 from driftd.core.memory import FindingRow, InstanceRow, SessionRow
@@ -23,20 +24,25 @@ LEAST_BACK = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class JudgedBy:
-    """The rule that judged: its name, where it stands (file:line), whose it is, and until when it holds ("" each)."""
+    """The rule that judged: its name, where it stands (file:line), whose it is, and until when it holds ("" each).
+
+    ``says`` is said instead where there is no such rule.
+    """
 
     name: str
     where: str = ""
     owner: str = ""
     expires: str = ""
+    says: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """One finding explained. ``exhibit`` is None where no content may be shown; ``unshown`` says why, if that is known.
 
-    ``elsewhere`` are the other instances with the same signature, ``peers`` how many instances their group has.
-    ``sessions`` are those that were there while it came about. ``stop`` are commands, each with what it does.
+    ``cause`` says what it came of together with others, "" alone. ``elsewhere`` are the other instances with the same
+    signature, ``peers`` how many instances their group has. ``sessions`` are those that were there while it came about.
+    ``stop`` are commands, each with what it does.
     """
 
     row: FindingRow
@@ -44,6 +50,7 @@ class Explanation:
     rule: JudgedBy
     exhibit: Exhibit | None
     unshown: str
+    cause: str
     elsewhere: tuple[tuple[InstanceRow, FindingRow], ...]
     peers: int
     sessions: tuple[SessionRow, ...]
@@ -60,7 +67,7 @@ def judged_by(finding: Finding, policy: Policy) -> JudgedBy:
     """The rule that judged ``finding``, as far as the group's policy still has it."""
     found: Rule | None = next((rule for rule in policy.rules if rule.name == finding.rule), None)
     if found is None:
-        return JudgedBy(finding.rule, said.NO_RULE if finding.rule == DEFAULT_RULE else said.RULE_GONE)
+        return JudgedBy(finding.rule, says=said.NO_RULE if finding.rule == DEFAULT_RULE else said.RULE_GONE)
     return JudgedBy(found.name, found.where, found.owner, found.expires.isoformat() if found.expires else "")
 
 
@@ -119,23 +126,42 @@ def unshown(finding: Finding, exhibit: Exhibit | None, *, showable: bool, sideca
     return sidecar or said.NOT_KEPT
 
 
-def named(name: str, rows: Sequence[FindingRow], instances: Sequence[InstanceRow]) -> list[FindingRow]:
-    """The open findings that ``name`` speaks of: a number, a signature, or an instance's id, slot or address."""
-    exact = [row for row in rows if name == str(row.id)]
-    if exact:
-        return exact
-    alike = [row for row in rows if name == row.finding.signature]
-    if alike:
-        return alike[:1]
-    ids = {one.id for one in instances if name in {one.id, one.slot, one.address}}
-    mine = [row for row in rows if row.instance_id in ids]
-    return sorted(mine, key=lambda row: (bool(row.finding.suppressed_by), -row.finding.severity.rank, row.id))
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a name speaks of: findings of one instance, the cause that they have in common, the instance itself."""
+
+    rows: tuple[FindingRow, ...] = ()
+    cause: Spread | None = None
+    instance: InstanceRow | None = None
+
+
+def named(name: str, rows: Sequence[FindingRow], causes: Sequence[Spread], instances: Sequence[InstanceRow]) -> Named:
+    """What ``name`` speaks of: the number or signature of a finding, the signature of a cause, an instance."""
+    for same in (str(row.id) == name for row in rows), (row.finding.signature == name for row in rows):
+        found = [row for row, fits in zip(rows, same, strict=True) if fits]
+        if found:
+            return Named((found[0],))
+    for cause in causes:
+        if cause.cause.signature == name:
+            return Named(tuple(row for row in cause.rows if row.instance_id == cause.instances[0]), cause)
+    instance = next((one for one in instances if name in {one.id, one.slot, one.address}), None)
+    if instance is None:
+        return Named()
+    mine = [row for row in rows if row.instance_id == instance.id]
+    mine.sort(key=lambda row: (bool(row.finding.suppressed_by), -row.finding.severity.rank, row.id))
+    return Named(tuple(mine), None, instance)
+
+
+def came_of(row: FindingRow, causes: Sequence[Spread]) -> str:
+    """The sentence of the cause that a finding has in common with others; "" when it stands alone."""
+    return next((one.cause.sentence for one in causes if one.cause.kind and row in one.rows), "")
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What ``explain`` was asked about: an instance (then None is a finding's), and each finding explained."""
+    """What ``explain`` was asked about, and each finding explained. ``left`` counts those that are not."""
 
-    instance: InstanceRow | None
+    about: Named
     explanations: tuple[Explanation, ...]
     at: datetime
+    left: int = 0

@@ -120,7 +120,7 @@ def compared(before: Shown | None, after: Shown | None, differ: Differ) -> Compa
             return Comparison(note="" if same else "what differs is withheld: it sounds or looks of a secret")
     made = differ.compare(form, was, now)
     if before is None or after is None:
-        return replace(made, settings=(), cosmetic=False)
+        return replace(made, settings=(), cosmetic=False, note="")
     return made
 
 

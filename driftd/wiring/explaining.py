@@ -9,10 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from driftd.core.causes.fleet import Spread, spread
 from driftd.core.errors import BadInput
 from driftd.core.explanation import (
     Asked,
     Explanation,
+    came_of,
     difference_of,
     judged_by,
     named,
@@ -43,6 +45,7 @@ MOST = 50  # findings of one instance that are explained at once
 class _Known:
     instances: Sequence[InstanceRow]
     findings: Sequence[FindingRow]
+    causes: Sequence[Spread]
     pauses: Sequence[Pause]
 
 
@@ -71,15 +74,14 @@ class Explaining:
             rows = list(tx.open_findings())
             if name.isdecimal() and name not in {str(row.id) for row in rows} and (old := tx.finding(int(name))):
                 rows.append(old)
-            chosen = named(name, rows, instances)
-            about = next((one for one in instances if name in {one.id, one.slot, one.address}), None)
-            if any(name in {str(row.id), row.finding.signature} for row in chosen):
-                about = None
-            if not chosen and about is None:
+            causes = spread(rows)
+            about = named(name, rows, causes, instances)
+            if not about.rows and about.instance is None:
                 raise BadInput(said.not_found(name), "see: driftd findings, driftd status")
-            known = _Known(tx.instances(gone=True), rows, [*tx.pauses(), *by_file(house.pause_file())])
-            made = [self._explained(tx, row, known, now) for row in chosen[:MOST]]
-        return Asked(about, tuple(made), now)
+            pauses = [*tx.pauses(), *by_file(house.pause_file())]
+            known = _Known(tx.instances(gone=True), rows, causes, pauses)
+            made = tuple(self._explained(tx, row, known, now) for row in about.rows[:MOST])
+        return Asked(about, made, now, len(about.rows) - len(made))
 
     def _explained(self, tx: Tx, row: FindingRow, known: _Known, now: datetime) -> Explanation:
         house = self._house
@@ -97,6 +99,7 @@ class Explaining:
             unshown=unshown(
                 row.finding, exhibit, showable=show_for(row.finding.subject, policy.shows) is not None, sidecar=why
             ),
+            cause=came_of(row, known.causes),
             elsewhere=same_elsewhere(row, known.findings, alive),
             peers=sum(one.group == instance.group for one in alive),
             sessions=overlapping(row, tx.sessions(instance.id), every),

@@ -194,7 +194,7 @@ def test_what_it_cannot_read_is_compared_line_by_line_and_never_cosmetic(form: s
 
 def test_text_is_never_cosmetic():
     made = compared("text", "a\n", "a \n")
-    assert (made.cosmetic, made.lines, made.note) == (False, ("@@ -1,2 +1,2 @@", "-a", "+a ", " "), "")
+    assert (made.cosmetic, made.lines, made.note) == (False, ("@@ -1 +1 @@", "-a", "+a "), "")
 
 
 @pytest.mark.parametrize("form", ["sshd_config", "unit", "yaml", "keyvalue"])

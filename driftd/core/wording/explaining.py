@@ -29,6 +29,10 @@ def elsewhere(others: Sequence[str], peers: int) -> str:
     return f"on {len(others)} more: {few}"
 
 
+def more(number: int) -> str:
+    return f"and {number} findings more: driftd findings --all"
+
+
 def kept_from(why: str) -> str:
     return f"not replaced: {why}"
 

@@ -6,7 +6,7 @@ Pure. Names and texts come from instances: they are never taken for markup, and 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -30,23 +30,35 @@ _LABEL = 9
 
 
 def render(asked: Asked) -> RenderableType:
-    """Everything, one block a finding."""
-    parts: list[RenderableType] = []
-    if asked.instance is not None:
-        parts += [_instance(asked.instance, len(asked.explanations), asked.at), Text("")]
-    for at, one in enumerate(asked.explanations):
+    """Everything, one block a finding. What several have in common stands once, at the end, where a reader is."""
+    parts: list[RenderableType] = [*_head(asked)]
+    made = asked.explanations
+    for at, one in enumerate(made):
         parts += [Rule(style="dim")] if at else []
-        parts += [_title(one), Text(""), *_difference(one), _facts(one, asked.at), Text("")]
+        rows = [*_own(one, asked.at), *(() if len(made) > 1 else _shared(one, with_accept=True))]
+        parts += [_title(one), Text(""), *_difference(one), _grid(rows), Text("")]
+    if asked.left:
+        parts += [Text(said.more(asked.left), style="dim"), Text("")]
+    if len(made) > 1:
+        parts += [Rule(style="dim"), _grid([*_who(made), *_shared(made[0], with_accept=False)])]
     return Group(*parts)
 
 
-def _instance(row: InstanceRow, findings: int, now: datetime) -> Text:
+def _head(asked: Asked) -> Iterator[RenderableType]:
     line = Text(overflow="fold")
-    line.append(f" {row.verdict.upper()} ", style=f"{VERDICT_STYLES[row.verdict]} reverse")
-    line.append(f" {printable(row.slot or row.id)}", style="bold")
-    line.append(f"  {printable(row.id)}  {printable(row.image)}", style="dim")
-    line.append(f"\n{printable(row.reason)}; since {lasting(now - row.verdict_since)}, ")
-    return line.append(f"{count(findings, 'finding')} open" if findings else said.NOTHING_OPEN)
+    if (cause := asked.about.cause) is not None:
+        line.append(f" {cause.cause.severity.upper()} ", style=f"{SEVERITY_STYLES[cause.cause.severity]} reverse")
+        line.append(f" {printable(cause.cause.sentence)}", style="bold")
+        line.append(f"  {cause.cause.signature}, on {count(len(cause.instances), 'instance')}", style="dim")
+        yield from (line, Text(""))
+    elif (row := asked.about.instance) is not None:
+        line.append(f" {row.verdict.upper()} ", style=f"{VERDICT_STYLES[row.verdict]} reverse")
+        line.append(f" {printable(row.slot or row.id)}", style="bold")
+        line.append(f"  {printable(row.id)}  {printable(row.image)}", style="dim")
+        line.append(f"\n{printable(row.reason)}; since {lasting(asked.at - row.verdict_since)}, ")
+        number = len(asked.explanations) + asked.left
+        line.append(f"{count(number, 'finding')} open" if number else said.NOTHING_OPEN)
+        yield from (line, Text(""))
 
 
 def _title(one: Explanation) -> Text:
@@ -110,36 +122,53 @@ def _indented(what: RenderableType) -> Padding:
 # --- what is known of it ---------------------------------------------------------------------------------------------
 
 
-def _facts(one: Explanation, now: datetime) -> RenderableType:
+def _grid(rows: Iterable[tuple[str, Text]]) -> RenderableType:
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(width=_LABEL, no_wrap=True, style="dim", justify="right")
     grid.add_column(overflow="fold", ratio=1)
-    for label, text in _rows(one, now):
+    for label, text in rows:
         grid.add_row(label, text)
     return grid
 
 
-def _rows(one: Explanation, now: datetime) -> Iterator[tuple[str, Text]]:
-    row, finding, instance = one.row, one.row.finding, one.instance
-    yield "on", _text(" ".join(part for part in (instance.slot, instance.id, instance.address) if part))
+def _own(one: Explanation, now: datetime) -> Iterator[tuple[str, Text]]:
+    row, finding = one.row, one.row.finding
     for at, line in enumerate(evidence(finding)):
         yield "" if at else "differs", line
     ended = f"; gone {lasting(now - row.resolved_at)} ago" if row.resolved_at else ""
-    seen = f"first seen {_ago(row.first_seen, now)}, last {_ago(row.last_seen, now)}{ended}"
-    yield "since", _text(seen)
+    yield "since", _text(f"first seen {_ago(row.first_seen, now)}, last {_ago(row.last_seen, now)}{ended}")
     yield "because", _text(finding.because, "italic")
-    rule = [one.rule.name, one.rule.where, f"owned by {one.rule.owner}" if one.rule.owner else ""]
-    rule.append(f"until {one.rule.expires}" if one.rule.expires else "")
-    yield "rule", _text(", ".join(part for part in rule if part))
+    owner = f"owned by {one.rule.owner}" if one.rule.owner else ""
+    until = f"until {one.rule.expires}" if one.rule.expires else ""
+    yield (
+        "rule",
+        _text(", ".join(part for part in (one.rule.name, one.rule.where, owner, until, one.rule.says) if part)),
+    )
+    if one.cause:
+        yield "part of", _text(one.cause)
     others = [printable(other.slot or other.id) for other, _ in one.elsewhere]
     yield "same", _text(said.elsewhere(others, one.peers))
-    for at, session in enumerate(one.sessions):
-        yield "" if at else "who", _text(_session(session), "magenta")
     yield "asks for", _text(said.asks_for(finding.action, suppressed=finding.suppressed_by))
+
+
+def _who(several: Sequence[Explanation]) -> Iterator[tuple[str, Text]]:
+    sessions = {session.id: session for one in several for session in one.sessions}
+    for at, session in enumerate(sessions.values()):
+        yield "" if at else "who", _text(_session(session), "magenta")
+
+
+def _shared(one: Explanation, *, with_accept: bool) -> Iterator[tuple[str, Text]]:
+    """What is true of every finding of the instance; of one by itself also who was there, and how to accept it."""
+    instance = one.instance
+    if with_accept:
+        yield from _who([one])
+    yield "on", _text(" ".join(part for part in (instance.slot, instance.id, instance.address) if part))
     yield "next", _next(one)
-    for at, (command, does) in enumerate(one.stop):
-        line = Text(overflow="fold").append(command, style="cyan").append(f"  {does}", style="dim")
-        yield "" if at else "to stop", line
+    ways = [way for way in one.stop if with_accept or not way[0].startswith("driftd accept")]
+    if not with_accept and len(ways) < len(one.stop):
+        ways.insert(0, ('driftd accept NO --for 7d --reason "…"', said.ACCEPT))
+    for at, (command, does) in enumerate(ways):
+        yield "" if at else "to stop", Text(overflow="fold").append(command, "cyan").append(f"  {does}", "dim")
 
 
 def _text(text: str, style: str = "") -> Text:
@@ -169,11 +198,13 @@ def _session(row: SessionRow) -> str:
 
 def text(asked: Asked) -> str:
     """The same as JSON, with a line feed at its end."""
-    about = asked.instance
+    about, cause = asked.about.instance, asked.about.cause
     values: dict[str, Any] = {
         "schema": SCHEMA,
         "at": asked.at.isoformat(),
         "instance": _instance_values(about) if about else None,
+        "cause": {"signature": cause.cause.signature, "sentence": cause.cause.sentence} if cause else None,
+        "left_out": asked.left,
         "findings": [_values(one) for one in asked.explanations],
     }
     return json.dumps(values, indent=2) + "\n"
@@ -200,7 +231,9 @@ def _values(one: Explanation) -> dict[str, Any]:
             "where": one.rule.where,
             "owner": one.rule.owner,
             "expires": one.rule.expires,
+            "says": one.rule.says,
         },
+        "part_of": one.cause,
         "elsewhere": [
             {"id": other.id, "group": other.group, "slot": other.slot, "no": its.id} for other, its in one.elsewhere
         ],

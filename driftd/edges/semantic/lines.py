@@ -32,7 +32,8 @@ def unified(before: bytes, after: bytes) -> tuple[str, ...]:
 
 
 def _lines(text: bytes) -> list[str]:
-    return [line.rstrip("\r") for line in text.decode("utf-8", "backslashreplace").split("\n")]
+    found = [line.rstrip("\r") for line in text.decode("utf-8", "backslashreplace").split("\n")]
+    return found[:-1] if found[-1:] == [""] else found
 
 
 def _common(one: list[str], other: list[str]) -> int:
