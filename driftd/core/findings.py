@@ -127,11 +127,15 @@ def capped(action: Action, most: Action) -> Action:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What a look changes in the store: findings to open, rows to touch with what is seen now, rows to resolve."""
+    """What a look changes in the store: findings to open, rows to touch with what is seen now, rows to resolve.
+
+    ``uncovered`` are those that are still there and that nobody accepts any more.
+    """
 
     opened: tuple[Finding, ...]
     still: tuple[tuple[int, Finding], ...]
     resolved: tuple[int, ...]
+    uncovered: tuple[Finding, ...] = ()
 
 
 def merge(open_rows: Iterable[tuple[int, str]], seen: Iterable[Finding]) -> Merged:

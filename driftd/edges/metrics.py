@@ -7,7 +7,7 @@ own work live in memory.
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from wsgiref.simple_server import WSGIServer
 
@@ -15,10 +15,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from driftd.core import acceptance
 from driftd.core.errors import BadInput
 from driftd.core.findings import Verdict
 from driftd.core.looks import Look
-from driftd.core.memory import Store, StoreUnavailable
+from driftd.core.memory import FindingRow, InstanceRow, Store, StoreUnavailable, Suppression
 
 Clock = Callable[[], datetime]
 
@@ -50,6 +51,7 @@ class _StoreCollector(Collector):
             replacements = tx.open_replacements()
             pauses = tx.pauses()
             unsent = tx.unsent(10_000)
+            suppressions = tx.every_suppression()
         by_id = {row.id: row for row in instances}
         verdicts = GaugeMetricFamily("driftd_instances", "Instances by group and verdict.", labels=["group", "verdict"])
         seen = Tally((row.group, row.verdict) for row in instances)
@@ -77,6 +79,7 @@ class _StoreCollector(Collector):
         for (group, severity), count in sorted(worst.items()):
             open_findings.add_metric([group, severity], count)
         yield open_findings
+        yield from _acceptances(suppressions, findings, by_id, now)
         states = GaugeMetricFamily(
             "driftd_replacement_state", "Open replacements by group and state.", labels=["group", "state"]
         )
@@ -90,6 +93,40 @@ class _StoreCollector(Collector):
             paused.add_metric([pause.group], 1)
         yield paused
         yield GaugeMetricFamily("driftd_messages_waiting", "Messages not yet sent.", value=len(unsent))
+
+
+def _acceptances(
+    suppressions: Sequence[Suppression], findings: Sequence[FindingRow], by_id: Mapping[str, InstanceRow], now: datetime
+) -> Iterator[Metric]:
+    covered = GaugeMetricFamily(
+        "driftd_suppressed_findings",
+        "Open findings that somebody accepted, by group and severity.",
+        labels=["group", "severity"],
+    )
+    accepted = Tally(
+        (by_id[row.instance_id].group, row.finding.severity)
+        for row in findings
+        if row.finding.suppressed_by and row.instance_id in by_id
+    )
+    for (group, severity), count in sorted(accepted.items()):
+        covered.add_metric([group, severity], count)
+    yield covered
+    states = GaugeMetricFamily(
+        "driftd_acceptances",
+        'Acceptances by group ("" is every one) and state: used, unused, expired or withdrawn; until they are pruned.',
+        labels=["group", "state"],
+    )
+    for (group, word), count in sorted(Tally((one.group, acceptance.state(one, now)) for one in suppressions).items()):
+        states.add_metric([group, word], count)
+    yield states
+    hits = GaugeMetricFamily(
+        "driftd_acceptance_hits",
+        "Findings that acceptances came to cover, by group; until they are pruned.",
+        labels=["group"],
+    )
+    for group in sorted({one.group for one in suppressions}):
+        hits.add_metric([group], sum(one.hits for one in suppressions if one.group == group))
+    yield hits
 
 
 class Metrics:

@@ -49,6 +49,7 @@ def record_look(tx: Tx, group: Group, row: InstanceRow, look: Look, now: datetim
     changed = bool(
         merged.opened
         or merged.resolved
+        or merged.uncovered
         or strangers
         or row.looked_at is None
         or (after.verdict, after.taint) != (row.verdict, row.taint)
@@ -78,6 +79,9 @@ def _findings(tx: Tx, group: str, instance_id: str, look: Look, now: datetime) -
     merged = merge([(row.id, row.finding.signature) for row in rows], seen)
     # That somebody was there does not become untrue when the log no longer says so.
     merged = replace(merged, resolved=tuple(i for i in merged.resolved if by_id[i].finding.kind != SESSION))
+    covered = {row.id for row in rows if row.finding.suppressed_by and row.finding.kind != SESSION}
+    bare = tuple(one for number, one in merged.still if number in covered and not one.suppressed_by)
+    merged = replace(merged, uncovered=bare)
     for finding in merged.opened:
         _show(tx, tx.add_finding(instance_id, finding, now).id, finding, look)
     for number, finding in merged.still:
@@ -189,7 +193,12 @@ def _body(
         "image": row.image,
         "opened": [_evidence(one) for one in merged.opened[:SHOWN]],
         "opened_in_all": len(merged.opened),
-        "resolved": list(merged.resolved),
+        "resolved": list(merged.resolved[:SHOWN]),
+        "resolved_in_all": len(merged.resolved),
+        "causes": [
+            {"signature": one.signature, "severity": one.severity.value, "what": one.sentence, "findings": one.count}
+            for one in gather(look.judgement.findings)[:SHOWN]
+        ],
         "sessions": [
             {"door": s.door, "user": s.user, "source": s.source, "key": s.key, "started_at": s.started_at}
             for s in strangers[:SHOWN]
@@ -219,9 +228,10 @@ def _evidence(finding: Finding) -> dict[str, object]:
 
 
 def _drift_news(look: Look, merged: Merged) -> list[News]:
-    """The causes of which this look saw something new that nobody accepted."""
-    opened = {one.signature for one in merged.opened if not one.suppressed_by and one.kind != SESSION}
-    before = {finding.signature for _, finding in merged.still}
+    """The causes of which this look saw something new that nobody accepted, or that nobody accepts any more."""
+    uncovered = {one.signature for one in merged.uncovered}
+    opened = {one.signature for one in merged.opened if not one.suppressed_by and one.kind != SESSION} | uncovered
+    before = {finding.signature for _, finding in merged.still} - uncovered
     return [
         News(
             cause.likeness,

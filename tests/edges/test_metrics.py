@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from servers import free_port
+from store_rows import finding as finding_row
 from store_rows import instance as instance_row
 
 from driftd.core.errors import BadInput
 from driftd.core.findings import Verdict
-from driftd.core.memory import Pause, StoreUnavailable
+from driftd.core.memory import Pause, StoreUnavailable, Suppression
 from driftd.edges.metrics import Metrics
 from driftd.edges.store import open_store
 
@@ -78,3 +79,21 @@ def test_jobs_tell_their_last_success_and_their_failures(served):
 def test_what_is_no_address_to_listen_on_is_one_sentence(served, listen: str):
     with pytest.raises(BadInput, match="cannot serve metrics on"):
         Metrics(served[0], lambda: NOW, "1").serve(listen)
+
+
+def test_what_was_accepted_is_counted_and_so_is_its_use(served):
+    store, _, scrape = served
+    later = NOW + timedelta(days=1)
+    with store.write() as tx:
+        tx.put_instance(replace(instance_row("i-1"), group="web"))
+        tx.add_finding("i-1", replace(finding_row("one"), suppressed_by="accepted by ann"), NOW)
+        tx.add_finding("i-1", finding_row("two"), NOW)
+        for number, (group, until) in enumerate((("web", later), ("web", later), ("", NOW))):
+            tx.add_suppression(Suppression(0, str(number), group, "ann", "mine", NOW, until))
+        tx.count_suppression(1, NOW, 3)
+    seen = scrape()
+    assert seen["driftd_suppressed_findings", (("group", "web"), ("severity", finding_row("one").severity.value))] == 1
+    assert seen["driftd_acceptances", (("group", "web"), ("state", "used"))] == 1
+    assert seen["driftd_acceptances", (("group", "web"), ("state", "unused"))] == 1
+    assert seen["driftd_acceptances", (("group", ""), ("state", "expired"))] == 1
+    assert seen["driftd_acceptance_hits", (("group", "web"),)] == 3

@@ -11,7 +11,7 @@ from sweeping import CLEAN, EDITED, MALLORY, VISITED, Fleet, drifted, finding
 
 from driftd.core.causes import assign
 from driftd.core.difference import Change, Difference
-from driftd.core.findings import Action
+from driftd.core.findings import Action, Judgement, Verdict
 from driftd.core.memory import Suppression
 from driftd.core.ports import LaunchRequest
 from driftd.flows.announce import Announcer
@@ -242,3 +242,27 @@ def test_the_use_of_an_acceptance_is_counted_and_dated_now_and_then(observing):
     observing.one(accepted)
     [later] = observing.read("every_suppression")
     assert (later.hits, later.used_at) == (1, observing.clock())
+
+
+def test_when_an_acceptance_is_over_it_is_told_again(observing):
+    until = observing.clock() + timedelta(minutes=5)
+    accept(observing, EDITED, expires_at=until)
+    covered = replace(EDITED, suppressed_by="accepted by ann")
+    observing.one(Judgement(Verdict.EXPLAINED, "1 finding, accepted", (covered,)))
+    assert not observing.read("unsent")
+    lines = len(observing.read("journal_lines", "i-0002"))
+    observing.one(drifted(EDITED))
+    [message] = observing.read("unsent")
+    assert "i-0002 in web drifted" in message.text
+    assert len(observing.read("journal_lines", "i-0002")) == lines + 1
+    observing.one(drifted(EDITED))
+    assert len(observing.read("unsent")) == 1
+
+
+def test_the_evidence_in_the_journal_is_bounded(observing):
+    many = [finding(Difference("file", b"/srv/%d" % n, Change.ADDED, {}, {"size": "1"})) for n in range(300)]
+    observing.one(drifted(*many))
+    observing.one(CLEAN)
+    first, second = observing.read("journal_lines", "i-0002")
+    assert (len(first.body["opened"]), first.body["opened_in_all"], len(first.body["causes"])) == (50, 300, 50)
+    assert (len(second.body["resolved"]), second.body["resolved_in_all"]) == (50, 300)

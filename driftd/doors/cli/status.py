@@ -16,7 +16,7 @@ from rich.text import Text
 from driftd.core.memory import InstanceRow, Pause
 from driftd.core.outlook import Outlook, outlook
 from driftd.core.replacement import TERMINAL, Record
-from driftd.core.wording import lasting, printable
+from driftd.core.wording import count, lasting, printable
 from driftd.doors.cli.app import app, of
 from driftd.doors.demo.view import STYLES
 from driftd.doors.house import House
@@ -68,9 +68,25 @@ def status(
     if not lines:
         context.out.print("No instance is known yet. The daemon finds them: driftd run", highlight=False)
     context.out.print(render(lines, house.now()))
+    if accepted := _accepted(house, group):
+        context.out.print(Text(accepted, "dim"))
     for record in recent[:3]:
         said = f"{record.slot}: replacement {record.rid} {record.state}, {record.note}"
         context.out.print(Text(printable(said), "dim"))
+
+
+def _accepted(house: House, group: str | None) -> str:
+    """What is left out of all this, because somebody accepted it."""
+    now = house.now()
+    with house.store(read_only=True) as store, store.read() as tx:
+        mine = {row.id for row in tx.instances(group)}
+        covered = sum(1 for row in tx.open_findings() if row.finding.suppressed_by and row.instance_id in mine)
+        holding = [one for one in tx.suppressions(now) if group is None or one.group in ("", group)]
+    unused = sum(1 for one in holding if not one.hits)
+    if not holding and not covered:
+        return ""
+    said = f"{count(covered, 'open finding')} accepted, by {count(len(holding), 'acceptance')}"
+    return f"{said}{f', {unused} of them of no use yet' if unused else ''}: driftd accepted"
 
 
 def render(lines: Sequence[Line], now: datetime) -> RenderableType:
