@@ -116,7 +116,10 @@ def partitions(disk: Path) -> list[Partition]:
     said = tools.run([*words, *(["--sector-size", "4096"] if large else []), str(disk)])
     rows = [line.split() for line in said.output.decode("ascii", "replace").splitlines() if line.strip()]
     if said.status or not rows:
-        return [_probed(disk, Partition(0, 0, size))]
+        whole = _probed(disk, Partition(0, 0, size))
+        if not whole.type and _has_table(disk):
+            raise ImageError("the disk's partition table is damaged, or the image was cut short")
+        return [whole]
     found = []
     for row in rows[:PARTITIONS_LIMIT]:
         number, start, sectors = map(int, row[:3])
@@ -127,6 +130,13 @@ def partitions(disk: Path) -> list[Partition]:
             raise ImageError(f"the disk image ends before its partition {number} does: it was cut short")
         found.append(_probed(disk, one))
     return found
+
+
+def _has_table(disk: Path) -> bool:
+    """Whether there is what a partition table begins with."""
+    with disk.open("rb") as stream:
+        head = stream.read(4104)
+    return head[510:512] == b"\x55\xaa" or b"EFI PART" in (head[512:520], head[4096:])
 
 
 def _probed(disk: Path, one: Partition) -> Partition:

@@ -23,7 +23,7 @@ from driftd.probe.mounts import PERSISTENT
 from driftd.probe.tally import Tally
 
 FSTAB_LIMIT = 1024 * 1024
-_NEEDS_RECOVERY = 0x4  # of s_feature_incompat
+_NEEDS_RECOVERY, _64BIT = 0x4, 0x80  # of s_feature_incompat
 _OTHER_MAKERS = {
     "LVM2_member": "a volume group of LVM",
     "crypto_LUKS": "encrypted with LUKS",
@@ -34,6 +34,23 @@ _OTHER_MAKERS = {
 _FROM_RUNNING = "bake it from a pristine running instance (--host), or mount it read-only and bake --root"
 _DEVICE = re.compile(r"/dev/(?:(?:sd|vd|xvd|hd)a|(?:nvme0n1|mmcblk0)p)([0-9]+)")
 _ESCAPED = re.compile(rb"\\([0-7]{3})")
+
+
+@dataclass(frozen=True, slots=True)
+class _Superblock:
+    """Of a file system of type ext2 to ext4, what must be known before a library is let at it. Sizes in bytes."""
+
+    size: int
+    is_dirty: bool
+
+    @classmethod
+    def of(cls, path: Path, one: Partition) -> _Superblock:
+        with path.open("rb") as stream:
+            stream.seek(one.offset + 1024)
+            data = stream.read(1024).ljust(1024, b"\0")
+        (blocks, log_size, features, more) = (struct.unpack_from("<I", data, at)[0] for at in (4, 24, 96, 336))
+        count = blocks | (more << 32 if features & _64BIT else 0)
+        return cls(count << 10 + min(log_size, 16), bool(features & _NEEDS_RECOVERY))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +126,10 @@ class DiskImage:
     def _tree(self, one: Partition, tally: Tally) -> Inode:
         """A partition's file system, checked and read."""
         path, offset = self._disk, one.offset
-        if self._is_dirty(one):
+        superblock = _Superblock.of(self._disk, one)
+        if superblock.size > one.size:
+            raise ImageError(f"the file system of partition {one} is larger than what there is of it: it was cut short")
+        if superblock.is_dirty:
             if not self._replay:
                 raise ImageError(
                     f"the file system of partition {one} was not unmounted: its journal holds changes not yet in place",
@@ -128,12 +148,6 @@ class DiskImage:
         system = ExtFileSystem(str(plain), offset, self._budget, len(self._systems))
         self._systems.append(system)
         return system.tree()
-
-    def _is_dirty(self, one: Partition) -> bool:
-        with self._disk.open("rb") as stream:
-            stream.seek(one.offset + 1024)
-            superblock = stream.read(1024)
-        return bool(struct.unpack_from("<I", superblock, 96)[0] & _NEEDS_RECOVERY)
 
     # --- what is mounted on it ---------------------------------------------------------------------------------------
 

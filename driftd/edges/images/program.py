@@ -16,9 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from driftd.edges.images import tree
-from driftd.edges.images.diskimage import DiskImage
 from driftd.edges.images.errors import ImageError
-from driftd.edges.images.ociimage import OciImage
 from driftd.edges.images.place import ImageAnswerer, Place
 from driftd.probe import dialogue, look, wire
 from driftd.probe.tally import Tally
@@ -50,15 +48,19 @@ def command(spec: Spec) -> list[str]:
 
 def _image(spec: Spec, tally: Tally) -> tuple[tree.Inode, Place]:
     """The tree, read whole, and how to get at its contents."""
-    image: OciImage | DiskImage
+    # Each reader is loaded only where it is needed: a program that starts quickly is worth the odd place.
     if spec.kind == OCI:
+        from driftd.edges.images.ociimage import OciImage  # noqa: PLC0415  # see above
+
         image = OciImage(Path(spec.path), spec.platform, spec.limit)
         image.read()
-    else:
-        room = Path(spec.failure).parent
-        image = DiskImage(Path(spec.path), room, spec.limit, partition=spec.partition, replay=spec.replay)
-        image.read(tally)
-    return image.root, Place(image.root, image)
+        return image.root, Place(image.root, image)
+    from driftd.edges.images.diskimage import DiskImage  # noqa: PLC0415  # see above
+
+    room = Path(spec.failure).parent
+    disk = DiskImage(Path(spec.path), room, spec.limit, partition=spec.partition, replay=spec.replay)
+    disk.read(tally)
+    return disk.root, Place(disk.root, disk)
 
 
 def _answer(request: dict[bytes, Any], root: tree.Inode, place: Place, tally: Tally) -> Iterator[bytes]:
