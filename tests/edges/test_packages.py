@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import re
 import shutil
 import subprocess
 import sys
@@ -16,8 +17,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
 from archive import archive, greeter
 
+from driftd.core.errors import BadInput
 from driftd.core.facts import Unseen
 from driftd.core.transactions.contents import Contents
+from driftd.edges.documents import load_policy
 from driftd.edges.packages import PackageDirectory, deb
 from driftd.probe import wire
 
@@ -255,3 +258,34 @@ def test_a_hard_link_is_the_file_that_it_is():
     data = tar(("./a", tarfile.REGTYPE, b"text"), ("./b", tarfile.LNKTYPE, b"./a"))
     found = deb.read(io.BytesIO(ar(control__tar=CONTROL, data__tar=data)), "")
     assert found.members[b"/b"] == found.members[b"/a"]
+
+
+# --- the documentation ---
+
+
+def test_the_policy_in_the_documentation_is_one(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "findings.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"^```yaml\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    (tmp_path / "updates.yaml").write_text(example)
+    verified, claimed = load_policy(["updates.yaml"], tmp_path).rules
+    assert verified.proven
+    assert verified.passes
+    assert not claimed.passes
+
+
+BAD = {
+    "claimed": ("transaction: {level: claimed}", "action: explain", "only level verified lets pass"),
+    "expected": ("transaction: {package: a}", "expect: growing", "explained or not"),
+    "a-session": ("transaction: {package: a}\n      session: {user: a}", "action: explain", "no session comes of"),
+    "a-level": ("transaction: {level: certain}", "action: explain", "level"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_rule_that_asks_for_nonsense_is_one_sentence_with_its_line(tmp_path, name):
+    match, outcome, said = BAD[name]
+    rule = f"  - id: x\n    match:\n      {match}\n    {outcome}\n    because: so\n"
+    (tmp_path / "x.yaml").write_text(f"schema: driftd.policy/1\nname: x\nrules:\n{rule}")
+    with pytest.raises(BadInput, match=r"x\.yaml:\d+: ") as told:
+        load_policy(["x.yaml"], tmp_path)
+    assert said in str(told.value)
