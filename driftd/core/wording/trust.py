@@ -50,8 +50,9 @@ def other_image(signed: str, image: str) -> str:
 
 
 def no_trusted_key(keys: int) -> str:
-    said = "the key that signed it is" if keys == 1 else f"none of the {keys} keys that signed it is"
-    return f"{said} {'not ' if keys == 1 else ''}trusted here"
+    return (
+        f"{'the key' if keys == 1 else f'none of the {keys} keys'} that signed it is {'not ' * (keys == 1)}trusted here"
+    )
 
 
 def bad_signature(key: str) -> str:
