@@ -153,7 +153,7 @@ def test_packages_have_purls_where_the_system_is_known():
 def test_a_package_of_an_unknown_system_has_none_and_is_counted(form):
     made = FORMS[form](example(facts=[package("libc6", "1", "amd64")]), MADE)
     assert b"pkg:" not in made.text()
-    assert f"{form}: 1 package is without a purl: what system they are of is not known" in made.losses
+    assert f"{form}: 1 package is without a purl, since the image's system is not known" in made.losses
 
 
 def test_losses_are_counted():

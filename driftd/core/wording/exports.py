@@ -16,7 +16,7 @@ def told(form: str, number: int, noun: str, how: str, plural: str = "") -> str:
 
 
 def unnamed(form: str, number: int) -> str:
-    return told(form, number, "package", "without a purl: what system they are of is not known", "packages")
+    return told(form, number, "package", "without a purl, since the image's system is not known")
 
 
 def unstated(aspects: str) -> str:
@@ -28,6 +28,7 @@ def silent(number: int, why: str) -> str:
 
 
 def lacking(number: int, path: str, keywords: str) -> str:
+    """Why an import is refused: how many entries say too little, and which words the first lacks."""
     noun = count(number, "entry lacks", "entries lack")
     return f"{noun} what a manifest must say, the first {path}: {keywords}"
 

@@ -38,8 +38,7 @@ def export(
     if output is not None:
         write(output, made.text())
     else:
-        for chunk in made.chunks:
-            typer.echo(chunk, nl=False)
+        typer.echo(made.text(), nl=False)
     if standing.manifest.provisional:
         _say(context, (wording.PROVISIONAL,))
     _say(context, made.losses)
