@@ -6,6 +6,7 @@ The reader is ruamel.yaml's pure YAML 1.2 one.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,12 +19,14 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import AliasEvent
+from ruamel.yaml.events import AliasEvent, ScalarEvent
 
 from driftd.core.errors import BadInput
 
 SIZE_LIMIT = 1024 * 1024
 DEPTH_LIMIT = 32
+# Reading takes some ten microseconds for each; a document of this many is read in a few seconds.
+VALUES_LIMIT = 50_000
 Place = tuple[str | int, ...]
 
 
@@ -45,7 +48,8 @@ class Located:
 def parse(text: str, name: str) -> Located:
     """Read one document. Raises BadInput with file and line."""
     if len(text) > SIZE_LIMIT:
-        raise BadInput(f"{name}: {len(text)} characters are more than a document may have ({SIZE_LIMIT})")
+        said = f"{name}: {len(text)} characters are more than a document may have ({SIZE_LIMIT})"
+        raise BadInput(said, "make several of it")
     try:
         _refuse_cleverness(text, name)
         tree = YAML(typ="rt", pure=True).load(text)
@@ -55,15 +59,29 @@ def parse(text: str, name: str) -> Located:
         raise BadInput(f"{name}:{line}: {problem}", "keep one of the two") from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise BadInput(f"{name}:{mark.line + 1 if mark else 1}: not YAML: {error.problem or error.context}") from None
+        said = f"{name}:{mark.line + 1 if mark else 1}: not YAML: {error.problem or error.context}"
+        raise BadInput(said, "text with signs of YAML's own in it goes in quotes") from None
     except (YAMLError, ValueError, RecursionError) as error:
-        raise BadInput(f"{name}: not YAML: {str(error).splitlines()[0]}") from None
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BadInput(f"{name}:{_line_of_value(text)}: not YAML: {said}", "put the value in quotes") from None
     lines: dict[Place, int] = {(): 1}
     return Located(_plain(tree, (), lines, name), name, lines)
 
 
+def _line_of_value(text: str) -> int:
+    """The line of the first value that looks like a number or a day and cannot be read as one; else the first."""
+    with contextlib.suppress(YAMLError, RecursionError):
+        for event in YAML(typ="rt", pure=True).parse(text):
+            if isinstance(event, ScalarEvent) and event.style is None and event.value[:1] in "-+.0123456789":
+                try:
+                    YAML(typ="rt", pure=True).load(event.value)
+                except (YAMLError, ValueError):
+                    return int(event.start_mark.line) + 1
+    return 1
+
+
 def _refuse_cleverness(text: str, name: str) -> None:
-    depth = 0
+    depth = values = 0
     for event in YAML(typ="rt", pure=True).parse(text):
         line = event.start_mark.line + 1
         if isinstance(event, AliasEvent) or getattr(event, "anchor", None):
@@ -71,10 +89,15 @@ def _refuse_cleverness(text: str, name: str) -> None:
         tag = getattr(event, "tag", None)
         if tag is not None and str(tag) != "!":
             raise BadInput(f"{name}:{line}: the tag {tag} is not read here", "write a plain value")
+        if isinstance(event, ScalarEvent) and event.style is None and event.value == "<<":
+            raise BadInput(f"{name}:{line}: '<<' merges, and is not read here", "write the keys out")
         kind = type(event).__name__
         depth += kind.endswith("StartEvent") - kind.endswith("EndEvent")
         if depth > DEPTH_LIMIT:
-            raise BadInput(f"{name}:{line}: nested deeper than {DEPTH_LIMIT} levels")
+            raise BadInput(f"{name}:{line}: nested deeper than {DEPTH_LIMIT} levels", "write it flatter")
+        values += not kind.endswith("EndEvent")
+        if values > VALUES_LIMIT:
+            raise BadInput(f"{name}:{line}: a document has at most {VALUES_LIMIT} values", "make several of it")
 
 
 def _plain(tree: Any, place: Place, lines: dict[Place, int], name: str) -> Any:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftd.core.errors import BadInput
-from driftd.yamltext import DEPTH_LIMIT, SIZE_LIMIT, parse
+from driftd.yamltext import DEPTH_LIMIT, SIZE_LIMIT, VALUES_LIMIT, parse
 
 
 def refused(text: str) -> str:
@@ -36,6 +36,13 @@ def test_values_are_plain_and_know_their_lines():
         ("[" * (DEPTH_LIMIT + 1) + "]" * (DEPTH_LIMIT + 1), "nested deeper than"),
         ("a: " + "x" * SIZE_LIMIT, "more than a document may have"),
         ("a: 1\n---\nb: 2\n", "file.yaml:2: not YAML"),
+        ("- x\n" * (VALUES_LIMIT + 1), f"a document has at most {VALUES_LIMIT} values"),
+        ("[" * 100_000, "file.yaml:1: nested deeper than"),
+        ("{a: " * 100_000, "file.yaml:1: nested deeper than"),
+        ("a: 1\nb: 2026-13-01\n", "file.yaml:2: not YAML: month must be in 1..12"),
+        ("a: 1\nb: " + "9" * 5000 + "\n", "file.yaml:2: not YAML: Exceeds the limit"),
+        ("a: &a [*a]\n", "file.yaml:1: anchors and aliases are not read here"),
+        ("<<: {a: 1}\n", "file.yaml:1: '<<' merges, and is not read here"),
     ],
 )
 def test_a_mistake_is_one_sentence_with_its_line(text: str, said: str):
