@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from math import ceil
 
 from driftd.core.calibration import inquiry, never
-from driftd.core.calibration.forms import PATTERNS, keeps
+from driftd.core.calibration.forms import FORMS, keeps
 from driftd.core.calibration.inquiry import Contents
 from driftd.core.calibration.propose import propose
 from driftd.core.calibration.samples import Calibration, Sample
@@ -27,8 +27,8 @@ from driftd.core.wording import shown
 from driftd.flows.trial import POLL_S, Plan, Trial
 
 Forms = dict[bytes, frozenset[str]]
-# What is done, how often it has been done, and how often it will have been.
-Tell = Callable[[str, int, int], None]
+# What is done, how often it has been done, how often it will have been, and why it is waited ("" when it is not).
+Tell = Callable[[str, int, int, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,26 +91,31 @@ class Calibrator:
         try:
             names, moments = self._taught()
         except DriftdError as error:
+            self._say(wording.ENDING, 0, 1)
             if left := self._trial.end():
                 raise type(error)("; ".join([str(error), *left]), error.hint) from error
             raise
         except BaseException:
+            self._say(wording.ENDING, 0, 1)
             self._trial.end()
             raise
-        self._tell(wording.ENDING, 0, 1)
+        self._say(wording.ENDING, 0, 1)
         if left := self._trial.end():
             raise Unavailable("; ".join(left), wording.LEFT_HINT)
-        self._tell(wording.ENDING, 1, 1)
-        calibration = propose(self._samples, tuple(PATTERNS), keeps)
+        self._say(wording.ENDING, 1, 1)
+        calibration = propose(self._samples, tuple(FORMS), keeps)
         return Calibrated(self._plan, names, moments, started, self._clock(), calibration)
+
+    def _say(self, what: str, done: int, of: int, why: str = "") -> None:
+        self._tell(what, done, of, why)
 
     def _taught(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         plan, trial = self._plan, self._trial
         made = []
-        self._tell(wording.LAUNCHING, 0, plan.instances)
+        self._say(wording.LAUNCHING, 0, plan.instances)
         for number, slot in enumerate(plan.slots, 1):
             made.append(trial.launch(slot).id)
-            self._tell(wording.LAUNCHING, number, plan.instances)
+            self._say(wording.LAUNCHING, number, plan.instances)
         moments = ["boot"]
         self._look_at(made, "boot")
         if plan.wait:
@@ -118,10 +123,10 @@ class Calibrator:
             moments.append("later")
             self._look_at(made, "later")
         if plan.restart:
-            self._tell(wording.RESTARTING, 0, plan.instances)
+            self._say(wording.RESTARTING, 0, plan.instances)
             for number, name in enumerate(made, 1):
                 trial.restart(name)
-                self._tell(wording.RESTARTING, number, plan.instances)
+                self._say(wording.RESTARTING, number, plan.instances)
             moments.append("restart")
             self._look_at(made, "restart")
         return tuple(made), tuple(moments)
@@ -130,23 +135,24 @@ class Calibrator:
         total = ceil(self._plan.wait.total_seconds())
         ends = self._clock() + self._plan.wait
         while (left := (ends - self._clock()).total_seconds()) > 0:
-            self._tell(wording.WAITING, total - ceil(left), total)
+            self._say(wording.WAITING, total - ceil(left), total)
             self._trial.pause(min(1.0, left))
-        self._tell(wording.WAITING, total, total)
+        self._say(wording.WAITING, total, total)
 
     def _look_at(self, names: Sequence[str], moment: str) -> None:
-        self._tell(wording.LOOKING[moment], 0, len(names))
+        self._say(wording.LOOKING[moment], 0, len(names))
         for number, name in enumerate(names, 1):
-            self._samples.append(self._sample(name, moment))
-            self._tell(wording.LOOKING[moment], number, len(names))
+            ends = self._clock() + self._boot_timeout
+            while isinstance(seen := self._seen(name), str):
+                if self._clock() >= ends:
+                    raise Unavailable(wording.unseen(name, seen), "see its console, and whether its image boots")
+                self._say(wording.LOOKING[moment], number - 1, len(names), f"{name}: {seen}")
+                self._trial.pause(POLL_S)
+            self._samples.append(self._sample(name, moment, seen))
+            self._say(wording.LOOKING[moment], number, len(names))
 
-    def _sample(self, name: str, moment: str) -> Sample:
-        """Look as soon as there is something to be seen. Raises Refused for what is not pristine."""
-        ends = self._clock() + self._boot_timeout
-        while isinstance(seen := self._seen(name), str):
-            if self._clock() >= ends:
-                raise Unavailable(wording.unseen(name, seen), "see its console, and whether its image boots")
-            self._trial.pause(POLL_S)
+    def _sample(self, name: str, moment: str, seen: Watched) -> Sample:
+        """What a look shows of the instance's own doing. Raises Refused for one that is not pristine."""
         look = seen.look
         if look.others or any(one.kind == "session" for one in look.judgement.findings):
             raise Refused(wording.visited(name), "let nobody log in to it while it is watched")

@@ -12,7 +12,6 @@ from ulid import ULID
 from driftd.core import drift
 from driftd.core.asks import Ask
 from driftd.core.calibration import inquiry, marks
-from driftd.core.calibration.forms import PATTERNS
 from driftd.core.calibration.inquiry import Contents
 from driftd.core.difference import Difference
 from driftd.core.errors import BadInput
@@ -148,7 +147,7 @@ class Calibrating:
         def watch(instance: Instance, before: Contents) -> Watched:
             def also(fingerprint: Fingerprint) -> Sequence[Ask]:
                 found = drift.compare(manifest, fingerprint)
-                return inquiry.asks([one for one in found if not _spoken(one)], PATTERNS, before)
+                return inquiry.asks([one for one in found if not _spoken(one)], before)
 
             def _spoken(one: Difference) -> bool:
                 return any(rule.speaks_of(one) for rule in own.rules)
@@ -164,7 +163,7 @@ class Calibrating:
             longest = house.settings.ssh.look_timeout * 2
             seen = Visitor(store, look, house.looker.own_key, clock=house.now, longest=longest)(instance)
             answers = inquirer.seen.answers if inquirer.seen else {}
-            return Watched(seen, inquiry.forms(answers, PATTERNS), inquiry.kept(answers, before))
+            return Watched(seen, inquiry.forms(answers), inquiry.kept(answers, before))
 
         return watch
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from driftd.core.calibration.forms import PATTERNS, keeps
+from driftd.core.calibration.forms import FORMS, keeps
 from driftd.core.calibration.propose import propose
 from driftd.core.calibration.samples import Calibration, Sample
 from driftd.core.difference import Change, Difference
@@ -16,7 +16,6 @@ from driftd.core.rules import Rule
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 MOMENTS = ("boot", "later", "restart")
-FORMS = tuple(PATTERNS)
 
 
 def digest(content: object) -> str:
@@ -85,7 +84,7 @@ def sample(
 
 
 def learnt(samples: Sequence[Sample]) -> Calibration:
-    return propose(samples, FORMS, keeps)
+    return propose(samples, tuple(FORMS), keeps)
 
 
 def series(*instances: Sequence[Iterable[Difference]], **given: object) -> list[Sample]:

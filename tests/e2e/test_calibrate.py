@@ -65,7 +65,7 @@ def calibrated(image_cache, golden_image, tmp_path_factory):
     own.write_text(SIGNED)
     with stages(image_cache) as make:
         fleet = Fleet(make(CONFIG.replace(PERSON, "").replace(POLICY, f"policy: [sessions, {own}]")))
-        told: list[tuple[str, int, int]] = []
+        told: list[tuple[str, int, int, str]] = []
         outcome = fleet.house.calibrating().calibrate(
             Wish("web", wait=timedelta(seconds=3)), lambda *step: told.append(step)
         )
@@ -110,7 +110,7 @@ def test_nothing_of_it_is_left_and_the_fleet_was_not_touched(calibrated):
     fleet, outcome, told = calibrated
     assert not set(outcome.instances) & {one.id for one in fleet.house.provider("web").inventory.find("web")}
     fleet.whole()
-    assert told[-1][1:] == (1, 1)
+    assert told[-1][1:] == (1, 1, "")
     with fleet.house.store(read_only=True) as store, store.read() as tx:
         assert not {row.id for row in tx.instances()} & set(outcome.instances)
 

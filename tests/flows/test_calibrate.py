@@ -43,7 +43,7 @@ class Bench:
         self.unseen: list[str] = []
         self.others: tuple[Session, ...] = ()
         self.watched: list[tuple[str, bool]] = []
-        self.told: list[tuple[str, int, int]] = []
+        self.told: list[tuple[str, int, int, str]] = []
 
     def note(self, kind, subject, body) -> None:
         with self.store.write() as tx:
@@ -147,6 +147,7 @@ def test_one_that_takes_a_while_to_boot_is_waited_for(bench):
     bench.provider.boot_s = 60.0
     bench.unseen = ["refused"] * 5
     assert bench.run().calibration.rules
+    assert ("looking after boot", 0, 3, "i-0002: refused") in bench.told
 
 
 def test_one_whose_code_is_not_the_images_is_not_learnt_from(bench):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from driftd.core.calibration.samples import Sample
 from driftd.core.difference import Difference
@@ -27,7 +27,19 @@ _ORDER = (
     "resolv-conf",
     "hostname",
 )
-PATTERNS: Mapping[str, bytes] = {name: TEMPLATES[name].pattern for name in _ORDER}
+FORMS: Mapping[str, bytes] = {name: TEMPLATES[name].pattern for name in _ORDER}
+# These allow comments and blank lines, so that many a file has them that is none: they are looked for by name.
+_NAMED: Mapping[str, bytes] = {"hosts": b"hosts", "iscsi-name": b"initiatorname", "resolv-conf": b"resolv"}
+
+
+def candidates(path: bytes, size: int | None) -> Iterator[str]:
+    """The forms that a file of this name and size (None: not known) may have."""
+    name = path.rpartition(b"/")[2]
+    for form in _ORDER:
+        template = TEMPLATES[form]
+        fits = size is None or template.least <= size <= template.most
+        if fits and _NAMED.get(form, b"") in name:
+            yield form
 
 
 def keeps(rule: Rule, sample: Sample, difference: Difference) -> str:

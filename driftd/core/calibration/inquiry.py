@@ -8,39 +8,41 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from driftd.core.asks import CONTENT_LIMIT, Answers, Ask
+from driftd.core.asks import Answers, Ask
+from driftd.core.calibration.forms import FORMS, candidates
 from driftd.core.difference import Difference
 
 Contents = Mapping[bytes, tuple[int, str]]
 
 
-def asks(differences: Iterable[Difference], patterns: Mapping[str, bytes], before: Contents) -> list[Ask]:
+def asks(differences: Iterable[Difference], before: Contents) -> list[Ask]:
     """What to ask about files that differ: first whether they kept what the look ``before`` saw, then their form.
 
-    ``patterns`` are the forms' regular expressions by their names; ``before`` sizes and digests by path.
+    ``before`` are sizes and digests by path.
     """
     files = [one for one in differences if one.kind == "file" and one.actual.get("sha256", "unread") != "unread"]
     longer = [
         Ask(one.subject, "prefix", b"%d" % before[one.subject][0])
         for one in files
-        if one.subject in before and _size(one) > before[one.subject][0]
+        if one.subject in before and (_size(one) or 0) > before[one.subject][0]
     ]
-    short = [one for one in files if _size(one) <= CONTENT_LIMIT]
-    return longer + [Ask(one.subject, "match", pattern) for one in short for pattern in patterns.values()]
+    return longer + [
+        Ask(one.subject, "match", FORMS[form]) for one in files for form in candidates(one.subject, _size(one))
+    ]
 
 
-def _size(one: Difference) -> int:
-    """Bytes; 0 for a file that is as long as it was baked, as then nothing is said of its size."""
-    return int(one.actual.get("size", "0"))
+def _size(one: Difference) -> int | None:
+    """Bytes; None for a file that is as long as it was baked, as then nothing is said of its size."""
+    return int(one.actual["size"]) if "size" in one.actual else None
 
 
-def forms(answers: Answers, patterns: Mapping[str, bytes]) -> dict[bytes, frozenset[str]]:
+def forms(answers: Answers) -> dict[bytes, frozenset[str]]:
     """By path, the names of the forms that its content has."""
     names: dict[bytes, set[str]] = {}
     for ask, answer in answers.items():
         if ask.what == "match" and not answer.how:
             found = names.setdefault(ask.path, set())
-            found |= {name for name, pattern in patterns.items() if pattern == ask.argument and answer.yes}
+            found |= {name for name, pattern in FORMS.items() if pattern == ask.argument and answer.yes}
     return {path: frozenset(found) for path, found in names.items()}
 
 

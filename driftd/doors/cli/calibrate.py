@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from driftd.core.errors import BadInput
+from driftd.core.wording import printable
 from driftd.doors.cli.app import app, of
 from driftd.doors.desks.calibration import Tell, Wish
 from driftd.settings import duration
@@ -96,31 +97,35 @@ def _progress(console: Console) -> Iterator[Tell]:
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        TextColumn("{task.fields[why]}", style="dim", markup=False),
     )
     shown = console.is_terminal
     tasks: dict[str, TaskID] = {}
     with Progress(*columns, console=console, disable=not shown) as progress:
 
-        def tell(what: str, done: int, of: int) -> None:
+        def tell(what: str, done: int, of: int, why: str) -> None:
             if not shown:
                 if done == of:
                     console.print(f"{what}: done", highlight=False, markup=False)
                 return
             if what not in tasks:
-                tasks[what] = progress.add_task(what, total=of)
-            progress.update(tasks[what], completed=done)
+                tasks[what] = progress.add_task(what, total=of, why="")
+            progress.update(tasks[what], completed=done, why=printable(why))
 
         yield tell
 
 
 @contextmanager
 def _terminated_like_interrupted() -> Iterator[None]:
-    """Whoever is asked to end ends what was launched first."""
+    """Whoever is asked to end ends what was launched first, and is not to be hurried in that (Ctrl-C twice does)."""
+    kinds = (signal.SIGTERM, signal.SIGHUP)
 
     def interrupted(_number: int, _frame: object) -> None:
+        for number in kinds:  # a terminal that goes away, and what started us, may both say so
+            signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupted) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, interrupted) for number in kinds}
     try:
         yield
     finally:

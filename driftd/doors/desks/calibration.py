@@ -10,7 +10,7 @@ from typing import Protocol
 
 from driftd.core.calibration.samples import Calibration
 
-Tell = Callable[[str, int, int], None]
+Tell = Callable[[str, int, int, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,5 +64,8 @@ class CalibrationDesk(Protocol):
         ...
 
     def calibrate(self, wish: Wish, tell: Tell) -> Outcome:
-        """Launch, watch, end, write the overlay. ``tell`` hears what is done, how often it was, and will have been."""
+        """Launch, watch, end, write the overlay.
+
+        ``tell`` hears what is done, how often it was and will have been, and why it waits.
+        """
         ...
