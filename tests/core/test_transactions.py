@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 from datetime import UTC, datetime
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -322,3 +323,12 @@ def test_what_the_baked_list_had_belongs_to_the_package_too():
     evidence = gather(manifest(), look(**BOOKS), differences(), baked=lambda: baked)
     found = {one.subject: one.origin for one in traced(differences(), look(**BOOKS), evidence)}
     assert found[b"/usr/share/nginx/old"].level == CLAIMED
+
+
+@pytest.mark.parametrize("evil", [b"a" * 65000, b"a:b (" * 13000, b"a" * 30000 + b":" + b"b" * 30000, b"(" * 65000])
+def test_a_history_made_to_be_slow_is_not(evil):
+    """A pattern that tries again from every letter would take minutes of these."""
+    text = b"Start-Date: 2026-01-30  08:00:00\nCommandline: " + evil + b"\nUpgrade: " + evil
+    started = process_time()
+    history.read(text)
+    assert process_time() - started < 5

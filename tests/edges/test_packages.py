@@ -93,7 +93,7 @@ def test_an_armoured_keyring_will_do(made, place):
 
 
 def test_a_change_of_the_directory_is_seen(made, place):
-    source = PackageDirectory(place)
+    source = PackageDirectory(place, fresh_s=0)
     package = place / "greeter_2.0-1_amd64.deb"
     kept = package.read_bytes()
     assert isinstance(source.contents(*KEY, rings(made.keyring)), Contents)

@@ -14,7 +14,8 @@ from driftd.core.wording import printable
 
 HISTORY = b"/var/log/apt/history.log"
 _CHANGES = ("Install", "Reinstall", "Upgrade", "Downgrade", "Remove", "Purge")
-_PACKAGE = re.compile(r"([a-z0-9][a-z0-9+.-]*:[a-z0-9-]+) \(([^()]*)\)")
+# Bounded, so that a long line without an end costs no more than its length.
+_PACKAGE = re.compile(r"(?<![a-z0-9+.-])([a-z0-9][a-z0-9+.-]{0,100}:[a-z0-9-]{1,20}) \(([^()]{0,300})\)")
 _START = re.compile(r"\d{4}-\d\d-\d\d {1,2}\d\d:\d\d:\d\d")
 # Words of a command line that name programs, commands and packages. Values of options, paths with more to them and
 # addresses may hold a secret, and are left out.

@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,10 +32,16 @@ Seen = tuple[tuple[str, int, int], ...]
 
 
 class PackageDirectory:
-    """``PackageSource`` over ``root``. May be asked from several threads."""
+    """``PackageSource`` over ``root``. May be asked from several threads.
 
-    def __init__(self, root: Path) -> None:
+    Whether something changed is looked up every ``fresh_s`` seconds: a look asks for many packages, one by one.
+    """
+
+    def __init__(self, root: Path, *, fresh_s: float = 2.0) -> None:
         self._root = root
+        self._fresh_s = fresh_s
+        self._listed: float | None = None
+        self._digests: dict[tuple[Path, int, int], str] = {}
         self._lock = threading.Lock()
         self._seen: Seen | None = None
         self._releases: dict[bytes, list[Release]] = {}
@@ -77,9 +84,12 @@ class PackageDirectory:
     def _package(self, file: Path, wanted: dict[str, str]) -> Contents | None:
         """What ``file`` holds, if its digest is one of ``wanted``."""
         with file.open("rb") as opened:
-            if os.fstat(opened.fileno()).st_size > deb.SIZE_LIMIT:
+            stat = os.fstat(opened.fileno())
+            if stat.st_size > deb.SIZE_LIMIT:
                 return None
-            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+            same = (file, stat.st_size, stat.st_mtime_ns)
+            digest = self._digests.get(same) or hashlib.file_digest(opened, "sha256").hexdigest()
+            self._digests[same] = digest
             if digest not in wanted:
                 return None
             if digest in self._kept:
@@ -99,10 +109,15 @@ class PackageDirectory:
 
     def _read(self) -> None:
         """Everything but the packages themselves, anew if something changed."""
+        now = time.monotonic()
+        if self._listed is not None and now - self._listed < self._fresh_s:
+            return
         files = list(self._files())
         seen = tuple((str(file), stat.st_size, stat.st_mtime_ns) for file, stat in files)
+        self._listed = now
         if seen == self._seen:
             return
+        self._listed = None
         paths = [file for file, _ in files]
         self._packages = {}
         for file in paths:
@@ -112,7 +127,7 @@ class PackageDirectory:
         self._releases, self._why = {}, ""
         for ring in (file for file in paths if _KEYRING.fullmatch(file.name)):
             self._verify(ring, [file for file in paths if _RELEASE.fullmatch(file.name)])
-        self._seen = seen
+        self._seen, self._listed, self._digests = seen, now, {}
 
     def _verify(self, ring: Path, releases: list[Path]) -> None:
         keys = ring.read_bytes()
