@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -39,8 +40,8 @@ def filled(made: Manifest, policy: Policy) -> Manifest:
     rules = _by_place(rule for rule in policy.rules if rule.expires is None and rule.match.covers() & PATH_KINDS)
     found = {}
     for entry in made.entries:
-        near = rules.get(_place(entry.path), rules.get(_ANYWHERE, ()))
-        if near and (given := _class(entry, near)) != EXACT:
+        near = rules.get(_place(entry.path), rules[_ANYWHERE])
+        if near.may(entry.path) and (given := _class(entry, near.rules)) != EXACT:
             found[entry.path] = given
     return classified(made, found)
 
@@ -50,12 +51,25 @@ def _place(path: bytes) -> bytes:
     return path.split(b"/", 2)[1]
 
 
-def _by_place(rules: Iterable[Rule]) -> Mapping[bytes, tuple[Rule, ...]]:
+class _Near:
+    """The rules that may speak of paths in one place, and whether any of them does: of most paths none."""
+
+    def __init__(self, rules: tuple[Rule, ...]) -> None:
+        self.rules = rules
+        self._any = any(not rule.match.paths for rule in rules)
+        patterns = {b"(?:%s)" % glob.regex.pattern for rule in rules for glob in rule.match.paths}
+        self._paths = re.compile(b"|".join(sorted(patterns)), re.DOTALL)
+
+    def may(self, path: bytes) -> bool:
+        return self._any or self._paths.fullmatch(path) is not None
+
+
+def _by_place(rules: Iterable[Rule]) -> Mapping[bytes, _Near]:
     """Rules in their order by the first name that their paths begin with: most speak of /etc or /var alone."""
     ordered = tuple(rules)
     places = [(rule, _places(rule)) for rule in ordered]
     names = {place for _, found in places for place in found} | {_ANYWHERE}
-    return {name: tuple(rule for rule, found in places if {name, _ANYWHERE} & found) for name in names}
+    return {name: _Near(tuple(rule for rule, found in places if {name, _ANYWHERE} & found)) for name in names}
 
 
 def _places(rule: Rule) -> frozenset[bytes]:
