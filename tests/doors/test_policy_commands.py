@@ -109,6 +109,17 @@ def test_a_policy_on_the_command_line_is_tried_instead(driftd, tmp_path):
     assert driftd("policy", "test", "cases", "--policy", "sessions").status == 1
 
 
+def test_the_case_in_the_documentation(driftd, tmp_path):
+    page = (Path(__file__).resolve().parents[2] / "docs/policy.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^```yaml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    for text in examples:
+        if named := re.match(r"# (?:\S+/)?(\S+\.yaml)\n", text):
+            (tmp_path / named[1]).write_text(text, encoding="utf-8")
+    said = driftd("policy", "test", "an-upload-is-no-finding.yaml")
+    assert (said.status, said.err) == (0, ""), said.out
+    assert said.out.startswith("ok    an-upload-is-no-finding\n")
+
+
 WRONG_CASES = {
     "no-case": ("", ":1: a case is a mapping"),
     "unknown-key": (CASE + "verdict: clean\n", "unknown key 'verdict'"),

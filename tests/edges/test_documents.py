@@ -49,7 +49,7 @@ def test_a_rule_says_where_it_stands(policy, tmp_path):
 
 
 def test_the_example_in_the_documentation(policy):
-    (text,) = (one for one in examples("policy.md", "yaml") if "schema:" in one)
+    (text,) = (one for one in examples("policy.md", "yaml") if "schema: driftd.policy/1" in one)
     rules = policy(text).rules
     assert [rule.id for rule in rules] == [
         "uploads",
