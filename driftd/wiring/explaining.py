@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -120,6 +120,8 @@ class Explaining:
         baked = {} if sidecar is None or isinstance(sidecar, Unseen) else sidecar.files
         there = {row.finding.subject: after} if after else {}
         made = exhibit(difference_of(row.finding), baked, there, self.showing.differ)
+        if why and made is not None and made.before is None:
+            made = replace(made, comparison=replace(made.comparison, note=why))
         return policy, made, why
 
     def shows(self) -> Policy:
