@@ -202,6 +202,12 @@ def test_a_provider_that_is_away_for_a_moment_is_asked_again(bench, call, after_
     assert bench.only_the_member()
 
 
+def test_what_was_launched_without_an_answer_is_found_by_its_mark_and_ended(bench):
+    bench.provider.fail_next("compute.launch", Unavailable("no answer"), after_effect=True, times=100)
+    fails(bench, Unavailable, "no answer")
+    assert len([event for event in bench.provider.events if event.call == "compute.terminate"]) == 1
+
+
 def test_what_could_not_be_ended_is_an_error_that_says_until_when(bench):
     bench.provider.fail_next("compute.terminate", Unavailable("503"), times=1000)
     with pytest.raises(
