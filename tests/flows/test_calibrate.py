@@ -236,7 +236,7 @@ def test_a_crash_at_any_call_leaves_nothing_after_recovery(tmp_path, after_effec
     (tmp_path / "count").mkdir()
     total = calls_of_one_run(tmp_path / "count")
     assert total > 30
-    for at in range(0, total, 1):
+    for at in range(total):
         home = tmp_path / str(at)
         home.mkdir()
         bench = Bench(home)
