@@ -81,6 +81,14 @@ class Baking:
         given = [one for one in (source.root, source.host, source.oci, source.disk) if one]
         if len(given) != 1:
             raise BadInput("bake reads one thing", "give one of --root DIR, --host TARGET, --oci FILE, --disk FILE")
+        for flag, value, kind, used in (
+            ("--platform", source.platform, "--oci", source.oci),
+            ("--partition", source.partition, "--disk", source.disk),
+            ("--replay-journal", source.replay_journal, "--disk", source.disk),
+            ("--unpacked-limit", source.unpacked_limit, "--oci and --disk", source.oci or source.disk),
+        ):
+            if value and not used:
+                raise BadInput(f"{flag} is for {kind}, and something else is read here", f"leave {flag} out")
         if source.root is not None:
             yield self._house.looker, tree(source.root, image)
             return

@@ -21,7 +21,7 @@ from driftd.edges.images.unpacking import Part
 
 DOCUMENT_LIMIT = 8 * 1024 * 1024  # bytes of an index, a manifest or a configuration
 FILES_LIMIT = 100_000  # in an archive
-LAYERS_LIMIT = 4096
+LAYERS_LIMIT = 512  # the engines stop at 127
 DEPTH_LIMIT = 4  # of indexes within indexes
 CHOICES_LIMIT = 1000  # images in all indexes
 _HEX = {"sha256": 64, "sha512": 128}

@@ -42,8 +42,8 @@ class Spec:
 
 
 def command(spec: Spec) -> list[str]:
-    """What starts the program."""
-    return [sys.executable, "-m", "driftd.edges.images.program", spec.text()]
+    """What starts the program; ``-P``: whatever the current directory holds is none of its modules."""
+    return [sys.executable, "-P", "-m", "driftd.edges.images.program", spec.text()]
 
 
 def _image(spec: Spec, tally: Tally) -> tuple[tree.Inode, Place]:
@@ -92,11 +92,17 @@ def main(spec: Spec, stdin: BinaryIO, stdout: BinaryIO) -> None:
             stdout.flush()
     except BrokenPipeError:
         os._exit(1)  # nobody listens any more
-    except (ImageError, OSError) as error:
-        hint = error.hint if isinstance(error, ImageError) else "see that it is there and may be read"
-        said = str(error) if isinstance(error, ImageError) else f"it cannot be read: {error.strerror}"
-        Path(spec.failure).write_text(json.dumps([said, hint]), encoding="utf-8")
+    except (ImageError, OSError, MemoryError) as error:
+        Path(spec.failure).write_text(json.dumps(_said(error)), encoding="utf-8")
         os._exit(1)
+
+
+def _said(error: Exception) -> tuple[str, str]:
+    if isinstance(error, ImageError):
+        return str(error), error.hint
+    if isinstance(error, OSError):
+        return f"it cannot be read: {error.strerror}", "see that it is there and may be read, and that there is room"
+    return "it takes more memory to read than there is", "read it on a larger machine"
 
 
 if __name__ == "__main__":

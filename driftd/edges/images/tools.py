@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,10 +11,7 @@ from driftd.edges.images.errors import ImageError, shown
 
 MEMORY = 4 * 1024**3  # bytes of address space
 OUTPUT_LIMIT = 1 << 20  # bytes of what a tool says that are looked at
-_BOUNDED = (
-    *("prlimit", f"--as={MEMORY}", "--core=0", "--"),
-    *("setpriv", "--pdeathsig", "KILL", "--no-new-privs", "--"),
-)
+_DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--no-new-privs", "--")
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -27,8 +25,10 @@ class Said:
 
 def run(words: Sequence[str]) -> Said:
     """Run it to its end; it dies with this process, which has the deadline. Raises ImageError when it is not there."""
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    memory = MEMORY if most == resource.RLIM_INFINITY else min(MEMORY, most)
     with subprocess.Popen(
-        [*_BOUNDED, *words],
+        ["prlimit", f"--as={memory}", "--core=0", "--", *_DIES_WITH_US, *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
