@@ -19,9 +19,8 @@ def tree(tmp_path: Path) -> Path:
     (root / "etc/shadow").write_text("root:$6$salt$hash:1::::::\n")
     (root / "etc/ssh/sshd_config").write_text("PermitRootLogin no\n")
     (root / "usr/lib/systemd/system/x.service").write_text("[Service]\nExecStart=/bin/x\n")
-    (root / "etc/os-release").write_text("ID=debian\nVERSION_ID=12\n")
     status = "Package: base-files\nStatus: install ok installed\nArchitecture: amd64\nVersion: 12\n"
-    (root / "var/lib/dpkg/status").write_text(status + "\n" + status.replace("base-files", "dpkg"))
+    (root / "var/lib/dpkg/status").write_text(status + "\n" + status.replace("base-files", "debian-archive-keyring"))
     return root
 
 
