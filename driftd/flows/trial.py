@@ -13,7 +13,7 @@ from functools import partial
 from typing import TypeVar
 
 from driftd.core.calibration.marks import TAG_CALIBRATION, marks
-from driftd.core.errors import DriftdError, ProviderError, Unavailable
+from driftd.core.errors import DriftdError, ProviderError, Refused, Unavailable
 from driftd.core.facts import Instance, InstanceState
 from driftd.core.ports import Compute, LaunchRequest
 from driftd.core.wording import calibration as wording
@@ -46,17 +46,32 @@ class Plan:
         return [f"{self.group}/calibration-{number}" for number in range(1, self.instances + 1)]
 
 
+def _never() -> str:
+    return ""
+
+
 class Trial:
-    """What may be done to the instances of ``plan``. ``note`` writes the journal, ``sleep`` waits for seconds."""
+    """What may be done to the instances of ``plan``. ``note`` writes the journal, ``sleep`` waits for seconds.
+
+    ``paused`` says why nothing may be changed now, "" when it may: nothing is launched or restarted then. What was
+    launched is ended all the same.
+    """
 
     def __init__(
-        self, plan: Plan, compute: Compute, note: Note, clock: Callable[[], datetime], sleep: Callable[[float], None]
+        self,
+        plan: Plan,
+        compute: Compute,
+        note: Note,
+        clock: Callable[[], datetime],
+        sleep: Callable[[float], None],
+        paused: Callable[[], str] = _never,
     ) -> None:
         self._plan = plan
         self._compute = compute
         self._note = note
         self._clock = clock
         self._sleep = sleep
+        self._paused = paused
         self._until = clock() + plan.at_most
         self._launched: set[str] = set()
 
@@ -68,6 +83,7 @@ class Trial:
     def launch(self, slot: str) -> Instance:
         """Start one. Raises ProviderError."""
         self.in_time()
+        self._allowed()
         tags = marks(self._plan.run, self._until)
         plan = self._plan
         request = LaunchRequest(plan.group, slot, plan.image, token(plan.run, slot, 1), tags)
@@ -79,6 +95,7 @@ class Trial:
 
     def restart(self, instance_id: str) -> None:
         """Power off and on again, as a reboot would. Raises ProviderError."""
+        self._allowed()
         for verb, call, state in (
             ("stop", self._compute.stop, InstanceState.STOPPED),
             ("start", self._compute.start, InstanceState.RUNNING),
@@ -87,6 +104,10 @@ class Trial:
             self._tried(partial(call, instance_id))
             self._reached(instance_id, state)
             self._note("result", f"calibration/{instance_id}", {"call": verb, "outcome": "done"})
+
+    def _allowed(self) -> None:
+        if why := self._paused():
+            raise Refused(wording.paused(self._plan.group, why), "driftd resume, when that is over")
 
     def describe(self, instance_id: str) -> Instance:
         """It as it is now. Raises ProviderError."""

@@ -85,10 +85,12 @@ class Calibrating:
         with house.store() as store:
             note = _Journal(store, house)
             group.provider.prepare()
-            notes = collect(compute, note, house.now(), targets=_targets(group))
+            notes = (
+                [] if self._paused(store, group.name) else collect(compute, note, house.now(), targets=_targets(group))
+            )
             calibrator = Calibrator(
                 plan,
-                Trial(plan, compute, note, house.now, time.sleep),
+                Trial(plan, compute, note, house.now, time.sleep, lambda: self._paused(store, group.name)),
                 self._watch(group, manifest, store),
                 clock=house.now,
                 tell=tell,
@@ -136,6 +138,14 @@ class Calibrating:
         if made.image != image:
             raise BadInput(f"{file} is the manifest of {made.image}, not of {image}", "bake the image again")
         return made
+
+    def _paused(self, store: Store, group: str) -> str:
+        """Why nothing may be changed in ``group`` now; "" when it may."""
+        file = self._house.pause_file()
+        if file.exists():
+            return f"the file {file} says so"
+        with store.read() as tx:
+            return next((f"{one.owner}: {one.reason}" for one in tx.pauses() if one.group in {"", group}), "")
 
     def _watch(self, group: Group, manifest: Manifest, store: Store) -> Watch:
         """A look judged by the group's policy alone: what an earlier overlay says is to be learnt anew."""

@@ -43,6 +43,7 @@ class Bench:
         self.unseen: list[str] = []
         self.others: tuple[Session, ...] = ()
         self.watched: list[tuple[str, bool]] = []
+        self.paused = ""
         self.told: list[tuple[str, int, int, str]] = []
 
     def note(self, kind, subject, body) -> None:
@@ -59,7 +60,7 @@ class Bench:
         return Watched(Look(instance, self.clock(), 1.0, judgement, others=self.others), {}, {})
 
     def run(self):
-        trial = Trial(self.plan, self.provider.compute, self.note, self.clock, self.clock.advance)
+        trial = Trial(self.plan, self.provider.compute, self.note, self.clock, self.clock.advance, lambda: self.paused)
         calibrator = Calibrator(
             self.plan,
             trial,
@@ -177,6 +178,24 @@ def test_one_that_ends_by_itself_is_said(bench):
 def test_no_room_for_another_is_one_sentence(bench):
     bench.provider.quota = 3
     fails(bench, Refused, "the quota of 3 instances is used up")
+
+
+def test_a_pause_lets_nothing_be_launched(bench):
+    bench.paused = "ann: freeze"
+    fails(bench, Refused, "nothing is launched in web while it is paused: ann: freeze")
+    assert len(bench.provider.events) == 2  # the member's launch and its registration
+
+
+def test_a_pause_that_comes_meanwhile_lets_nothing_be_restarted_and_all_are_ended(bench):
+    watch = bench.watch
+
+    def pausing(instance, before):
+        bench.paused = "ann: freeze"
+        return watch(instance, before)
+
+    bench.watch = pausing
+    fails(bench, Refused, "is paused")
+    assert not any(event.call == "compute.stop" for event in bench.provider.events)
 
 
 def test_what_takes_too_long_is_given_up(bench):

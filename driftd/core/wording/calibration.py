@@ -26,6 +26,10 @@ def too_long(limit: timedelta) -> str:
     return f"the calibration took longer than {lasting(limit)}, so it was given up"
 
 
+def paused(group: str, why: str) -> str:
+    return f"nothing is launched in {group} while it is paused: {why}"
+
+
 def unseen(instance: str, why: str) -> str:
     return f"{instance} was launched to learn from and could not be looked at: {why}"
 
