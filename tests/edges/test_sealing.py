@@ -32,7 +32,9 @@ from driftd.edges.documents import (
     load_public,
     load_signing,
     make_keys,
+    read_manifest,
     sign,
+    weighed,
 )
 
 MADE = replace(baked([file(b"/etc/hosts", b"a"), file(b"/usr/bin/ls", b"elf", 0o755)]), seal=None)
@@ -225,6 +227,19 @@ def test_no_byte_of_anything_can_be_another(whole, data):
             assert whole.refused("a", unsigned=unsigned)
     finally:
         one.write_bytes(kept)
+
+
+def test_every_single_byte_of_an_envelope_counts(whole):
+    text, made = read_manifest(whole.files.manifest)
+    kept, trust = whole.files.envelope.read_bytes(), Trust(whole.public("a"))
+    try:
+        for at in range(len(kept)):
+            whole.files.envelope.write_bytes(kept[:at] + bytes([kept[at] ^ 1]) + kept[at + 1 :])
+            with pytest.raises(NotVouchedForError):
+                weighed(whole.files.manifest, text, made, trust)
+    finally:
+        whole.files.envelope.write_bytes(kept)
+    assert weighed(whole.files.manifest, text, made, trust).seal
 
 
 def test_it_is_verified_once_for_as_long_as_the_files_stay(shelf, monkeypatch):
