@@ -97,7 +97,7 @@ class Answerer(object):
                 if size > wanted + BEYOND:
                     return Answer(size=size, prefix=first.digest())
         except EOFError:
-            raise _CannotError(dialogue.CHANGED, "it does not unpack")
+            return Answer(size=size, why=b"it does not unpack")
         finally:
             os.close(fd)
         if size >= wanted:

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from driftd.probe import look, wire
+from driftd.probe import asks, dialogue, look, wire
 
 OUT = sys.stdout.buffer
 
@@ -128,7 +128,96 @@ def other_nonce():
     out(answer({**request(), b"nonce": b"n" * 16}))
 
 
+# --- in the dialogue after the tree ----------------------------------------------------------------------------------
+
+
+def asked_then():
+    """An honest tree; then what is asked."""
+    first = request()
+    out(answer(first))
+    nonce, questions = dialogue.read_asks(sys.stdin.buffer)
+    return first, nonce, questions
+
+
+def stream(nonce, rows, finish=True):
+    encoder = wire.Encoder()
+    data = [encoder.start(), encoder.message(wire.HELLO, dialogue.greeting(nonce))]
+    data.append(encoder.message(dialogue.ANSWERS, rows))
+    return b"".join(data) + (encoder.finish({}) if finish else b"")
+
+
+def kept(questions):
+    """Every answer as whoever asks would like it best."""
+    answer = dialogue.Answer(yes=1, size=5, sha256=b"s" * 32, prefix=b"p" * 32)
+    return [dialogue.row(number, answer) for number in range(len(questions))]
+
+
+def says(change):
+    def mode():
+        _, nonce, questions = asked_then()
+        out(change(nonce, kept(questions)))
+
+    return mode
+
+
+def talks_for_ever():
+    _, nonce, _ = asked_then()
+    encoder = wire.Encoder()
+    out(encoder.start() + encoder.message(wire.HELLO, dialogue.greeting(nonce)))
+    while True:
+        out(encoder.message(dialogue.ANSWERS, []))
+
+
+def dies():
+    asked_then()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def replays():
+    """The answers to an earlier look's questions."""
+    record = Path(sys.argv[2])
+    first, nonce, questions = asked_then()
+    if not record.exists():
+        record.write_bytes(b"".join(look.answers(asks.Answerer(first[b"root"]), nonce, questions)))
+    out(record.read_bytes())
+
+
+def honest_talk():
+    first, nonce, questions = asked_then()
+    out(b"".join(look.answers(asks.Answerer(first[b"root"]), nonce, questions)))
+
+
+def early():
+    """Answers before anything was asked."""
+    out(whole() + stream(b"n" * 16, []))
+
+
+DIALOGUE = {
+    "talk": honest_talk,
+    "talk-replay": replays,
+    "talk-early": early,
+    "talk-dies": dies,
+    "talk-for-ever": talks_for_ever,
+    "talk-silent": lambda: asked_then() and time.sleep(5),
+    "talk-drips": lambda: asked_then() and endless(b"\0", 0.05),
+    "talk-garbage": lambda: asked_then() and out(os.urandom(5000)),
+    "talk-half": says(lambda nonce, rows: stream(nonce, rows)[:-20]),
+    "talk-no-trailer": says(lambda nonce, rows: stream(nonce, rows, finish=False)),
+    "talk-other-nonce": says(lambda _nonce, rows: stream(b"n" * 16, rows)),
+    "talk-too-few": says(lambda nonce, rows: stream(nonce, rows[:-1])),
+    "talk-too-many": says(lambda nonce, rows: stream(nonce, [*rows, dialogue.row(len(rows), dialogue.Answer())])),
+    "talk-twice": says(lambda nonce, rows: stream(nonce, [rows[0], *rows])),
+    "talk-out-of-order": says(lambda nonce, rows: stream(nonce, rows[::-1])),
+    "talk-contents": says(lambda nonce, rows: stream(nonce, [[*row[:7], b"never asked for"] for row in rows])),
+    "talk-shapes": says(lambda nonce, rows: stream(nonce, [[0, b"", b"", 7, -1, b"x", b"", b""]])),
+    "talk-nested": says(lambda nonce, rows: stream(nonce, [[[[]]] * 1000] * 100)),
+    "talk-more": says(lambda nonce, rows: stream(nonce, rows) + b"x"),
+    "talk-noise": says(lambda nonce, rows: b"Welcome\n" + stream(nonce, rows)),
+    "talk-huge": says(lambda nonce, rows: stream(nonce, rows, finish=False) + b"W\xff\xff\xff\xff"),
+}
+
 MODES = {
+    **DIALOGUE,
     "garbage": lambda: out(os.urandom(200_000)),
     "endless": lambda: endless(b"x" * 65536),
     "endless-frames": endless_frames,
