@@ -89,7 +89,7 @@ def _class(entry: Entry, rules: Iterable[Rule]) -> Expected:
     given = Expected(expect.value, rule.template)
     # As if its content had changed and nothing else: that is what a class may allow at most.
     kept = {name: fields[name] for name in _HELD if name in fields}
-    if not given.fits(entry.kind) or unmet(expect, replace(spoken, expected=kept, actual=kept), rule.template):
+    if not given.fits(entry.kind) or unmet(expect, replace(spoken, expected=kept, actual=kept), rule.form):
         # An open directory is itself as it was baked; what comes into it is not.
         return given if expect is Expect.OPEN_DIR and given.fits(entry.kind) else EXACT
     return given

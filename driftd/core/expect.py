@@ -65,16 +65,20 @@ NOT_ROTATED: Mapping[bytes, int] = {}
 
 
 def unmet(
-    expect: Expect, difference: Difference, template: str = "", rotated: Mapping[bytes, int] = NOT_ROTATED
+    expect: Expect,
+    difference: Difference,
+    template: str | Template | None = None,
+    rotated: Mapping[bytes, int] = NOT_ROTATED,
 ) -> str:
     """Why ``difference`` is more than ``expect`` allows, as the end of a sentence; "" when it keeps to it.
 
+    ``template`` is the form that a value is to have, or its name, with TEMPLATE.
     ``rotated`` says of logs how large the youngest file is that they were moved to (see ``rotations``).
     """
     if difference.kind not in PATH_KINDS:
         return "only a path can be expected to differ"
-    if expect is Expect.TEMPLATE:
-        return _form(difference, TEMPLATES[template])
+    if expect is Expect.TEMPLATE and template is not None:
+        return _form(difference, template if isinstance(template, Template) else TEMPLATES[template])
     if expect is Expect.GROWING:
         return _growing(difference, rotated.get(difference.subject, -1))
     checks: Mapping[Expect, Callable[[Difference], str]] = {

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from driftd.core import explain
@@ -89,6 +89,35 @@ def missed(manifest: Manifest, fingerprint: Fingerprint) -> tuple[str, ...]:
 def secrets(manifest: Manifest) -> bool:
     """Whether the manifest has digests that only its key can be compared by."""
     return any(fact.kind in _SECRET_KINDS and fact.get("digest") for fact in manifest.facts)
+
+
+# The files whose rows are facts, and of which nothing else matters; what a rule lets pass there is judged row by row.
+_PASSWORDS = frozenset(b"/etc/" + name for name in (b"gshadow", b"gshadow-", b"shadow", b"shadow-"))
+
+
+def of_passwords(
+    found: Iterable[Difference], manifest: Manifest, fingerprint: Fingerprint, keyless: str
+) -> Iterator[Difference]:
+    """``found``, where files of passwords say so when no fact could tell a changed password.
+
+    Then a rule that lets such a file differ, as its rows are judged, would let a password pass that nobody compared;
+    with ``fields: {passwords: ""}`` it does not. ``keyless`` is why digests could not be made, "" when they could.
+    """
+    seen = fingerprint.seen_kinds()
+    compared = (
+        not keyless
+        and all(kind in manifest.looked and kind in seen for kind in _SECRET_KINDS)
+        and not any(kept.kind in _SECRET_KINDS for kept in fingerprint.kept)
+        and not any(
+            fact.kind in _SECRET_KINDS and fact.get("password") == "set" and not fact.get("digest")
+            for fact in manifest.facts
+        )
+    )
+    for one in found:
+        if not compared and one.kind == "file" and one.subject in _PASSWORDS:
+            yield replace(one, actual={**one.actual, "passwords": "not compared"})
+        else:
+            yield one
 
 
 def _by_kind(facts: Iterable[Fact]) -> dict[str, set[Fact]]:

@@ -122,7 +122,7 @@ def judge(
     def outcome(rule: Rule, difference: Difference) -> Outcome:
         expect = rule.expect_of(difference)
         if evidence is None:
-            return Outcome(unmet(expect, difference, rule.template, rotated))
+            return Outcome(unmet(expect, difference, rule.form, rotated))
         found = held(expect, difference, evidence, rule.form)
         if found.unsure:
             unchecked.append(Unchecked(difference.subject, found.unsure, found.cut))

@@ -119,6 +119,7 @@ def audit(
         *identity.shared(manifest, fingerprint, past.twins(own)),
         *persons,
     )
+    found = tuple(factual.of_passwords(found, manifest, fingerprint, keyless))
     proof = transactions.gather(manifest, fingerprint, found, rules.packages, lambda: rules.texts(manifest))
     found = traced(found, fingerprint, proof)
     shown = rules.showing.exhibits(manifest, fingerprint, found, rules.policy) if rules.showing else {}

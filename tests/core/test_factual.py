@@ -245,3 +245,36 @@ def test_a_listener_says_whether_its_program_was_baked(program, baked_it):
     )
     (found,) = compared(baked(tree), now)
     assert found.actual["baked"] == baked_it
+
+
+SHADOW = Difference("file", b"/etc/shadow", Change.MODIFIED, {"sha256": "00"}, {"sha256": "ab"})
+KEYED = account("root", digest="0123")
+UNKEYED = account("root")
+LOCKED = account("root", password="locked")
+
+
+@pytest.mark.parametrize(
+    ("facts", "looked", "keyless", "compared"),
+    [
+        ([KEYED], ("account", "group"), "", True),
+        ([LOCKED], ("account", "group"), "", True),
+        ([], ("account", "group"), "", True),
+        ([KEYED], ("account", "group"), "the key is not here", False),
+        ([UNKEYED], ("account", "group"), "", False),
+        ([KEYED], ("account",), "", False),
+        ([], (), "", False),
+    ],
+)
+def test_a_file_of_passwords_says_when_none_could_be_compared(facts, looked, keyless, compared):
+    given = {"facts": facts, "looked": looked}
+    other = Difference("file", b"/etc/passwd", Change.MODIFIED, {"sha256": "00"}, {"sha256": "ab"})
+    found = [*factual.of_passwords([SHADOW, other], baked((), **given), fingerprint((), **given), keyless)]
+    assert found[0].actual.get("passwords", "") == ("" if compared else "not compared")
+    assert found[1] == other
+
+
+def test_accounts_that_were_kept_from_the_look_were_not_compared():
+    given = {"facts": [KEYED], "looked": ("account", "group")}
+    seen = fingerprint((), kept=(Kept("account", "not permitted", "shadow is closed"),), **given)
+    (found,) = factual.of_passwords([SHADOW], baked((), **given), seen, "")
+    assert found.actual["passwords"] == "not compared"
