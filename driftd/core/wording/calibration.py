@@ -47,6 +47,7 @@ def gone(instance: str, state: str) -> str:
 
 
 def left_behind(instance: str, why: str, until: datetime) -> str:
+    """``instance`` is "" where nobody could say what there is."""
     what = f"{instance} could not be ended" if instance else "what was launched could not be listed"
     return f"{what}: {why}; it is marked to be ended after {until:%Y-%m-%d %H:%M} UTC"
 
