@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime
 from time import process_time
 
@@ -12,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftd.core.asks import Answer, Ask
+from driftd.core.classes import Expected
 from driftd.core.difference import CLAIMED, VERIFIED, Change, Difference
 from driftd.core.drift import fields_of
+from driftd.core.expect import Expect
 from driftd.core.facts import Unseen
 from driftd.core.findings import Action, Verdict
 from driftd.core.fingerprint import Fingerprint
@@ -254,6 +257,24 @@ def test_only_keyrings_that_were_baked_and_are_exact_count():
     source = Source()
     origins(source=source, baked=manifest(ring, other))
     assert set(source.asked) == {frozenset({ring.sha256})}
+
+
+def test_a_keyring_that_may_differ_does_not_count():
+    ring = entry("/usr/share/keyrings/debian.gpg", "ring")
+    source = Source()
+    loose = replace(manifest(ring), classes={ring.path: Expected(Expect.PRESENCE)})
+    origins(source=source, baked=loose)
+    assert set(source.asked) == {frozenset()}
+
+
+def test_what_the_verified_version_before_did_not_have_did_not_go_with_it():
+    """The instance's list, or the baked one, may say so; the signed package does not."""
+    other = entry("/usr/bin/other", "o", 0o755)
+    found = [*differences(), Difference("file", other.path, REMOVED, fields_of(other), {})]
+    evidence = gather(manifest(other), look(**BOOKS), found, Source(), lambda: {LIST.encode(): b"/usr/bin/other\n"})
+    levels = {one.subject: one.origin.level for one in traced(found, look(**BOOKS), evidence) if one.origin}
+    assert levels[b"/usr/bin/other"] == CLAIMED
+    assert levels[b"/usr/share/nginx/old"] == VERIFIED
 
 
 # --- what a policy makes of it ---

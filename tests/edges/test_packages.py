@@ -117,16 +117,17 @@ def _resign(place: Path, made) -> None:
 
 
 def _forge(place: Path, made) -> None:
-    """A text before and after the signed one."""
-    signed = (place / "InRelease").read_text()
-    digest = hashlib.sha256((place / "Packages.gz").read_bytes()).hexdigest()
-    index = gzip.compress(
-        gzip.decompress((place / "Packages.gz").read_bytes()).replace(b"SHA256: ", b"SHA256: 00")[:-2]
-    )
+    """Text around the signed one, which names an index, which names a package of somebody else's."""
+    package = place / "greeter_2.0-1_amd64.deb"
+    true = hashlib.sha256(package.read_bytes()).hexdigest().encode()
+    other = archive(place.parent, "forger").deb("greeter", "2.0-1", {"/usr/bin/greet": (0o755, "evil")})
+    shutil.copy(other, package)
+    false = hashlib.sha256(package.read_bytes()).hexdigest().encode()
+    index = gzip.compress(gzip.decompress((place / "Packages.gz").read_bytes()).replace(true, false))
     (place / "Packages.gz").write_bytes(index)
-    forged = f"SHA256:\n {hashlib.sha256(index).hexdigest()} {len(index)} Packages.gz\n"
-    assert digest in signed
-    (place / "InRelease").write_text(forged + signed + forged)
+    forged = f"SHA256:\n {hashlib.sha256(index).hexdigest()} {len(index)} Packages.gz\n\n"
+    for name in ("InRelease", "Release"):
+        (place / name).write_text(forged + (place / name).read_text() + forged)
 
 
 WRONG = {
@@ -136,7 +137,7 @@ WRONG = {
     "no-index": (lambda place, _: (place / "Packages.gz").unlink(), "no signed index"),
     "another-release": (lambda place, _: [_flip(place / "InRelease", 60), _flip(place / "Release", 60)], "no release"),
     "another-key": (_resign, "no release"),
-    "text-around-it": (_forge, ""),
+    "text-around-it": (_forge, "no signed index"),
     "no-keyring": (lambda place, _: (place / "keyring.gpg").unlink(), "no release"),
     "nothing": (lambda place, _: shutil.rmtree(place), "there is no directory"),
 }

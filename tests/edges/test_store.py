@@ -13,7 +13,7 @@ from store_rows import NOW, finding, instance, later, session
 from driftd.core.facts import Session
 from driftd.core.findings import Action, Finding, Severity, Verdict
 from driftd.core.journal import Verified
-from driftd.core.memory import Message, Pause, StoreUnavailable, Suppression
+from driftd.core.memory import Message, Pause, StoreUnavailable, Suppression, Topic
 from driftd.core.replacement import Record, State
 from driftd.edges.store import open_store
 
@@ -255,6 +255,42 @@ def test_a_suppression_counts_until_it_expires(store):
         (row,) = tx.suppressions(later(9))
         assert row == Suppression(number, "sig", "web", "ann", "mine", NOW, later(10), hits=2, used_at=NOW)
         assert tx.suppressions(later(10)) == []
+
+
+def test_a_suppression_of_a_cause_is_withdrawn_once(store):
+    with store.write() as tx:
+        one = Suppression(0, "sig", "", "ann", "mine", NOW, later(10), cause="a tree", members=("a", "b"), until="x")
+        number = tx.add_suppression(one)
+        assert tx.suppressions(NOW) == [replace(one, id=number)]
+        assert tx.withdraw_suppression(number, "bob", NOW)
+        assert not tx.withdraw_suppression(number, "eve", later(1))
+        assert not tx.withdraw_suppression(99, "bob", NOW)
+        assert tx.suppressions(NOW) == []
+        assert tx.every_suppression() == [replace(one, id=number, withdrawn_at=NOW, withdrawn_by="bob")]
+
+
+def test_a_message_that_others_may_join_until_it_is_sealed(store):
+    with store.write() as tx:
+        tx.say(Message("k", "drift", Severity.LOW, "one", due=later(60)), NOW)
+        [message] = tx.unsent()
+        assert tx.message_id("k") == message.id
+        assert tx.message_id("none") == 0
+        assert tx.unsent(now=later(59)) == []
+        assert tx.retell(replace(message, text="two", severity=Severity.HIGH))
+        assert [one.text for one in tx.unsent(now=later(60))] == ["two"]
+        topic = Topic("drift/web/x", message.id, Severity.HIGH, "two", 2, ("i-1", "i-2"), ("sig",), NOW)
+        tx.put_topic(topic)
+        assert tx.topic("drift/web/x") == topic
+        assert tx.topics(message.id) == [topic]
+        sealed = tx.seal(message.id)
+        assert (sealed.text, sealed.due) == ("two", None)
+        assert not tx.retell(replace(message, text="three", due=later(60)))
+        assert tx.open_message(message.id) == sealed
+        tx.mark_sent(message.id, NOW)
+        assert tx.open_message(message.id) is None
+        assert tx.seal(message.id) is None
+        tx.prune(later(1))
+        assert tx.topic("drift/web/x") is None
 
 
 def test_pauses(store):
