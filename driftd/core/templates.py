@@ -104,7 +104,6 @@ TEMPLATES: Mapping[str, Template] = {
 }  # fmt: skip
 
 PYC = "pyc"
-PATTERN = "pattern"  # the template of a rule that brings its own pattern
 
 
 def of_pattern(pattern: str) -> Template:
