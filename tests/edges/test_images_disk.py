@@ -360,7 +360,14 @@ def test_other_formats_and_no_disk_at_all(tmp_path):
     (tmp_path / "noise").write_bytes(os.urandom(4 * MIB))
     (tmp_path / "packed.gz").write_bytes(b"\x1f\x8b" + bytes(1000))
     run("qemu-img", "create", "-q", "-f", "vmdk", tmp_path / "v", "4M")
-    expected = {"packed.gz": "gzip", "v": "VMDK", "gone": "No such file", ".": "Is a directory"}
+    os.mkfifo(tmp_path / "pipe")
+    expected = {
+        "packed.gz": "gzip",
+        "v": "VMDK",
+        "gone": "No such file",
+        ".": "neither a file",
+        "pipe": "neither a file",
+    }
     expected |= dict.fromkeys(("empty", "zeros", "noise"), "no file system")
     for name, said in expected.items():
         assert said in refused(disk(tmp_path / name)), name

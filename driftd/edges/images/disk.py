@@ -9,8 +9,10 @@ of QEMU.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +68,9 @@ def raw(path: Path, room: Path, limit: int) -> Path:
 
     Raises ImageError for every other format, and for an image that needs other files.
     """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISBLK(mode):
+        raise ImageError("it is neither a file nor a block device", "give the disk image itself")
     with path.open("rb") as stream:
         head = stream.read(104)
     if not head.startswith(_QCOW2):
@@ -108,8 +113,8 @@ def _check_qcow2(head: bytes, limit: int) -> None:
 
 def partitions(disk: Path) -> list[Partition]:
     """The partitions of a raw disk and what each holds; one that is the whole disk where there is no table."""
-    size = disk.stat().st_size
     with disk.open("rb") as stream:
+        size = stream.seek(0, os.SEEK_END)  # of a block device, too
         stream.seek(4096)
         large = stream.read(8) == b"EFI PART"
     words = ["partx", "--raw", "--noheadings", "--output", "NR,START,SECTORS,UUID"]
@@ -164,11 +169,13 @@ def copied(disk: Path, one: Partition, to: Path) -> None:
         target.truncate(one.size)
         at, end = one.offset, one.offset + one.size
         while at < end:
+            stop = end
             try:
                 at = os.lseek(source.fileno(), at, os.SEEK_DATA)
-            except OSError:  # no data from here on
-                return
-            stop = min(end, os.lseek(source.fileno(), at, os.SEEK_HOLE))
+                stop = min(end, os.lseek(source.fileno(), at, os.SEEK_HOLE))
+            except OSError as error:
+                if error.errno == errno.ENXIO:  # no data from here on
+                    return
             os.lseek(source.fileno(), at, os.SEEK_SET)
             os.lseek(target.fileno(), at - one.offset, os.SEEK_SET)
             while at < stop:

@@ -263,7 +263,8 @@ def _header(data: bytes) -> Member:
     """The member as its own header describes it. Raises ImageError when the header is none."""
     said = _number(data[148:156])
     both = data[:148] + b" " * 8 + data[156:]
-    if said not in (sum(both), sum(byte - 256 if byte > 127 else byte for byte in both)):
+    # Old tars added the bytes up as numbers with a sign.
+    if said != sum(both) and said != sum(both) - 256 * sum(byte > 127 for byte in both):
         raise ImageError("a header in the archive is damaged: its checksum is wrong")
     name, kind, magic = _text(data[:100]), data[156:157], data[257:265]
     major = minor = 0
