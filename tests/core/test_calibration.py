@@ -75,7 +75,7 @@ def test_a_directory_and_a_link_are_expected_as_they_were_seen():
 
 
 def test_a_link_whose_target_differs_is_no_ones_to_learn():
-    assert "not the same" in why(series([[link("/var/l", "/a")]], [[link("/var/l", "/b")]]))
+    assert "not one that a rule could be held to" in why(series([[link("/var/l", "/a")]], [[link("/var/l", "/b")]]))
 
 
 # --- contents that differ --------------------------------------------------------------------------------------------
@@ -192,6 +192,31 @@ def test_a_value_in_the_name_is_a_glob_outside_of_where_something_is_obeyed():
     ]
 
 
+def test_a_name_that_only_one_instance_has_makes_no_rule_that_would_never_be_asked_again():
+    samples = [sample(f"i-{n}", "boot", [made(f"/tmp/x-{digest(n)[:32]}")] if n else []) for n in range(3)]
+    assert "not every instance has its like" in why(samples)
+
+
+def test_temporary_names_of_every_boot_are_one_rule():
+    samples = [
+        sample(f"i-{n}", moment, [made(f"/tmp/x-{digest((n, moment))[:32]}-Ab{n}{at}cd", "0700")])
+        for n in range(2)
+        for at, moment in enumerate(("boot", "restart"))
+    ]
+    assert only(samples).match.paths[0].text == f"/tmp/x-{'?' * 32}-??????"
+
+
+def test_what_has_an_access_list_is_let_come_and_go_where_nothing_is_obeyed():
+    acl = {"xattr system.posix_acl_access": "x"}
+    listed = Difference(
+        "directory", b"/var/log/journal", Change.ADDED, {}, {"kind": "directory", "mode": "2755", **acl}
+    )
+    assert only(everywhere(listed)).expect is Expect.EPHEMERAL
+    assert "not one that a rule could be held to" in why(everywhere(added("/etc/x", "x", **acl)))
+    modes = series(*[[[added("/var/log/j", n, mode="0640")], [added("/var/log/j", n, mode="0600")]] for n in range(2)])
+    assert only(modes).expect is Expect.EPHEMERAL
+
+
 def test_a_value_in_a_protected_name_is_not_generalised():
     samples = [sample(f"i-{n}", "boot", [added(f"/etc/app-{digest(n)[:32]}.conf", "same")]) for n in range(3)]
     found = learnt(samples)
@@ -205,6 +230,9 @@ def test_a_value_in_a_protected_name_is_not_generalised():
         (b"/var/lib/app/10.1.2.3", "/var/lib/app/[0-9]*"),
         (b"/var/lib/app/session-3.x", "/var/lib/app/session-[0-9]*.x"),
         (b"/var/lib/app/a[1]*", r"/var/lib/app/a\[[0-9]*\]\*"),
+        (b"/tmp/private-" + b"0a" * 16 + b"-x.service-pwEIYL", f"/tmp/private-{'?' * 32}-x.service-??????"),
+        (b"/tmp/tmp.a1b2c3/x", "/tmp/tmp.??????/x"),
+        (b"/var/lib/app-backup", ""),
         (b"/var/lib/app/plain", ""),
         (b"/etc/app/i-0abc", ""),
     ],

@@ -11,7 +11,12 @@ from driftd.core.interpreted import config
 _SPECIAL = re.compile(r"([\\*?\[\]])")
 _UUID = rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _ADDRESS = rb"(?:[0-9]{1,3}\.){3}[0-9]{1,3}"
-_OTHERS = re.compile(rb"(?P<uuid>%s)|(?P<hex>[0-9a-f]{32,64})|(?P<address>%s)|(?P<number>[0-9]+)" % (_UUID, _ADDRESS))
+# What mkstemp(3) and mkdtemp(3) put at the end of a name; six letters that could be a word are taken for one.
+_RANDOM = rb"(?<=[-._])(?=[a-z]*[A-Z0-9])[A-Za-z0-9]{6}\Z"
+_OTHERS = re.compile(
+    rb"(?P<uuid>%s)|(?P<hex>[0-9a-f]{32,64})|(?P<address>%s)|(?P<random>%s)|(?P<number>[0-9]+)"
+    % (_UUID, _ADDRESS, _RANDOM)
+)
 _WORD = re.compile(r"[^a-z0-9]+")
 _WORD_LIMIT = 56
 
@@ -36,8 +41,9 @@ def plain_text(value: str) -> str:
 def general(path: bytes, names: Sequence[bytes]) -> str:
     """A glob for ``path`` and its likes on other instances; "" when its name holds nothing that is one instance's.
 
-    ``names`` are what this instance goes by. A machine's id, a UUID, an address or a number may stand for another of
-    its kind. Nothing general is said of where something is obeyed: there every path is named for itself.
+    ``names`` are what this instance goes by. A machine's id, a UUID, an address, a number or a temporary name may
+    stand for another of its kind. Nothing general is said of where something is obeyed: there every path is named for
+    itself.
     """
     if protected(path) or config(path):
         return ""
@@ -60,7 +66,9 @@ def _stands_for(found: re.Match[bytes]) -> str:
     kind, length = found.lastgroup, len(found[0])
     if kind == "uuid":
         return "-".join("?" * number for number in (8, 4, 4, 4, 12))
-    return "?" * length if kind == "hex" else "[0-9]*" if kind in ("address", "number") else "*"
+    if kind in ("hex", "random"):
+        return "?" * length
+    return "[0-9]*" if kind in ("address", "number") else "*"
 
 
 def word(text: str, taken: Collection[str]) -> str:

@@ -78,8 +78,8 @@ def learn(tracks: Sequence[Track], forms: Sequence[str], instances: int) -> Lear
         return why_not(seen[0]) or _gone(tracks)
     if any(one.change is Change.REMOVED for one in seen):
         return _loose(tracks, Expect.EPHEMERAL, _COMES_AND_GOES, "it comes and goes")
-    if len({_meta(one) for one in seen}) > 1:
-        return "its mode, its owner or something else about it is not the same wherever it was seen"
+    if len({_meta(one) for one in seen}) > 1 or any(" " in name for one in seen for name in one.actual):
+        return _unpinned(tracks, seen)
     content = seen[0].kind == "file" and bool(_CONTENT & seen[0].actual.keys())
     learnt = _file(tracks, seen, forms, instances) if content else _still(tracks, seen)
     if key and not (isinstance(learnt, Learnt) and learnt.template.startswith("ssh-")):
@@ -119,11 +119,17 @@ def _gone(tracks: Sequence[Track]) -> Learnt | str:
     return Learnt("take it away", Expect.ABSENT, change=Change.REMOVED)
 
 
+def _unpinned(tracks: Sequence[Track], seen: Sequence[Difference]) -> Learnt | str:
+    """What no rule can be held to to the letter: access lists and other attributes, and modes that change."""
+    why = "its mode, its owner or an attribute of it is not one that a rule could be held to"
+    if any(one.change is not Change.ADDED or one.kind not in ("file", "directory") for one in seen):
+        return why
+    return _loose(tracks, Expect.EPHEMERAL, "make it, with one mode or another, or an access list", why)
+
+
 def _still(tracks: Sequence[Track], seen: Sequence[Difference]) -> Learnt | str:
     """What has no content, and what differs in everything but content: expected only as it was seen."""
     one = seen[0]
-    if any(" " in name for name in one.actual):
-        return "it has an access list or another attribute, which no rule can be held to"
     if one.change is Change.ADDED and one.kind == "directory" and not unmet(Expect.FIRSTBOOT, one):
         return Learnt("make it, with this owner and mode", Expect.FIRSTBOOT, change=one.change, fields=_pinned(one))
     if one.change is Change.MODIFIED and one.kind == "file":

@@ -80,7 +80,7 @@ class _Proposing:
     def _paths(self, seen: Sequence[Seen]) -> None:
         for glob, group in self._uncrowded(self._grouped(self._tracks(seen))):
             sightings = [Seen(sample, one) for track in group for sample, one in track.seen]
-            learnt = paths.learn(group, self._forms, len(self._by_instance))
+            learnt = paths.learn(group, self._forms, len(self._by_instance)) if glob else words.NAMED_FOR_ONE
             if isinstance(learnt, str):
                 self._leave(sightings, learnt)
                 continue
@@ -112,7 +112,11 @@ class _Proposing:
         ]
 
     def _grouped(self, tracks: Sequence[Track]) -> list[tuple[str, list[Track]]]:
-        """The tracks by path; those of several paths together where only a value in their names tells them apart."""
+        """The tracks by path; those of several paths together where only a value in their names tells them apart.
+
+        No glob stands for a path with such a value whose likes are not on every instance: a rule for it alone would
+        speak of nothing ever again.
+        """
         by_path: dict[bytes, list[Track]] = {}
         for track in tracks:
             by_path.setdefault(track.path, []).append(track)
@@ -130,7 +134,7 @@ class _Proposing:
             if everywhere or glob == naming.plain(group[0].path):
                 grouped.append((glob, group))
             else:
-                grouped += [(naming.plain(path), by_path[path]) for path in sorted({track.path for track in group})]
+                grouped += [("", by_path[path]) for path in sorted({track.path for track in group})]
         return sorted(grouped, key=lambda one: (one[1][0].path, one[0]))
 
     # --- facts ---

@@ -91,6 +91,9 @@ def contents(found: Sequence[tuple[str, str]]) -> str:
     return f"{count(len(found), 'content')}: {listed(some)}"
 
 
+NAMED_FOR_ONE = "its name holds a value of one instance, and not every instance has its like"
+
+
 def crowd(number: int) -> str:
     return f"{number} paths below it differ, too many to read a rule for each: one for the directory says it shorter"
 
