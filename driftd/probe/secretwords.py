@@ -7,7 +7,7 @@ MARK = b"<withheld>"
 
 _SOUNDS = re.compile(
     rb"pass|pwd|secret|token|cred|auth|privat|dsn|key|cookie|salt|bearer|signature|signing|conn(?:ection)?(?:str|info|uri|url)"
-    rb"|webhook|vault|jwt|psk|hmac|licen[cs]e|(?<![a-z])(?:otp|pin|pw)(?![a-z])"
+    rb"|webhook|vault|jwt|psk|hmac|licen[cs]e|community|identified|(?<![a-z])(?:otp|pin|pw|sig|sas)(?![a-z])"
 )
 _SIGNS = re.compile(rb"[^a-z0-9]+")
 _HUMP = re.compile(rb"(?<=[a-z0-9])(?=[A-Z])")

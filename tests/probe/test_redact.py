@@ -131,6 +131,7 @@ CASES = {
         ("server {¶  proxy_pass http://a:80;¶  auth_basic off;¶}¶%a ALL=(ALL) NOPASSWD: ALL¶", None),
         ("requirepass hunter2¶port 1¶", "requirepass <withheld>¶port 1¶"),
         ("password¶¶hunter2¶port 1¶", "password¶<withheld>¶port 1¶"),
+        ("rocommunity hunter2¶dbPw hunter2¶a https://x/?sv=1&sig=hunter2¶", None.__class__),
         ("keys {¶  a hunter2¶}¶port 1¶", "keys {<withheld>}¶port 1¶"),
         ("<password>hunter2</password>¶a¶", "<password><withheld>¶a¶"),
         ("a¶-----BEGIN RSA PRIVATE KEY-----¶hunter2¶-----END RSA PRIVATE KEY-----¶b¶", "a¶<withheld>¶b¶"),
