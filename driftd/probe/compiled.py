@@ -155,6 +155,8 @@ class _Reading(object):
             raise _NotCodeError
         numbers = self._take(4 * _NUMBERS)
         parts = [self._value(depth) for _ in range(8)]
+        if parts[_FILE][:1] != (b"u",):
+            raise _NotCodeError
         parts[_FILE] = None
         line = self._take(4)
         return kind, numbers, tuple(parts), line, tuple([self._value(depth) for _ in range(_TABLES)])
