@@ -59,6 +59,11 @@ def changed(path: str, size: int = 40, was: int = 30, **fields: str) -> Differen
     )
 
 
+def reset(path: str, **fields: str) -> Difference:
+    """A baked directory whose ``fields`` are these now."""
+    return Difference("directory", path.encode(), Change.MODIFIED, dict.fromkeys(fields, "0"), fields)
+
+
 def gone(path: str) -> Difference:
     fields = {"kind": "file", "mode": "0644", "uid": "0", "gid": "0", "size": "30", "sha256": "cd" * 32}
     return Difference("file", path.encode(), Change.REMOVED, fields, {})

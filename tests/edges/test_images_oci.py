@@ -129,6 +129,15 @@ def test_a_layout_in_an_archive_and_what_docker_saves(tmp_path):
     assert seen(oci(tmp_path / "copied.tar")) == expected
 
 
+def test_an_archive_that_was_cut_short_is_no_smaller_image(tmp_path):
+    image = layout(tmp_path / "image", HELLO, HELLO)
+    run("tar", "-C", image, "-cf", tmp_path / "whole.tar", "oci-layout", "index.json", "blobs")
+    whole = (tmp_path / "whole.tar").read_bytes().rstrip(b"\0")
+    for length in (100, 512, len(whole) // 2, len(whole) - 200):
+        (tmp_path / "cut.tar").write_bytes(whole[:length])
+        assert refused(oci(tmp_path / "cut.tar"))
+
+
 @pytest.mark.machine
 def test_an_image_that_umoci_made_is_what_umoci_unpacks(hostile, tmp_path):
     """Three layers with whiteouts, written by umoci from what changed in its own unpacked tree."""

@@ -1,7 +1,7 @@
 """What each pack explains, and what comes near that and is a finding all the same."""
 
 import pytest
-from packing import Case, changed, explained, fact, findings, gone, link, new, outcome, place
+from packing import Case, changed, explained, fact, findings, gone, link, new, outcome, place, reset
 
 from driftd.core.difference import Change
 from driftd.edges.documents import load_policy, packs
@@ -68,6 +68,11 @@ TABLE: dict[tuple[str, ...], list[Case]] = {
             changed("/etc/default/locale"),
             new("/etc/systemd/timesyncd.conf.d/cloud-init.conf"),
             place("/var/lib/cloud/sem"),
+            place("/var/lib/cloud/scripts/per-boot"),
+            new("/etc/ssh/ssh_host_dsa_key", "0600", size=1385),
+            new("/etc/ssh/ssh_host_dsa_key.pub", size=603),
+            fact("group", "netdev", gid="1000", members="debian"),
+            reset("/etc/sudoers.d", mode="0750"),
             place("/home/debian", uid="1000"),
             new("/etc/sudoers.d/90-cloud-init-users", "0440"),
             fact("sudo", "debian ALL=(ALL) NOPASSWD:ALL", **SUDO),
@@ -85,6 +90,13 @@ TABLE: dict[tuple[str, ...], list[Case]] = {
         *findings(
             new("/etc/sudoers.d/90-cloud-init-user", "0440"),
             new("/etc/sudoers.d/91-eve", "0440"),
+            reset("/etc/sudoers.d", mode="0777"),
+            reset("/etc/sudoers.d", mode="0750", uid="1000"),
+            new("/etc/ssh/ssh_host_dsa_key", "0644", size=1385),
+            fact("group", "netdev", gid="0", members="debian"),
+            fact("group", "netdev", gid="1000", members="debian,eve"),
+            place("/var/lib/cloud/scripts/per-boot/x"),
+            place("/var/lib/cloud/scripts/per-boot", "0777"),
             new("/etc/sudoers.d/90-cloud-init-users", "0666"),
             fact("sudo", "eve ALL=(ALL) NOPASSWD:ALL", file="/etc/sudoers.d/91-eve"),
             fact("sudo", "debian ALL=(ALL) NOPASSWD:ALL", file="/etc/sudoers"),
