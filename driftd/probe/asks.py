@@ -10,7 +10,7 @@ import os
 import re
 import stat
 import zlib
-from typing import Any, Callable, Dict, Iterator, List, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Set, Tuple
 
 from driftd.probe import compiled, dialogue, redact, walk
 from driftd.probe.dialogue import Answer
@@ -162,12 +162,14 @@ class Answerer(object):
 
     def _names(self):
         # type: () -> bytes
-        """The names that this machine goes by, as a regular expression: the kernel's, and what /etc/hostname says."""
-        names = {os.uname()[1].encode("utf-8", "surrogateescape")} if self._root == b"/" else set()
+        """The names that this machine goes by, as a regular expression: what /etc/hostname says, else the kernel."""
+        names = set()  # type: Set[bytes]
         try:
             names.update(self._whole(b"/etc/hostname", 1024).split()[:1])
         except (OSError, _CannotError):
             pass
+        if not names and self._root == b"/":
+            names.add(os.uname()[1].encode("utf-8", "surrogateescape"))
         names.update([name.split(b".")[0] for name in names])
         return b"(?:" + b"|".join(re.escape(name) for name in sorted(names - {b""}, reverse=True)) + b")"
 
