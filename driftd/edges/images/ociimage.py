@@ -56,7 +56,6 @@ class OciImage:
         try:
             take(TarReader(stream, budget.spend))
             stream.drain()
-            part.drain()
         except ImageError as error:
             raise ImageError(f"layer {number + 1} of {len(self._layers)}: {error}", error.hint) from None
         said = (

@@ -43,11 +43,6 @@ class Part:
         """The next bytes, which stay to be read."""
         return os.pread(self._fd, min(count, self._left), self._at)
 
-    def drain(self) -> None:
-        """Read what is left, for the digest."""
-        while self.read(PIECE):
-            pass
-
 
 class Budget:
     """How many bytes an image may still unpack to, all its layers together."""
