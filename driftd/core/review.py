@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import IPv4Network, IPv6Network
 
 from driftd.core import globs, interpreted
 from driftd.core.expect import PATH_KINDS
@@ -169,8 +170,11 @@ def _includes_fields(
 
 def _includes_one(one: Glob | Source, other: Glob | Source) -> bool:
     if isinstance(one, Source) and isinstance(other, Source):
-        if one.network is not None and other.network is not None:
-            return one.network.version == other.network.version and other.network.subnet_of(one.network)  # type: ignore[arg-type]
+        mine, theirs = one.network, other.network
+        if isinstance(mine, IPv4Network) and isinstance(theirs, IPv4Network):
+            return theirs.subnet_of(mine)
+        if isinstance(mine, IPv6Network) and isinstance(theirs, IPv6Network):
+            return theirs.subnet_of(mine)
         return one.network is None and globs.includes(one.glob, other.glob)
     return isinstance(one, Glob) and isinstance(other, Glob) and globs.includes(one, other)
 
