@@ -82,6 +82,8 @@ POLICY = """\
 # What is true of these servers beyond what the packs say of every Debian server.
 schema: driftd.policy/1
 name: web
+show:
+  - path: /opt/web/app.py       # no secret is in it, so a finding may say what changed
 rules:
   - id: application
     match:
@@ -188,6 +190,7 @@ class DemoStage:
         self._load: Load | None = None
         self._house: WiredHouse | None = None
         self._victim = ""
+        self._comparisons: dict[int, tuple[str, ...]] = {}
 
     def clean(self) -> list[str]:
         return _remove(self._home)
@@ -291,11 +294,19 @@ class DemoStage:
         told = self._daemon.messages() if self._daemon else ()
         try:
             with self.house.store(read_only=True) as store, store.read() as tx:
-                return _scene(tx, self._victim, self.house, told, served)
+                return _scene(tx, self._victim, self.house, told, served, self._says)
         except StoreUnavailable:
             return Scene(
                 messages=told, requests=served.requests, failed=served.failed
             )  # the daemon has not made it yet
+
+    def _says(self, number: int) -> Sequence[str]:
+        """What a finding shows of a file, line by line."""
+        if number not in self._comparisons:
+            (made,) = self.house.explaining().explain(str(number)).explanations
+            lines = made.exhibit.comparison.lines if made.exhibit else ()
+            self._comparisons[number] = tuple(line for line in lines if line[:1] in "-+" and line[:3] not in ("---", "+++"))
+        return self._comparisons[number]
 
     def daemon_ended(self) -> str:
         return self._daemon.ended() if self._daemon else ""
@@ -347,7 +358,14 @@ def _wait(ready: Callable[[], bool], limit_s: float, what: str) -> None:
         time.sleep(0.02)
 
 
-def _scene(tx: Tx, victim: str, house: WiredHouse, told: Sequence[tuple[datetime, str]], served: Served) -> Scene:
+def _scene(
+    tx: Tx,
+    victim: str,
+    house: WiredHouse,
+    told: Sequence[tuple[datetime, str]],
+    served: Served,
+    says: Callable[[int], Sequence[str]],
+) -> Scene:
     """One read of the store, as the view shows it."""
     rows = sorted(tx.instances("web"), key=lambda row: (row.slot, row.id))
     record = next((r for r in tx.replacements() if r.old_id == victim), None) if victim else None
@@ -362,6 +380,7 @@ def _scene(tx: Tx, victim: str, house: WiredHouse, told: Sequence[tuple[datetime
             "expected": dict(row.finding.expected),
             "actual": dict(row.finding.actual),
             "because": row.finding.because,
+            "says": says(row.id) if row.finding.kind == "file" else (),
         }
         for row in (tx.open_findings(victim) if victim else ())
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -127,6 +127,19 @@ def _fields(values: object) -> str:
     return ", ".join(f"{k} {v}" for k, v in values.items()) if isinstance(values, Mapping) else ""
 
 
+def _evidence(finding: Mapping[str, object], console: Console) -> None:
+    """What it was and is: line by line where the file may be shown, else by its digest."""
+    says = finding["says"]
+    lines = [str(line) for line in says] if isinstance(says, Sequence) else []
+    rows = [("was", _fields(finding["expected"])), ("is", _fields(finding["actual"]))]
+    for line in lines:
+        console.print(Text(f"            {line}", "red" if line.startswith("-") else "green"), soft_wrap=True)
+        rows = []
+    for label, text in (*rows, ("because", str(finding["because"]))):
+        if text:
+            console.print(Text(f"            {label:<8}{text}", "dim"), soft_wrap=True)
+
+
 def conclude(outcome: Outcome, console: Console) -> None:
     """The end of the demo: what was seen, what was done, what it cost."""
     say = Text
@@ -137,10 +150,7 @@ def conclude(outcome: Outcome, console: Console) -> None:
     for finding in outcome.findings:
         console.print(say(f"  {finding['severity']:<9} {finding['kind']} {finding['subject']} {finding['change']}"))
         if finding["kind"] != "session":
-            was, now = _fields(finding["expected"]), _fields(finding["actual"])
-            for label, text in (("was", was), ("is", now), ("because", str(finding["because"]))):
-                if text:
-                    console.print(say(f"            {label:<8}{text}", "dim"), soft_wrap=True)
+            _evidence(finding, console)
     console.print()
     console.print(say("What it did", "bold"))
     steps = Table(box=None, padding=(0, 2), show_header=False)
