@@ -305,7 +305,8 @@ class DemoStage:
         if number not in self._comparisons:
             (made,) = self.house.explaining().explain(str(number)).explanations
             lines = made.exhibit.comparison.lines if made.exhibit else ()
-            self._comparisons[number] = tuple(line for line in lines if line[:1] in "-+" and line[:3] not in ("---", "+++"))
+            changed = [line for line in lines if line[:1] in "-+" and line[:3] not in ("---", "+++")]
+            self._comparisons[number] = tuple(changed)
         return self._comparisons[number]
 
     def daemon_ended(self) -> str:
