@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from driftd.core.facts import Unseen
+from driftd.core.framing import AGAIN, FrameReader, dictionary
 from driftd.probe import dialogue, wire
 from driftd.probe.wire import WireError
 
@@ -62,8 +62,6 @@ class Answer:
 
 Answers = Mapping[Ask, Answer]
 
-_AGAIN = "look again; if it stays so, look at the instance from outside"
-
 
 def encode(nonce: bytes, asks: Sequence[Ask]) -> bytes:
     """The frame that asks. Raises WireError for more than one look may ask."""
@@ -83,60 +81,42 @@ def bounded(asks: Sequence[Ask]) -> tuple[Ask, ...]:
     return tuple(taken)
 
 
-class AnswerReader:
-    """Reads the second stream piece by piece, as ``fingerprint.Reader`` the first: feed, stop when over, finish.
+class AnswerReader(FrameReader):
+    """Reads the second stream piece by piece, as ``fingerprint.Reader`` the first.
 
     Every ask has to be answered, in its order and once; anything else is ``Unseen``. Never raises. Memory is bounded:
     what may be shown, at most, times the number of asks.
     """
 
+    damaged = "the answers to what was asked are damaged"
+
     def __init__(self, nonce: bytes, asks: Sequence[Ask]) -> None:
+        super().__init__()
         self._nonce = nonce
         self._asks = asks
-        self._decoder = wire.Decoder()
         self._greeted = False
         self._answers: dict[Ask, Answer] = {}
-        self._failure: Unseen | None = None
-
-    @property
-    def over(self) -> bool:
-        """True when nothing more is to be read."""
-        return self._failure is not None or self._decoder.finished
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes."""
-        if self._failure is not None:
-            return
-        try:
-            for frame in self._decoder.feed(data):
-                self._take(frame)
-                if self.over:
-                    return
-        except WireError as error:
-            self._fail(f"the answers to what was asked are damaged: {error}")
+        """Take the next bytes: nothing may come before the first frame, or between two."""
+        super().feed(data)
         if self._decoder.noise or not wire.MAGIC.startswith(self._decoder.heard[: len(wire.MAGIC)]):
-            self._fail("the answers to what was asked are damaged: something came before them")
+            self._fail(f"{self.damaged}: something came before them", AGAIN)
 
     def finish(self) -> Answers | Unseen:
         """What the answers amount to, once no more of them will come."""
         if self._failure is None and not self._decoder.finished:
-            self._fail(f"the answers were cut off after {len(self._answers)} of {len(self._asks)}")
+            self._fail(f"the answers were cut off after {len(self._answers)} of {len(self._asks)}", AGAIN)
         if self._failure is None and len(self._answers) != len(self._asks):
-            self._fail(f"{len(self._answers)} answers came to {len(self._asks)} questions")
+            self._fail(f"{len(self._answers)} answers came to {len(self._asks)} questions", AGAIN)
         return self._answers if self._failure is None else self._failure
 
-    def _fail(self, reason: str, hint: str = _AGAIN) -> None:
-        self._failure = self._failure or Unseen(reason, hint)
+    def _forget(self) -> None:
         self._answers = {}
 
     def _take(self, frame: wire.Frame) -> None:
-        if frame.tag == wire.FAILED:
-            said = _dictionary(frame.payload).get(b"reason", b"")
-            text = said.decode("utf-8", "backslashreplace") if isinstance(said, bytes) else ""
-            reason = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-            self._fail(f"the probe stopped: {reason[:500]}", "see whether the instance is healthy, then look again")
-        elif not self._greeted:
-            if frame.tag != wire.HELLO or _dictionary(frame.payload) != dialogue.greeting(self._nonce):
+        if not self._greeted:
+            if frame.tag != wire.HELLO or dictionary(frame.payload) != dialogue.greeting(self._nonce):
                 raise WireError("they are not to these questions")
             self._greeted = True
         elif frame.tag == dialogue.ANSWERS:
@@ -163,10 +143,3 @@ class AnswerReader:
             prefix=answer.prefix,
             content=answer.content,
         )
-
-
-def _dictionary(payload: bytes) -> dict[bytes, Any]:
-    value = wire.unpack(payload)
-    if not isinstance(value, dict):
-        raise WireError("a message is not a dictionary")
-    return value

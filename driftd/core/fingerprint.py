@@ -13,6 +13,7 @@ from typing import Any
 from driftd.core import merkle
 from driftd.core.asks import Answers
 from driftd.core.facts import CUT_SHORT, Coverage, Fact, Kept, Session, Unseen
+from driftd.core.framing import AGAIN, FrameReader, dictionary, printable, text
 from driftd.probe import stats, wire
 from driftd.probe.wire import Entry, WireError
 
@@ -67,7 +68,6 @@ _DOORS = ("ssh", "console")
 _TEXT_LIMIT = 64 * 1024
 _SAID_LIMIT = 200
 _UPGRADE = "look again with the same version of driftd on both sides"
-_AGAIN = "look again; if it stays so, look at the instance from outside"
 _FACTS = {wire.FACTS: (b"facts", b"looked"), wire.SESSIONS: (b"sessions",)}
 _OPTIONAL = (b"kept",)
 _HOWS = ("not available", "not permitted", CUT_SHORT)
@@ -77,37 +77,19 @@ _WHY_LIMIT = 500
 _REASONS_LIMIT = 1000
 
 
-class Reader:
-    """Reads one answer piece by piece: ``feed`` what arrives, stop when ``over``, then ``finish``. Never raises.
+class Reader(FrameReader):
+    """Reads one answer piece by piece; ``finish`` says what it amounts to.
 
     ``nonce`` and ``sections`` are those of the request. Memory is bounded by ``limits``; time is the caller's to bound.
     """
 
     def __init__(self, nonce: bytes, sections: Iterable[bytes] = wire.SECTIONS, limits: Limits | None = None) -> None:
+        super().__init__()
         self._nonce = nonce
         self._limits = limits or Limits()
-        self._decoder = wire.Decoder()
         self._answer = _Answer()
         self._rows = {key for section in sections if section in _TAGS for key in _FACTS[_TAGS[section]]}
         self._stats = b"stats" in sections
-        self._failure: Unseen | None = None
-
-    @property
-    def over(self) -> bool:
-        """True when nothing more is to be read: the trailer came, or the answer is already worth nothing."""
-        return self._failure is not None or self._decoder.finished
-
-    def feed(self, data: bytes) -> None:
-        """Take the next bytes of the answer."""
-        if self._failure is not None:
-            return
-        try:
-            for frame in self._decoder.feed(data):
-                self._take(frame)
-                if self.over:
-                    return
-        except WireError as error:
-            self._fail(f"the answer is damaged: {error}", _AGAIN)
 
     def finish(self) -> Fingerprint | Unseen:
         """What the answer amounts to, once no more of it will come."""
@@ -117,22 +99,20 @@ class Reader:
             try:
                 return self._made()
             except WireError as error:
-                self._fail(f"the answer is damaged: {error}", _AGAIN)
+                self._fail(f"{self.damaged}: {error}", AGAIN)
         assert self._failure is not None  # noqa: S101  # set on every way here
         return self._failure
 
-    def _fail(self, reason: str, hint: str) -> None:
-        if self._failure is None:
-            self._failure = Unseen(reason, hint)
+    def _forget(self) -> None:
         self._answer = _Answer()  # give the memory back
 
     def _cut_short(self) -> None:
         if self._answer.hello is not None:
             self._fail(f"the answer was cut off after {len(self._answer.entries)} entries", "look again")
             return
-        said = _text(self._decoder.heard[:_SAID_LIMIT]).strip()
+        said = text(self._decoder.heard[:_SAID_LIMIT]).strip()
         if said:
-            self._fail(f"no probe answered; instead there came: {_printable(said)}", "python3 must be there and be run")
+            self._fail(f"no probe answered; instead there came: {printable(said)}", "python3 must be there and be run")
         else:
             self._fail("no probe answered: nothing came", "see that python3 is on the instance and that it may be run")
 
@@ -140,14 +120,10 @@ class Reader:
 
     def _take(self, frame: wire.Frame) -> None:
         answer = self._answer
-        if frame.tag == wire.FAILED:
-            said = _dictionary(frame.payload).get(b"reason", b"")
-            reason = _printable(_text(said)) if isinstance(said, bytes) else ""
-            self._fail(f"the probe stopped: {reason[:500]}", "see whether the instance is healthy, then look again")
-        elif answer.hello is None:
+        if answer.hello is None:
             if frame.tag != wire.HELLO:
                 raise WireError("it does not begin with a greeting")
-            self._greet(_dictionary(frame.payload))
+            self._greet(dictionary(frame.payload))
         elif frame.tag in (wire.TREE, wire.PLAIN):
             split = wire.blocks if frame.tag == wire.TREE else wire.plain_blocks
             for block in split(frame.payload):
@@ -168,11 +144,11 @@ class Reader:
         if frame.tag == wire.LINKS:
             answer.link(wire.unpack(frame.payload), self._limits)
         elif frame.tag == wire.STATS and self._stats:
-            answer.measure(_dictionary(frame.payload))
+            answer.measure(dictionary(frame.payload))
         elif frame.tag in _FACTS:
-            answer.collect(_dictionary(frame.payload), _FACTS[frame.tag] + _OPTIONAL, self._limits)
+            answer.collect(dictionary(frame.payload), _FACTS[frame.tag] + _OPTIONAL, self._limits)
         elif frame.tag == wire.COVERAGE:
-            answer.cover(_dictionary(frame.payload), self._limits)
+            answer.cover(dictionary(frame.payload), self._limits)
         else:
             raise WireError(f"a frame of no known kind ({frame.tag!r})")
 
@@ -181,7 +157,7 @@ class Reader:
             schema = hello[b"schema"] if isinstance(hello.get(b"schema"), int) else "unknown"
             self._fail(f"the probe speaks schema {schema}, this is {wire.SCHEMA}", _UPGRADE)
         elif hello.get(b"nonce") != self._nonce:
-            self._fail("the answer is not to this question (its nonce is another)", _AGAIN)
+            self._fail("the answer is not to this question (its nonce is another)", AGAIN)
         else:
             self._answer.hello = hello
 
@@ -204,7 +180,7 @@ class Reader:
         try:
             root = merkle.root(entries)
         except ValueError as error:
-            raise WireError(_printable(str(error))[:500]) from None
+            raise WireError(printable(str(error))[:500]) from None
         hello = answer.hello or {}
         looked = tuple(sorted(set(answer.rows.get(b"looked", ()))))
         return Fingerprint(
@@ -331,26 +307,10 @@ class _Answer:
 # --- values ----------------------------------------------------------------------------------------------------------
 
 
-def _dictionary(payload: bytes) -> dict[bytes, Any]:
-    value = wire.unpack(payload)
-    if not isinstance(value, dict):
-        raise WireError("a message is not a dictionary")
-    return value
-
-
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "backslashreplace")
-
-
-def _printable(text: str) -> str:
-    """For a sentence: control characters shown, not obeyed."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
 def _string(value: object) -> str:
     if not isinstance(value, bytes) or len(value) > _TEXT_LIMIT:
         raise WireError("a text is not one, or too long")
-    return _text(value)
+    return text(value)
 
 
 def _path(value: object) -> bytes:

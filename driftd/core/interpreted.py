@@ -2,8 +2,8 @@
 
 Config takes a rule that names it. Where only an image changes anything (``globs.CLOSED``: ``/etc``, ``/usr`` …) a
 passing rule that reaches broadly is refused, and so is one that lies wholly in what is listed here without naming it:
-it could do nothing. One that lies over state and config alike (all of ``/run``) is taken, and is as if it did not speak of
-the config. A glob names a path when it is made of plain names up to the file's own, which may have a wildcard after
+it could do nothing. One that lies over state and config alike (all of ``/run``) is taken, and is as if it did not speak
+of the config. A glob names a path when it is made of plain names up to the file's own, which may have a wildcard after
 three plain bytes (``Glob.names_paths``).
 """
 
