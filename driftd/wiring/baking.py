@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from driftd.core import manifesttext, sidecar
+from driftd.core import identity, manifesttext, sidecar, wording
 from driftd.core.errors import BadInput
 from driftd.core.facts import Instance, Reach
 from driftd.core.ports import Looker
+from driftd.core.wording import evidenced
 from driftd.core.wording import trust as said
 from driftd.doors.cli.files import write
 from driftd.doors.desks.baking import AUTO, Baked, Source
@@ -73,6 +74,8 @@ class Baking:
                 deadline_s=DEADLINE_S,
             )
         notes = looker.notes if isinstance(looker, ImageLooker) else ()
+        if not made.live and (own := identity.unclean(made)):
+            notes = (*notes, evidenced.identities_baked([wording.shown(path) for path in sorted(own)]))
         return Baked(manifesttext.encode(made), provisional, notes, sidecar.encode(texts) if texts.files else b"")
 
     @contextmanager

@@ -1,0 +1,80 @@
+"""What a look is told of the past, and what only a later look of a run shows of an earlier one."""
+
+from dataclasses import replace
+
+import pytest
+from trees import NOW
+
+from driftd.core.facts import Instance
+from driftd.core.findings import Judgement, Severity, Verdict
+from driftd.core.looks import Look
+from driftd.core.marks import Mark, Twin
+from driftd.core.memory import InstanceRow
+from driftd.core.policy import Policy
+from driftd.edges.store import open_store
+from driftd.wiring.remembering import Run, past
+
+ID, KEY = b"/etc/machine-id", b"/etc/ssh/ssh_host_ed25519_key"
+MINE = {ID: b"a" * 32, KEY: b"b" * 32}
+
+
+def server(name, image="golden"):
+    return Instance(name, "web", image)
+
+
+def row(name, image="golden"):
+    return InstanceRow(name, "web", "", image, "", "running", Verdict.CLEAN, "", "", NOW, NOW, NOW)
+
+
+@pytest.fixture
+def store(tmp_path):
+    opened = open_store(f"sqlite:///{tmp_path}/driftd.db")
+    with opened.write() as tx:
+        for name in ("i-1", "i-2"):
+            tx.put_instance(row(name))
+        tx.put_marks("i-1", [Mark(b"/var/log/x", "growing", 3, b"m" * 32, NOW)])
+        tx.put_identities("i-2", MINE)
+    yield opened
+    opened.close()
+
+
+def test_marks_are_those_of_the_same_image(store):
+    assert set(past(store, server("i-1")).marks) == {b"/var/log/x"}
+    assert past(store, server("i-1", "another")).marks == {}
+    assert past(store, server("i-3")).marks == {}
+
+
+def test_twins_are_looked_for_in_the_store_and_in_the_run(store):
+    run = Run()
+    assert set(past(store, server("i-1"), run).twins({ID: b"a" * 32})) == {Twin("i-2", ID)}
+    assert set(past(store, server("i-9"), run).twins(MINE)) == {Twin("i-1", ID), Twin("i-2", ID), Twin("i-2", KEY)}
+    assert past(store, server("i-2")).twins(MINE) == ()
+
+
+def look(name, identities):
+    judgement = Judgement(Verdict.CLEAN, "nothing differs")
+    return Look(server(name), NOW, 0.1, judgement, identities=identities)
+
+
+def test_the_first_of_two_is_told_as_well_as_the_second():
+    run = Run()
+    looks = [look("i-1", MINE), look("i-2", {ID: MINE[ID]}), look("i-3", {ID: b"c" * 32})]
+    for one in looks:
+        run.twins(one.instance.id, one.identities)
+    first, second, third = run.completed(looks, lambda _group: Policy())
+    assert [(one.subject, one.actual["same_as"]) for one in first.judgement.findings] == [(ID, "i-2")]
+    assert [(one.subject, one.actual["same_as"]) for one in second.judgement.findings] == [(ID, "i-1")]
+    assert first.judgement.verdict is Verdict.DRIFTED
+    assert first.judgement.findings[0].severity is Severity.MEDIUM
+    assert "/etc/machine-id" in first.judgement.reason
+    assert third == looks[2]
+
+
+def test_what_a_look_told_by_itself_is_not_told_twice():
+    run = Run()
+    looks = [look("i-1", MINE), look("i-2", MINE)]
+    for one in looks:
+        run.twins(one.instance.id, one.identities)
+    (told, _) = run.completed(looks, lambda _group: Policy())
+    (again, _) = run.completed([told, looks[1]], lambda _group: Policy())
+    assert again == replace(told)
