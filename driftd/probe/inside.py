@@ -174,7 +174,7 @@ def _open_file(name, dir_fd):
 
 def whole(fd, limit):
     # type: (int, int) -> bytes
-    """All that there is from where ``fd`` stands, which is closed. Raises OSError, with EFBIG beyond ``limit`` bytes."""
+    """All that there is from where ``fd`` stands, which is closed. Raises OSError (EFBIG beyond ``limit`` bytes)."""
     try:
         data = read_fd(fd, limit + 1)
     finally:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from trees import IMAGE, NOW, baked, directory, file, fingerprint
 
-from driftd.core import drift, manifest, manifesttext
+from driftd.core import drift, manifesttext
 from driftd.core.difference import Change, Difference
 from driftd.core.errors import BadInput
 from driftd.core.expect import Expect

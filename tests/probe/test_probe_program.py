@@ -22,8 +22,9 @@ SENT = [HERE / f"{name}.py" for name in bundle.MODULES]
 MINIMAL = {
     "abc", "argparse", "ast", "base64", "bisect", "calendar", "codecs", "collections", "contextlib", "copy", "csv",
     "datetime", "enum", "fnmatch", "functools", "getopt", "glob", "hashlib", "heapq", "importlib.util", "io",
-    "ipaddress", "itertools", "locale", "operator", "pathlib", "pickle", "platform", "random", "re", "selectors", "signal", "socket",
-    "stat", "string", "struct", "subprocess", "tempfile", "textwrap", "threading", "traceback", "types", "typing", "weakref",
+    "ipaddress", "itertools", "locale", "operator", "pathlib", "pickle", "platform", "random", "re", "selectors",
+    "signal", "socket", "stat", "string", "struct", "subprocess", "tempfile", "textwrap", "threading", "traceback",
+    "types", "typing", "weakref",
 }  # fmt: skip
 # Built into its interpreter.
 BUILT_IN = {
