@@ -48,6 +48,15 @@ def test_baking_twice_gives_the_same_bytes(driftd, tree: Path, baked: Path, tmp_
     assert again.read_bytes() == baked.read_bytes()
 
 
+def test_an_image_that_holds_an_identity_is_baked_and_told_of(driftd, tree: Path, tmp_path: Path):
+    (tree / "etc/machine-id").write_text("uninitialized\n")
+    assert "own" not in driftd("bake", "--root", tree, "--image", "img", "-o", tmp_path / "m").err
+    (tree / "etc/machine-id").write_text("0123456789abcdef0123456789abcdef\n")
+    said = driftd("bake", "--root", tree, "--image", "img", "-o", tmp_path / "m")
+    assert said.status == 0
+    assert "each instance's own: /etc/machine-id;" in " ".join(said.err.split())
+
+
 def test_a_still_tree_is_clean(driftd, tree: Path, baked: Path):
     said = driftd("audit", "--root", tree, "--manifest", baked)
     assert (said.status, "clean" in said.out) == (0, True)
