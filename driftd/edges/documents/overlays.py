@@ -21,57 +21,37 @@ from driftd.core.manifest import Manifest
 from driftd.core.packs import Pack
 from driftd.core.rules import Match, Rule
 from driftd.core.wording import printable
-from driftd.edges.documents.files import read
-from driftd.edges.documents.names import OVERLAY, file_name, files_beside, files_of
+from driftd.edges.documents.beside import Beside
+from driftd.edges.documents.names import OVERLAY, Files, file_name
 from driftd.edges.documents.policies import read_pack
 from driftd.edges.documents.policymodels import SCHEMA
 from driftd.yamltext import SIZE_LIMIT
 
 NAME = "overlay"
-_AGAIN = "calibrate the image again, or sign what is there: driftd manifest sign"
 
 
-class OverlayDirectory:
+class OverlayDirectory(Beside[Pack]):
     """``Overlays`` over a directory of manifests; with ``manifest``, the one beside that file."""
 
-    def __init__(self, directory: Path, manifest: Path | None = None) -> None:
-        self._directory = directory
-        self._manifest = manifest
-        self._known: dict[str, tuple[tuple[int, int, int], str, Pack | Unseen]] = {}
+    limit = SIZE_LIMIT
+    again = "calibrate the image again, or sign what is there: driftd manifest sign"
 
-    def for_manifest(self, manifest: Manifest) -> Pack | Unseen | None:
-        """See ``Overlays.for_manifest``: the same object for as long as the file stays as it is."""
-        files = files_beside(self._manifest) if self._manifest else files_of(self._directory, manifest.image)
+    @staticmethod
+    def _file(files: Files) -> Path:
+        return files.overlay
+
+    @staticmethod
+    def _name(image: str) -> str:
+        return file_name(image, OVERLAY)
+
+    def _made(self, file: Path, manifest: Manifest, data: bytes) -> Pack | Unseen:
+        del manifest
         try:
-            found = files.overlay.stat()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            return Unseen(f"{files.overlay} cannot be read: {error.strerror}")
-        stamp = (found.st_ino, found.st_size, found.st_mtime_ns)
-        statement = manifest.seal.statement if manifest.seal else ""
-        known = self._known.get(manifest.image)
-        if known is None or known[:2] != (stamp, statement):
-            known = (stamp, statement, _load(files.overlay, manifest))
-            self._known[manifest.image] = known
-        return known[2]
-
-
-def _load(file: Path, manifest: Manifest) -> Pack | Unseen:
-    try:
-        data = read(file, SIZE_LIMIT + 1)
-    except OSError as error:
-        return Unseen(f"{file} cannot be read: {error.strerror}")
-    if len(data) > SIZE_LIMIT:
-        return Unseen(f"{file} is larger than a document may be ({SIZE_LIMIT} bytes)", _AGAIN)
-    if manifest.seal and (why := manifest.seal.uncovered(file_name(manifest.image, OVERLAY), data)):
-        return Unseen(f"{file} is refused: {why}", _AGAIN)
-    try:
-        return read_pack(data.decode("utf-8"), str(file))
-    except UnicodeDecodeError as error:
-        return Unseen(f"{file}: not UTF-8 (byte {error.start + 1})", _AGAIN)
-    except BadInput as error:
-        return Unseen(str(error), error.hint)
+            return read_pack(data.decode("utf-8"), str(file))
+        except UnicodeDecodeError as error:
+            return Unseen(f"{file}: not UTF-8 (byte {error.start + 1})", self.again)
+        except BadInput as error:
+            return Unseen(str(error), error.hint)
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
