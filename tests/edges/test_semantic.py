@@ -31,6 +31,7 @@ CASES = {
         ("PermitRootLogin no¶", "PermitRootLogin yes¶", {"PermitRootLogin": ("no", "yes")}),
         ("permitrootlogin no¶Port 22¶", "# a¶Port 22¶PermitRootLogin   no¶", COSMETIC),
         ("PermitRootLogin no¶", "PermitRootLogin no¶PermitRootLogin yes¶", COSMETIC),  # the first one counts
+        ("UsePAM no¶Include a¶Include b¶", "Include a¶UsePAM no¶Include b¶", None),  # a may say it first
         ("PermitRootLogin no¶", "PermitRootLogin yes¶PermitRootLogin no¶", {"PermitRootLogin": ("no", "yes")}),
         ("Port 22¶", "Port 22¶Port 2222¶", {"Port": ("22", "[22, 2222]")}),
         (
@@ -81,6 +82,9 @@ CASES = {
     "keyvalue": [
         ("A=1¶B='x y'¶", 'B="x y"¶A=2¶', {"A": ("1", "2")}),
         ("A=1¶", "# x¶export A=1¶", COSMETIC),
+        # Of a name that comes twice, each may do something: include a file, or start a program.
+        ("include_dir = 'a'¶", "include_dir = '/tmp'¶include_dir = 'a'¶", {"include_dir": ("a", "[/tmp, a]")}),
+        ("A=1¶", "A=1 /tmp/x¶A=1¶", None),
     ],
     "unit": [
         (
@@ -102,6 +106,11 @@ CASES = {
             {"[Service] Environment.C": ("d", "e")},
         ),
         ("[Service]¶ExecStartPre=/a¶ExecStartPre=/b¶", "[Service]¶ExecStartPre=/b¶ExecStartPre=/a¶", None),
+        # Two backslashes are one backslash, and what follows is a line of its own.
+        ("[Service]¶Restart=no¶", r"[Service]¶Restart=no \\¶ExecStartPre=/a¶Restart=no¶", None),
+        ("[Service]¶Restart=no¶", r"[Service]¶Restart=no \¶ExecStartPre=/a¶Restart=no¶", COSMETIC),
+        # What other files of the unit have set is gone.
+        ("[Service]¶Environment=A=b¶", "[Service]¶Environment=¶Environment=A=b¶", None),
     ],
     "sysctl": [
         ("net.ipv4.ip_forward = 0¶", "net/ipv4/ip_forward=1¶", {"net.ipv4.ip_forward": ("0", "1")}),
@@ -112,6 +121,10 @@ CASES = {
         ("17 * * * * root  cd /¶", "18 * * * * root cd /¶", {"job root cd /": ("17 * * * *", "18 * * * *")}),
         ("A=1¶* * * * * root x¶@daily root y¶", "A=1¶# z¶@daily root y¶* * * * *  root x¶", COSMETIC),
         ("", "* * * * * root curl http://x¶", {"job root curl http://x": (None, "* * * * *")}),
+        # Which jobs a variable holds for; that a table without its last end of a line is not read; a quotation mark.
+        ("* * * * * r x¶A=1¶* * * * * r y¶", "* * * * * r y¶A=1¶* * * * * r x¶", None),
+        ("A='1'¶", "A='1¶", {"A": ("1", "'1")}),
+        ("A='1'¶", 'A="1"¶', COSMETIC),
         ("A=1¶* * * * * root x¶", "* * * * * root x¶A=1¶", {"A": ("1", None), "A (after 1 jobs)": (None, "1")}),
     ],
     "passwd": [

@@ -49,7 +49,9 @@ def sshd_config(text: str) -> Document:
             continue
         passed += keyword == "include"
         if passed < includes and keyword != "include":
-            name += " (before Include)"
+            name += (
+                " (before Include)" if passed == includes - 1 else f" (before the last {includes - passed} Includes)"
+            )
         known = block.get(name)
         if keyword in _SPELLED and keyword not in _ALL:
             block.setdefault(name, said)

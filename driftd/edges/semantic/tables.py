@@ -73,18 +73,34 @@ def fstab(text: str) -> Document:
 
 
 def crontab(text: str) -> Document:
-    """Job (what is run, by whom) → when; variables by name. One that is set after the first job holds from there on."""
+    """Job (what is run, by whom) → when; variables by name. One that is set after the first job holds from there on.
+
+    A line without its end makes cron leave the whole table aside.
+    """
+    if text and not text.endswith("\n"):
+        raise UnreadableError
     variables: dict[str, str] = {}
     jobs: dict[str, list[str]] = {}
+    order: list[str] = []
     for line in _records(text):
         variable, job = _VARIABLE.fullmatch(line), _JOB.fullmatch(line)
         if variable and not line[0].isdigit():
-            variables[variable[1] if not jobs else f"{variable[1]} (after {len(jobs)} jobs)"] = variable[2].strip("\"'")
+            name = variable[1] if not jobs else f"{variable[1]} (after {len(jobs)} jobs)"
+            variables[name] = _unquoted(variable[2])
+            order += [name] if jobs else []
         elif job:
-            jobs.setdefault(f"job {words(job[2])}", []).append(" ".join(job[1].split()))
+            order.append(name := f"job {words(job[2])}")
+            jobs.setdefault(name, []).append(" ".join(job[1].split()))
         else:
             raise UnreadableError
-    return Document({**variables, **{name: "; ".join(sorted(when)) for name, when in jobs.items()}}, between=" ")
+    value = {**variables, **{name: "; ".join(sorted(when)) for name, when in jobs.items()}}
+    between = any(not name.startswith("job ") for name in order)
+    return Document(value, tuple(order) if between else (), between=" ")
+
+
+def _unquoted(said: str) -> str:
+    quoted = len(said) > 1 and said[0] == said[-1] and said[0] in "\"'"
+    return said[1:-1] if quoted else said
 
 
 def sysctl(text: str) -> Document:
@@ -105,8 +121,11 @@ def sysctl(text: str) -> Document:
 
 
 def keyvalue(text: str) -> Document:
-    """NAME=value, as in /etc/default and os-release; anything that a shell would run is not read."""
-    value: dict[str, str] = {}
+    """NAME=value, as in /etc/default and os-release; anything that a shell would run is not read.
+
+    Of a name that stands there twice every line counts: one may include a file (postgresql.conf), or start a program.
+    """
+    value: dict[str, list[str]] = {}
     for line in _records(text):
         found = _VARIABLE.fullmatch(line)
         if found is None:
@@ -117,5 +136,5 @@ def keyvalue(text: str) -> Document:
             raise UnreadableError
         if quoted and re.search(r"[`$\\]" + "|" + re.escape(said[0]), said[1:-1]):
             raise UnreadableError
-        value[found[1]] = said[1:-1] if quoted else said
-    return Document(value)
+        value.setdefault(found[1], []).append(said[1:-1] if quoted else said)
+    return Document({name: said[0] if len(said) == 1 else said for name, said in value.items()})

@@ -53,12 +53,17 @@ def _logical(text: str) -> list[str]:
         bare = line.strip()
         if bare.startswith(("#", ";")) or (not bare and not begun):
             continue
-        if line.endswith("\\"):
+        if _goes_on(line):
             begun += line[:-1].strip() + " "
             continue
         found.append((begun + bare).strip())
         begun = ""
     return [line for line in [*found, begun.strip()] if line]
+
+
+def _goes_on(line: str) -> bool:
+    """Whether the next line belongs to this one: of two backslashes the first takes the second's meaning away."""
+    return (len(line) - len(line.rstrip("\\"))) % 2 == 1
 
 
 def _put(section: dict[str, object], name: str, said: str) -> None:
@@ -69,7 +74,10 @@ def _put(section: dict[str, object], name: str, said: str) -> None:
         section[name] = [RESET]
     elif kind == "environment" and (variables := _variables(said)) is not None:
         known = section.get(name)
-        section[name] = {**(known if isinstance(known, dict) else {}), **variables}
+        if isinstance(known, list):  # it also resets what another file of the unit has set
+            section[name] = [*known, said]
+        else:
+            section[name] = {**(known if isinstance(known, dict) else {}), **variables}
     else:
         known = section.get(name)
         more = said.split() if kind in _WORDS else [said]
