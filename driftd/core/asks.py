@@ -35,7 +35,7 @@ class Ask:
     match      a regular expression     ``yes`` if it matches the whole content, at most 64 KiB
     unpacked   N in decimal             of what gz, bz2, xz or zst unpacks to: ``prefix`` over the first N bytes,
                                         ``size`` and ``sha256`` (b"" when it is much longer than N)
-    pyc        none                     ``yes`` if it is what its source compiles to; ``sha256``, ``size`` of the source
+    pyc        its source, if elsewhere ``yes`` if it is what its source compiles to; ``sha256``, ``size`` of the source
     show       what redaction is told   ``content`` without its secrets, ``size``, ``sha256`` of the file as it is
     ========== ======================== ==========================================================================
 

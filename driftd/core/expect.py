@@ -7,6 +7,7 @@ content still there, what was set once still so. What could not be told is neith
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from driftd.core.globs import protected
 from driftd.core.templates import PYC, TEMPLATES, Template
 from driftd.core.wording import listed
 from driftd.probe import wire
+from driftd.probe.wire import Entry
 
 __all__ = ["PATH_KINDS", "TEMPLATES", "Expect", "Outcome", "held", "questions", "rotations", "unmet"]
 
@@ -259,6 +261,7 @@ def _size_and_mode(difference: Difference, template: Template) -> str:
 
 # --- with evidence ---------------------------------------------------------------------------------------------------
 
+_LINKS = 8
 _UNDONE = {Expect.GROWING, Expect.ROTATED}
 _SOURCE = re.compile(rb"(/.*/|/)__pycache__/([^/]+)\.(?!opt-)[a-z]+-[0-9]+(?:\.opt-[12])?\.pyc", re.DOTALL)
 
@@ -270,7 +273,7 @@ def questions(expect: Expect, difference: Difference, evidence: Evidence, templa
     if expect in _UNDONE:
         yield from growth.questions(difference.subject, evidence)
     elif expect is Expect.TEMPLATE and template is not None:
-        ask = _ask(difference, template)
+        ask = _ask(difference, template, evidence)
         if ask is not None and _has_content(difference) and not _form(difference, template):
             yield ask
 
@@ -320,27 +323,49 @@ def _has_content(difference: Difference) -> bool:
     return difference.change is Change.ADDED or bool(_CONTENT & difference.actual.keys())
 
 
-def _ask(difference: Difference, template: Template) -> Ask | None:
+def _ask(difference: Difference, template: Template, evidence: Evidence) -> Ask | None:
     if template is TEMPLATES[PYC]:
-        return Ask(difference.subject, "pyc")
+        source = _source_of(difference.subject, evidence)
+        if source is None:
+            return None
+        return Ask(difference.subject, "pyc", source.path if source.path != _beside(difference.subject) else b"")
     return Ask(difference.subject, "match", template.pattern) if template.pattern else None
+
+
+def _beside(path: bytes) -> bytes:
+    """The source that a compiled module stands for by its name; b"" for what is none."""
+    named = _SOURCE.fullmatch(path)
+    return named[1] + named[2] + b".py" if named else b""
+
+
+def _source_of(path: bytes, evidence: Evidence) -> Entry | None:
+    """The source of a compiled module, there as it was baked; also through links that are (Debian's sitecustomize)."""
+    at = _beside(path)
+    for _ in range(_LINKS):
+        was = evidence.was_baked(at)
+        if was is None or was != evidence.is_there(at):
+            return None
+        if was.kind != wire.LINK:
+            return was if was.kind == wire.FILE and was.sha256 else None
+        at = posixpath.normpath(posixpath.join(wire.parent(at), was.target))
+    return None
 
 
 def _value(difference: Difference, template: Template, evidence: Evidence) -> Outcome:
     """Whether the content is of the template's form."""
-    ask = _ask(difference, template)
-    if ask is None or not _has_content(difference):
+    if not _has_content(difference):
+        return KEPT
+    source = _source_of(difference.subject, evidence) if template is TEMPLATES[PYC] else None
+    if template is TEMPLATES[PYC] and source is None:
+        return Outcome("its source is not there as it was baked")
+    ask = _ask(difference, template, evidence)
+    if ask is None:
         return KEPT
     answer = evidence.answer(ask)
     if answer.how:
         return Outcome(unsure=answer.why or answer.how, cut=answer.how in (asks.CUT_SHORT, asks.CHANGED))
     if ask.what == "match":
         return KEPT if answer.yes else Outcome(f"what it holds is not {template.says}")
-    source = _SOURCE.fullmatch(difference.subject)
-    path = source[1] + source[2] + b".py" if source else b""
-    was, now = evidence.was_baked(path), evidence.is_there(path)
-    if was is None or was != now or was.kind != wire.FILE or not was.sha256:
-        return Outcome("its source is not there as it was baked")
-    if answer.yes and answer.sha256 == was.sha256:
+    if answer.yes and source is not None and answer.sha256 == source.sha256:
         return KEPT
     return Outcome(answer.why or "its source says otherwise")

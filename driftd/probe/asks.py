@@ -104,12 +104,12 @@ class Answerer(object):
             prefix = first.digest()
         return Answer(size=size, sha256=whole.digest(), prefix=prefix)
 
-    def pyc(self, path, _argument):
+    def pyc(self, path, argument):
         # type: (bytes, bytes) -> Answer
         source = compiled.source_of(path)
         if source is None:
             return Answer(why=b"it is not named as this Python names what it compiles")
-        text = self._whole(source, SOURCE_LIMIT)
+        text = self._whole(argument or source, SOURCE_LIMIT)
         why = compiled.why_not(self._whole(path, SOURCE_LIMIT), text, path)
         return Answer(why=why.encode(), yes=0 if why else 1, size=len(text), sha256=hashlib.sha256(text).digest())
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trees import NOW, baked, directory, file, fingerprint
+from trees import NOW, baked, directory, file, fingerprint, link
 
 from driftd.core import drift
 from driftd.core.asking import Speaking, asks_for, departed, remember
@@ -251,6 +251,28 @@ def test_a_compiled_module_is_explained_by_its_baked_source_alone():
         assert broken.verdict is Verdict.DRIFTED
     odd = directory(b"/usr/lib/python3/__pycache__", 0o777)
     assert compiled([tree[0], odd]).verdict is Verdict.DRIFTED
+
+
+def test_the_source_may_be_a_link_that_was_baked_to_a_file_that_was():
+    """Debian's sitecustomize.py lies in /etc."""
+    real = b"/etc/python3/x.py"
+    made = [directory(b"/etc/python3"), file(real, TEXT), link(SOURCE, b"../../../etc/python3/x.py")]
+    tree = [*made, directory(b"/usr/lib/python3/__pycache__"), file(PYC, b"p" * 20)]
+    right = Answer(yes=True, sha256=sha(TEXT))
+    judgement, _, asked = audited(made, tree, COMPILED, answers=lambda _ask: right)
+    assert judgement.verdict is Verdict.EXPLAINED
+    assert asked == [Ask(PYC, "pyc", real)]
+    for odd in (
+        [made[0], file(real, b"y = 2\n"), *tree[2:]],
+        [*made[:2], link(SOURCE, b"/etc/python3/y.py"), *tree[3:], file(b"/etc/python3/y.py", TEXT)],
+        [made[0], link(real, SOURCE), *tree[2:]],
+    ):
+        judgement, _, asked = audited(made, odd, COMPILED, answers=lambda _ask: right)
+        assert PYC in {one.subject for one in judgement.findings}
+        assert asked == []
+    looped = [made[0], link(real, SOURCE), made[2]]
+    judgement, _, asked = audited(looped, [*looped, *tree[3:]], COMPILED, answers=lambda _ask: right)
+    assert (judgement.verdict, asked) == (Verdict.DRIFTED, [])
 
 
 # --- the others ------------------------------------------------------------------------------------------------------

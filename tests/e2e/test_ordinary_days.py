@@ -1,6 +1,6 @@
 """Pristine servers with an ordinary life, under the daemon and the default packs: nobody cries wolf.
 
-nginx and the application serve, logs are rotated, cron's and apt's jobs run, the server is restarted. What a day brings
+nginx, PostgreSQL and the application serve, logs are rotated, cron's and apt's jobs run, the server is restarted. What a day brings
 by the clock is done by hand here; the soak does it again and again for an hour.
 """
 
@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from busy import busy_image
 from changing import shown
 from daemons import run_daemon, wait_for_end
+from packed import packed_image
 from servers import LocalDeployment, fetch, pid_of, wait_until
 
 from driftd.core.findings import Verdict
@@ -55,9 +55,10 @@ DAY = {
     "rotation": "/etc/cron.daily/logrotate; logrotate --force /etc/logrotate.conf",
     "rotation-again": "logger -t day one more line; logrotate --force /etc/logrotate.conf",
     "and-again": "logger -t day and another; logrotate --force /etc/logrotate.conf",
+    "data": 'su postgres -c \'cd /; psql -qc "CREATE TABLE IF NOT EXISTS day (t text)" -c "INSERT INTO day VALUES (1)"\'',
     "library-cache": "ldconfig",
     "scratch": "mktemp -d; mktemp; d=$(mktemp -d); echo x >$d/y; rm -r $d; echo cache >/var/cache/day",
-    "python": "python3 -c 'import random, subprocess, tempfile'",
+    "python": "python3 -c 'import random, subprocess, tempfile'; python3 -O -c 'import csv'; python3 -OO -c 'import csv'",
     "wrong-password": "logger -p auth.info -t sshd 'Failed password for invalid user x from 192.0.2.1 port 9 ssh2'",
     "reload": "nginx -s reload; kill -HUP $(cat /run/rsyslogd.pid)",
     "log-daemon-restarted": "kill $(cat /run/rsyslogd.pid); sleep 1; rsyslogd",
@@ -120,7 +121,7 @@ class Server:
 @contextlib.contextmanager
 def server_of(image_cache: Path, login_key: Path, policy: str, rules: str) -> Iterator[Server]:
     root = Path(tempfile.mkdtemp(prefix="do-"))
-    image = busy_image(image_cache)
+    image = packed_image(image_cache)
     deployment = LocalDeployment(root, image_cache, image, login_key)
     config = root / "driftd.yaml"
     options = {"key": login_key, "dir": deployment.dir, "images": image_cache, "image": image.id, "policy": policy}
