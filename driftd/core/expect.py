@@ -355,17 +355,15 @@ def _value(difference: Difference, template: Template, evidence: Evidence) -> Ou
     """Whether the content is of the template's form."""
     if not _has_content(difference):
         return KEPT
-    source = _source_of(difference.subject, evidence) if template is TEMPLATES[PYC] else None
-    if template is TEMPLATES[PYC] and source is None:
-        return Outcome("its source is not there as it was baked")
     ask = _ask(difference, template, evidence)
     if ask is None:
-        return KEPT
+        return Outcome("its source is not there as it was baked" if template is TEMPLATES[PYC] else "")
     answer = evidence.answer(ask)
     if answer.how:
         return Outcome(unsure=answer.why or answer.how, cut=answer.how in (asks.CUT_SHORT, asks.CHANGED))
     if ask.what == "match":
         return KEPT if answer.yes else Outcome(f"what it holds is not {template.says}")
+    source = _source_of(difference.subject, evidence)
     if answer.yes and source is not None and answer.sha256 == source.sha256:
         return KEPT
     return Outcome(answer.why or "its source says otherwise")

@@ -58,7 +58,7 @@ DAY = {
     "data": 'su postgres -c \'cd /; psql -qc "CREATE TABLE IF NOT EXISTS day (t text)" -c "INSERT INTO day VALUES (1)"\'',
     "library-cache": "ldconfig",
     "scratch": "mktemp -d; mktemp; d=$(mktemp -d); echo x >$d/y; rm -r $d; echo cache >/var/cache/day",
-    "python": "python3 -c 'import random, subprocess, tempfile'; python3 -O -c 'import csv'; python3 -OO -c 'import csv'",
+    "python": "python3 -c 'import random, subprocess, tempfile'; for o in -O -OO; do python3 $o -c 'import csv'; done",
     "wrong-password": "logger -p auth.info -t sshd 'Failed password for invalid user x from 192.0.2.1 port 9 ssh2'",
     "reload": "nginx -s reload; kill -HUP $(cat /run/rsyslogd.pid)",
     "log-daemon-restarted": "kill $(cat /run/rsyslogd.pid); sleep 1; rsyslogd",
