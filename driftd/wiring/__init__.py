@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-import click
+import typer
 from rich.console import Console
 from rich.text import Text
 
@@ -31,13 +31,14 @@ def main() -> None:
     """The ``driftd`` command. Every error becomes one sentence, its remedy, and an exit status."""
     context = Context(build)
     try:
-        status = program.app(obj=context, standalone_mode=False)
-    except click.exceptions.Exit as ended:
-        status = ended.exit_code
-    except click.ClickException as error:
-        error.show()
+        status = program.app(obj=context, standalone_mode=False, prog_name="driftd")
+        if status == INTERRUPTED:  # Typer's answer to Ctrl-C
+            context.err.print("interrupted")
+    except typer.TyperException as error:
+        if said := error.format_message():  # empty where help was printed instead
+            complain(context.err, said, _help(error))
         status = USAGE
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         context.err.print("interrupted")
         status = INTERRUPTED
     except BrokenPipeError:
@@ -53,6 +54,12 @@ def main() -> None:
         complain(context.err, said, "set DRIFTD_DEBUG=1 to see where, and report it")
         status = UNSEEN
     sys.exit(status or 0)
+
+
+def _help(error: typer.TyperException) -> str:
+    """The help of the command that was used wrongly."""
+    used: typer.Context | None = getattr(error, "ctx", None)
+    return f"see: {used.command_path if used else 'driftd'} --help"
 
 
 def complain(console: Console, sentence: str, hint: str) -> None:

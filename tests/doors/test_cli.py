@@ -102,6 +102,10 @@ def test_a_report_in_json_follows_its_schema(driftd, tree: Path, baked: Path, tm
         (["trust", "127.0.0.1:1"], "127.0.0.1"),
         (["nonsense"], "No such command"),
         (["audit", "--format", "xml"], "xml"),
+        (["unaccept", "one"], "see: driftd unaccept --help"),
+        (["manifest", "nonsense"], "see: driftd manifest --help"),
+        (["explain"], "Missing argument"),
+        (["bake"], "Missing option '--image'"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_exit_status_2_or_3(driftd, baked: Path, words: list[str], said: str):
@@ -109,6 +113,14 @@ def test_a_mistake_is_one_sentence_and_exit_status_2_or_3(driftd, baked: Path, w
     assert answer.status in {2, 3}
     assert said in answer.err + answer.out
     assert "Traceback" not in answer.err
+    assert "a mistake of driftd's own" not in answer.err
+
+
+@pytest.mark.parametrize("words", [[], ["manifest"], ["policy"]])
+def test_a_command_group_alone_shows_its_help_and_nothing_else(driftd, words: list[str]):
+    answer = driftd(*words)
+    assert (answer.status, answer.err) == (2, "")
+    assert f"Usage: {' '.join(['driftd', *words])} [OPTIONS] COMMAND" in answer.out
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "other", "empty"])
