@@ -44,6 +44,8 @@ _RUN_DIRECTORIES = (
     "/run/systemd/{coredump,journald,logind,networkd,oomd,resolved,sleep,system,timesyncd,user}.conf.d",
     "/run/tmpfiles.d",
     "/run/udev/{hwdb.d,rules.d}",
+    "/run/{cdi,kernel,nextroot,repart.d,sysupdate.d,userdb}",
+    "/run/systemd/nspawn",
     "/run/user/*/systemd",
 )
 # State of programs, all but these.
@@ -74,6 +76,8 @@ _HOMES = (
     "**/.{zlogin,zlogout,zprofile,zshenv,zshrc}",
     "**/.{forward,inputrc,k5login,k5users,pam_environment,procmailrc,rhosts,shosts}",
     "**/.{exrc,gdbinit,gitconfig,pythonrc,screenrc,tmux.conf,vimrc}",
+    "**/.{curlrc,emacs,lessfilter,mailcap,nanorc,netrc,npmrc,pdbrc,perldb,psqlrc,sqliterc,wgetrc}",
+    "**/.{emacs.d,vim}/**",
     "**/.{xinitrc,xprofile,Xresources,xsession,xsessionrc}",
     "**/.config/{autostart,environment.d,fish,git,systemd}/**",
     "**/.local/share/systemd/**",

@@ -25,6 +25,11 @@ def _place(severity: Severity, because: str, *paths: str) -> Place:
     return Place(severity, because, tuple(globs.path(path) for path in paths))
 
 
+def _etc(names: str) -> list[str]:
+    """Files and whole directories of these names in /etc."""
+    return [glob for name in names.split() for glob in (f"/etc/{name}", f"/etc/{name}/**")]
+
+
 # The first place that a path lies in decides; units stand before the libraries that they lie among.
 PLACES: tuple[Place, ...] = (
     _place(
@@ -165,12 +170,68 @@ PLACES: tuple[Place, ...] = (
         "/usr/share/python*/**",
         "/usr/share/gdb/**",
     ),
+    _place(
+        Severity.HIGH,
+        "it names programs that a service or a tool runs or loads",
+        *_etc(
+            "ImageMagick* aliases apache2 bash.bash_logout bash_completion bashrc chef clamav cni collectd* "
+            "consul* containers crio crypttab dkms dnf dnsmasq* dracut.conf* emacs exim4 gdb grub* gss haproxy "
+            "httpd icinga* incron* inetd.conf init inputrc insserv* ipsec* java* kernel-img.conf krb5.conf* ksh* "
+            "kubernetes letsencrypt libaudit.conf libvirt lightdm lvm lxc* mailcap* mdadm* mkinitcpio* monit* "
+            "mosquitto multipath* my.cnf* mysql nagios nanorc needrestart nginx npmrc nrpe* odbcinst.ini openvpn "
+            "php* pip.conf pkcs11 postfix postgresql* puppet* rc.conf rc.d redis resolvconf* rsyncd.conf runit "
+            "salt samba screenrc smartd.conf snmp squid ssmtp* strongswan* sudo.conf supervisor* sv swanctl "
+            "telegraf tmux.conf unbound uwsgi wgetrc wireguard wpa_supplicant xinetd* yum* zabbix* zlogin zlogout "
+            "zprofile zshenv zshrc"
+        ),
+        "/etc/ssl/*.cnf",
+        "/etc/ca-certificates/**",
+        "/usr/local/etc/**",
+        "/usr/src/**",
+        "/usr/share/applications/**",
+        "/usr/share/awk/**",
+        "/usr/share/bug/**",
+        "/usr/share/debconf/**",
+        "/usr/share/dpkg/**",
+        "/usr/share/emacs*/**",
+        "/usr/share/factory/**",
+        "/usr/share/fish/**",
+        "/usr/share/gnome-session/**",
+        "/usr/share/groff/**",
+        "/usr/share/lua/**",
+        "/usr/share/nginx/modules*/**",
+        "/usr/share/nodejs/**",
+        "/usr/share/pam-configs/**",
+        "/usr/share/php*/**",
+        "/usr/share/ruby*/**",
+        "/usr/share/tcltk/**",
+        "/usr/share/user-tmpfiles.d/**",
+        "/usr/share/vim/**",
+        "/usr/share/wayland-sessions/**",
+        "/usr/share/xsessions/**",
+        "/usr/share/zsh/**",
+        "/var/lib/vim/**",
+        "/var/spool/incron/**",
+    ),
+    _place(
+        Severity.HIGH,
+        "it decides who may come in, or what is trusted",
+        *_etc(
+            "at.allow at.deny exports* hosts.equiv ldap libnss* login.defs nologin nslcd.conf pki proftpd* "
+            "securetty shells sssd userdb vsftpd*"
+        ),
+        "/etc/ssl/private/**",
+        "/usr/share/keyrings/**",
+        "/usr/share/ca-certificates/**",
+        "/var/lib/AccountsService/**",
+    ),
     _place(Severity.HIGH, "it is part of the application that the image was baked for", "/opt/**"),
     _place(
         Severity.HIGH,
         "it is what a person leaves behind, or what the next login obeys",
         "/root/**",
         "/home/*/.*",
+        "/home/*/.*/**",
     ),
     _place(Severity.MEDIUM, "configuration is what the image says, or it is drift", "/etc/**"),
 )
@@ -216,9 +277,9 @@ def base(difference: Difference) -> Judged:
     special = _special(difference)
     if special is not None and special[0] is Severity.CRITICAL:
         return special
-    for place in PLACES:
-        if any(glob.matches(difference.subject) for glob in place.paths):
-            return place.severity, place.because
+    place = next((one for one in PLACES if any(glob.matches(difference.subject) for glob in one.paths)), None)
+    if place is not None and (special is None or place.severity.rank >= special[0].rank):
+        return place.severity, place.because
     return special or (_OBEYED if obeyed(difference.subject) else _REST)
 
 
@@ -242,5 +303,20 @@ def _special(difference: Difference) -> Judged | None:
         (file and mode & 0o111, Severity.HIGH, "it can be run, and the image does not explain it"),
         (file and difference.subject.lower().endswith(_SCRIPTS), Severity.HIGH, "its name says that something runs it"),
         ((file or directory) and mode & 0o1002 == 0o0002, Severity.HIGH, "everybody may write it"),
+        *((given, Severity.HIGH, because) for given, because in _opened(difference, mode)),
     )
     return next(((severity, because) for given, severity, because in dangers if given), None)
+
+
+def _opened(difference: Difference, mode: int) -> tuple[tuple[object, str], ...]:
+    """What lets others at something that was baked."""
+    was, now = difference.expected, difference.actual
+    if difference.change is not Change.MODIFIED or difference.kind not in ("file", "directory"):
+        return ()
+    before = int(was.get("mode", now.get("mode", "0")), 8)
+    return (
+        (was.get("uid") == "0" != now.get("uid", "0"), "it is not root's any more"),
+        (mode & ~before & 0o020, "its group may write it now"),
+        (not before & 0o007 and mode & 0o004, "everybody may read what was shut"),
+        ("xattr system.posix_acl_access" in now, "an access list says who else may use it"),
+    )

@@ -293,6 +293,16 @@ SEVERITIES = {
     b"/home/a/.ssh/authorized_keys": Severity.HIGH,
     b"/root/.bash_history": Severity.HIGH,
     b"/etc/nginx.conf": Severity.MEDIUM,
+    b"/etc/nginx/nginx.conf": Severity.HIGH,
+    b"/etc/sudo.conf": Severity.HIGH,
+    b"/etc/gss/mech.d/x.conf": Severity.HIGH,
+    b"/etc/crypttab": Severity.HIGH,
+    b"/etc/hosts.equiv": Severity.HIGH,
+    b"/usr/share/keyrings/x.gpg": Severity.HIGH,
+    b"/usr/share/vim/vim90/plugin/x.vim": Severity.HIGH,
+    b"/home/a/.vim/plugin/x.vim": Severity.HIGH,
+    b"/var/cache/x/.vim/plugin/x.vim": Severity.HIGH,
+    b"/run/userdb/x.user": Severity.HIGH,
     b"/srv/x": Severity.MEDIUM,
 }
 
@@ -312,6 +322,10 @@ def test_severity_by_place(path):
     assert severity.base(added(path))[0] is SEVERITIES[path]
 
 
+def changed(was, now):
+    return Difference("file", b"/etc/x", Change.MODIFIED, was, now)
+
+
 DANGERS = {
     "setuid": (added(b"/srv/x", mode="4755"), Severity.CRITICAL),
     "capable": (added(b"/srv/x", **{"xattr security.capability": "x"}), Severity.CRITICAL),
@@ -319,6 +333,16 @@ DANGERS = {
     "executable": (added(b"/srv/x", mode="0755"), Severity.HIGH),
     "open": (added(b"/srv/x", "directory", mode="0777"), Severity.HIGH),
     "sticky": (added(b"/srv/x", "directory", mode="1777"), Severity.MEDIUM),
+    # What is dangerous by itself is so where less is the rule.
+    "executable-in-etc": (added(b"/etc/x", mode="0755"), Severity.HIGH),
+    "script-in-etc": (added(b"/etc/x.sh"), Severity.HIGH),
+    "open-in-etc": (changed({"mode": "0644"}, {"mode": "0666"}), Severity.HIGH),
+    "not-root's": (changed({"uid": "0"}, {"uid": "33"}), Severity.HIGH),
+    "root's-again": (changed({"uid": "33"}, {"uid": "0"}), Severity.MEDIUM),
+    "its-group's": (changed({"mode": "0644"}, {"mode": "0664"}), Severity.HIGH),
+    "shut-no-more": (changed({"mode": "0600"}, {"mode": "0644"}), Severity.HIGH),
+    "shut": (changed({"mode": "0644"}, {"mode": "0600"}), Severity.MEDIUM),
+    "access-list": (changed({}, {"xattr system.posix_acl_access": "x"}), Severity.HIGH),
     "setuid-in-etc": (added(b"/etc/x", mode="4755"), Severity.CRITICAL),
     "package": (ALL["package"], Severity.HIGH),
     "account": (ALL["account"], Severity.CRITICAL),
