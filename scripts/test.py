@@ -12,7 +12,11 @@ from pathlib import Path
 from driftd.edges.providers.local import image, userns
 from driftd.edges.providers.local.vm import image as machines
 
-CACHE = Path(__file__).resolve().parent.parent / ".cache"
+REPO = Path(__file__).resolve().parent.parent
+CACHE = REPO / ".cache"
+sys.path.insert(0, str(REPO / "tests"))
+
+from packed import packed_image  # noqa: E402  # the tests' own
 
 
 def say(text: str) -> None:
@@ -28,6 +32,7 @@ def main() -> int:
         if whole:
             image.ensure(CACHE / "images", say=say)
             machines.ensure(CACHE / "images", say=say)
+            packed_image(CACHE / "images", say)
         os.execv(sys.executable, pytest)  # noqa: S606  # a list of arguments, no shell wanted
     if lacking := userns.missing():
         sys.exit(f"test: {lacking}")

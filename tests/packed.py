@@ -1,18 +1,20 @@
-"""A server with a web server, a data server and cloud-init from Debian's packages, for trying the packs for real.
+"""A server with a web server, a data server, cron, logrotate and cloud-init from Debian's packages.
 
-``packed_image`` builds it once (a minute or two) into the cache of images; ``test_packs_for_real.py`` uses it.
+``packed_image`` builds it once (a minute or two) into the cache of images; ``test_packs_for_real.py`` and
+``test_ordinary_days.py`` use it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from driftd.edges.providers.local import debian, image
 from driftd.edges.providers.local.debian import Recipe
 from driftd.edges.providers.local.image import ImageInfo
 
-RECIPE = Recipe((*image.RECIPE.packages, "nginx-light", "postgresql", "cloud-init"))
-STARTED = "nginx\npg_ctlcluster 15 main start\n"
+RECIPE = Recipe((*image.RECIPE.packages, "cron", "logrotate", "nginx-light", "postgresql", "cloud-init"))
+STARTED = "cron\nnginx\npg_ctlcluster 15 main start\n"
 _BEFORE = "# PID 1 inherits orphans"
 SEED = "var/lib/cloud/seed/nocloud/"
 # The keys that the provider vouches for stay, and nothing is asked of a network that is not there.
@@ -30,9 +32,9 @@ FILES = {
 }
 
 
-def packed_image(cache: Path) -> ImageInfo:
-    """Beside the demo's application on port 8080, nginx on port 80 and PostgreSQL; cloud-init has not run."""
-    base = debian.ensure_base(cache, RECIPE, None)
+def packed_image(cache: Path, say: Callable[[str], None] | None = None) -> ImageInfo:
+    """Beside the demo's application on port 8080, nginx on port 80, PostgreSQL and cron; cloud-init has not run."""
+    base = debian.ensure_base(cache, RECIPE, say)
     files = {**image.files("1"), **FILES}
     mode, init = files["sbin/instance-init"]
     files["sbin/instance-init"] = (mode, init.replace(_BEFORE, STARTED + _BEFORE, 1))

@@ -1,7 +1,7 @@
 """Pristine servers with an ordinary life, under the daemon and the default packs: nobody cries wolf.
 
-nginx, PostgreSQL and the application serve, logs are rotated, cron's and apt's jobs run, the server is restarted. What a day brings
-by the clock is done by hand here; the soak does it again and again for an hour.
+nginx, PostgreSQL and the application serve, logs are rotated, cron's and apt's jobs run, the server is restarted. What
+a day brings by the clock is done by hand here; the soak does it again and again for an hour.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ groups:
 """
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+SQL = 'cd /; psql -qc "CREATE TABLE IF NOT EXISTS day (t text)" -c "INSERT INTO day VALUES (1)"'
+
 # What happens on an ordinary day, in an order that it may have. Each is a script for the server's own root.
 DAY = {
     "package-lists": "apt-get -qq update; /usr/lib/apt/apt.systemd.daily update; apt-get -qq clean",
@@ -55,7 +57,7 @@ DAY = {
     "rotation": "/etc/cron.daily/logrotate; logrotate --force /etc/logrotate.conf",
     "rotation-again": "logger -t day one more line; logrotate --force /etc/logrotate.conf",
     "and-again": "logger -t day and another; logrotate --force /etc/logrotate.conf",
-    "data": 'su postgres -c \'cd /; psql -qc "CREATE TABLE IF NOT EXISTS day (t text)" -c "INSERT INTO day VALUES (1)"\'',
+    "data": f"su postgres -c '{SQL}'",
     "library-cache": "ldconfig",
     "scratch": "mktemp -d; mktemp; d=$(mktemp -d); echo x >$d/y; rm -r $d; echo cache >/var/cache/day",
     "python": "python3 -c 'import random, subprocess, tempfile'; for o in -O -OO; do python3 $o -c 'import csv'; done",
