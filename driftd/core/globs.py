@@ -110,7 +110,7 @@ def _joined(names: list[Name | None]) -> bytes:
     if not between:
         return first
     last = between.pop()
-    found = b"".join(b"(?>(?:/[^/]+)*?%s)" % group for group in between)
+    found = b"".join(b"(?>(?:/[^/]+)*?%s(?=/))" % group for group in between)  # a whole name, and more after it
     return first + found + (b"(?:/[^/]+)*" + last if last else b"(?:/[^/]+)+")
 
 

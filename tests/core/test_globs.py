@@ -153,6 +153,15 @@ def test_one_glob_includes_another(outer, inner, whole):
     assert globs.includes(globs.path(outer), globs.path(inner)) is whole
 
 
+@pytest.mark.parametrize("name", ["a", "*a", "?", "[ab]", "a*a"])
+def test_what_lies_between_two_stars_is_a_whole_name(name):
+    """... and one that only begins like it does not take its place."""
+    for path in (b"/ab/aa/x", b"/aab/a/x", b"/ba/ab/aa/x", b"/a/x"):
+        wanted = any(globs.word(name).matches(part) for part in path.split(b"/")[1:-1])
+        assert globs.path(f"**/{name}/**").matches(path) is wanted
+        assert globs.path(f"/**/{name}/**/x").matches(path) is wanted
+
+
 SOME_NAMES = st.sampled_from(["a", "ab", "abc", "*", "a*", "?", "[ab]", "**"])
 SOME_GLOBS = st.lists(SOME_NAMES, min_size=1, max_size=4).map(lambda names: globs.path("/" + "/".join(names)))
 SOME_PATHS = st.lists(st.sampled_from([b"a", b"b", b"ab", b"abc", b"x"]), min_size=1, max_size=4).map(
