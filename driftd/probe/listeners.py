@@ -4,11 +4,12 @@ Named "tcp 0.0.0.0:22", "udp [::]:53", "raw 0.0.0.0:1" (a protocol's number), "p
 of this machine's own, which every instance has another one of, is told by its interface: "udp eth0:68", "udp
 [eth0]:546". A port of UDP out of the range that the kernel gives away is "ephemeral". One fact for each program and
 user of a name; without ``program`` it is the kernel's, or hidden. ``namespace`` is "other" for a network namespace
-other than the look's: a container's.
+other than the look's: a container's. ``settings`` is a file that its command line names in place of the image's own.
 """
 
 import fcntl
 import os
+import re
 import socket
 import struct
 import sys
@@ -26,6 +27,9 @@ _LIMITS = (TABLE_ROWS, NAMESPACES_LIMIT)
 _TABLES = (b"tcp", b"tcp6", b"udp", b"udp6", b"udplite", b"udplite6", b"raw", b"raw6")
 _WAITING = {b"tcp": b"0A"}  # TCP_LISTEN; everything else waits when it is not connected
 _UNCONNECTED = b"07"
+# -f FILE, -c FILE, --config=FILE, -c config_file=FILE, -o Setting=FILE; nginx's -p, below which its own is.
+_SETTINGS = re.compile(rb"[\0 ]-(?:[fcCp]|o|-?[a-z_-]*(?:conf|defaults)[a-z_-]*)(?:[=\0 ]?\w+[= ]|[=\0 ])?(/[^\0 ]*)")
+_BAKED = (b"/etc/", b"/usr/", b"/opt/")
 _PACKET_TYPES = {b"2": b"datagram", b"3": b"raw", b"10": b"packet"}
 _ADDRESS_OF_INTERFACE = 0x8915  # SIOCGIFADDR
 
@@ -107,17 +111,32 @@ def read(seen):
     return found
 
 
+def settings_of(command):
+    # type: (bytes) -> bytes
+    """The file of settings that a command line (blanks or NULs between words) names, where that is not the image's."""
+    names = (name for name in _SETTINGS.findall(command) if not name.startswith(_BAKED) or b"/.." in name)
+    return next(names, b"")
+
+
 def report(found, seen, names, sockets):
     # type: (Found, snapshot.Snapshot, Dict[int, bytes], List[Socket]) -> None
     """Add the facts, once ``seen`` has looked at open files."""
     found.looked(KIND)
     rows = set()  # type: Set[Tuple[bytes, ...]]
     for one in sockets[:ROWS_LIMIT]:
-        programs = {process.program for process in seen.sockets.get(one.inode, ()) if process.program}
-        for program in programs or {b""}:
-            rows.add((one.name, program, system.name_of(names, one.uid), one.namespace, one.protocol, one.kind))
-    for name, program, user, namespace, protocol, kind in rows:
-        found.add(KIND, name, program=program, user=user, namespace=namespace, protocol=protocol, type=kind)
+        programs = {b"": b""}  # each with the settings that one of its processes was given
+        for process in seen.sockets.get(one.inode, ()):
+            if process.program:
+                programs.pop(b"", None)
+                given = settings_of(seen.kernel.text(b"/proc/%d/cmdline" % process.pid, 4096))
+                programs[process.program] = max(programs.get(process.program, b""), given)
+        for program, given in programs.items():
+            user = system.name_of(names, one.uid)
+            rows.add((one.name, program, user, one.namespace, one.protocol, one.kind, given))
+    for name, program, user, namespace, protocol, kind, given in rows:
+        found.add(
+            KIND, name, program=program, user=user, namespace=namespace, protocol=protocol, type=kind, settings=given
+        )
     if len(sockets) > ROWS_LIMIT:
         found.cut_short(KIND, "only the first %d sockets are reported" % ROWS_LIMIT)
     if seen.hidden and not all(row[1] for row in rows):

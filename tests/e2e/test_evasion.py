@@ -90,6 +90,11 @@ CHANGES: tuple[tuple[str, str | bytes, Severity], ...] = (
     ("echo 'x ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/x", "/etc/sudoers.d/x", HIGH),
     ("sed -i '1i auth sufficient pam_permit.so' /etc/pam.d/sshd", "/etc/pam.d/sshd", CRITICAL),
     ("echo 'PermitRootLogin yes' >/etc/ssh/sshd_config.d/99.conf", "/etc/ssh/sshd_config.d/99.conf", HIGH),
+    (
+        "echo Include /etc/ssh/sshd_config >/run/s; kill $(cat /run/sshd.pid); START -f /run/s",
+        "tcp 0.0.0.0:22",
+        HIGH,
+    ),
     ("echo x >/etc/ssh/sshrc", "/etc/ssh/sshrc", HIGH),
     ("sed -i s/files/compat/ /etc/nsswitch.conf", "/etc/nsswitch.conf", CRITICAL),
     (f"printf '{NEW_KEY}\\0x\\n' >>/root/.ssh/authorized_keys", f"root {NEW_FINGERPRINT}", CRITICAL),
@@ -156,6 +161,7 @@ LIST="02000000$(printf %s 01000700ffffffff 0200070021000000 04000500ffffffff 100
 ACL() { SET "$1" system.posix_acl_access $LIST; }
 DEFAULT() { SET "$1" system.posix_acl_default $LIST; }
 LOAD() { setsid /lib64/ld-linux-x86-64.so.2 "$@" >/dev/null 2>&1 & until grep -q "$1" /proc/$!/maps; do :; done; }
+START() { until /usr/sbin/sshd "$@" >/dev/null 2>&1; do sleep 0.1; done; }
 WRAP() { printf '#!/bin/sh\nexec /usr/bin/python3.11 "$@"\n' >"$1"; chmod 755 "$1"; }
 cd /
 exec </dev/null

@@ -18,7 +18,7 @@ from gathering import Gathered, gather, here, in_namespaces, put, root
 from servers import wait_until
 
 from driftd.edges.providers.local.tools import owns_machine
-from driftd.probe import programs, running, snapshot, system
+from driftd.probe import listeners, programs, running, snapshot, system
 from driftd.probe.found import Found
 
 SLEEP = Path(shutil.which("sleep") or "/bin/sleep").resolve()
@@ -78,6 +78,44 @@ def test_who_listens_on_tcp_is_told_with_the_program(address: str, shown: bytes)
     assert fields["user"]
     assert "namespace" not in fields
     assert name not in seen().names(b"listener")
+
+
+@pytest.mark.parametrize(
+    ("command", "settings"),
+    [
+        (b"sshd: /usr/sbin/sshd -D -f /run/s [listener] 0 of 10-100 startups", b"/run/s"),
+        (b"/usr/sbin/sshd\0-f/run/s\0", b"/run/s"),
+        (b"/usr/sbin/sshd\0-o\0AuthorizedKeysFile=/run/s", b"/run/s"),
+        (b"/usr/sbin/sshd\0-oAuthorizedKeysFile /run/s", b"/run/s"),
+        (b"/usr/sbin/sshd\0-f\0/etc/../run/s", b"/etc/../run/s"),
+        (b"nginx: master process nginx -c /run/n", b"/run/n"),
+        (b"nginx: master process nginx -p /run/n -c x", b"/run/n"),
+        (b"postgres\0-c\0config_file=/run/p", b"/run/p"),
+        (b"mysqld\0--defaults-file=/run/m", b"/run/m"),
+        (b"x\0--config\0/etc/x\0--config\0/run/x", b"/run/x"),
+        # As the packages start them.
+        (b"sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups", b""),
+        (b"/usr/sbin/sshd\0-D\0-oAuthorizedKeysCommand=/usr/share/x", b""),
+        (b"nginx: master process /usr/sbin/nginx -g daemon on; master_process on;", b""),
+        (b"postgres\0-D\0/var/lib/postgresql/15/main\0-c\0config_file=/etc/postgresql/15/main/postgresql.conf", b""),
+        (b"dhclient\0-4\0-pf\0/run/dhclient.pid\0-lf\0/var/lib/dhcp/x", b""),
+        (b"chronyd\0-F\0" + b"1", b""),
+        (b"", b""),
+    ],
+)
+def test_settings_that_a_command_line_names_in_place_of_the_images_own(command: bytes, settings: bytes) -> None:
+    assert listeners.settings_of(command) == settings
+
+
+def test_whoever_listens_with_other_settings_is_told_with_them() -> None:
+    script = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, "-f", "/run/other"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as one:
+        name = b"tcp 127.0.0.1:%d" % int(one.stdout.readline())
+        (fields,) = seen().of(b"listener", name)
+        one.communicate(b"\n")
+    assert fields["settings"] == b"/run/other"
 
 
 def test_udp_that_waits_for_anybody(tmp_path: Path) -> None:
