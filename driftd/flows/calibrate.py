@@ -91,20 +91,25 @@ class Calibrator:
         try:
             names, moments = self._taught()
         except DriftdError as error:
-            self._say(wording.ENDING, 0, 1)
-            if left := self._trial.end():
+            if left := self._ended():
                 raise type(error)("; ".join([str(error), *left]), error.hint) from error
             raise
-        except BaseException:
-            self._say(wording.ENDING, 0, 1)
-            self._trial.end()
+        except BaseException as error:
+            if left := self._ended():
+                raise Unavailable("; ".join([wording.INTERRUPTED, *left]), wording.LEFT_HINT) from error
             raise
-        self._say(wording.ENDING, 0, 1)
-        if left := self._trial.end():
+        if left := self._ended():
             raise Unavailable("; ".join(left), wording.LEFT_HINT)
-        self._say(wording.ENDING, 1, 1)
         calibration = propose(self._samples, tuple(FORMS), keeps)
         return Calibrated(self._plan, names, moments, started, self._clock(), calibration)
+
+    def _ended(self) -> Sequence[str]:
+        """Ends what was launched; says that it is done, or returns what could not be ended, a sentence each."""
+        self._say(wording.ENDING, 0, 1)
+        left = self._trial.end()
+        if not left:
+            self._say(wording.ENDING, 1, 1)
+        return left
 
     def _say(self, what: str, done: int, of: int, why: str = "") -> None:
         self._tell(what, done, of, why)

@@ -22,7 +22,7 @@ from driftd.core.manifest import Manifest
 from driftd.core.memory import Store, Suppression
 from driftd.core.ports import Compute
 from driftd.core.wording import calibration as wording
-from driftd.core.wording import shown
+from driftd.core.wording import lasting, shown
 from driftd.doors.cli.files import write
 from driftd.doors.desks.calibration import Intended, Outcome, Tell, Wish
 from driftd.edges import documents
@@ -60,6 +60,7 @@ class Calibrating:
         files = self._house.manifests.files(image)
         self._manifest(image)
         plan = _plan(wish, group.name, image)
+        output = wish.output or files.overlay
         return Intended(
             group=group.name,
             image=image,
@@ -67,13 +68,14 @@ class Calibrating:
             slots=plan.slots,
             looks=[
                 "after boot",
-                *(["after a while"] if plan.wait else []),
+                *([f"after {lasting(plan.wait)} more"] if plan.wait else []),
                 *(["after a restart"] if plan.restart else []),
             ],
             manifest=files.manifest,
-            output=wish.output or files.overlay,
-            replaces=(wish.output or files.overlay).exists(),
+            output=output,
+            replaces=output.exists(),
             signed=files.envelope.exists(),
+            beside=None if output.absolute() == files.overlay.absolute() else files.overlay,
         )
 
     def calibrate(self, wish: Wish, tell: Tell) -> Outcome:

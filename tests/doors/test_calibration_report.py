@@ -50,6 +50,19 @@ def test_a_signed_manifest_says_that_looks_are_refused_until_it_is_signed_anew(t
     assert "looks are refused until" in printed(render(signed))
 
 
+def test_an_overlay_that_lies_elsewhere_is_in_force_nowhere(taught):
+    elsewhere = replace(INTENDED, signed=True, output=Path("/tmp/x.yaml"), beside=Path("/m/golden.overlay.yaml"))
+    text = printed(render(replace(taught, intended=elsewhere)))
+    assert "looks are refused" not in text
+    assert "in force nowhere yet: read it, move it to /m/golden.overlay.yaml" in text
+
+
+def test_a_command_to_type_is_on_a_line_of_its_own_however_long(taught):
+    stream = io.StringIO()
+    Console(file=stream, width=40, force_terminal=False).print(render(taught), crop=False)
+    assert "  driftd manifest sign /m/golden.manifest --key KEY" in stream.getvalue().splitlines()
+
+
 def test_programs_get_all_of_it(taught):
     made = json.loads(json.dumps(values(taught)))
     assert (made["schema"], made["instances"], made["moments"]) == (SCHEMA, ["i-1", "i-2"], ["boot"])

@@ -67,6 +67,7 @@ def test_drift_is_exit_status_1_with_its_evidence(driftd, tree: Path, baked: Pat
     (tree / "etc" / "new\n[red]name\x1b[2J").write_text("x")
     said = driftd("audit", "--root", tree, "--manifest", baked)
     assert said.status == 1
+    assert "driftd accept" not in said.out  # of a directory nothing is remembered
     assert "/usr/bin/tool" in said.out
     assert r"new\x0a[red]name\x1b[2J" in said.out
     assert "\x1b[2J" not in said.out

@@ -211,6 +211,18 @@ def test_an_interrupt_ends_them_all(bench):
     with pytest.raises(KeyboardInterrupt):
         bench.run()
     assert bench.only_the_member()
+    assert bench.told[-1] == ("ending them", 1, 1, "")
+
+
+def test_an_interrupt_says_what_could_not_be_ended(bench):
+    def interrupted(_instance, _before):
+        raise KeyboardInterrupt
+
+    bench.watch = interrupted
+    bench.provider.fail_next("compute.terminate", Unavailable("503"), times=100)
+    with pytest.raises(Unavailable, match="the calibration was interrupted; i-0002") as raised:
+        bench.run()
+    assert "end them by hand" in raised.value.hint
 
 
 @pytest.mark.parametrize("call", ["compute.launch", "compute.stop", "compute.start", "compute.terminate"])

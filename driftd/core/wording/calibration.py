@@ -13,6 +13,7 @@ LAUNCHING = "launching"
 WAITING = "leaving them alone"
 RESTARTING = "restarting"
 ENDING = "ending them"
+INTERRUPTED = "the calibration was interrupted"
 LOOKING: Mapping[str, str] = {
     "boot": "looking after boot",
     "later": "looking after a while",

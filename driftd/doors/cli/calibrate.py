@@ -78,7 +78,7 @@ def calibrate(
     if form is Format.JSON:
         typer.echo(json.dumps(report.values(outcome), indent=2))
     else:
-        context.out.print(report.render(outcome))
+        context.out.print(report.render(outcome), crop=False)  # a command to copy stays whole
 
 
 def _span(option: str, text: str) -> timedelta:

@@ -31,7 +31,10 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Intended:
-    """What a calibration would do. ``replaces`` says that an overlay is there, ``signed`` that the manifest is."""
+    """What a calibration would do. ``replaces`` says that an overlay is there, ``signed`` that the manifest is.
+
+    ``beside`` is where looks find an overlay, if that is another file than ``output``.
+    """
 
     group: str
     image: str
@@ -42,6 +45,7 @@ class Intended:
     output: Path
     replaces: bool = False
     signed: bool = False
+    beside: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,11 +112,14 @@ def _left(left: tuple[Left, ...]) -> Table:
 def _next(outcome: Outcome) -> list[Text]:
     where = outcome.intended
     ended = f"{count(len(outcome.instances), 'instance')} watched and ended; the overlay is {where.output}"
-    manifest = f"driftd manifest sign {where.manifest} --key KEY"
-    sign = f"Read it, then sign it together with the manifest: {manifest}"
-    if where.signed:
-        sign = f"The signature of the manifest does not cover it yet, so looks are refused until: {manifest}"
-    return [Text(ended), Text(sign, style="bold")]
+    if where.beside:
+        sign = f"It is in force nowhere yet: read it, move it to {where.beside}, and sign it there with the manifest:"
+    elif where.signed:
+        sign = "The signature of the manifest does not cover it yet, so looks are refused until:"
+    else:
+        sign = "Read it, then sign it together with the manifest:"
+    command = f"driftd manifest sign {where.manifest} --key KEY"
+    return [Text(ended), Text(sign, style="bold"), Text(f"  {command}", style="bold", no_wrap=True, overflow="ignore")]
 
 
 def values(outcome: Outcome) -> dict[str, object]:

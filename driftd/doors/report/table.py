@@ -249,7 +249,9 @@ def _notes(look: Look) -> Iterator[Text]:
         yield _next(printable(look.hint))
     elif judgement.verdict in (Verdict.DRIFTED, Verdict.TAMPERED):
         first = gather(judgement.findings)[0].signature
-        yield _next(f'if that was you: driftd accept {first} --for 7d --reason "…"; else replace it')
+        known = look.instance.group  # the store remembers members of groups only, and no directory
+        accept = f'if that was you: driftd accept {first} --for 7d --reason "…"; else replace it'
+        yield _next(accept if known else "what is meant belongs into the image, or into a policy (--policy FILE)")
 
 
 def _next(what: str) -> Text:
