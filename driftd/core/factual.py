@@ -36,13 +36,20 @@ _SHOWN_TOGETHER = frozenset({"live", "configured"})
 # Digests that are made with the image's key, and what else a table of secrets has besides: unknown without it.
 _SECRET_KINDS = frozenset({"account", "group"})
 _FROM_SECRETS = frozenset({"password", "digest", "expires", "aging", "admins"})
+# sshd(8), AUTHORIZED_KEYS: what only restricts a key, and the one command that driftd may be held to.
+_OWN_OPTIONS = re.compile(
+    r"(?:(?:restrict|no-[a-z0-9-]+|(?:from|expiry-time)=\"[^\"\\]*\")(?:,|\Z))*"
+    r"(?:command=\"(?:(?:/usr/bin/)?sudo -n )?/usr/[a-z/]+/(?:platform-)?python[0-9.]* -I -S -B -c .*)?",
+    re.DOTALL,
+)
 _HIDDEN = re.compile(r"hidden (?:[0-9a-f]{32})?")
 
 
 def compare(manifest: Manifest, fingerprint: Fingerprint, own_key: str = "") -> Iterator[Difference]:
     """Every difference between facts, by kind and name.
 
-    ``own_key`` is the key that driftd comes with, by its fact's name ("root SHA256:..."): that one is no difference.
+    ``own_key`` is the key that driftd comes with, by its fact's name ("root SHA256:..."): that one is no difference,
+    as long as its line gives nobody more than driftd needs (docs/ssh.md).
     """
     image = Image(manifest, fingerprint)
     partly = {one.kind for one in fingerprint.kept}
@@ -59,7 +66,8 @@ def compare(manifest: Manifest, fingerprint: Fingerprint, own_key: str = "") -> 
         if kind_of_kind.files or kind_of_kind.live:
             found = there.get(kind, set())
             if kind == "key":
-                found = {fact for fact in found if fact.name != own_key} | (found & baked.get(kind, set()))
+                mine = {fact for fact in found if fact.name == own_key and _OWN_OPTIONS.fullmatch(fact.get("options"))}
+                found = (found - mine) | (found & baked.get(kind, set()))
             yield from kind_of_kind.compare(image, baked.get(kind, set()), found)
 
 

@@ -237,6 +237,27 @@ def test_the_key_that_driftd_comes_with_is_no_difference_and_no_other_is():
     assert compared(baked(facts=[own]), fingerprint(facts=[own]), own_key="root SHA256:own") == []
 
 
+@pytest.mark.parametrize(
+    ("options", "own"),
+    [
+        ("restrict", True),
+        ('restrict,from="192.0.2.10"', True),
+        ('no-pty,no-x11-forwarding,from="192.0.2.10,192.0.2.11"', True),
+        ("restrict,command=\"/usr/bin/python3 -I -S -B -c 'import sys'\"", True),
+        ('restrict,command="sudo -n /usr/libexec/platform-python -I -S -B -c x"', True),
+        ('environment="LD_PRELOAD=/tmp/x"', False),
+        ('command="/tmp/x"', False),
+        ('restrict,command="/tmp/python3 -I -S -B -c x"', False),
+        ('restrict,environment="A=b",command="/usr/bin/python3 -I -S -B -c x"', False),
+        ("cert-authority", False),
+        ('restrict,tunnel="0"', False),
+    ],
+)
+def test_driftds_own_key_gives_nobody_more_than_driftd_needs(options, own):
+    there = fingerprint(facts=[fact("key", "root SHA256:own", options=options)], looked=("key",))
+    assert (compared(baked(looked=("key",)), there, own_key="root SHA256:own") == []) is own
+
+
 @pytest.mark.parametrize(("program", "baked_it"), [("/usr/sbin/sshd", "yes"), ("/usr/bin/nc", "no"), ("", "no")])
 def test_a_listener_says_whether_its_program_was_baked(program, baked_it):
     tree = [file(b"/usr/sbin/sshd", b"elf", 0o755)]
