@@ -154,3 +154,16 @@ def test_an_acceptance_is_withdrawn_once(driftd, store):
 
 def test_nothing_accepted_is_said(driftd, store):
     assert "Nothing is accepted." in driftd("accepted").out
+
+
+def test_a_narrow_terminal_breaks_no_name_and_no_signature(driftd, store, monkeypatch):
+    driftd("accept", CAUSE, "--reason", "a reason that is not short at all, so that it needs more than a column has")
+    monkeypatch.setenv("COLUMNS", "80")
+    for words in (("findings", "--all"), ("accepted",), ("status",)):
+        said = driftd(*words).out
+        assert all(len(line) <= 80 for line in said.splitlines())
+        assert len(said.splitlines()) < 70
+    assert f"{CAUSE} in web, by " in driftd("accepted").out
+    said = driftd("findings", "--all").out
+    assert "file /opt/app/1 removed" in said
+    assert f"{MOTD.signature}  " in said

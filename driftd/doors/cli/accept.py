@@ -19,6 +19,7 @@ from driftd.core.memory import FindingRow, Suppression, Tx
 from driftd.core.wording import causes as wording
 from driftd.core.wording import count, lasting, printable
 from driftd.doors.cli.app import app, of, span
+from driftd.doors.cli.lines import narrow, stacked
 
 _LONGEST_REASON = 500
 
@@ -139,6 +140,11 @@ def accepted(
     if not rows:
         context.out.print("Nothing is accepted.", highlight=False)
         return
+    context.out.print(_short(rows, now) if narrow(context.out) else _table(rows, now))
+    context.out.print(Text(f"{count(len(open_now), 'open finding')} accepted now", "dim"))
+
+
+def _table(rows: Sequence[Suppression], now: datetime) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for heading in ("no", "state", "group", "what", "owner", "until", "hits", "use", "reason"):
         table.add_column(heading, no_wrap=heading not in {"what", "reason", "use"}, overflow="fold")
@@ -147,13 +153,22 @@ def accepted(
         cells = (str(one.id), state(one, now), one.group or "every", what, one.owner)
         more = (f"{one.expires_at:%Y-%m-%d %H:%M}", str(one.hits), _use(one, now), one.reason)
         table.add_row(*(Text(printable(cell)) for cell in (*cells, *more)))
-    context.out.print(table)
-    context.out.print(Text(f"{count(len(open_now), 'open finding')} accepted now", "dim"))
+    return table
+
+
+def _short(rows: Sequence[Suppression], now: datetime) -> Table:
+    def lines(one: Suppression) -> Sequence[Text]:
+        what = f"{one.signature} in {one.group or 'every group'}, by {one.owner} until {one.expires_at:%Y-%m-%d %H:%M}"
+        use = f"{count(one.hits, 'hit')}, {_use(one, now)}"
+        return Text(printable(what)), Text(printable(one.cause)), Text(printable(one.reason), "cyan"), Text(use, "dim")
+
+    short = (((Text(str(one.id)), Text(state(one, now))), lines(one)) for one in rows)
+    return stacked(("no", "state", "what"), short)
 
 
 def _use(one: Suppression, now: datetime) -> str:
     if one.withdrawn_at is not None:
-        return f"withdrawn by {one.withdrawn_by} {lasting(now - one.withdrawn_at)} ago"
+        return f"withdrawn by {printable(one.withdrawn_by)} {lasting(now - one.withdrawn_at)} ago"
     if one.used_at is None:
         return f"never used in {lasting(now - one.created_at)}: withdraw it with driftd unaccept {one.id}"
     return f"last used {lasting(now - one.used_at)} ago"

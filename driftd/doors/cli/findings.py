@@ -14,6 +14,7 @@ from driftd.core.causes.fleet import Spread, spread
 from driftd.core.memory import FindingRow
 from driftd.core.wording import count, lasting, listed, printable, shown, three_ways
 from driftd.doors.cli.app import app, of
+from driftd.doors.cli.lines import narrow, stacked
 from driftd.doors.house import House
 
 
@@ -40,29 +41,39 @@ def findings(
     if not causes:
         context.out.print("No finding is open.", highlight=False)
         return
-    context.out.print(_table(causes, house, everything=everything))
+    cells = list(_rows(causes, house, everything=everything))
+    context.out.print(_short(cells) if narrow(context.out) else _table(cells))
     rows = [row for one in causes for row in one.rows]
     accepted = sum(1 for row in rows if row.finding.suppressed_by)
     said = f"{count(len(rows), 'finding')} of {count(len(causes), 'cause')}"
     context.out.print(Text(said + (f"; {accepted} of them accepted: driftd accepted" if accepted else ""), "dim"))
 
 
-def _table(causes: Iterable[Spread], house: House, *, everything: bool) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("no", "severity", "instance", "what", "since", "signature", "because"):
-        table.add_column(heading, no_wrap=heading not in {"what", "because"}, overflow="fold")
+def _rows(causes: Iterable[Spread], house: House, *, everything: bool) -> Iterator[Sequence[str]]:
     for one in causes:
         single = not one.cause.kind
         if not single or (len(one.instances) > 1 and not everything):
-            table.add_row(*_cells(_cause_cells(one, house)))
+            yield _cause_cells(one, house)
         if everything or (single and len(one.instances) == 1):
             for row in one.rows:
-                table.add_row(*_cells(_row_cells(row, house, below=not single)))
+                yield _row_cells(row, house, below=not single)
+
+
+def _table(rows: Iterable[Sequence[str]]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in ("no", "severity", "instance", "what", "since", "signature", "because"):
+        table.add_column(heading, no_wrap=heading not in {"what", "because"}, overflow="fold")
+    for cells in rows:
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     return table
 
 
-def _cells(cells: Sequence[str]) -> Iterator[Text]:
-    return (Text(printable(cell)) for cell in cells)
+def _short(rows: Iterable[Sequence[str]]) -> Table:
+    def lines(where: str, what: str, since: str, signature: str, because: str) -> Sequence[Text]:
+        below = Text(printable(f"{signature}  {where}  since {since}"), "cyan")
+        return Text(printable(what)), below, Text(printable(because), "dim")
+
+    return stacked(("no", "severity", "what"), (((Text(no), Text(how)), lines(*rest)) for no, how, *rest in rows))
 
 
 def _cause_cells(one: Spread, house: House) -> Sequence[str]:
@@ -75,7 +86,7 @@ def _cause_cells(one: Spread, house: House) -> Sequence[str]:
 
 def _row_cells(row: FindingRow, house: House, *, below: bool) -> Sequence[str]:
     found = row.finding
-    three = three_ways(found.expected, found.actual)
+    three = "" if found.kind == "session" else three_ways(found.expected, found.actual)
     what = f"{found.kind} {shown(found.subject)} {found.change}" + (f": {three}" if three else "")
     since = lasting(house.now() - row.first_seen)
     because = found.suppressed_by or found.because

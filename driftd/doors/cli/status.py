@@ -18,6 +18,7 @@ from driftd.core.outlook import Outlook, outlook
 from driftd.core.replacement import TERMINAL, Record
 from driftd.core.wording import count, lasting, printable
 from driftd.doors.cli.app import app, of
+from driftd.doors.cli.lines import narrow, stacked
 from driftd.doors.demo.view import STYLES
 from driftd.doors.house import House
 
@@ -67,7 +68,7 @@ def status(
         context.out.print(Text(printable(said), "bold yellow"))
     if not lines:
         context.out.print("No instance is known yet. The daemon finds them: driftd run", highlight=False)
-    context.out.print(render(lines, house.now()))
+    context.out.print(render(lines, house.now(), short=narrow(context.out)))
     if accepted := _accepted(house, group):
         context.out.print(Text(accepted, "dim"))
     for record in recent[:3]:
@@ -89,31 +90,45 @@ def _accepted(house: House, group: str | None) -> str:
     return f"{said}{f', {unused} of them of no use yet' if unused else ''}: driftd accepted"
 
 
-def render(lines: Sequence[Line], now: datetime) -> RenderableType:
-    """The table of instances."""
+def render(lines: Sequence[Line], now: datetime, *, short: bool = False) -> RenderableType:
+    """The table of instances; ``short`` where it has little room."""
+    if short:
+        return stacked(("slot", "instance"), ((_slot(row), _below(row, ahead, now)) for row, ahead in lines))
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for heading in ("slot", "instance", "verdict", "for", "looked", "why, and what happens next"):
         table.add_column(heading, no_wrap=not heading.startswith("why"), overflow="fold")
     for row, ahead in lines:
-        verdict = str(row.verdict) + (" · tainted" if row.taint else "")
-        looked = f"{lasting(now - row.looked_at)} ago" if row.looked_at else "never"
-        reason = Text(printable(row.reason))
-        for text, style in (
-            (row.taint, "red"),
-            (ahead.why_not and f"not replaced: {ahead.why_not}", "yellow"),
-            (ahead.next, "dim"),
-        ):
-            if text:
-                reason.append("\n" + printable(text), style)
-        table.add_row(
-            Text(printable(row.slot)),
-            Text(printable(row.id)),
-            Text(verdict, STYLES.get(row.verdict, "")),
-            lasting(now - row.verdict_since),
-            looked,
-            reason,
-        )
+        since, why = lasting(now - row.verdict_since), Text("\n").join(_reasons(row, ahead))
+        table.add_row(*_slot(row), Text(printable(row.id)), _verdict(row), since, _looked(row, now), why)
     return table
+
+
+def _slot(row: InstanceRow) -> Sequence[Text]:
+    return (Text(printable(row.slot)),)
+
+
+def _below(row: InstanceRow, ahead: Outlook, now: datetime) -> Sequence[Text]:
+    since = f" for {lasting(now - row.verdict_since)}, looked at {_looked(row, now)}"
+    return Text.assemble(f"{printable(row.id)}  ", _verdict(row), since), *_reasons(row, ahead)
+
+
+def _verdict(row: InstanceRow) -> Text:
+    return Text(str(row.verdict) + (" · tainted" if row.taint else ""), STYLES.get(row.verdict, ""))
+
+
+def _looked(row: InstanceRow, now: datetime) -> str:
+    return f"{lasting(now - row.looked_at)} ago" if row.looked_at else "never"
+
+
+def _reasons(row: InstanceRow, ahead: Outlook) -> Sequence[Text]:
+    """Why it has its verdict, why nothing happens, what happens next: a line each."""
+    said = (
+        (row.reason, ""),
+        (row.taint, "red"),
+        (ahead.why_not and f"not replaced: {ahead.why_not}", "yellow"),
+        (ahead.next, "dim"),
+    )
+    return [Text(printable(text), style) for text, style in said if text]
 
 
 def as_values(lines: Sequence[Line], recent: Sequence[Record], pauses: Sequence[Pause], now: datetime) -> object:
