@@ -48,6 +48,19 @@ def test_baking_twice_gives_the_same_bytes(driftd, tree: Path, baked: Path, tmp_
     assert again.read_bytes() == baked.read_bytes()
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_nothing_but_a_file_is_ever_replaced(driftd, tree: Path, tmp_path: Path, linked: bool):
+    there = tmp_path / "there"
+    os.mkfifo(there)  # as a device: what root would put a file in the place of
+    output = tmp_path / "link" if linked else there
+    if linked:
+        output.symlink_to(there)
+    said = driftd("bake", "--root", tree, "--image", "img", "-o", output)
+    assert said.status == 2
+    assert "it is no regular file" in said.err
+    assert there.is_fifo()
+
+
 def test_an_image_that_holds_an_identity_is_baked_and_told_of(driftd, tree: Path, tmp_path: Path):
     (tree / "etc/machine-id").write_text("uninitialized\n")
     assert "own" not in driftd("bake", "--root", tree, "--image", "img", "-o", tmp_path / "m").err

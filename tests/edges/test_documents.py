@@ -18,6 +18,7 @@ from driftd.core.manifest import Manifest
 from driftd.core.policy import judge
 from driftd.core.rules import too_broad
 from driftd.edges.documents import ManifestDirectory, load_manifest, load_policy, packs, policy_schema
+from driftd.edges.documents import files as document_files
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 HEAD = "schema: driftd.policy/1\nname: mine\nrules:\n"
@@ -450,3 +451,12 @@ def test_what_cannot_be_written_is_said_and_leaves_nothing(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="cannot be written"):
         ManifestDirectory(tmp_path / "file" / "below").put(MADE)
+
+
+def test_nothing_but_a_file_is_replaced(tmp_path: Path):
+    there = tmp_path / "there"
+    os.mkfifo(there)
+    with pytest.raises(OSError, match="no regular file"):
+        document_files.write(there, b"x")
+    assert there.is_fifo()
+    assert list(tmp_path.iterdir()) == [there]

@@ -168,6 +168,14 @@ def test_recording_makes_the_directory_appends_and_says_what_was_new(tmp_path):
     assert B.line in found.stdout
 
 
+def test_nothing_is_put_in_the_place_of_a_device(tmp_path):
+    path = tmp_path / "known_hosts"
+    path.symlink_to("/dev/null")  # in a test not the device itself: this must be able to fail
+    with pytest.raises(BadInput, match="no regular file"):
+        record_host_keys(path, "web-1", 22, [A])
+    assert path.is_symlink()
+
+
 def test_recording_keeps_what_others_wrote_and_the_files_rights(tmp_path):
     path = tmp_path / "real"
     path.write_bytes(b"# caf\xff\nother ssh-rsa AAAA")

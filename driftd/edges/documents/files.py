@@ -33,7 +33,9 @@ def _open(file: Path) -> int:
 
 
 def write(file: Path, data: bytes) -> None:
-    """Replace ``file`` whole or not at all. Raises OSError."""
+    """Replace ``file`` whole or not at all. Raises OSError, also where something lies that is no regular file."""
+    if file.exists() and not file.is_file():  # root could put a file in the place of a device
+        raise OSError(0, "it is no regular file")
     with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name[:64]}.", delete=False) as temporary:
         try:
             temporary.write(data)

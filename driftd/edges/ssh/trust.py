@@ -105,6 +105,8 @@ def _locked(directory: Path) -> Iterator[None]:
 
 
 def _append(path: Path, lines: str) -> None:
+    if path.exists() and not path.is_file():  # known_hosts: /dev/null; root could put a file in its place
+        raise OSError(0, "it is no regular file")
     try:
         before = path.read_bytes()
         status: os.stat_result | None = path.stat()
