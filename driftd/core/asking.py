@@ -18,9 +18,10 @@ from driftd.core.difference import Change, Difference
 from driftd.core.evidence import Evidence, state
 from driftd.core.expect import PATH_KINDS, Expect, questions
 from driftd.core.findings import Judgement
-from driftd.core.marks import Mark
+from driftd.core.marks import UNSET, Mark
 from driftd.core.rules import Rule
-from driftd.probe.wire import Entry
+from driftd.core.templates import TEMPLATES
+from driftd.probe.wire import FILE, Entry
 
 MARKS_LIMIT = 10_000  # of one instance; what is beyond is held against the image alone
 _GROWS = (Expect.GROWING, Expect.ROTATED)
@@ -93,10 +94,24 @@ def remember(
             if of and (made := _mark(of, evidence.is_there(path), evidence.mark(path, of), evidence)):
                 marks[path] = made
                 fresh[path] = of in growth.OFS
+    _as_baked({one.subject for one in differences}, marks, speaking, evidence)
     broken = unsure | {one.subject for one in judgement.findings if one.kind in PATH_KINDS} - kept
     for path in [path for path, grows in fresh.items() if grows]:
         _family(growth.base_of(path, evidence), marks, fresh.keys() | broken, evidence)
     return tuple(marks[path] for path in sorted(marks)[:MARKS_LIMIT])
+
+
+def _as_baked(differing: AbstractSet[bytes], marks: dict[bytes, Mark], speaking: Speaking, evidence: Evidence) -> None:
+    """What may be set at the first boot and was not, long after it, is set: to what was baked."""
+    if evidence.born is None or evidence.now - evidence.born < UNSET:
+        return
+    for path, given in speaking.classes.items():
+        template = TEMPLATES.get(given.template)
+        once = given.expect == Expect.FIRSTBOOT or (template is not None and template.once)
+        if once and path not in differing and path not in marks and not evidence.blind_at(path):
+            entry = evidence.is_there(path)
+            if entry is not None and entry == evidence.was_baked(path) and entry.kind == FILE:
+                marks.update({path: made} if (made := _mark(given.expect, entry, None, evidence)) else {})
 
 
 def _of(rule: Rule | None) -> str:

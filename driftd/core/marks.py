@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 
 SETTLING = timedelta(minutes=2)  # after the launch, in which the first boot may still be writing
 
+UNSET = timedelta(minutes=10)  # after the launch: what the first boot has not set by then, it leaves as it was baked
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Mark:

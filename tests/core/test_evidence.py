@@ -12,13 +12,14 @@ from trees import NOW, baked, directory, file, fingerprint, link
 from driftd.core import drift
 from driftd.core.asking import Speaking, asks_for, departed, remember
 from driftd.core.asks import Answer, Ask
+from driftd.core.classes import NO_CLASSES, Expected
 from driftd.core.difference import Change, Difference
 from driftd.core.evidence import Evidence, state
 from driftd.core.expect import Expect, held, questions
 from driftd.core.facts import Kept
 from driftd.core.findings import Action, Verdict
 from driftd.core.globs import path as glob
-from driftd.core.marks import SETTLING, Mark
+from driftd.core.marks import SETTLING, UNSET, Mark
 from driftd.core.policy import Policy, judge
 from driftd.core.rules import Match, Rule
 from driftd.core.templates import TEMPLATES, of_pattern
@@ -43,12 +44,12 @@ def answering(contents):
     return answer
 
 
-def audited(before, now, rules, marks=(), born=NOW, answers=None, kept=(), at=LATER):
+def audited(before, now, rules, marks=(), born=NOW, answers=None, kept=(), at=LATER, classes=NO_CLASSES):
     """One judgement of a tree, entries given as files; the answers are what ``answers`` makes of each question."""
     manifest, seen = baked([*BASE, *before]), fingerprint([*BASE, *now], kept=tuple(kept))
     evidence = Evidence.of(manifest, seen, {mark.path: mark for mark in marks}, at, born)
     found = drift.compare(manifest, seen)
-    speaking = Speaking(rules)
+    speaking = Speaking(rules, classes)
     asked = asks_for((*found, *departed(found, evidence)), speaking, evidence)
     evidence = replace(evidence, answers={ask: answers(ask) for ask in asked} if answers else {})
     found = (*found, *departed(found, evidence))
@@ -178,6 +179,19 @@ def test_while_the_first_boot_may_still_be_writing_the_reference_moves():
     assert judgement.verdict is Verdict.EXPLAINED
     assert [mark.sha256 for mark in marks] == [state(file(PATH, b"whole"))]
     assert audited([], [file(PATH, b"other")], ONCE, marks)[0].verdict is Verdict.DRIFTED
+
+
+@pytest.mark.parametrize(("after", "verdict"), [(UNSET, Verdict.DRIFTED), (UNSET / 2, Verdict.EXPLAINED)])
+def test_what_the_first_boot_left_as_it_was_baked_is_set(after, verdict):
+    """Weeks later it is no more explained by a first boot."""
+    before, classes = [file(PATH, b"image")], {PATH: Expected("firstboot")}
+    judgement, marks, _ = audited(before, before, ONCE, at=NOW + after, classes=classes)
+    assert judgement.verdict is Verdict.CLEAN
+    judgement, marks, _ = audited(before, [file(PATH, b"mine")], ONCE, marks, classes=classes)
+    assert judgement.verdict is verdict
+    assert audited(before, before, ONCE, marks, classes=classes)[0].verdict is (
+        Verdict.CLEAN if verdict is Verdict.DRIFTED else Verdict.DRIFTED
+    )
 
 
 def test_a_restart_does_not_open_the_first_boot_again():
