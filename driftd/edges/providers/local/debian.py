@@ -19,7 +19,7 @@ EPOCH = "1735689600"
 # Removed while the packages are unpacked: what would be the building machine's or random.
 HOOK = (
     'rm -f "$1"/etc/ssh/ssh_host_* "$1"/etc/apt/sources.list.d/* && '
-    'for f in resolv.conf hostname apt/sources.list; do : >"$1/etc/$f"; done && '
+    'for f in resolv.conf hostname apt/sources.list; do : >"$1/etc/$f"; chmod 644 "$1/etc/$f"; done && '
     'rm -rf "$1"/var/cache/ldconfig/* "$1"/var/log/*.log "$1"/var/log/apt'
 )
 
