@@ -59,6 +59,11 @@ class Partition:
         """Whether it is a file system that can be read."""
         return self.type in _EXT
 
+    @property
+    def named(self) -> str:
+        """In a sentence: ``partition 2 (ext4)`` or ``the whole disk (ext4)``."""
+        return f"partition {self}" if self.number else str(self)
+
     def __str__(self) -> str:
         return f"{self.number or 'the whole disk'} ({self.type or 'nothing known'})"
 

@@ -114,7 +114,7 @@ class DiskImage:
     def _readable(one: Partition) -> Partition:
         if not one.is_ext:
             what = _OTHER_MAKERS.get(one.type, one.type or "nothing that is known")
-            raise ImageError(f"partition {one} is {what}; ext2, ext3 and ext4 are read", _FROM_RUNNING)
+            raise ImageError(f"{one.named} is {what}; ext2, ext3 and ext4 are read", _FROM_RUNNING)
         return one
 
     def _is_root(self, one: Partition) -> bool:
@@ -128,23 +128,23 @@ class DiskImage:
         path, offset = self._disk, one.offset
         superblock = _Superblock.of(self._disk, one)
         if superblock.size > one.size:
-            raise ImageError(f"the file system of partition {one} is larger than what there is of it: it was cut short")
+            raise ImageError(f"the file system of {one.named} is larger than what there is of it: it was cut short")
         if superblock.is_dirty:
             if not self._replay:
                 raise ImageError(
-                    f"the file system of partition {one} was not unmounted: its journal holds changes not yet in place",
+                    f"the file system of {one.named} was not unmounted: its journal holds changes not yet in place",
                     "read the disk of a machine that was shut down, or give --replay-journal (on a private copy)",
                 )
             path, offset = self._room / f"partition-{one.number}", 0
             disk.copied(self._disk, one, path)
             if tools.run(["e2fsck", "-f", "-p", str(path)]).status not in (0, 1):
-                raise ImageError(f"the journal of partition {one} cannot be played back", "try: e2fsck -fn")
-            tally.count(f"journal played back, onto a private copy: partition {one}")
+                raise ImageError(f"the journal of {one.named} cannot be played back", "try: e2fsck -fn")
+            tally.count(f"journal played back, onto a private copy: {one.named}")
         # A name with a question mark in it would be taken for one with options behind it.
         plain = self._room / f"checked-{one.number}"
         plain.symlink_to(path.absolute())
         if tools.run(["e2fsck", "-f", "-n", f"{plain}?offset={offset}"]).status:
-            raise ImageError(f"the file system of partition {one} is damaged", "see what is wrong: e2fsck -fn")
+            raise ImageError(f"the file system of {one.named} is damaged", "see what is wrong: e2fsck -fn")
         system = ExtFileSystem(str(plain), offset, self._budget, len(self._systems))
         self._systems.append(system)
         return system.tree()
@@ -178,7 +178,7 @@ class DiskImage:
         if one is not None and one.is_ext and point is not None and point.kind == wire.DIRECTORY:
             _lay_over(point, self._tree(one, tally))
             return
-        why = f"partition {one}" if one is not None else f"{mount.device}, which is not of this disk"
+        why = f"{one.named}" if one is not None else f"{mount.device}, which is not of this disk"
         tally.covered.add(mount.point)
         tally.count(f"not seen: {shown(mount.point)} ({why})")
 
