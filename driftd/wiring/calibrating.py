@@ -101,10 +101,13 @@ class Calibrating:
             )
             done = calibrator.run()
             overlay = documents.render_overlay(done.calibration.rules, *_words(done, manifest))
-            write(intended.output, overlay)
+            # One without rules would only have to be signed; it takes the place of another, though.
+            written = bool(done.calibration.rules) or intended.replaces or wish.output is not None
+            if written:
+                write(intended.output, overlay)
             body = {"rules": len(done.calibration.rules), "left": len(done.calibration.left), "by": house.person()}
             note("human", f"calibration/{plan.run}", {"did": "calibrate", "image": plan.image, **body})
-        return Outcome(intended, done.instances, done.moments, done.calibration, overlay, notes)
+        return Outcome(intended, done.instances, done.moments, done.calibration, overlay, notes, written)
 
     # --- inside ---
 
@@ -214,7 +217,10 @@ def _compute(group: Group) -> Compute:
 
 def _check(wish: Wish) -> None:
     if not LEAST_INSTANCES <= wish.instances <= MOST_INSTANCES:
-        hint = "of one alone nobody can tell what is its own and what they share"
+        few = wish.instances < LEAST_INSTANCES
+        hint = (
+            "of one alone nobody can tell what is its own and what they share" if few else "three are enough for most"
+        )
         raise BadInput(f"calibrating takes {LEAST_INSTANCES} to {MOST_INSTANCES} instances, not {wish.instances}", hint)
     if wish.at_most > marks.LONGEST:
         raise BadInput("a calibration may take two days at most", "give a shorter --at-most")

@@ -340,6 +340,8 @@ class DemoStage:
         return (
             (f"{driftd} status", "each server's verdict, and what happens next"),
             (f"{driftd} audit web", "look now"),
+            (f"{driftd} findings", "what is open; `driftd explain NUMBER` tells all of one"),
+            (f"{driftd} calibrate web", "what pristine servers do by themselves"),
             (f"{driftd} journal show", "every decision and call, hash-chained"),
             (f"{enter}curl -s http://{self._metrics}/metrics | grep ^driftd_", "what Prometheus sees"),
             (f"{enter}ssh -i {self._home}/keys/somebody root@{address}", "be the person who logs in, and watch"),

@@ -93,3 +93,9 @@ def test_a_dry_run_names_what_it_would_replace():
     text = printed(plan(replace(INTENDED, replaces=True)))
     assert "which is there, and would be replaced" in " ".join(text.split())
     assert "web/calibration-2" in text
+
+
+def test_where_nothing_needs_a_rule_no_overlay_is_to_be_signed(taught):
+    text = printed(render(replace(taught, written=False)))
+    assert "nothing needs a rule, so no overlay was written" in text
+    assert "manifest sign" not in text

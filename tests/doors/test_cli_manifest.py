@@ -114,7 +114,7 @@ def test_a_rotation(driftd, bake, key, tmp_path):
 
 WRONG = {
     "no-key": (["sign", "img.manifest"], "there is no key to sign with"),
-    "public-key": (["sign", "img.manifest", "--key", "release.pub"], "others may use"),
+    "public-key": (["sign", "img.manifest", "--key", "release.pub"], "is a public key"),
     "no-such-key": (["sign", "img.manifest", "--key", "gone"], "the key cannot be read"),
     "no-such-file": (["sign", "gone", "--key", "release"], "gone is no file, and no image of that name has a manifest"),
     "old-sequence": (["sign", "img.manifest", "--key", "release", "--sequence", "1"], "has the sequence 1 already"),

@@ -50,7 +50,10 @@ class Intended:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it. ``overlay`` is the document; ``notes`` say what was collected of earlier calibrations."""
+    """What came of it. ``overlay`` is the document; ``notes`` say what was collected of earlier calibrations.
+
+    ``written`` is False where nothing was to be proposed and no overlay was there.
+    """
 
     intended: Intended
     instances: Sequence[str]
@@ -58,6 +61,7 @@ class Outcome:
     calibration: Calibration
     overlay: bytes
     notes: Sequence[str] = ()
+    written: bool = True
 
 
 class CalibrationDesk(Protocol):

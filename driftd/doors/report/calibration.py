@@ -111,7 +111,10 @@ def _left(left: tuple[Left, ...]) -> Table:
 
 def _next(outcome: Outcome) -> list[Text]:
     where = outcome.intended
-    ended = f"{count(len(outcome.instances), 'instance')} watched and ended; the overlay is {where.output}"
+    watched = f"{count(len(outcome.instances), 'instance')} watched and ended"
+    if not outcome.written:
+        return [Text(f"{watched}; nothing needs a rule, so no overlay was written")]
+    ended = f"{watched}; the overlay is {where.output}"
     if where.beside:
         sign = f"It is in force nowhere yet: read it, move it to {where.beside}, and sign it there with the manifest:"
     elif where.signed:

@@ -130,6 +130,10 @@ def _read(file: Path, *, private: bool) -> bytes:
             found = os.fstat(stream.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise BadInput(f"{file} is no file", _MAKE)
+            if private and file.suffix == ".pub":
+                raise BadInput(
+                    f"{file} is a public key, and nothing is signed with that", f"name {file.with_suffix('')}"
+                )
             if private and found.st_uid not in (os.geteuid(), 0):
                 raise BadInput(f"{file} belongs to somebody else, so the key in it is not used", _MAKE)
             if private and found.st_mode & 0o077:
