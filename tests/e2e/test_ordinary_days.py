@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,7 @@ from servers import LocalDeployment, fetch, pid_of, wait_until
 from driftd.core.findings import Verdict
 from driftd.core.memory import InstanceRow, StoreUnavailable
 from driftd.doors.desks.baking import Source
+from driftd.doors.desks.calibration import Wish
 from driftd.settings import load
 from driftd.wiring.house import WiredHouse
 
@@ -46,6 +47,7 @@ groups:
     policy: {policy}
     every: 1s
 """
+HOUR_S = float(os.environ.get("DRIFTD_SOAK_S", "3600"))
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 SQL = 'cd /; psql -qc "CREATE TABLE IF NOT EXISTS day (t text)" -c "INSERT INTO day VALUES (1)"'
@@ -121,7 +123,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def server_of(image_cache: Path, login_key: Path, policy: str, rules: str) -> Iterator[Server]:
+def server_of(
+    image_cache: Path, login_key: Path, policy: str, rules: str, *, calibrated: bool = False
+) -> Iterator[Server]:
     root = Path(tempfile.mkdtemp(prefix="do-"))
     image = packed_image(image_cache)
     deployment = LocalDeployment(root, image_cache, image, login_key)
@@ -134,6 +138,8 @@ def server_of(image_cache: Path, login_key: Path, policy: str, rules: str) -> It
     try:
         house = WiredHouse(load(config), config)
         house.baking().bake(Source(root=image.rootfs), image.id, house.manifests.path_for(image.id))
+        if calibrated:
+            house.calibrating().calibrate(Wish("web", wait=timedelta(seconds=30)), lambda *_: None)
         deployment.launch()
         pid = run_daemon(config)
         server = Server(deployment, house, pid)
@@ -196,19 +202,20 @@ def test_it_is_quiet_after_a_restart(server: Server) -> None:
 
 
 def test_and_it_does_look(server: Server) -> None:
-    """Last: a change is found all the same, and is gone again."""
+    """Last: a change is found all the same."""
     server.inside("echo '# x' >>/etc/nginx/nginx.conf")
     row = server.looked()
     assert row.verdict is Verdict.DRIFTED
     assert "/etc/nginx/nginx.conf" in row.reason
-    assert re.search(r"^1 |only|/etc/nginx/nginx.conf", row.reason)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(5400)
-def test_an_hour_is_quiet(image_cache, login_key) -> None:
-    with server_of(image_cache, login_key, "[auto, shared-kernel, sessions, mine.yaml]", RULES) as server:
-        ends = time.monotonic() + 3600
+@pytest.mark.parametrize("calibrated", [False, True], ids=["with-the-packs", "and-calibrated"])
+def test_an_hour_is_quiet(image_cache, login_key, calibrated: bool) -> None:
+    policy = "[auto, shared-kernel, sessions, mine.yaml]"
+    with server_of(image_cache, login_key, policy, RULES, calibrated=calibrated) as server:
+        ends = time.monotonic() + HOUR_S
         while time.monotonic() < ends:
             for script in DAY.values():
                 server.serves(5)
