@@ -105,7 +105,7 @@ def test_a_finding(known):
         "PermitRootLogin  no → yes",
         "-PermitRootLogin no",
         "+PermitRootLogin yes",
-        "(2 h ago)",
+        "(2 h",
         "Nobody changes who may log in.",
         "mine.yaml:7, owned by ops, until 2099-01-01",
         "on 1 more: web/2",

@@ -57,7 +57,7 @@ OF_THE_HOST = ("explain kernel ", "explain sysctl ", "explain module ")  # its k
 @pytest.fixture(scope="module")
 def calibrated(image_cache, golden_image, tmp_path_factory):
     """A running fleet of three, judged without packs, and what calibrating its image taught."""
-    from conftest import Fleet, stages
+    from fleets import Fleet, stages
 
     assert PERSON in CONFIG
     assert POLICY in CONFIG

@@ -7,6 +7,7 @@ words that are no secrets and must be there.
 
 import base64
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -108,7 +109,7 @@ def test_no_secret_leaves_the_server(day_of, record: Path):
     day = day_of({}, start=False)
     home = day.fleet.stage.config.parent
     policy = home / "web.yaml"
-    policy.write_text(policy.read_text().replace("\nrules:\n", SHOW))
+    policy.write_text(re.sub(r"\nshow:\n.*?\nrules:\n", lambda _: SHOW, policy.read_text(), flags=re.DOTALL))
     victim = day.fleet.instances()["web/1"]
     somebody = (victim, home / "keys" / "somebody", home / "somebody.known_hosts")
 

@@ -166,6 +166,9 @@ def test_what_is_over_goes_and_what_lives_stays(store):
             "messages": 1,
             "jobs": 0,
             "suppressions": 1,
+            "explained": 0,
+            "identities": 0,
+            "marks": 0,
         }
     with store.read() as tx:
         assert [row.id for row in tx.instances(gone=True)] == ["here", "new"]
