@@ -282,12 +282,7 @@ def held(expect: Expect, difference: Difference, evidence: Evidence, template: T
     """Whether ``difference`` keeps to ``expect``, by all that is known."""
     if expect in _UNDONE:
         return _log(expect, difference, evidence)
-    name = "" if template is None else next((name for name, one in TEMPLATES.items() if one is template), "")
-    if expect is Expect.TEMPLATE and template is not None and not name:
-        why = _form(difference, template)  # a rule's own pattern
-    else:
-        why = unmet(expect, difference, name)
-    if why:
+    if why := unmet(expect, difference, template):
         return Outcome(why)
     if difference.kind != "file":
         return KEPT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from driftd.core.facts import Unseen
@@ -12,7 +13,7 @@ AGAIN = "look again; if it stays so, look at the instance from outside"
 _SAID_LIMIT = 500
 
 
-class FrameReader:
+class FrameReader(ABC):
     """``feed`` what arrives, stop when ``over``. Never raises. What failed once stays failed, whatever comes.
 
     A reader of one kind of stream says what a frame means (``_take``, which may raise WireError), and what of it is to
@@ -55,11 +56,13 @@ class FrameReader:
         reason = printable(text(said))[:_SAID_LIMIT] if isinstance(said, bytes) else ""
         self._fail(f"the probe stopped: {reason}", "see whether the instance is healthy, then look again")
 
+    @abstractmethod
     def _take(self, frame: wire.Frame) -> None:
-        raise NotImplementedError
+        """Take one frame."""
 
+    @abstractmethod
     def _forget(self) -> None:
-        raise NotImplementedError
+        """Give the memory back."""
 
 
 def dictionary(payload: bytes) -> dict[bytes, Any]:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from driftd.core import manifestlines as lines_
 from driftd.core import merkle
 from driftd.core.classes import EXACT, Expected
-from driftd.core.errors import BadInput
+from driftd.core.errors import BadInput, Refused
 from driftd.core.escaped import escape, escape_text, unescape_text
 from driftd.core.facts import Fact
 from driftd.core.manifest import ASPECTS, Manifest
@@ -92,6 +92,15 @@ def _count_line(name: bytes, row: tuple[str, int]) -> bytes:
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def proven(manifest: Manifest) -> Manifest:
+    """``manifest``, once it has been written and read back as it was. Raises Refused for one that no text can hold."""
+    if decode(encode(manifest)) != manifest:
+        raise Refused(
+            f"the manifest of {manifest.image} does not read back as it was written", "please report this as a bug"
+        )
+    return manifest
 
 
 def decode(data: bytes) -> Manifest:

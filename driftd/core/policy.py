@@ -140,8 +140,29 @@ def judge(
     grouped = causes.assign(findings, books)
     if not strict:
         grouped = acceptance.apply(grouped, acceptance.in_force(suppressions, now), group)
-    ordered = sorted(grouped, key=lambda one: (bool(one.suppressed_by), -one.severity.rank, one.kind, one.subject))
-    return replace(_verdict(tuple(ordered), tuple(explained), ignored, image), unchecked=tuple(unchecked))
+    return replace(_verdict(_ordered(grouped), tuple(explained), ignored, image), unchecked=tuple(unchecked))
+
+
+_WORSE = (Verdict.CLEAN, Verdict.EXPLAINED, Verdict.UNKNOWN, Verdict.DRIFTED, Verdict.TAMPERED)
+
+
+def joined(judgement: Judgement, more: Judgement) -> Judgement:
+    """One judgement of what two say of the same instance: the findings of both, the reason of the worse one first."""
+    both = sorted((judgement, more), key=lambda one: -_WORSE.index(one.verdict))
+    return replace(
+        judgement,
+        verdict=both[0].verdict,
+        reason="; ".join(one.reason for one in both),
+        findings=_ordered((*judgement.findings, *more.findings)),
+        explained=(*judgement.explained, *more.explained),
+        action=max(judgement.action, more.action, key=lambda one: one.rank),
+        ignored=judgement.ignored + more.ignored,
+    )
+
+
+def _ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Worst first, and what was accepted last."""
+    return tuple(sorted(findings, key=lambda one: (bool(one.suppressed_by), -one.severity.rank, one.kind, one.subject)))
 
 
 def _judge_one(

@@ -98,7 +98,7 @@ def audit(
     )
     if isinstance(seen, Unseen):
         return replace(look, hint=seen.hint)
-    manifest, fingerprint, rules, keyless = seen
+    manifest, fingerprint, rules, keyless = seen.manifest, seen.fingerprint, seen.rules, seen.keyless
     visit = Visit(looker.own_key(instance), started, ended)
     before = visits()
     split = sessions.split(fingerprint.sessions, [*before, visit], ended, born=_born(instance, fingerprint))
@@ -115,7 +115,8 @@ def audit(
     evidence = Evidence.of(manifest, fingerprint, past.marks, started, _born(instance, fingerprint))
     own = identity.identities(fingerprint.entries)
     found = (
-        *_differences(manifest, fingerprint, rules, evidence, f"{instance.reach.user} {visit.key}"),
+        *seen.found,
+        *_departed(seen.found, rules, evidence),
         *identity.shared(manifest, fingerprint, past.twins(own)),
         *persons,
     )
@@ -139,12 +140,35 @@ def audit(
     )
 
 
-def _differences(
-    manifest: Manifest, fingerprint: Fingerprint, rules: Rules, evidence: Evidence, own_key: str = ""
-) -> tuple[Difference, ...]:
-    """What differs from the image, and, unless strict, what is no more as an earlier look saw it."""
-    found = drift.compare(manifest, fingerprint, own_key)
-    return found if rules.strict else (*found, *departed(found, evidence))
+def _departed(found: Sequence[Difference], rules: Rules, evidence: Evidence) -> tuple[Difference, ...]:
+    """What is no more as an earlier look saw it, unless all that lets something pass is switched off."""
+    return () if rules.strict else departed(found, evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A look that saw: by which manifest and rules, what differs, and why secrets could not be compared ("" if so)."""
+
+    manifest: Manifest
+    fingerprint: Fingerprint
+    rules: Rules
+    found: Sequence[Difference]
+    keyless: str
+
+
+def _stated(instance: Instance, manifests: Manifests, rules: Rules) -> tuple[Manifest, Rules] | Unseen:
+    """The manifest first, and the rules for its image: without them nothing could be said of what a look brings."""
+    if instance.state is not InstanceState.RUNNING:
+        return Unseen(wording.not_running(instance.state))
+    if not instance.image:
+        return Unseen(wording.no_image(instance.id), wording.bake_hint("IMAGE"))
+    manifest = manifests.for_image(instance.image)
+    if isinstance(manifest, Unseen):
+        return manifest
+    if manifest.image != instance.image:
+        return Unseen(wording.other_manifest("what was found", manifest.image, instance.image))
+    of_image = rules.of(manifest)
+    return of_image if isinstance(of_image, Unseen) else (manifest, of_image)
 
 
 def _see(
@@ -156,35 +180,30 @@ def _see(
     deadline_s: float,
     past: Past,
     now: datetime,
-) -> tuple[Manifest, Fingerprint, Rules, str] | Unseen:
-    """The manifest first: without one, nothing could be said of what a look brings.
-
-    What a look brings is asked about on the same connection. Beside what was seen, the rules for this image, and why
-    digests of secrets could not be made ("" when they could, or when the manifest has none).
-    """
-    if instance.state is not InstanceState.RUNNING:
-        return Unseen(wording.not_running(instance.state))
-    if not instance.image:
-        return Unseen(wording.no_image(instance.id), wording.bake_hint("IMAGE"))
-    manifest = manifests.for_image(instance.image)
-    if isinstance(manifest, Unseen):
-        return manifest
-    if manifest.image != instance.image:
-        return Unseen(wording.other_manifest("what was found", manifest.image, instance.image))
-    of_image = rules.of(manifest)
-    if isinstance(of_image, Unseen):
-        return of_image
+) -> _Seen | Unseen:
+    """Look, and ask about what the look brings on the same connection."""
+    stated = _stated(instance, manifests, rules)
+    if isinstance(stated, Unseen):
+        return stated
+    manifest, rules = stated
     key, keyless = _key(manifest, keys)
+    own_key = f"{instance.reach.user} {looker.own_key(instance)}"
+    compared: list[tuple[Difference, ...]] = []
 
     def ask(fingerprint: Fingerprint) -> Sequence[Ask]:
         evidence = Evidence.of(manifest, fingerprint, past.marks, now, _born(instance, fingerprint))
-        found = _differences(manifest, fingerprint, of_image, evidence)
-        wanted = asks_for(found, of_image.speaking(manifest, now), evidence)
-        wanted += books.asks(found, fingerprint, of_image.policy.shows)
-        return wanted + (of_image.showing.asks(found, of_image.policy) if of_image.showing else [])
+        # Answers change nothing of it: it serves when the look is judged, too.
+        compared.append(drift.compare(manifest, fingerprint, own_key))
+        found = (*compared[-1], *_departed(compared[-1], rules, evidence))
+        wanted = asks_for(found, rules.speaking(manifest, now), evidence)
+        wanted += books.asks(found, fingerprint, rules.policy.shows)
+        return wanted + (rules.showing.asks(found, rules.policy) if rules.showing else [])
 
     fingerprint = looker.look(instance, deadline_s=deadline_s, key=key, ask=ask)
-    return fingerprint if isinstance(fingerprint, Unseen) else (manifest, fingerprint, of_image, keyless)
+    if isinstance(fingerprint, Unseen):
+        return fingerprint
+    found = compared[-1] if compared else drift.compare(manifest, fingerprint, own_key)
+    return _Seen(manifest, fingerprint, rules, found, keyless)
 
 
 def _key(manifest: Manifest, keys: DigestKeys | None) -> tuple[DigestKey | None, str]:

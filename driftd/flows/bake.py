@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from driftd.core import classrules, manifest, manifesttext, shown, sidecar
 from driftd.core.asks import Ask
 from driftd.core.digestkey import DigestKey
-from driftd.core.errors import BadInput, Refused, Unavailable
+from driftd.core.errors import BadInput, Unavailable
 from driftd.core.facts import Instance, Unseen
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.manifest import Manifest
@@ -85,6 +85,4 @@ def bake_showing(
     finished = made[0] if made else stated(seen)
     if policy is not None:
         finished = classrules.filled(finished, policy.for_manifest(finished))
-    if manifesttext.decode(manifesttext.encode(finished)) != finished:
-        raise Refused(f"the manifest of {image} does not read back as it was written", "please report this as a bug")
-    return finished, sidecar.kept(finished, shown.answered(seen.answers, shows))
+    return manifesttext.proven(finished), sidecar.kept(finished, shown.answered(seen.answers, shows))

@@ -29,6 +29,11 @@ class Group:
         """Everybody in the group: all that its inventory finds, but for what was launched to learn from."""
         return [instance for instance in self.provider.inventory.find(self.name) if not marked(instance)]
 
+    def targets(self) -> set[str]:
+        """The instances that its load balancer knows; nobody without one."""
+        traffic = self.provider.traffic
+        return {target.instance_id for target in traffic.targets(self.name)} if traffic else set()
+
     def cannot_replace(self) -> str:
         """Why this group's provider cannot carry out a replacement; "" when it can."""
         missing = [

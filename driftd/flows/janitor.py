@@ -79,10 +79,10 @@ class Janitor:
 
     def _calibrations(self, group: Group) -> list[str]:
         """What was launched to learn from, and outlived its calibration."""
-        compute, traffic = group.provider.compute, group.provider.traffic
+        compute = group.provider.compute
         if compute is None or self._paused(group.name):
             return []
-        targets = {target.instance_id for target in traffic.targets(group.name)} if traffic else set()
+        targets = group.targets()
         return collect(compute, self._note, self._clock(), group=group.name, targets=targets, fence=self._fence)
 
     def _note(self, kind: str, subject: str, body: Mapping[str, object]) -> None:
@@ -90,11 +90,11 @@ class Janitor:
             tx.journal(kind, subject, body, self._clock())
 
     def _group(self, group: Group) -> list[str]:
-        compute, traffic = edges_of(group)
+        compute, _ = edges_of(group)
         marked = [i for i in compute.list({TAG_ROLE: ROLE}) if i.group == group.name and _exists(i)]
         if not marked:
             return []
-        targets = {target.instance_id for target in traffic.targets(group.name)}
+        targets = group.targets()
         said: list[str] = []
         for instance in marked:
             with self._store.read() as tx:

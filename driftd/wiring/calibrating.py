@@ -33,6 +33,7 @@ from driftd.flows.groups import Group
 from driftd.flows.inquire import Inquirer
 from driftd.flows.trial import Plan, Trial
 from driftd.flows.visit import Visitor
+from driftd.wiring.trust import Given
 
 if TYPE_CHECKING:
     from driftd.wiring.house import WiredHouse
@@ -88,7 +89,7 @@ class Calibrating:
             note = _Journal(store, house)
             group.provider.prepare()
             notes = (
-                [] if self._paused(store, group.name) else collect(compute, note, house.now(), targets=_targets(group))
+                [] if self._paused(store, group.name) else collect(compute, note, house.now(), targets=group.targets())
             )
             calibrator = Calibrator(
                 plan,
@@ -172,7 +173,7 @@ class Calibrating:
             def look(instance: Instance, visits: Visits, _accepted: Sequence[Suppression]) -> Look:
                 deadline = house.settings.ssh.look_timeout.total_seconds()
                 return audit(
-                    instance, inquirer, _Given(manifest), rules, visits, house.now, keys=house.keys, deadline_s=deadline
+                    instance, inquirer, Given(manifest), rules, visits, house.now, keys=house.keys, deadline_s=deadline
                 )
 
             longest = house.settings.ssh.look_timeout * 2
@@ -181,17 +182,6 @@ class Calibrating:
             return Watched(seen, inquiry.forms(answers), inquiry.kept(answers, before))
 
         return watch
-
-
-class _Given:
-    """One manifest, for whatever it is asked."""
-
-    def __init__(self, manifest: Manifest) -> None:
-        self._manifest = manifest
-
-    def for_image(self, image: str) -> Manifest:
-        del image
-        return self._manifest
 
 
 class _Journal:
@@ -230,12 +220,6 @@ def _check(wish: Wish) -> None:
 
 def _plan(wish: Wish, group: str, image: str) -> Plan:
     return Plan(str(ULID()), group, image, wish.instances, wish.wait, wish.restart, wish.at_most)
-
-
-def _targets(group: Group) -> set[str]:
-    """The instances that the group's load balancer knows."""
-    traffic = group.provider.traffic
-    return {target.instance_id for target in traffic.targets(group.name)} if traffic else set()
 
 
 def _words(done: Calibrated, manifest: Manifest) -> tuple[list[str], str]:

@@ -12,14 +12,13 @@ from functools import cached_property
 from pathlib import Path
 
 from driftd.core.errors import BadInput
-from driftd.core.facts import Instance, Unseen
+from driftd.core.facts import Instance
 from driftd.core.findings import Action
 from driftd.core.journal import Verified
 from driftd.core.looks import Look
-from driftd.core.manifest import Manifest
 from driftd.core.memory import Store, Suppression
 from driftd.core.policy import Policy
-from driftd.core.ports import Manifests, Provider
+from driftd.core.ports import Provider
 from driftd.core.transactions.contents import PackageSource
 from driftd.doors.demo.stage import Stage
 from driftd.doors.house import Engine, HostKey
@@ -33,6 +32,7 @@ from driftd.edges.ssh.trust import record_host_keys, scan_host_keys
 from driftd.edges.store import open_store
 from driftd.flows.audit import Rules, Visits, audit
 from driftd.flows.groups import Group
+from driftd.flows.remembering import Run, past
 from driftd.flows.replace import Replacer
 from driftd.flows.visit import Audit, Visitor
 from driftd.settings import Enforce, Settings
@@ -43,8 +43,7 @@ from driftd.wiring.exports import Exporting
 from driftd.wiring.groups import join
 from driftd.wiring.looking import RoutedLooker, several
 from driftd.wiring.policies import Policies
-from driftd.wiring.remembering import Run, past
-from driftd.wiring.trust import Remembered, Trusting
+from driftd.wiring.trust import Given, Remembered, Trusting
 
 
 class WiredHouse:
@@ -182,7 +181,9 @@ class WiredHouse:
         # The store learns of the visit, lest a later look takes it for a stranger's.
         with self.store() as store:
             looks = several(self._visitor(store, look), list(instances), self.settings.daemon.lookers)
-            yield from run.completed(looks, lambda group: self.policies[group])
+            with store.read() as tx:
+                accepted = tx.suppressions(self.now())
+            yield from run.completed(looks, lambda group: Rules(self.policies[group], accepted, strict))
 
     def judged_look(
         self,
@@ -223,9 +224,7 @@ class WiredHouse:
         showing = self.explaining().showing_beside(manifest)
         overlays = documents.OverlayDirectory(manifest.parent, manifest)
         rules = Rules(documents.load_policy(policy, Path()), (), strict, overlays, showing, self.packages)
-        return audit(
-            instance, self.looker, _Single(made), rules, tuple, self.now, keys=self.keys, deadline_s=DEADLINE_S
-        )
+        return audit(instance, self.looker, Given(made), rules, tuple, self.now, keys=self.keys, deadline_s=DEADLINE_S)
 
     @cached_property
     def _explaining(self) -> Explaining:
@@ -341,14 +340,3 @@ class WiredHouse:
 
 def _no_look(_instance: Instance) -> Look:
     raise RuntimeError("a request looks at nothing")
-
-
-class _Single(Manifests):
-    """One manifest, for whatever it is asked."""
-
-    def __init__(self, manifest: Manifest) -> None:
-        self._manifest = manifest
-
-    def for_image(self, image: str) -> Manifest | Unseen:
-        del image
-        return self._manifest

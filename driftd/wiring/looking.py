@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from datetime import datetime
 from typing import TypeVar
 
 from driftd.core.digestkey import DigestKey
@@ -45,6 +44,3 @@ def several(work: Callable[[T], R], items: list[T], at_once: int) -> Iterator[R]
     with ThreadPoolExecutor(max_workers=max(1, min(at_once, len(items) or 1)), thread_name_prefix="look") as pool:
         for future in as_completed([pool.submit(work, item) for item in items]):
             yield future.result()
-
-
-Clock = Callable[[], datetime]

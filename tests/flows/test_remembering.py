@@ -1,6 +1,7 @@
 """What a look is told of the past, and what only a later look of a run shows of an earlier one."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from trees import NOW
@@ -9,10 +10,11 @@ from driftd.core.facts import Instance
 from driftd.core.findings import Judgement, Severity, Verdict
 from driftd.core.looks import Look
 from driftd.core.marks import Mark, Twin
-from driftd.core.memory import InstanceRow
+from driftd.core.memory import InstanceRow, Suppression
 from driftd.core.policy import Policy
 from driftd.edges.store import open_store
-from driftd.wiring.remembering import Run, past
+from driftd.flows.audit import Rules
+from driftd.flows.remembering import Run, past
 
 ID, KEY = b"/etc/machine-id", b"/etc/ssh/ssh_host_ed25519_key"
 MINE = {ID: b"a" * 32, KEY: b"b" * 32}
@@ -61,7 +63,7 @@ def test_the_first_of_two_is_told_as_well_as_the_second():
     looks = [look("i-1", MINE), look("i-2", {ID: MINE[ID]}), look("i-3", {ID: b"c" * 32})]
     for one in looks:
         run.twins(one.instance.id, one.identities)
-    first, second, third = run.completed(looks, lambda _group: Policy())
+    first, second, third = run.completed(looks, lambda _group: Rules(Policy()))
     assert [(one.subject, one.actual["same_as"]) for one in first.judgement.findings] == [(ID, "i-2")]
     assert [(one.subject, one.actual["same_as"]) for one in second.judgement.findings] == [(ID, "i-1")]
     assert first.judgement.verdict is Verdict.DRIFTED
@@ -75,6 +77,21 @@ def test_what_a_look_told_by_itself_is_not_told_twice():
     looks = [look("i-1", MINE), look("i-2", MINE)]
     for one in looks:
         run.twins(one.instance.id, one.identities)
-    (told, _) = run.completed(looks, lambda _group: Policy())
-    (again, _) = run.completed([told, looks[1]], lambda _group: Policy())
+    (told, _) = run.completed(looks, lambda _group: Rules(Policy()))
+    (again, _) = run.completed([told, looks[1]], lambda _group: Rules(Policy()))
     assert again == replace(told)
+
+
+def test_what_was_accepted_of_the_first_stays_accepted():
+    run = Run()
+    looks = [look("i-1", MINE), look("i-2", {ID: MINE[ID]})]
+    for one in looks:
+        run.twins(one.instance.id, one.identities)
+    (told, _) = run.completed(looks, lambda _group: Rules(Policy()))
+    (finding,) = told.judgement.findings
+    accepted = Suppression(1, finding.signature, "web", "ann", "a clone for an hour", NOW, NOW + timedelta(hours=1))
+    first, _ = run.completed(looks, lambda _group: Rules(Policy(), (accepted,)))
+    assert first.judgement.verdict is Verdict.EXPLAINED
+    assert "ann" in first.judgement.findings[0].suppressed_by
+    first, _ = run.completed(looks, lambda _group: Rules(Policy(), (accepted,), strict=True))
+    assert first.judgement.verdict is Verdict.DRIFTED

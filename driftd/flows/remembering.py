@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 
 from driftd.core import identity
 from driftd.core.facts import Instance
-from driftd.core.findings import Judgement, Verdict
 from driftd.core.looks import Look
 from driftd.core.marks import Past, Twin
 from driftd.core.memory import Store
-from driftd.core.policy import Policy, judge
+from driftd.core.policy import joined, judge
+from driftd.flows.audit import Rules
 
 
 @dataclass
@@ -34,26 +34,18 @@ class Run:
                 if theirs[path] == identities[path]
             ]
 
-    def completed(self, looks: Iterable[Look], policy: Callable[[str], Policy]) -> Iterator[Look]:
-        """The looks of the run, those of the earlier ones with what only a later one showed to be shared."""
-        done = list(looks)
-        for look in done:
+    def completed(self, looks: Iterable[Look], rules: Callable[[str], Rules]) -> Iterator[Look]:
+        """The looks of the run, those of the earlier ones with what only a later one showed to be shared.
+
+        ``rules`` are those of a group, by which the looks were judged.
+        """
+        for look in list(looks):
             told = {one.subject for one in look.judgement.findings if one.kind == identity.KIND}
             mine = {path: digest for path, digest in look.identities.items() if path not in told}
             found = identity.doubled(mine, self.twins(look.instance.id, look.identities))
-            more = judge(found, policy(look.instance.group), (), look.at, group=look.instance.group)
-            yield replace(look, judgement=_joined(look.judgement, more)) if more.findings else look
-
-
-def _joined(judgement: Judgement, more: Judgement) -> Judgement:
-    findings = sorted((*judgement.findings, *more.findings), key=lambda one: -one.severity.rank)
-    return replace(
-        judgement,
-        verdict=Verdict.DRIFTED,
-        reason=f"{more.reason}; {judgement.reason}",
-        findings=tuple(findings),
-        action=max(judgement.action, more.action, key=lambda one: one.rank),
-    )
+            by, group = rules(look.instance.group), look.instance.group
+            more = judge(found, by.policy, by.suppressions, look.at, group=group, strict=by.strict)
+            yield replace(look, judgement=joined(look.judgement, more)) if found else look
 
 
 def past(store: Store, instance: Instance, run: Run | None = None) -> Past:
