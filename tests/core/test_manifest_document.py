@@ -147,6 +147,7 @@ def check(data: bytes) -> Reader:
 
 
 def test_the_example_of_the_document():
+    assert manifesttext.encode(manifesttext.decode(EXAMPLE)) == EXAMPLE
     found = check(EXAMPLE)
     assert found.image == b"golden-1"
     assert [row["class"] for row in found.rows if row["path"] == b"/var/log/boot.log"] == ["growing"]

@@ -1,24 +1,21 @@
 """Policies and manifests on disk: each mistake is one sentence with file, line and remedy; each file is read once."""
 
 import json
-import os
 import re
 from pathlib import Path
 
 import pytest
-from trees import IMAGE, NOW, baked, directory, file, fingerprint
+from trees import NOW, baked, directory, file, fingerprint
 
-from driftd.core import drift, manifesttext
+from driftd.core import drift
 from driftd.core.difference import Change, Difference
 from driftd.core.errors import BadInput
 from driftd.core.expect import Expect
-from driftd.core.facts import Unseen, fact
+from driftd.core.facts import fact
 from driftd.core.findings import Action, Severity, Verdict
-from driftd.core.manifest import Manifest
 from driftd.core.policy import judge
 from driftd.core.rules import too_broad
-from driftd.edges.documents import ManifestDirectory, load_manifest, load_policy, packs, policy_schema
-from driftd.edges.documents import files as document_files
+from driftd.edges.documents import load_policy, packs, policy_schema
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 HEAD = "schema: driftd.policy/1\nname: mine\nrules:\n"
@@ -358,105 +355,3 @@ def test_not_text(tmp_path):
 def test_named_twice():
     with pytest.raises(BadInput, match="'debian' is named twice"):
         load_policy(["debian", "debian"])
-
-
-# --- manifests -------------------------------------------------------------------------------------------------------
-
-MADE = baked([file(b"/etc/hosts", b"a")])
-
-
-def test_the_example_in_the_documentation_reads_back():
-    (text,) = (one for one in examples("manifest.md", "") if one.startswith("driftd.manifest"))
-    assert manifesttext.encode(manifesttext.decode(text.encode())) == text.encode()
-
-
-def test_found_by_the_images_id_and_read_once(tmp_path):
-    directory = ManifestDirectory(tmp_path / "new")
-    path = directory.put(MADE)
-    first = directory.for_image(IMAGE)
-    assert first == MADE
-    assert directory.for_image(IMAGE) is first
-    assert load_manifest(path) == MADE
-    assert [one.name for one in path.parent.iterdir()] == [f"{IMAGE}.manifest"]
-    assert path.stat().st_mode & 0o777 == 0o644
-
-
-def test_read_again_when_it_was_replaced(tmp_path):
-    directory = ManifestDirectory(tmp_path)
-    directory.put(MADE)
-    directory.for_image(IMAGE)
-    other = baked([file(b"/etc/hosts", b"b")])
-    directory.put(other)
-    assert directory.for_image(IMAGE) == other
-    directory.path_for(IMAGE).unlink()
-    assert isinstance(directory.for_image(IMAGE), Unseen)
-
-
-@pytest.mark.parametrize("image", ["../../etc/passwd", "a/b", ".", "..", "sha256:ab", "ü" * 300, "a b", "x" * 256])
-def test_no_image_leads_out_of_the_directory(tmp_path, image):
-    path = ManifestDirectory(tmp_path).path_for(image)
-    assert path.parent == tmp_path
-    assert len(os.fsencode(path.name)) <= 255
-    assert path != ManifestDirectory(tmp_path).path_for(image + "x")
-
-
-def unseen(found: Manifest | Unseen) -> Unseen:
-    assert isinstance(found, Unseen)
-    return found
-
-
-def test_no_manifest_says_how_to_make_one(tmp_path):
-    found = unseen(ManifestDirectory(tmp_path).for_image("golden 2"))
-    assert found.reason == "no manifest for golden 2"
-    assert found.hint == (f"make one with: driftd bake --root DIR --image 'golden 2' -o {tmp_path}/golden%202.manifest")
-
-
-def test_of_another_image(tmp_path):
-    directory = ManifestDirectory(tmp_path)
-    directory.put(MADE).rename(directory.path_for("golden-2"))
-    assert "is the manifest of golden-1, not of golden-2" in unseen(directory.for_image("golden-2")).reason
-
-
-DAMAGED = {
-    "truncated": manifesttext.encode(MADE)[:-200],
-    "empty": b"",
-    "edited": manifesttext.encode(MADE).replace(b"0644", b"0666"),
-    "garbage": b"\x00\xff" * 100,
-}
-
-
-@pytest.mark.parametrize("case", DAMAGED)
-def test_damaged(tmp_path, case):
-    directory = ManifestDirectory(tmp_path)
-    file = directory.path_for(IMAGE)
-    file.write_bytes(DAMAGED[case])
-    found = unseen(directory.for_image(IMAGE))
-    assert found.reason.startswith(f"{file} is not a manifest that can be trusted: ")
-    assert found.hint
-    with pytest.raises(BadInput, match="is not a manifest that can be trusted"):
-        load_manifest(file)
-
-
-def test_a_directory_in_its_place(tmp_path):
-    ManifestDirectory(tmp_path).path_for(IMAGE).mkdir()
-    assert "cannot be read" in unseen(ManifestDirectory(tmp_path).for_image(IMAGE)).reason
-
-
-def test_no_such_manifest_file(tmp_path):
-    with pytest.raises(BadInput, match=r"x\.manifest: cannot be read: No such file"):
-        load_manifest(tmp_path / "x.manifest")
-
-
-def test_what_cannot_be_written_is_said_and_leaves_nothing(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(BadInput, match="cannot be written"):
-        ManifestDirectory(tmp_path / "file" / "below").put(MADE)
-
-
-def test_nothing_but_a_file_is_replaced(tmp_path: Path):
-    there = tmp_path / "there"
-    os.mkfifo(there)
-    with pytest.raises(OSError, match="no regular file"):
-        document_files.write(there, b"x")
-    assert there.is_fifo()
-    assert list(tmp_path.iterdir()) == [there]
