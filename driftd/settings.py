@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from driftd.core import packs
 from driftd.core.errors import BadInput
 from driftd.yamltext import Located, complaint, parse
 
@@ -92,7 +93,7 @@ class GroupSettings(_Strict):
     traffic: dict[str, Any] = Field(default_factory=dict)
     reach: Reach = Reach()
     health: Health = Health()
-    policy: list[str] = Field(default_factory=lambda: ["auto", "sessions"])
+    policy: list[str] = Field(default_factory=lambda: [*packs.DEFAULT])
     enforce: Enforce = Enforce.OBSERVE
     every: Duration = timedelta(minutes=5)
     replacing: Replacing = Replacing()

@@ -28,6 +28,8 @@ SYSTEMS: Mapping[str, tuple[str, ...]] = {
 }
 # What ``auto`` asks first: what is about one service, then what is about a platform, then what is about the system.
 LAYERS = ("service", "platform", "system")
+# What judges where no policy was chosen.
+DEFAULT = ("auto", "sessions")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from driftd.core.findings import Finding, Verdict
 from driftd.core.looks import Look
 from driftd.core.manifest import Manifest
 from driftd.core.memory import InstanceRow
-from driftd.core.packs import Pack
+from driftd.core.packs import DEFAULT, Pack
 from driftd.core.policy import Policy
 from driftd.core.review import against, review, unused
 from driftd.core.trial import Past, Result, Simulation, run, simulate
@@ -26,8 +26,6 @@ from driftd.settings import Enforce
 
 if TYPE_CHECKING:
     from driftd.wiring.house import WiredHouse
-
-DEFAULT = ("auto", "sessions")
 
 
 class Policies:

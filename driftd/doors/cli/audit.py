@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from driftd.core import packs
 from driftd.core.errors import BadInput
 from driftd.core.findings import Verdict
 from driftd.core.looks import Look
@@ -92,7 +93,7 @@ def audit(
     if root is not None and manifest is not None:
         if targets:
             raise BadInput("--root takes no targets", "leave out either")
-        looks = [house.audit_root(root, manifest, policy or ["auto", "sessions"], strict=strict, keys=key or [])]
+        looks = [house.audit_root(root, manifest, policy or packs.DEFAULT, strict=strict, keys=key or [])]
     elif key:
         raise BadInput("--key goes with --root and --manifest", "name keys of the fleet under trust: manifest_keys")
     else:
