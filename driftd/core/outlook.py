@@ -11,6 +11,8 @@ from driftd.core.memory import InstanceRow, Pause
 from driftd.core.replacement import Record
 from driftd.core.wording import lasting
 
+_SOON = timedelta(seconds=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
@@ -34,7 +36,9 @@ def outlook(
         role = "being replaced" if record.old_id == row.id else "the newcomer of a replacement"
         pause = _pause(row, pauses)
         then = (
-            f", looked at again in {lasting(record.next_at - now)}" if record.next_at and record.next_at > now else ""
+            f", looked at again in {lasting(record.next_at - now)}"
+            if record.next_at and record.next_at - now >= _SOON
+            else ""
         )
         return Outlook(
             pause, f"{role}, {record.state}: {record.note}{then}" if record.note else f"{role}, {record.state}"

@@ -128,11 +128,15 @@ def test_what_is_accepted_is_listed_with_its_use(driftd, store):
     driftd("accept", MOTD.signature, "--reason", "not used")
     with store.write() as tx:
         tx.count_suppression(1, NOW, 4)
-        tx.add_suppression(replace(kept(store)[0], signature="old", expires_at=NOW, hits=0, members=()))
+        long_ago = NOW - timedelta(days=30)
+        tx.add_suppression(
+            replace(kept(store)[0], signature="old", created_at=long_ago, expires_at=NOW, hits=0, members=())
+        )
     said = driftd("accepted").out
     states = [line.split()[1] for line in said.splitlines()[1:4]]
     assert states == ["used", "unused", "expired"]
-    assert "never used in" in said
+    assert "0 hits, not used yet" in said
+    assert "never used in 30 d: withdraw it with driftd unaccept 3" in said
     rows = [json.loads(line) for line in driftd("accepted", "--json").out.splitlines()]
     assert [(row["state"], row["hits"], row["findings"]) for row in rows] == [
         ("used", 4, 4),

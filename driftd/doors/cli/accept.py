@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -22,6 +22,7 @@ from driftd.doors.cli.app import app, of, span
 from driftd.doors.cli.lines import narrow, stacked
 
 _LONGEST_REASON = 500
+_NEW = timedelta(days=1)  # too young to be told that it serves nobody
 
 
 @app.command()
@@ -170,7 +171,10 @@ def _use(one: Suppression, now: datetime) -> str:
     if one.withdrawn_at is not None:
         return f"withdrawn by {printable(one.withdrawn_by)} {lasting(now - one.withdrawn_at)} ago"
     if one.used_at is None:
-        return f"never used in {lasting(now - one.created_at)}: withdraw it with driftd unaccept {one.id}"
+        age = now - one.created_at
+        return (
+            "not used yet" if age < _NEW else f"never used in {lasting(age)}: withdraw it with driftd unaccept {one.id}"
+        )
     return f"last used {lasting(now - one.used_at)} ago"
 
 
