@@ -113,7 +113,7 @@ def _lost(record: Record, newcomer: Instance | None) -> str:
     """Why the newcomer can no longer become the new one; "" when it still can."""
     if newcomer is None:
         return f"the newcomer {record.new_id} is gone"
-    if newcomer.state in {InstanceState.STOPPING, InstanceState.STOPPED}:
+    if newcomer.state.halted:
         return f"the newcomer {record.new_id} is {newcomer.state}"
     return ""
 
@@ -388,7 +388,7 @@ def _settling(record: Record, world: World, now: datetime, limits: Limits) -> An
     if ill:
         return Wait(now + limits.poll, f"the old one is gone, but {ill}")
     for extra in world.newcomers:
-        if extra.id != record.new_id and extra.id not in world.targets and extra.state is not InstanceState.STOPPING:
+        if extra.id != record.new_id and extra.id not in world.targets and not extra.state.ending:
             return Do(
                 Call(Verb.TERMINATE, extra.id), f"{extra.id} is a second answer to one launch and never had traffic"
             )

@@ -9,13 +9,27 @@ from enum import StrEnum
 
 
 class InstanceState(StrEnum):
-    """Where an instance is in its life, in the words every cloud has."""
+    """Where an instance is in its life, in the words every cloud has.
+
+    STOPPING is on the way to stopped, from where it can be started again; SHUTTING_DOWN is on the way to terminated.
+    """
 
     PENDING = "pending"
     RUNNING = "running"
     STOPPING = "stopping"
     STOPPED = "stopped"
+    SHUTTING_DOWN = "shutting-down"
     TERMINATED = "terminated"
+
+    @property
+    def ending(self) -> bool:
+        """It is gone for good, or on its way there: nothing brings it back."""
+        return self in {InstanceState.SHUTTING_DOWN, InstanceState.TERMINATED}
+
+    @property
+    def halted(self) -> bool:
+        """It does not work, or is about to stop working: stopped, gone, or on the way to either."""
+        return self not in {InstanceState.PENDING, InstanceState.RUNNING}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -55,11 +56,27 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """A data volume. At most one instance may hold it; ``attached_to`` is "" when it is free."""
+    """A data volume. At most one instance may hold it; ``attached_to`` is "" when it is free.
+
+    ``filesystem`` is the UUID of the file system that was made on it, in lower case: it stays the same for ever,
+    whoever holds the volume, and is "" where the provider cannot tell.
+    """
 
     id: str
     slot: str
     attached_to: str = ""
+    filesystem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A copy of a volume as it was at ``at``. ``token`` is the one it was asked for with, "" where it was not by us."""
+
+    id: str
+    volume_id: str
+    token: str
+    at: datetime
+    filesystem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +105,15 @@ class Compute(Protocol):
         ...
 
     def stop(self, instance_id: str) -> None:
-        """Power off, keeping disk, address and volumes. Stopped already is success."""
+        """Power off, keeping disk, addresses and volumes. Stopped already is success.
+
+        When it shows as stopped, nothing of it runs and nothing of it writes to a volume: that is the fence.
+        """
         ...
 
-    def start(self, instance_id: str) -> None: ...
+    def start(self, instance_id: str) -> None:
+        """Power on again, with the disk, addresses and volumes that it owns by then. Running already is success."""
+        ...
 
     def terminate(self, instance_id: str) -> None:
         """End for good. Gone already is success. Volumes and movable addresses survive it."""
@@ -99,6 +121,13 @@ class Compute(Protocol):
 
     def tag(self, instance_id: str, tags: Mapping[str, str]) -> None:
         """Set tags; an empty value removes one."""
+        ...
+
+    def preflight(self, request: LaunchRequest) -> str:
+        """Why ``launch(request)`` would be refused now, in one sentence; "" when nothing speaks against it.
+
+        Makes nothing and changes nothing. A promise about this moment only: the launch may be refused all the same.
+        """
         ...
 
 
@@ -126,11 +155,32 @@ class Volumes(Protocol):
     def list(self) -> Sequence[Volume]: ...
 
     def attach(self, volume_id: str, instance_id: str) -> None:
-        """Refused unless the volume is free (or already there)."""
+        """Refused unless the volume is free (or already there), and where its file system is damaged (a read-only
+        check says so); a journal left to be replayed is no damage. A running instance has it mounted when this
+        returns, a stopped one when it was started.
+        """
         ...
 
     def detach(self, volume_id: str) -> None:
-        """Raises ``Refused`` while something on the instance uses it. Free already is success."""
+        """Raises ``Refused`` while something on the instance uses it. A stopped instance uses nothing; free already
+        is success.
+        """
+        ...
+
+    def snapshot(self, volume_id: str, token: str) -> Snapshot:
+        """A copy of the volume as it is at this moment: the moment is over when this returns.
+
+        The same token gives the same snapshot, however often it is sent; for another volume it is refused. Refused,
+        too, where the copy could not be consistent: while a running instance has it mounted writable.
+        """
+        ...
+
+    def snapshots(self) -> Sequence[Snapshot]:
+        """Every snapshot of these volumes, oldest first."""
+        ...
+
+    def delete_snapshot(self, snapshot_id: str) -> None:
+        """Remove a snapshot for good. Gone already is success."""
         ...
 
 
@@ -180,6 +230,41 @@ class ProviderFactory(Protocol):
     """
 
     def __call__(self, options: Mapping[str, object]) -> Provider: ...
+
+
+# --- what a person's programs do -------------------------------------------------------------------------------------
+
+
+class HookName(StrEnum):
+    """What a group may have a hook for.
+
+    QUIESCE: stop writing, sync and let go of the data volumes. STEP_DOWN: hand leadership over. SERVE: start the
+    service (again). QUORUM is asked, and changes nothing.
+    """
+
+    QUIESCE = "quiesce"
+    STEP_DOWN = "step_down"
+    SERVE = "serve"
+    QUORUM = "quorum"
+
+
+class Hooks(Protocol):
+    """What only a group's owner knows how to do. Whoever writes a hook promises that running it again is harmless."""
+
+    def has(self, name: HookName) -> bool:
+        """The group has such a hook."""
+        ...
+
+    def run(self, name: HookName, instance: Instance, group: str, facts: Mapping[str, str]) -> str:
+        """ "" when it is done (or there is no such hook), else why not, in one sentence. Never raises for what it did.
+
+        ``facts`` says more of the occasion, by names as in ``rid``: the hook may read them.
+        """
+        ...
+
+    def ask(self, name: HookName, instance: Instance, group: str) -> bytes | Unseen:
+        """What the hook answered, at most 1 MiB, to be read with suspicion; ``Unseen`` when it has no answer."""
+        ...
 
 
 # --- looking ---------------------------------------------------------------------------------------------------------

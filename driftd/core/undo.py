@@ -88,6 +88,6 @@ def _one_away(newcomer: Instance, world: World, now: datetime, limits: Limits) -
         if target.connections:
             return Wait(now + limits.poll, f"the newcomer {newcomer.id} has {target.connections} connections left")
         return Do(Call(Verb.DEREGISTER, newcomer.id), f"the newcomer {newcomer.id} has no connection left")
-    if newcomer.state is InstanceState.STOPPING:
+    if newcomer.state.ending:
         return None
     return Do(Call(Verb.TERMINATE, newcomer.id), f"ending the newcomer {newcomer.id}, which we made")

@@ -96,7 +96,7 @@ class World:
     @property
     def old_lives(self) -> bool:
         """The old one exists and is not on its way out."""
-        return self.old is not None and self.old.state not in {InstanceState.STOPPING, InstanceState.TERMINATED}
+        return self.old is not None and not self.old.state.ending
 
     @property
     def old_gone(self) -> bool:

@@ -172,7 +172,7 @@ class Calibrator:
     def _seen(self, name: str) -> Watched | str:
         """A look that saw, or why there is none yet."""
         instance = self._trial.describe(name)
-        if instance.state in {InstanceState.STOPPING, InstanceState.TERMINATED}:
+        if instance.state.ending:
             raise Refused(wording.gone(name, instance.state), wording.SPOILED_HINT)
         if instance.state is not InstanceState.RUNNING:
             return f"it is {instance.state}"

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from driftd.core.calibration.marks import ROLE, expires, marked
 from driftd.core.errors import NotFound, ProviderError
-from driftd.core.facts import Instance, InstanceState
+from driftd.core.facts import Instance
 from driftd.core.ports import Compute
 from driftd.core.wording import calibration as wording
 from driftd.core.world import TAG_ROLE
@@ -36,7 +36,7 @@ def collect(
     """
     said = []
     for instance in compute.list({TAG_ROLE: ROLE}):
-        if instance.state in {InstanceState.STOPPING, InstanceState.TERMINATED} or group not in ("", instance.group):
+        if instance.state.ending or group not in ("", instance.group):
             continue
         until = expires(instance)
         if until is None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from driftd.core import wording
 from driftd.core.errors import NotFound, ProviderError
-from driftd.core.facts import Instance, InstanceState
+from driftd.core.facts import Instance
 from driftd.core.findings import Severity
 from driftd.core.memory import Message, Store
 from driftd.core.ports import Compute
@@ -158,4 +158,4 @@ def _still_marked(compute: Compute, instance: Instance) -> bool:
 
 
 def _exists(instance: Instance) -> bool:
-    return instance.state not in {InstanceState.STOPPING, InstanceState.TERMINATED}
+    return not instance.state.ending

@@ -27,7 +27,7 @@ from driftd.testing.hooks import ContractHooks
 
 TOKEN_TAG = "driftd:token"  # noqa: S105 - the name of a tag
 NOBODY = "i-no-such-instance"
-GONE = {InstanceState.TERMINATED, InstanceState.STOPPING}
+GONE = {InstanceState.TERMINATED, InstanceState.SHUTTING_DOWN}
 
 
 class ProviderContract(ContractHooks):

@@ -8,7 +8,18 @@ from datetime import datetime, timedelta
 
 from driftd.core.errors import NotFound, Refused
 from driftd.core.facts import Instance
-from driftd.core.ports import Address, Addresses, Compute, Inventory, LaunchRequest, Target, Traffic, Volume, Volumes
+from driftd.core.ports import (
+    Address,
+    Addresses,
+    Compute,
+    Inventory,
+    LaunchRequest,
+    Snapshot,
+    Target,
+    Traffic,
+    Volume,
+    Volumes,
+)
 from driftd.testing.world import Backend, Crash, Event, FakeClock, World
 
 __all__ = ["Crash", "Event", "FakeClock", "FakeProvider"]
@@ -109,6 +120,14 @@ class _Compute:
             server.instance = replace(server.instance, tags={k: v for k, v in merged.items() if v})
             self._w.log("compute.tag", instance_id, server.instance.group, repr(dict(tags)))
 
+    def preflight(self, request: LaunchRequest) -> str:
+        with self._w.call("compute.preflight"):
+            if self._w.images is not None and request.image not in self._w.images:
+                return f"image {request.image} does not exist"
+            if self._w.quota is not None and len(self._w.alive()) >= self._w.quota:
+                return f"the quota of {self._w.quota} instances is used up"
+            return ""
+
 
 class _Traffic:
     def __init__(self, world: World) -> None:
@@ -182,6 +201,33 @@ class _Volumes:
             group = self._w.servers[volume.attached_to].instance.group
             self._w.volume_table[volume_id] = replace(volume, attached_to="")
             self._w.log("volumes.detach", volume_id, group, volume.attached_to)
+
+    def snapshot(self, volume_id: str, token: str) -> Snapshot:
+        with self._w.call("volumes.snapshot"):
+            volume = self._get(volume_id)
+            known = next((one for one in self._w.snapshot_table.values() if one.token == token), None)
+            if known is not None:
+                if known.volume_id != volume_id:
+                    raise Refused(f"token {token} was used for a snapshot of {known.volume_id}")
+                return known
+            owner = self._w.servers.get(volume.attached_to)
+            if owner is not None and not owner.stopped and not self._w.gone(owner):
+                raise Refused(f"volume {volume_id} is mounted by {volume.attached_to}, which runs", "stop it first")
+            number = len(self._w.snapshot_table) + 1
+            made = Snapshot(f"snap-{number:04d}", volume_id, token, self._w.clock(), volume.filesystem)
+            self._w.snapshot_table[made.id] = made
+            self._w.log("volumes.snapshot", volume_id, "", made.id)
+            return made
+
+    def snapshots(self) -> Sequence[Snapshot]:
+        with self._w.call("volumes.snapshots"):
+            return sorted(self._w.snapshot_table.values(), key=lambda one: (one.at, one.id))
+
+    def delete_snapshot(self, snapshot_id: str) -> None:
+        with self._w.call("volumes.delete_snapshot"):
+            gone = self._w.snapshot_table.pop(snapshot_id, None)
+            if gone is not None:
+                self._w.log("volumes.delete_snapshot", gone.volume_id, "", snapshot_id)
 
 
 class _Addresses:

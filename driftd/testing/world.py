@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 
 from driftd.core.errors import NotFound
 from driftd.core.facts import Instance, InstanceState, Reach
-from driftd.core.ports import Address, LaunchRequest, TargetState, Volume
+from driftd.core.ports import Address, LaunchRequest, Snapshot, TargetState, Volume
 
 TOKEN_TAG = "driftd:token"  # noqa: S105 - the name of a tag, no secret
 CHANGES = frozenset(
@@ -29,6 +29,8 @@ CHANGES = frozenset(
         "traffic.deregister",
         "volumes.attach",
         "volumes.detach",
+        "volumes.snapshot",
+        "volumes.delete_snapshot",
         "addresses.associate",
         "addresses.release",
     }
@@ -110,7 +112,7 @@ class World:
 
     Units: seconds of ``clock``. ``boot_s`` from launch to running and serving, ``hide_s`` until a new instance can
     be listed, ``health_s`` from registering to healthy, ``drain_s`` from drain to no connection left, ``terminate_s``
-    spent in state stopping. ``load`` is the number of connections of every target in service, ``quota`` the number
+    spent in state shutting-down. ``load`` is the number of connections of every target in service, ``quota`` the number
     of instances that may exist, ``sick_launches`` how many of the next launches never get healthy,
     ``twin_launches`` how many of the next launches make two instances under one token, ``images`` which images
     exist (None: whichever is asked for).
@@ -137,7 +139,11 @@ class World:
         self.backends: dict[str, dict[str, Backend]] = {}
         self.held: dict[str, int] = {}
         self.busy_volumes: set[str] = set()
-        self.volume_table = {key: Volume(key, slot) for key, slot in (volumes or {}).items()}
+        self.volume_table = {
+            key: Volume(key, slot, filesystem=f"00000000-0000-4000-8000-{number:012d}")
+            for number, (key, slot) in enumerate((volumes or {}).items(), 1)
+        }
+        self.snapshot_table: dict[str, Snapshot] = {}
         self.address_table = {key: Address(key, slot) for key, slot in (addresses or {}).items()}
         self._faults: list[Fault] = []
         self._lock = threading.RLock()
@@ -263,7 +269,7 @@ class World:
         if self.gone(server):
             state = InstanceState.TERMINATED
         elif server.gone_at is not None:
-            state = InstanceState.STOPPING
+            state = InstanceState.SHUTTING_DOWN
         elif server.stopped:
             state = InstanceState.STOPPED
         else:

@@ -218,7 +218,7 @@ NEW = Target("new", TargetState.HEALTHY, 1)
         {"paused": "ann paused everything"},
         {"facts": GroupFacts(1, old_in_service=False)},
         {"old": None},
-        {"old": instance("old", InstanceState.STOPPING)},
+        {"old": instance("old", InstanceState.SHUTTING_DOWN)},
     ],
     ids=str,
 )

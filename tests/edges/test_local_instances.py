@@ -223,7 +223,7 @@ def test_an_ending_that_was_cut_off_is_finished(local_deployment):
     with home(local_deployment, one).busy():
         home(local_deployment, one).save(desired="gone")
     compute = local_deployment.provider.compute
-    assert compute.describe(one.id).state is InstanceState.STOPPING
+    assert compute.describe(one.id).state is InstanceState.SHUTTING_DOWN
     (local_deployment.dir / "instances" / ".gone-i-half").mkdir()
     assert set(fleet.sweep_leftovers(local_deployment.dir)) == {one.id, "i-half"}
     assert [left.id for left in compute.list({})] == [two.id]

@@ -96,7 +96,7 @@ class Home:
     def state(self, meta: dict[str, Any]) -> InstanceState:
         """Where it is in its life: what is wanted, against the processes that there are."""
         if meta["desired"] == "gone":
-            return InstanceState.STOPPING
+            return InstanceState.SHUTTING_DOWN
         alive = self.alive()
         if meta["desired"] == "stopped":
             return InstanceState.STOPPING if alive else InstanceState.STOPPED
