@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from driftd.core.asks import Ask
 from driftd.core.digestkey import DigestKey
 from driftd.core.facts import Instance, Unseen
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.manifest import Manifest
+from driftd.core.matchers import Matcher
 from driftd.core.memory import Message
 from driftd.core.packs import Pack
 from driftd.core.sidecar import Sidecar
@@ -223,6 +224,18 @@ class Provider(Protocol):
         ...
 
 
+@runtime_checkable
+class Foreign(Protocol):
+    """What a provider may have besides: it knows of operations that somebody else has under way in a group."""
+
+    def foreign(self, group: str) -> str:
+        """What is under way, in one sentence (an instance refresh, a deploy, a rebalance); "" when nothing is.
+
+        Nothing that driftd does itself counts. May raise ``Unavailable``.
+        """
+        ...
+
+
 class ProviderFactory(Protocol):
     """What an entry point in group ``driftd.providers`` names: ``factory(options)``.
 
@@ -264,6 +277,41 @@ class Hooks(Protocol):
 
     def ask(self, name: HookName, instance: Instance, group: str) -> bytes | Unseen:
         """What the hook answered, at most 1 MiB, to be read with suspicion; ``Unseen`` when it has no answer."""
+        ...
+
+
+# --- what others measure ---------------------------------------------------------------------------------------------
+
+
+class Judge(Protocol):
+    """Answers questions about metrics. Never raises for what it was answered."""
+
+    def ask(self, query: str) -> float | Unseen:
+        """The one finite number that ``query`` (PromQL) amounts to now.
+
+        ``Unseen`` with a sentence when it is none: no data, several series, NaN or infinite, an answer in part, no
+        answer in time, or one that cannot be read.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """An alert that is firing. Its labels are a stranger's words, cut to a bearable length; ``since`` may be None."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    since: datetime | None = None
+
+
+class Alerts(Protocol):
+    """Knows which alerts are firing. Never raises for what it was answered."""
+
+    def firing(self, matchers: Sequence[Matcher]) -> Sequence[Alert] | Unseen:
+        """The alerts that fire, match all of ``matchers``, and are neither silenced nor inhibited.
+
+        ``Unseen`` with a sentence when that cannot be told; whoever asks must take it for an alert that fires.
+        """
         ...
 
 

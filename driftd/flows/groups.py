@@ -9,13 +9,18 @@ from datetime import timedelta
 from driftd.core.budget import GroupRules
 from driftd.core.calibration.marks import marked
 from driftd.core.facts import Instance
-from driftd.core.ports import Health, Provider
+from driftd.core.matchers import Matcher
+from driftd.core.ports import Alerts, Health, Judge, Provider
 from driftd.core.world import Limits
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One group, joined with the edges that serve it. ``image`` "" means: the image that the instance has now."""
+    """One group, joined with the edges that serve it. ``image`` "" means: the image that the instance has now.
+
+    ``block_on`` are lists of label matchers: an alert that matches all of one list speaks against any change.
+    ``alerts`` and ``judge`` are who is asked about alerts and metrics, where anybody is.
+    """
 
     name: str
     provider: Provider
@@ -24,6 +29,9 @@ class Group:
     image: str = ""
     health: Health | None = None
     every: timedelta = timedelta(minutes=5)
+    block_on: tuple[tuple[Matcher, ...], ...] = ()
+    alerts: Alerts | None = None
+    judge: Judge | None = None
 
     def members(self) -> Sequence[Instance]:
         """Everybody in the group: all that its inventory finds, but for what was launched to learn from."""
