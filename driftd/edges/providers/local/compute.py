@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
-from driftd.core.errors import NotFound, Refused
+from driftd.core.errors import NoCapacity, NotFound, Refused
 from driftd.core.facts import Instance, InstanceState, Reach
 from driftd.core.ports import LaunchRequest
 from driftd.edges.providers.local import image, instance, network
@@ -21,6 +23,7 @@ from driftd.edges.providers.local.tools import on_disk, read_json, write_json
 
 TOKEN_TAG = "driftd:token"  # noqa: S105 - the name of a tag
 KEEP_TOKENS_S = 7 * 24 * 3600
+ROOM_MB = 64  # of disk that a new instance must find: keys, logs and whatever it writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,14 @@ class LocalCompute:
         """See ``driftd.core.ports.Compute``."""
         found = [self._view(home, meta) for home, meta in self._all()]
         return [one for one in found if all(one.tags.get(key) == value for key, value in tags.items())]
+
+    def preflight(self, request: LaunchRequest) -> str:
+        """See ``driftd.core.ports.Compute``."""
+        try:
+            self._check(request, self._deployment.read())
+        except Refused as why:
+            return str(why)
+        return ""
 
     def find(self, group: str) -> Sequence[Instance]:
         """See ``driftd.core.ports.Inventory``."""
@@ -172,30 +183,44 @@ class LocalCompute:
     def _token_file(self, token: str) -> Path:
         return self._deployment.tokens / f"{hashlib.sha256(token.encode()).hexdigest()[:32]}.json"
 
-    def _create(self, request: LaunchRequest) -> Home:
-        rootfs = self._rootfs(request.image)
+    def _check(self, request: LaunchRequest, state: Mapping[str, Any]) -> Login:
+        """Raises ``Refused`` where a launch cannot be; changes nothing. Returns how one will log in."""
+        self._rootfs(request.image)
         login = self._logins.get(request.group, Login())
         if not login.authorized_keys:
             raise Refused(
                 f"nobody could log in to a new instance of group {request.group}",
                 "set reach.ssh.key of the group, or authorized_keys of the provider",
             )
-        state = self._deployment.read()
         if state.get("kind", self._kind.name) != self._kind.name:
             raise Refused(
                 f"{self._deployment.root} is the directory of a fleet of provider {state['kind']}",
                 "give each provider a directory of its own",
             )
-        subnet = network.ensure_bridge(self._deployment)
-        number = int(state.get("launched", 0)) + 1
+        if "subnet" in state:
+            self._free_address(IPv4Network(state["subnet"]), 0)
+        left = shutil.disk_usage(next(p for p in (self._deployment.root, *self._deployment.root.parents) if p.exists()))
+        if left.free < ROOM_MB << 20:
+            raise NoCapacity(
+                f"the disk of {self._deployment.root} has {left.free >> 20} MiB left, a launch wants {ROOM_MB}",
+                "make room there",
+            )
+        return login
+
+    def _free_address(self, subnet: IPv4Network, number: int) -> str:
         taken = {meta["address"] for _, meta in self._all()}
         room = subnet.num_addresses - network.MOVABLE - 10
         for step in range(room):
             address = str(subnet[8 + (number + step) % room])
             if address not in taken:
-                break
-        else:
-            raise Refused(f"the private network {subnet} is full", "end some instances")
+                return address
+        raise NoCapacity(f"the private network {subnet} is full", "end some instances")
+
+    def _create(self, request: LaunchRequest) -> Home:
+        login = self._check(request, self._deployment.read())
+        subnet = network.ensure_bridge(self._deployment)
+        number = int(self._deployment.read().get("launched", 0)) + 1
+        address = self._free_address(subnet, number)
         self._deployment.update(launched=number, kind=self._kind.name)
         meta = {
             "id": f"i-{secrets.token_hex(6)}",
@@ -211,7 +236,7 @@ class LocalCompute:
             "launched_at": instance.now(),
             "desired": "launching",
         }
-        return self._kind.create(self._deployment, meta, rootfs, list(login.authorized_keys))
+        return self._kind.create(self._deployment, meta, self._rootfs(request.image), list(login.authorized_keys))
 
     def _rootfs(self, image_id: str) -> Path:
         rootfs = image.find(self._images, image_id)

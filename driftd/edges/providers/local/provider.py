@@ -10,13 +10,14 @@ from pydantic import Field
 
 from driftd.core.ports import Addresses, Compute, Inventory, Traffic, Volumes
 from driftd.edges.providers.local import fleet, image
+from driftd.edges.providers.local.addresses import LocalAddresses
 from driftd.edges.providers.local.compute import LocalCompute
 from driftd.edges.providers.local.deployment import Deployment
 from driftd.edges.providers.local.haproxy import LocalTraffic
 from driftd.edges.providers.local.instance import Kind
 from driftd.edges.providers.local.namespaces import Namespaces
 from driftd.edges.providers.local.settings import FleetSettings, Strict, checked, frontends, groups_of, logins
-from driftd.edges.providers.local.volumes import LocalAddresses, LocalVolumes, VolumeSpec
+from driftd.edges.providers.local.volumes import LocalVolumes, VolumeSpec
 
 
 class VolumeSettings(Strict):

@@ -1,7 +1,9 @@
 """Snapshots of one volume: whole copies beside it.
 
-DIR/volumes/ID/snapshots/SNAPSHOT.json    what it is; written last, so that what has one is whole
-DIR/volumes/ID/snapshots/SNAPSHOT.data    the copy: a disk or a directory
+    DIR/volumes/ID/snapshots/SNAPSHOT.json    what it is; written last, so that what has one is whole
+    DIR/volumes/ID/snapshots/SNAPSHOT.data    the copy: a disk or a directory
+
+Nobody mounts them; putting one back is a person's work (docs/providers.md).
 """
 
 from __future__ import annotations
