@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from driftd.core.breakers.breaker import Breaker
+from driftd.core.breakers.facts import Calls, Pass, Sighting, Version
 from driftd.core.difference import Difference
 from driftd.core.errors import DriftdError
 from driftd.core.facts import Session
@@ -20,11 +22,16 @@ from driftd.core.marks import Mark, Twin
 from driftd.core.replacement import Record
 from driftd.core.seal import SeenManifest
 from driftd.core.shown import Shown
+from driftd.core.upkeep import ChainState, Doubt, KeptCheckpoint, StoreFacts
 
 
 @dataclass(frozen=True, slots=True)
 class JournalLine:
-    """One line of the hash chain. ``kind`` is intent, result, observation, decision or human."""
+    """One line of the hash chain. ``kind`` is intent, result, observation, decision or human.
+
+    ``epoch`` is that of the newest lease when it was written, 0 before any. ``schema`` says what its hash covers:
+    lines from before epochs were written have 1 (core/journal.py).
+    """
 
     seq: int
     at: datetime
@@ -33,6 +40,8 @@ class JournalLine:
     body: Mapping[str, object]
     prev: str
     hash: str
+    epoch: int = 0
+    schema: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +181,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Somebody stopped all changes. ``group`` "" means everywhere."""
+    """Somebody stopped all changes. ``group`` "" means everywhere. What is under way is still undone, unless ``hard``."""
 
     group: str
     owner: str
     reason: str
     since: datetime
+    hard: bool = False
 
 
 class Tx(Protocol):
@@ -267,6 +277,35 @@ class Tx(Protocol):
         """Remember it, unless a newer one is remembered."""
         ...
 
+    def manifests_seen(self) -> Sequence[SeenManifest]: ...
+
+    # circuit breakers, and what their rules must remember
+    def breakers(self) -> Sequence[Breaker]:
+        """Every one, those that closed among them until they are pruned; by rule and scope."""
+        ...
+
+    def put_breaker(self, breaker: Breaker) -> None: ...
+    def sightings(self, since: datetime) -> Sequence[Sighting]:
+        """Those that last, began or ended since."""
+        ...
+
+    def keep_sightings(self, row: InstanceRow, parts: Mapping[str, str], now: datetime) -> None:
+        """What the drift of an instance looks like now, signature to short form; the others of it end."""
+        ...
+
+    def passes(self) -> Sequence[Pass]:
+        """The last few of each group, oldest first."""
+        ...
+
+    def add_pass(self, one: Pass) -> None: ...
+    def calls(self, since: datetime) -> Sequence[Calls]: ...
+    def count_calls(self, calls: Sequence[Calls]) -> None:
+        """Add to what is counted of each account and minute; what is older than an hour is forgotten."""
+        ...
+
+    def versions(self) -> Sequence[Version]: ...
+    def put_version(self, version: Version) -> None: ...
+
     # replacements
     def open_replacements(self, group: str | None = None) -> Sequence[Record]: ...
     def replacements(self, limit: int = 50) -> Sequence[Record]: ...
@@ -287,6 +326,26 @@ class Tx(Protocol):
     def journal_lines(
         self, subject: str | None = None, after: int = 0, *, limit: int | None = None
     ) -> Sequence[JournalLine]: ...
+    def last_line(self) -> JournalLine | None: ...
+
+    # what the store knows of itself
+    def store_facts(self) -> StoreFacts: ...
+    def chain(self) -> ChainState: ...
+    def put_chain(self, state: ChainState) -> None: ...
+    def doubts(self) -> Sequence[Doubt]: ...
+    def add_doubt(self, doubt: Doubt) -> bool:
+        """False when this was doubted before, settled or not."""
+        ...
+
+    def settle_doubts(self, by: str, reason: str, epoch: int, now: datetime) -> Sequence[Doubt]:
+        """Settle all that are open, and keep ``epoch`` as the highest that is known of elsewhere; those settled."""
+        ...
+
+    def checkpoints(self, limit: int = 50) -> Sequence[KeptCheckpoint]:
+        """Newest first."""
+        ...
+
+    def add_checkpoint(self, checkpoint: KeptCheckpoint) -> None: ...
 
     # outbox
     def say(self, message: Message, now: datetime) -> bool:

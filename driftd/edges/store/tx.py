@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from sqlalchemy import RowMapping, delete, select, update
 
 from driftd.core import journal
+from driftd.core.breakers.breaker import State as Breaking
 from driftd.core.memory import JournalLine, StaleRecord, StoreUnavailable
 from driftd.core.replacement import TERMINAL, Record, State
 from driftd.edges.store.statements import values_of
@@ -25,7 +26,9 @@ from driftd.edges.store.tables import (
     TOPIC,
     VISIT,
 )
+from driftd.edges.store.tables_breaker import BREAKER, PASS, SIGHTING
 from driftd.edges.store.tables_marks import IDENTITY, MARKS
+from driftd.edges.store.tx_breaker import BreakerPart
 from driftd.edges.store.tx_fleet import FleetPart
 from driftd.edges.store.tx_history import HistoryPart
 from driftd.edges.store.tx_images import ImagesPart
@@ -64,7 +67,7 @@ def _line(row: RowMapping) -> JournalLine:
     return JournalLine(seq=row["seq"], at=at, body=body, **texts)
 
 
-class SqlTx(FleetPart, HistoryPart, ImagesPart, MarksPart, PeoplePart, ShownPart):
+class SqlTx(BreakerPart, FleetPart, HistoryPart, ImagesPart, MarksPart, PeoplePart, ShownPart):
     """``Tx``, whole. Good only inside the block that opened it."""
 
     # replacements
@@ -140,6 +143,10 @@ class SqlTx(FleetPart, HistoryPart, ImagesPart, MarksPart, PeoplePart, ShownPart
             "explained": delete(EXPLAINED).where((EXPLAINED.c.gone_at < before) | EXPLAINED.c.instance_id.in_(gone)),
             "marks": delete(MARKS).where(MARKS.c.instance_id.in_(gone)),
             "identities": delete(IDENTITY).where(IDENTITY.c.instance_id.in_(gone)),
+            "sightings": delete(SIGHTING).where(
+                (SIGHTING.c.ended_at < before) | SIGHTING.c.instance_id.in_(gone) | SIGHTING.c.instance_id.not_in(known)
+            ),
+            "breakers": delete(BREAKER).where((BREAKER.c.state == Breaking.CLOSED) & (BREAKER.c.changed_at < before)),
             "sessions": delete(SESSION).where(SESSION.c.instance_id.in_(gone)),
             "visits": delete(VISIT).where(VISIT.c.instance_id.in_(gone) | stray),
             "instances": delete(INSTANCE).where(INSTANCE.c.gone_at < before),
@@ -150,5 +157,6 @@ class SqlTx(FleetPart, HistoryPart, ImagesPart, MarksPart, PeoplePart, ShownPart
             ),
         }
         swept = {name: self.changed(sweep) for name, sweep in sweeps.items()}
+        self.run(delete(PASS).where(PASS.c.at < before))
         self.run(delete(TOPIC).where(TOPIC.c.message_id.not_in(select(MESSAGE.c.id))))
         return swept

@@ -1,0 +1,93 @@
+"""The part of a transaction about circuit breakers, and what their rules must remember."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import delete, select, update
+
+from driftd.core.breakers.breaker import Breaker
+from driftd.core.breakers.facts import Calls, Pass, Sighting, Version
+from driftd.core.memory import InstanceRow
+from driftd.core.seal import SeenManifest
+from driftd.edges.store.statements import Statements, values_of
+from driftd.edges.store.tables import MANIFEST
+from driftd.edges.store.tables_breaker import BREAKER, CALLS, PASS, SIGHTING, VERSION
+
+PASSES = 12  # of each group
+CALLS_FOR = timedelta(hours=1)
+
+
+class BreakerPart(Statements):
+    """``Tx`` for breakers, sightings, passes, calls and versions."""
+
+    def breakers(self) -> Sequence[Breaker]:
+        """By rule and scope."""
+        return [Breaker(**row) for row in self.rows(select(BREAKER).order_by(BREAKER.c.rule, BREAKER.c.scope))]
+
+    def put_breaker(self, breaker: Breaker) -> None:
+        self.put(BREAKER, values_of(breaker))
+
+    def sightings(self, since: datetime) -> Sequence[Sighting]:
+        """Those that last, began or ended since."""
+        since = since.astimezone(UTC)
+        where = SIGHTING.c.ended_at.is_(None) | (SIGHTING.c.ended_at >= since) | (SIGHTING.c.first_at >= since)
+        query = select(SIGHTING).where(where).order_by(SIGHTING.c.instance_id, SIGHTING.c.signature)
+        return [Sighting(**row) for row in self.rows(query)]
+
+    def keep_sightings(self, row: InstanceRow, parts: Mapping[str, str], now: datetime) -> None:
+        """What is so already keeps its first time; what was over and is so again begins anew."""
+        here = SIGHTING.c.instance_id == row.id
+        known = {one["signature"]: Sighting(**one) for one in self.rows(select(SIGHTING).where(here))}
+        for signature, one in known.items():
+            if one.ended_at is None and signature not in parts:
+                self.run(update(SIGHTING).where(here & (SIGHTING.c.signature == signature)).values(ended_at=now))
+        for signature, short in parts.items():
+            before = known.get(signature)
+            if before is None or before.ended_at is not None:
+                made = Sighting(row.id, signature, row.group, row.slot, short, now)
+                self.put(SIGHTING, values_of(made))
+            elif (before.group, before.slot, before.short) != (row.group, row.slot, short):
+                self.put(SIGHTING, values_of(replace(before, group=row.group, slot=row.slot, short=short)))
+
+    def passes(self) -> Sequence[Pass]:
+        return [Pass(**row) for row in self.rows(select(PASS).order_by(PASS.c.group, PASS.c.at))]
+
+    def add_pass(self, one: Pass) -> None:
+        """The oldest of its group goes, where there are too many."""
+        self.put(PASS, values_of(one))
+        mine = PASS.c.group == one.group
+        last = select(PASS.c.at).where(mine).order_by(PASS.c.at.desc()).limit(PASSES)
+        self.run(delete(PASS).where(mine & PASS.c.at.not_in(last)))
+
+    def calls(self, since: datetime) -> Sequence[Calls]:
+        query = select(CALLS).where(CALLS.c.minute >= since.astimezone(UTC))
+        return [Calls(**row) for row in self.rows(query.order_by(CALLS.c.account, CALLS.c.minute))]
+
+    def count_calls(self, calls: Sequence[Calls]) -> None:
+        for one in calls:
+            where = (CALLS.c.account == one.account) & (CALLS.c.minute == one.minute)
+            row = self.one(select(CALLS).where(where))
+            known = Calls(**row) if row else Calls(one.account, one.minute, 0)
+            total = Calls(
+                one.account,
+                one.minute,
+                known.calls + one.calls,
+                known.failed + one.failed,
+                known.refused + one.refused,
+                one.why or known.why,
+            )
+            self.put(CALLS, values_of(total))
+            self.run(delete(CALLS).where(CALLS.c.minute < one.minute - CALLS_FOR))
+
+    def versions(self) -> Sequence[Version]:
+        return [Version(**row) for row in self.rows(select(VERSION).order_by(VERSION.c.what))]
+
+    def put_version(self, version: Version) -> None:
+        self.put(VERSION, values_of(version))
+
+    def manifests_seen(self) -> Sequence[SeenManifest]:
+        """By image."""
+        return [SeenManifest(**row) for row in self.rows(select(MANIFEST).order_by(MANIFEST.c.image))]
