@@ -1,0 +1,56 @@
+"""What people said or do: holds, approvals, and who is on the instance right now."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from driftd.core.guards.case import Case, Presence, Refusal
+from driftd.core.guards.said import when
+
+
+def hold(case: Case, now: datetime) -> Refusal | None:
+    """A hold binds everybody, also who asks by hand, and also its owner: one command releases it."""
+    held = case.facts.holds.get(case.record.old_id)
+    if held is None or now >= held.until:
+        return None
+    return Refusal(
+        "hold",
+        f"{held.owner} holds {case.record.old_id} until {when(held.until, now)}: {held.reason}; it waits for that, or "
+        f"for driftd release {case.record.old_id}",
+        held.until,
+    )
+
+
+def approval(case: Case, _now: datetime) -> Refusal | None:
+    """Where the group asks for it, a person agrees to each replacement that no person asked for."""
+    if not case.rules.approve or case.attended:
+        return None
+    return Refusal(
+        "approval",
+        f"{case.rules.name} asks a person (enforce: approve); it waits for driftd approve {case.record.rid}, "
+        f"and driftd deny {case.record.rid} ends it",
+    )
+
+
+def session(case: Case, now: datetime) -> Refusal | None:
+    """Never while somebody is on the instance, nor shortly after; until the cap, from which on a window is enough."""
+    present = case.facts.present.get(case.record.old_id, Presence())
+    grace, old = case.rules.grace, case.record.old_id
+    if present.live:
+        ends = present.since + grace.cap if present.since is not None else None
+        if ends is not None and now >= ends:
+            return None
+        waits = f", at most until {when(ends, now)}" if ends else ""
+        sessions = f"{present.live} live session{'s' if present.live > 1 else ''}"
+        return Refusal("session", f"{sessions} on {old}, waited for until the last one ends{waits}", ends)
+    if present.ended is None:
+        return None
+    ends = present.ended + grace.after
+    if now >= ends:
+        return None
+    return Refusal(
+        "session",
+        f"the last session on {old} ended at {when(present.ended, now)}, and who was there may come back; it waits "
+        f"until {when(ends, now)}",
+        ends,
+    )
