@@ -1,0 +1,126 @@
+"""Width (slow start): how many replacements at once have earned trust, by failure domain: group, zone and signature.
+
+One at first; twice as many after each proven success, that is a replacement that ended with the newcomer verified,
+soaked and in service and the old one gone; one again after any failure, and once the domain was clean in between.
+Computed from the history of replacements alone: nothing is kept that a restart could lose. A history that was cut off
+makes the width narrower, never wider. The doubling and the reset are those of Karpenter's designs for drift.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from driftd.core.replacement import TERMINAL, Record, State
+
+WIDEST = 1024
+FAILED = frozenset({State.FAILED_CLEAN, State.ABORTED_SAFE, State.STUCK})
+WAITING = frozenset({State.CONFIRMING, State.ADMITTING})
+
+
+@dataclass(frozen=True, slots=True)
+class Earned:
+    """How many a domain may have under way, and why: ``proven`` since it was clean, or (``failed``) since a failure."""
+
+    allowed: int = 1
+    in_flight: int = 0
+    proven: int = 0
+    failed: bool = False
+
+    def refusal(self, domain: str) -> str:
+        """Why ``domain`` admits no further one now, with the arithmetic; "" when it does."""
+        if self.in_flight < self.allowed:
+            return ""
+        since = "the last one failed" if self.failed else "it was clean"
+        return (
+            f"{domain} has {self.in_flight} under way, and slow start allows {self.allowed}: {self.proven} succeeded "
+            f"since {since}, and each success doubles it"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Widths:
+    """The widths of every domain that has a history. ``zones_of`` knows zones, by instance or slot."""
+
+    groups: Mapping[str, Earned] = field(default_factory=dict)
+    zones: Mapping[str, Earned] = field(default_factory=dict)
+    signatures: Mapping[str, Earned] = field(default_factory=dict)
+    zones_of: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, record: Record) -> list[tuple[str, Earned]]:
+        """The domains that ``record`` belongs to, each with its name in a sentence."""
+        found = [(record.group, self.groups.get(record.group, Earned()))]
+        if zone := _zone(record, self.zones_of):
+            found.append((f"zone {zone}", self.zones.get(zone, Earned())))
+        if record.signature:
+            found.append(("this kind of drift", self.signatures.get(record.signature, Earned())))
+        return found
+
+    def refusal(self, record: Record) -> str:
+        """Why ``record`` is not admitted now, by the narrowest domain that it belongs to; "" when it is."""
+        refused = [(one.allowed, said) for name, one in self.of(record) if (said := one.refusal(name))]
+        return min(refused)[1] if refused else ""
+
+
+def width(history: Iterable[Record]) -> Earned:
+    """The width of one domain now, from all of its replacements, over and open, in any order.
+
+    What a person asked for by hand is no sign of drift: it does not keep the domain from being clean, but it proves
+    and fails like any other.
+    """
+    records = list(history)
+    allowed, proven, failed, waiting = 1, 0, False, 0
+    for _, _, record, begins in sorted(_events(records), key=lambda event: event[:2]):
+        if begins:
+            if waiting == 0:
+                allowed, proven, failed = 1, 0, False
+            waiting += 1
+            continue
+        if record.state is State.SUCCEEDED:
+            allowed, proven = min(2 * allowed, WIDEST), proven + 1
+        elif record.state in FAILED:
+            allowed, proven, failed = 1, 0, True
+        waiting -= not record.manual
+    if waiting == 0:
+        allowed, proven, failed = 1, 0, False
+    return Earned(allowed, sum(1 for one in records if under_way(one)), proven, failed)
+
+
+def under_way(record: Record) -> bool:
+    """Admitted, and not over yet."""
+    return record.state not in TERMINAL and record.state not in WAITING
+
+
+def _events(records: Iterable[Record]) -> Iterable[tuple[datetime, int, Record, bool]]:
+    """(when, order within that instant, whose, begins). An end comes before the beginnings of the same instant."""
+    for record in records:
+        if not record.manual:
+            yield record.created_at, 1, record, True
+        if record.state in TERMINAL:
+            at_once = record.entered_at <= record.created_at
+            yield max(record.entered_at, record.created_at), 2 if at_once else 0, record, False
+
+
+def widths(history: Iterable[Record], zones_of: Mapping[str, str] | None = None) -> Widths:
+    """The widths of all domains, computed once. ``history`` is all groups'; ``zones_of`` maps instances or slots."""
+    records, zones = list(history), zones_of or {}
+    return Widths(
+        groups=_by(records, lambda record: record.group),
+        zones=_by(records, lambda record: _zone(record, zones)),
+        signatures=_by(records, lambda record: record.signature),
+        zones_of=zones,
+    )
+
+
+def _zone(record: Record, zones_of: Mapping[str, str]) -> str:
+    """A slot stays in its zone; of one whose old instance is gone, the newcomer tells."""
+    return next((zones_of[name] for name in (record.slot, record.new_id, record.old_id) if name in zones_of), "")
+
+
+def _by(records: Iterable[Record], domain: Callable[[Record], str]) -> dict[str, Earned]:
+    sorted_out: dict[str, list[Record]] = {}
+    for record in records:
+        if name := domain(record):
+            sorted_out.setdefault(name, []).append(record)
+    return {name: width(found) for name, found in sorted_out.items()}
