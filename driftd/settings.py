@@ -83,6 +83,16 @@ class Replacing(_Strict):
     back_off: Duration = timedelta(minutes=30)
 
 
+class HookSettings(_Strict):
+    """Commands on this host that do what only the group's owner knows how to do (docs/providers.md): argument lists."""
+
+    quiesce: list[str] = Field(default_factory=list)
+    step_down: list[str] = Field(default_factory=list)
+    serve: list[str] = Field(default_factory=list)
+    quorum: list[str] = Field(default_factory=list)
+    timeout: Duration = Field(default=timedelta(seconds=60), gt=timedelta(0))
+
+
 class GroupSettings(_Strict):
     """Instances that serve the same purpose. ``select``, ``traffic`` and ``hosts`` are the provider's to read."""
 
@@ -97,6 +107,7 @@ class GroupSettings(_Strict):
     enforce: Enforce = Enforce.OBSERVE
     every: Duration = timedelta(minutes=5)
     replacing: Replacing = Replacing()
+    hooks: HookSettings = HookSettings()
 
 
 class Ssh(_Strict):

@@ -10,7 +10,7 @@ from driftd.core.budget import GroupRules
 from driftd.core.calibration.marks import marked
 from driftd.core.facts import Instance
 from driftd.core.matchers import Matcher
-from driftd.core.ports import Alerts, Health, Judge, Provider
+from driftd.core.ports import Alerts, Health, Hooks, Judge, Provider
 from driftd.core.world import Limits
 
 
@@ -19,7 +19,8 @@ class Group:
     """One group, joined with the edges that serve it. ``image`` "" means: the image that the instance has now.
 
     ``block_on`` are lists of label matchers: an alert that matches all of one list speaks against any change.
-    ``alerts`` and ``judge`` are who is asked about alerts and metrics, where anybody is.
+    ``alerts`` and ``judge`` are who is asked about alerts and metrics, where anybody is; ``hooks`` is what its owner has
+    written to stop, hand over and start its service.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Group:
     block_on: tuple[tuple[Matcher, ...], ...] = ()
     alerts: Alerts | None = None
     judge: Judge | None = None
+    hooks: Hooks | None = None
 
     def members(self) -> Sequence[Instance]:
         """Everybody in the group: all that its inventory finds, but for what was launched to learn from."""

@@ -12,6 +12,7 @@ from driftd.edges import providers
 from driftd.edges.health import HttpHealth
 from driftd.flows.groups import Group
 from driftd.settings import Enforce, GroupSettings, Settings
+from driftd.wiring.hooks import hooks_of
 
 
 def join(settings: Settings) -> Mapping[str, Group]:
@@ -38,6 +39,7 @@ def join(settings: Settings) -> Mapping[str, Group]:
             if group.health.http
             else None,
             every=group.every,
+            hooks=hooks_of(settings, group),
         )
         for name, group in settings.groups.items()
     }
