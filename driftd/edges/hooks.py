@@ -37,7 +37,7 @@ class _Outcome:
 
 
 class CommandHooks:
-    """``driftd.core.ports.Hooks``. ``commands`` are argument lists, an empty one is no hook; ``timeout_s`` is for each."""
+    """``driftd.core.ports.Hooks``. ``commands`` are argument lists, an empty one is no hook. Each has ``timeout_s``."""
 
     def __init__(self, commands: Mapping[HookName, Sequence[str]], *, timeout_s: float = 60.0) -> None:
         self._commands = {name: tuple(words) for name, words in commands.items() if words}

@@ -19,7 +19,7 @@ class Group:
     """One group, joined with the edges that serve it. ``image`` "" means: the image that the instance has now.
 
     ``block_on`` are lists of label matchers: an alert that matches all of one list speaks against any change.
-    ``alerts`` and ``judge`` are who is asked about alerts and metrics, where anybody is; ``hooks`` is what its owner has
+    ``alerts`` and ``judge`` are who is asked about alerts and metrics, if anybody; ``hooks`` is what its owner has
     written to stop, hand over and start its service.
     """
 
