@@ -1,7 +1,8 @@
-"""The journal's chain: the bytes of a line, its hash, and the check of many lines (docs/store.md tells a stranger).
+"""The journal's lines: their bytes and their hashes (docs/journal.md tells a stranger; core/chain.py checks many).
 
-A line's hash is SHA-256 over canonical JSON of everything else in it: ``{"at", "body", "kind", "prev", "seq",
-"subject"}``. Canonical: UTF-8, keys sorted by code point, no space between tokens, whole numbers only, times as
+A line's hash is SHA-256 over canonical JSON of everything else in it. Of schema 2 that is ``{"at", "body", "epoch",
+"kind", "prev", "schema", "seq", "subject"}``; lines from before epochs were written (schema 1) have neither ``epoch``
+nor ``schema``. Canonical: UTF-8, keys sorted by code point, no space between tokens, whole numbers only, times as
 ``2026-01-31T08:00:00.000000Z``. A character that UTF-8 cannot carry (a lone surrogate, as undecodable bytes become in
 Python) is written as its JSON escape. ``prev`` is the hash of the line before; the first line's is ``GENESIS``.
 """
@@ -11,33 +12,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from driftd.core.memory import JournalLine
 
 GENESIS = "0" * 64
+# What lines are written in now, and what the first ones were. Old lines stay as they are, and still verify.
+SCHEMA = 2
+OLDEST = 1
 KINDS = frozenset({"intent", "result", "observation", "decision", "human"})
 
 # What an instant that cannot be read becomes, so that a damaged line can still be shown, and fails its hash.
 UNREADABLE_INSTANT = datetime.min.replace(tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """The chain holds. ``head`` is the last line's hash: noted elsewhere, it also proves that no line was cut off."""
-
-    count: int
-    head: str
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """The chain does not hold from line ``seq`` on; ``why`` is one sentence."""
-
-    seq: int
-    why: str
 
 
 def instant(at: datetime) -> str:
@@ -122,7 +110,7 @@ def read_body(text: object) -> Mapping[str, object]:
 
 def values_of(line: JournalLine) -> dict[str, object]:
     """What is hashed."""
-    return {
+    values: dict[str, object] = {
         "at": line.at,
         "body": line.body,
         "kind": line.kind,
@@ -130,6 +118,10 @@ def values_of(line: JournalLine) -> dict[str, object]:
         "seq": line.seq,
         "subject": line.subject,
     }
+    if line.schema == OLDEST and not line.epoch:
+        return values
+    # A line of the oldest schema has no epoch; one that has been given it no longer fits its hash.
+    return values | {"epoch": line.epoch, "schema": line.schema}
 
 
 def line_hash(line: JournalLine) -> str:
@@ -143,29 +135,12 @@ def exported(line: JournalLine) -> str:
 
 
 def next_line(
-    last: JournalLine | None, kind: str, subject: str, body: Mapping[str, object], now: datetime
+    last: JournalLine | None, kind: str, subject: str, body: Mapping[str, object], now: datetime, epoch: int = 0
 ) -> JournalLine:
     """The line that follows ``last`` (None: the first). Its body is as it will be read back."""
     if kind not in KINDS:
         raise ValueError(f"a journal line is one of {', '.join(sorted(KINDS))}, not {kind!r}")
     kept = json.loads(canonical(dict(body)))
     seq, prev = (last.seq + 1, last.hash) if last else (1, GENESIS)
-    bare = JournalLine(seq, now.astimezone(UTC), kind, joined(subject), kept, prev, "")
-    return JournalLine(seq, bare.at, kind, bare.subject, kept, prev, line_hash(bare))
-
-
-def verify(lines: Iterable[JournalLine], *, after: int = 0, head: str = GENESIS) -> Verified | Broken:
-    """Check lines in order. ``after`` and ``head`` go on from an earlier answer's ``count`` and ``head``."""
-    for line in lines:
-        if line.seq != after + 1:
-            return Broken(after + 1, f"line {after + 1} is missing: line {line.seq} stands in its place")
-        if line.prev != head:
-            return Broken(line.seq, f"line {line.seq} does not follow on the line before it")
-        try:
-            expected = line_hash(line)
-        except (TypeError, OverflowError):
-            expected = ""
-        if line.hash != expected:
-            return Broken(line.seq, f"line {line.seq} is not what was written: its content does not match its hash")
-        after, head = line.seq, line.hash
-    return Verified(after, head)
+    bare = JournalLine(seq, now.astimezone(UTC), kind, joined(subject), kept, prev, "", epoch, SCHEMA)
+    return replace(bare, hash=line_hash(bare))

@@ -22,7 +22,7 @@ from driftd.core.marks import Mark, Twin
 from driftd.core.replacement import Record
 from driftd.core.seal import SeenManifest
 from driftd.core.shown import Shown
-from driftd.core.upkeep import ChainState, Doubt, KeptCheckpoint, StoreFacts
+from driftd.core.upkeep import Upkeep
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Somebody stopped all changes. ``group`` "" means everywhere. What is under way is still undone, unless ``hard``."""
+    """Somebody stopped all changes. ``group`` "" means everywhere. Undoing goes on, unless ``hard``."""
 
     group: str
     owner: str
@@ -190,7 +190,7 @@ class Pause:
     hard: bool = False
 
 
-class Tx(Protocol):
+class Tx(Upkeep, Protocol):
     """One transaction on the store; everything in it happens, or nothing. No network call belongs inside one."""
 
     # instances and findings
@@ -327,25 +327,6 @@ class Tx(Protocol):
         self, subject: str | None = None, after: int = 0, *, limit: int | None = None
     ) -> Sequence[JournalLine]: ...
     def last_line(self) -> JournalLine | None: ...
-
-    # what the store knows of itself
-    def store_facts(self) -> StoreFacts: ...
-    def chain(self) -> ChainState: ...
-    def put_chain(self, state: ChainState) -> None: ...
-    def doubts(self) -> Sequence[Doubt]: ...
-    def add_doubt(self, doubt: Doubt) -> bool:
-        """False when this was doubted before, settled or not."""
-        ...
-
-    def settle_doubts(self, by: str, reason: str, epoch: int, now: datetime) -> Sequence[Doubt]:
-        """Settle all that are open, and keep ``epoch`` as the highest that is known of elsewhere; those settled."""
-        ...
-
-    def checkpoints(self, limit: int = 50) -> Sequence[KeptCheckpoint]:
-        """Newest first."""
-        ...
-
-    def add_checkpoint(self, checkpoint: KeptCheckpoint) -> None: ...
 
     # outbox
     def say(self, message: Message, now: datetime) -> bool:

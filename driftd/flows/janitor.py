@@ -16,6 +16,7 @@ from driftd.core.world import ROLE, TAG_RID, TAG_ROLE
 from driftd.flows.collect import collect
 from driftd.flows.groups import Group
 from driftd.flows.observe import edges_of
+from driftd.flows.stops import stops
 
 ORPHAN_AGE = timedelta(minutes=30)
 
@@ -143,10 +144,7 @@ class Janitor:
         return None
 
     def _paused(self, group: str) -> bool:
-        if self._pause(group):
-            return True
-        with self._store.read() as tx:
-            return any(pause.group in {"", group} for pause in tx.pauses())
+        return bool(stops(self._store, group, self._pause).any)
 
 
 def _still_marked(compute: Compute, instance: Instance) -> bool:

@@ -26,6 +26,7 @@ from driftd.core.replacement import TERMINAL, Record, State
 from driftd.core.world import Advance, Call, Do, Finish, Halt, Verb, Wait, World
 from driftd.flows.groups import Group
 from driftd.flows.observe import UNSTARTED, LookAt, edges_of, observe
+from driftd.flows.stops import stops
 
 STEPS_A_TICK = 40
 
@@ -48,8 +49,9 @@ class Replacer:
     """Drives replacements. One at a time uses one store: the daemon holds the lease, ``fence`` proves it before calls.
 
     ``look`` sees an instance (with a visit open, so that driftd's own login is known as such). ``pause`` returns the
-    sentence of a pause from outside the store (the pause file), or "". ``fence`` raises ``LeaseHeld`` when the lease is
-    lost. ``clock`` gives the aware time. Once ``stopping`` says so, no further step is begun.
+    sentence of a stop from outside the store (the pause file), or "": it stops undoing, too. ``fence`` raises
+    ``LeaseHeld`` when the lease is lost. ``clock`` gives the aware time. Once ``stopping`` says so, no further step is
+    begun.
     """
 
     def __init__(
@@ -159,7 +161,9 @@ class Replacer:
     def _step(self, before: Record, group: Group, said: list[str]) -> Record:
         """Observe, decide, and do what was decided. Returns the record as it now stands in the store."""
         wanted = needs(before, self._clock(), group.limits)
-        world = observe(before, group, self._store, self._look, wanted, self._paused(before.group), self._clock())
+        held = stops(self._store, before.group, self._pause)
+        world = observe(before, group, self._store, self._look, wanted, held.any, self._clock())
+        world = replace(world, paused=held.paused, frozen=held.frozen)
         now = self._clock()
         record = learn(before, world)
         answer = decide(record, world, now, group.limits)
@@ -189,8 +193,9 @@ class Replacer:
             tx.save_replacement(intended)
         intended = replace(intended, version=intended.version + 1)
         self._fence()
-        if paused := self._paused(record.group):
-            return self._withdraw(intended, record, call, paused)
+        held = stops(self._store, record.group, self._pause)
+        if stopped := held.against(undoing=record.state is State.UNDOING):
+            return self._withdraw(intended, record, call, stopped)
         try:
             made = _make(call, group, world)
         except ProviderError as error:
@@ -203,25 +208,20 @@ class Replacer:
         said.append(f"replacement {record.rid}: {answer.why}: {outcome.get('why', 'done')}")
         return self._outcome(after, call, outcome)
 
-    def _withdraw(self, intended: Record, before: Record, call: Call, paused: str) -> Record:
-        after = replace(withdrawn(intended, before), intent="", next_at=self._clock(), note=f"paused: {paused}")
-        return self._outcome(after, call, {"outcome": "not sent", "why": f"paused: {paused}"})
+    def _withdraw(self, intended: Record, before: Record, call: Call, stopped: str) -> Record:
+        after = replace(withdrawn(intended, before), intent="", next_at=self._clock(), note=f"stopped: {stopped}")
+        return self._outcome(after, call, {"outcome": "not sent", "why": f"stopped: {stopped}"})
 
     def _outcome(self, after: Record, call: Call, outcome: Mapping[str, object]) -> Record:
-        with self._store.write() as tx:
-            tx.journal("result", after.rid, {"call": call.verb.value, **outcome}, self._clock())
-            tx.save_replacement(after)
+        try:
+            with self._store.write() as tx:
+                tx.journal("result", after.rid, {"call": call.verb.value, **outcome}, self._clock())
+                tx.save_replacement(after)
+        except LeaseHeld as error:
+            # Too late: the successor decides by what it sees. This log is the only place that may still say it.
+            _log.warning("replacement %s: a late result, not written: %s %s: %s", after.rid, call.verb, outcome, error)
+            raise
         return replace(after, version=after.version + 1)
-
-    def _paused(self, group: str) -> str:
-        """The sentence of the pause in force, from the file first: it holds when the store cannot be reached."""
-        if said := self._pause(group):
-            return said
-        with self._store.read() as tx:
-            for pause in tx.pauses():
-                if pause.group in {"", group}:
-                    return wording.paused(pause.owner, pause.group, pause.reason)
-        return ""
 
 
 # --- the store's side ------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from driftd.core.manifest import Manifest
 from driftd.core.memory import Store, Suppression
 from driftd.core.ports import Compute
 from driftd.core.wording import calibration as wording
-from driftd.core.wording import lasting, shown
+from driftd.core.wording import keeping, lasting, shown
 from driftd.doors.cli.files import write
 from driftd.doors.desks.calibration import Intended, Outcome, Tell, Wish
 from driftd.edges import documents
@@ -31,6 +31,7 @@ from driftd.flows.calibrate import Calibrated, Calibrator, Watch, Watched
 from driftd.flows.collect import collect
 from driftd.flows.groups import Group
 from driftd.flows.inquire import Inquirer
+from driftd.flows.stops import stops
 from driftd.flows.trial import Plan, Trial
 from driftd.flows.visit import Visitor
 from driftd.wiring.trust import Given
@@ -148,10 +149,7 @@ class Calibrating:
     def _paused(self, store: Store, group: str) -> str:
         """Why nothing may be changed in ``group`` now; "" when it may."""
         file = self._house.pause_file()
-        if file.exists():
-            return f"the file {file} says so"
-        with store.read() as tx:
-            return next((f"{one.owner}: {one.reason}" for one in tx.pauses() if one.group in {"", group}), "")
+        return stops(store, group, lambda _group: keeping.paused_by_file(str(file)) if file.exists() else "").any
 
     def _watch(self, group: Group, manifest: Manifest, store: Store) -> Watch:
         """A look judged by the group's policy alone: what an earlier overlay says is to be learnt anew."""

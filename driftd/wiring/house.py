@@ -14,7 +14,7 @@ from pathlib import Path
 from driftd.core.errors import BadInput
 from driftd.core.facts import Instance
 from driftd.core.findings import Action
-from driftd.core.journal import Verified
+from driftd.core.chain import Verified
 from driftd.core.looks import Look
 from driftd.core.memory import Store, Suppression
 from driftd.core.policy import Policy

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftd.core import journal
-from driftd.core.journal import GENESIS, Broken, Verified, canonical, instant, next_line, read_canonical, verify
+from driftd.core.chain import Broken, Verified, verify
+from driftd.core.journal import GENESIS, canonical, instant, next_line, read_canonical
 
 NOW = datetime(2026, 1, 31, 8, 0, tzinfo=UTC)
 ANY_TEXT = st.text(st.characters(), max_size=12)  # lone surrogates included: undecodable bytes become them

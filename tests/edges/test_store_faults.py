@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from store_rows import NOW, instance, later
 
 from driftd.core.errors import BadInput
-from driftd.core.journal import Broken, Verified
+from driftd.core.chain import Broken, Verified
 from driftd.core.memory import StoreUnavailable
 from driftd.edges.store import open_store
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from store_rows import NOW, instance, later, record
 
-from driftd.core.journal import Verified
+from driftd.core.chain import Verified
 from driftd.core.memory import LeaseHeld, StoreUnavailable
 from driftd.core.replacement import State
 from driftd.edges.store import open_store

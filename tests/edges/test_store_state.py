@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from store_rows import finding, instance, later, record
 
-from driftd.core.journal import Verified
+from driftd.core.chain import Verified
 from driftd.core.memory import StaleRecord
 from driftd.core.replacement import TERMINAL, State
 from driftd.edges.store import open_store

@@ -12,7 +12,7 @@ from pathlib import Path
 from driftd.core.budget import GroupRules
 from driftd.core.facts import Instance, Session
 from driftd.core.findings import Action, Judgement, Verdict
-from driftd.core.journal import Verified, verify
+from driftd.core.chain import Verified, verify
 from driftd.core.looks import Look
 from driftd.core.memory import Store
 from driftd.core.ports import LaunchRequest

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, RowMapping, select, update
 
-from driftd.core.journal import GENESIS, Broken, Verified, verify
+from driftd.core.chain import Broken, Verified, Walk
 from driftd.core.memory import LeaseHeld, StoreUnavailable
 from driftd.edges.store.faults import translated
 from driftd.edges.store.holder import is_gone, short
 from driftd.edges.store.tables import LEASE
 from driftd.edges.store.tx import SqlTx
+from driftd.edges.store.tx_journal import BEFORE_ALL
 
 # Lines verified at a time, so that a journal of any length fits in memory.
 PAGE = 2000
@@ -130,7 +131,9 @@ class SqlStore:
                     f"Stop that one first, or give this one a store of its own; if it is gone for good, "
                     f"its lease runs out at {row['expires_at']:%H:%M:%S} UTC.",
                 )
-            epoch = row["epoch"] + 1 if row is not None else 1
+            # Above whatever was ever written here, and whatever a person took note of elsewhere.
+            facts, last = tx.store_facts(), tx.last_line()
+            epoch = max(facts.epoch, facts.floor, last.epoch if last else 0) + 1
             until = now + timedelta(seconds=ttl_s)
             tx.put(LEASE, {"id": 1, "holder": holder, "epoch": epoch, "taken_at": now, "expires_at": until})
         self._epoch = epoch
@@ -173,14 +176,13 @@ class SqlStore:
 
     def verify_journal(self) -> Verified | Broken:
         """Check the whole chain, page by page, as of one moment."""
-        count, head = 0, GENESIS
+        walk, last = Walk(), BEFORE_ALL
         with self.read() as tx:
-            while lines := tx.journal_lines(after=count, limit=PAGE):
-                answer = verify(lines, after=count, head=head)
-                if isinstance(answer, Broken):
-                    return answer
-                count, head = answer.count, answer.head
-        return Verified(count, head)
+            while lines := tx.journal_lines(after=last, limit=PAGE):
+                for line in lines:
+                    walk.step(line)
+                last = lines[-1].seq
+        return walk.answer
 
     def close(self) -> None:
         """Give back all connections; the last one to leave tidies the write-ahead log into the file."""

@@ -45,7 +45,12 @@ class AnyText(TypeDecorator[str]):
         return str(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002  # SQLAlchemy's signature
-        return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else value
+        if not isinstance(value, bytes):
+            return value
+        try:
+            return value.decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:  # damage, or somebody's hand
+            return value.decode("utf-8", "backslashreplace")
 
 
 class Instant(TypeDecorator[datetime]):
@@ -292,6 +297,7 @@ class PauseTable(SQLModel, table=True):
     owner: str = _text()
     reason: str = _text()
     since: datetime = _when()
+    hard: bool = Field(sa_column_kwargs={"server_default": text("0")})
 
 
 class ReplacementTable(SQLModel, table=True):
@@ -316,21 +322,6 @@ class ReplacementTable(SQLModel, table=True):
     version: int
     open: bool
     record: str = _json()
-
-
-class JournalTable(SQLModel, table=True):
-    """``JournalLine``. ``at`` and ``body`` are the very text that was hashed, so that tampering shows."""
-
-    __tablename__ = "journal"
-    __table_args__ = (Index("journal_subject", "subject", "seq"),)
-
-    seq: int | None = _serial()
-    at: str = _text()
-    kind: str = _text()
-    subject: str = _text()
-    body: str = _text()
-    prev: str = _text()
-    hash: str = _text()
 
 
 class MessageTable(SQLModel, table=True):
@@ -434,7 +425,6 @@ VISIT = _table("visit")
 SUPPRESSION = _table("suppression")
 PAUSE = _table("pause")
 REPLACEMENT = _table("replacement")
-JOURNAL = _table("journal")
 MESSAGE = _table("message")
 TOPIC = _table("topic")
 JOB = _table("job")

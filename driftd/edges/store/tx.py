@@ -1,4 +1,4 @@
-"""A transaction: replacements and the journal, on top of what the other parts bring; and what is swept away in time."""
+"""A transaction: replacements, on top of what the other parts bring; and what is swept away in time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import RowMapping, delete, select, update
 
 from driftd.core import journal
 from driftd.core.breakers.breaker import State as Breaking
-from driftd.core.memory import JournalLine, StaleRecord, StoreUnavailable
+from driftd.core.memory import StaleRecord, StoreUnavailable
 from driftd.core.replacement import TERMINAL, Record, State
 from driftd.edges.store.statements import values_of
 from driftd.edges.store.tables import (
@@ -18,7 +18,6 @@ from driftd.edges.store.tables import (
     FINDING,
     INSTANCE,
     JOB,
-    JOURNAL,
     MESSAGE,
     REPLACEMENT,
     SESSION,
@@ -32,6 +31,7 @@ from driftd.edges.store.tx_breaker import BreakerPart
 from driftd.edges.store.tx_fleet import FleetPart
 from driftd.edges.store.tx_history import HistoryPart
 from driftd.edges.store.tx_images import ImagesPart
+from driftd.edges.store.tx_journal import JournalPart
 from driftd.edges.store.tx_marks import MarksPart
 from driftd.edges.store.tx_people import PeoplePart
 from driftd.edges.store.tx_shown import ShownPart
@@ -59,15 +59,7 @@ def _record(row: RowMapping) -> Record:
         ) from None
 
 
-def _line(row: RowMapping) -> JournalLine:
-    """A line as it stands, however damaged: ``core.journal.verify`` says what is wrong with it."""
-    at = journal.read_instant(row["at"]) or journal.UNREADABLE_INSTANT
-    body = journal.read_body(row["body"])
-    texts = {name: str(row[name]) for name in ("kind", "subject", "prev", "hash")}
-    return JournalLine(seq=row["seq"], at=at, body=body, **texts)
-
-
-class SqlTx(BreakerPart, FleetPart, HistoryPart, ImagesPart, MarksPart, PeoplePart, ShownPart):
+class SqlTx(BreakerPart, FleetPart, HistoryPart, ImagesPart, JournalPart, MarksPart, PeoplePart, ShownPart):
     """``Tx``, whole. Good only inside the block that opened it."""
 
     # replacements
@@ -105,25 +97,6 @@ class SqlTx(BreakerPart, FleetPart, HistoryPart, ImagesPart, MarksPart, PeoplePa
                 f"Replacement {record.rid} was changed by somebody else in the meantime.",
                 "It is read again and goes on.",
             )
-
-    # journal
-
-    def journal(self, kind: str, subject: str, body: Mapping[str, object], now: datetime) -> JournalLine:
-        """Add a line. Only whole numbers, text, times, bytes, lists and mappings have a place in ``body``."""
-        last = self.one(select(JOURNAL).order_by(JOURNAL.c.seq.desc()).limit(1))
-        line = journal.next_line(_line(last) if last else None, kind, subject, body, now)
-        kept = {"at": journal.instant(line.at), "body": journal.canonical(line.body).decode()}
-        self.add(JOURNAL, values_of(line) | kept)
-        return line
-
-    def journal_lines(
-        self, subject: str | None = None, after: int = 0, *, limit: int | None = None
-    ) -> Sequence[JournalLine]:
-        """In order, from the line after number ``after``; at most ``limit``."""
-        query = select(JOURNAL).where(JOURNAL.c.seq > after).order_by(JOURNAL.c.seq)
-        if subject is not None:
-            query = query.where(JOURNAL.c.subject == subject)
-        return [_line(row) for row in self.rows(query.limit(limit))]
 
     # growth
 

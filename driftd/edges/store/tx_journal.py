@@ -1,0 +1,118 @@
+"""The part of a transaction about the journal, and about what the store knows of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import RowMapping, delete, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from driftd.core import journal
+from driftd.core.memory import JournalLine, StoreUnavailable
+from driftd.core.upkeep import ChainState, Doubt, KeptCheckpoint, StoreFacts
+from driftd.edges.store.statements import Statements, fields_of, values_of
+from driftd.edges.store.tables import LEASE
+from driftd.edges.store.tables_journal import CHAIN, CHECKPOINT, DOUBT, JOURNAL, STORE
+
+# How many checkpoints are kept: those that were written to files are the proof, these are for convenience.
+CHECKPOINTS_KEPT = 300
+# What any reader of JSON holds exactly. A line with a higher number was not written by driftd.
+SEQ_LIMIT = 2**53
+# Below any number that a line can have, so that a line with an impossible one is read, too, and found.
+BEFORE_ALL = -(2**63)
+
+
+def _line(row: RowMapping) -> JournalLine:
+    """A line as it stands, however damaged: ``core.chain`` says what is wrong with it."""
+    at, body = journal.read_instant(row["at"]), journal.read_body(row["body"])
+    if at is None:
+        at, body = journal.UNREADABLE_INSTANT, {"unreadable": repr((row["at"], row["body"]))}
+    texts = {name: str(row[name]) for name in ("kind", "subject", "prev", "hash")}
+    numbers = {name: row[name] if isinstance(row[name], int) else -1 for name in ("epoch", "schema")}
+    return JournalLine(seq=row["seq"], at=at, body=body, **texts, **numbers)
+
+
+class JournalPart(Statements):
+    """``Tx`` for the journal and the store's knowledge of itself."""
+
+    def journal(self, kind: str, subject: str, body: Mapping[str, object], now: datetime) -> JournalLine:
+        """Add a line. Only whole numbers, text, times, bytes, lists and mappings have a place in ``body``.
+
+        Its epoch is the newest lease's: a transaction of a daemon whose lease is older never gets here.
+        """
+        last = self.last_line()
+        if last is not None and not 0 <= last.seq < SEQ_LIMIT:
+            raise StoreUnavailable(
+                f"The journal's last line has the number {last.seq}, which driftd never gave it.",
+                "Somebody changed the store; restore a backup: driftd store restore FILE",
+            )
+        epoch = max(self._epoch(), last.epoch if last else 0)
+        line = journal.next_line(last, kind, subject, body, now, epoch)
+        kept = {"at": journal.instant(line.at), "body": journal.canonical(line.body).decode()}
+        self.add(JOURNAL, values_of(line) | kept)
+        return line
+
+    def journal_lines(
+        self, subject: str | None = None, after: int = BEFORE_ALL, *, limit: int | None = None
+    ) -> Sequence[JournalLine]:
+        """In order, from the line after number ``after``; at most ``limit``."""
+        query = select(JOURNAL).where(JOURNAL.c.seq > after).order_by(JOURNAL.c.seq)
+        if subject is not None:
+            query = query.where(JOURNAL.c.subject == subject)
+        return [_line(row) for row in self.rows(query.limit(limit))]
+
+    def last_line(self) -> JournalLine | None:
+        """The newest line."""
+        row = self.one(select(JOURNAL).order_by(JOURNAL.c.seq.desc()).limit(1))
+        return _line(row) if row else None
+
+    def _epoch(self) -> int:
+        row = self.one(select(LEASE.c.epoch))
+        return int(row["epoch"]) if row else 0
+
+    # what the store knows of itself
+
+    def store_facts(self) -> StoreFacts:
+        row = self.one(select(STORE))
+        if row is None:
+            raise StoreUnavailable(
+                "The store does not know who it is: its own row is gone.",
+                "Somebody changed the store; restore a backup: driftd store restore FILE",
+            )
+        return StoreFacts(row["store_id"], self._epoch(), row["floor"], row["restored_at"], row["restored_from"])
+
+    def note_restored(self, source: str, floor: int, now: datetime) -> None:
+        """This file was put in place of another, whose epoch was ``floor``: for ``driftd store restore`` alone."""
+        self.run(update(STORE).values(restored_at=now, restored_from=source, floor=func.max(STORE.c.floor, floor)))
+        self.run(update(LEASE).values(holder="", expires_at=now))
+
+    def chain(self) -> ChainState:
+        row = self.one(select(CHAIN))
+        return ChainState(**fields_of(ChainState, row)) if row else ChainState(head=journal.GENESIS)
+
+    def put_chain(self, state: ChainState) -> None:
+        self.put(CHAIN, {"id": 1} | values_of(state))
+
+    def doubts(self) -> Sequence[Doubt]:
+        """Oldest first, settled ones too."""
+        return [Doubt(**row) for row in self.rows(select(DOUBT).order_by(DOUBT.c.since, DOUBT.c.code, DOUBT.c.subject))]
+
+    def add_doubt(self, doubt: Doubt) -> bool:
+        return self.run(insert(DOUBT).on_conflict_do_nothing(), values_of(doubt)).rowcount > 0
+
+    def settle_doubts(self, by: str, reason: str, epoch: int, now: datetime) -> Sequence[Doubt]:
+        still = DOUBT.c.settled_at.is_(None)
+        doubts = [Doubt(**row) for row in self.rows(select(DOUBT).where(still).order_by(DOUBT.c.since))]
+        self.run(update(DOUBT).where(still).values(settled_at=now, settled_by=by, reason=reason))
+        self.run(update(STORE).values(floor=func.max(STORE.c.floor, epoch)))
+        return doubts
+
+    def checkpoints(self, limit: int = 50) -> Sequence[KeptCheckpoint]:
+        rows = self.rows(select(CHECKPOINT).order_by(CHECKPOINT.c.seq.desc()).limit(limit))
+        return [KeptCheckpoint(**row) for row in rows]
+
+    def add_checkpoint(self, checkpoint: KeptCheckpoint) -> None:
+        self.put(CHECKPOINT, values_of(checkpoint))
+        kept = select(CHECKPOINT.c.seq).order_by(CHECKPOINT.c.seq.desc()).limit(CHECKPOINTS_KEPT)
+        self.run(delete(CHECKPOINT).where(CHECKPOINT.c.seq.not_in(kept)))
