@@ -18,6 +18,7 @@ from driftd.core.difference import Difference
 from driftd.core.errors import DriftdError
 from driftd.core.facts import Session
 from driftd.core.findings import Action, Finding, Severity, Verdict
+from driftd.core.holds import Hold
 from driftd.core.marks import Mark, Twin
 from driftd.core.replacement import Record
 from driftd.core.seal import SeenManifest
@@ -268,6 +269,22 @@ class Tx(Upkeep, Protocol):
     def set_pause(self, pause: Pause) -> None: ...
     def clear_pause(self, group: str) -> bool: ...
 
+    def holds(self, now: datetime) -> Sequence[Hold]:
+        """Those that hold."""
+        ...
+
+    def every_hold(self, instance_id: str | None = None, *, since: datetime | None = None) -> Sequence[Hold]:
+        """Also those that ended, until they are pruned; ``since``: not those that were to end before. Oldest first."""
+        ...
+
+    def put_hold(self, hold: Hold) -> int:
+        """Its number; a new one has 0 so far."""
+        ...
+
+    def recent_sessions(self, group: str, since: datetime) -> Sequence[SessionRow]:
+        """Others' sessions on the group's instances that last, or began or ended since."""
+        ...
+
     # manifests
     def manifest_seen(self, image: str) -> SeenManifest | None:
         """The newest signed manifest of ``image`` that anything was judged by."""
@@ -309,6 +326,11 @@ class Tx(Upkeep, Protocol):
     # replacements
     def open_replacements(self, group: str | None = None) -> Sequence[Record]: ...
     def replacements(self, limit: int = 50) -> Sequence[Record]: ...
+    def ended_replacements(self, since: datetime, group: str | None = None) -> Sequence[Record]:
+        """Those that ended since, in the order in which they were made."""
+        ...
+
+    def stuck_replacements(self, group: str) -> Sequence[Record]: ...
     def replacement(self, rid: str) -> Record | None: ...
     def add_replacement(self, record: Record) -> bool:
         """False when the slot or the old instance has an open replacement already."""

@@ -29,6 +29,7 @@ from driftd.edges.store.tables_breaker import BREAKER, PASS, SIGHTING
 from driftd.edges.store.tables_marks import IDENTITY, MARKS
 from driftd.edges.store.tx_breaker import BreakerPart
 from driftd.edges.store.tx_fleet import FleetPart
+from driftd.edges.store.tx_guard import GuardPart
 from driftd.edges.store.tx_history import HistoryPart
 from driftd.edges.store.tx_images import ImagesPart
 from driftd.edges.store.tx_journal import JournalPart
@@ -59,7 +60,7 @@ def _record(row: RowMapping) -> Record:
         ) from None
 
 
-class SqlTx(BreakerPart, FleetPart, HistoryPart, ImagesPart, JournalPart, MarksPart, PeoplePart, ShownPart):
+class SqlTx(BreakerPart, FleetPart, GuardPart, HistoryPart, ImagesPart, JournalPart, MarksPart, PeoplePart, ShownPart):
     """``Tx``, whole. Good only inside the block that opened it."""
 
     # replacements
@@ -75,6 +76,14 @@ class SqlTx(BreakerPart, FleetPart, HistoryPart, ImagesPart, JournalPart, MarksP
         """Newest first."""
         query = select(REPLACEMENT).order_by(REPLACEMENT.c.created_at.desc(), REPLACEMENT.c.rid.desc())
         return [_record(row) for row in self.rows(query.limit(limit))]
+
+    def ended_replacements(self, since: datetime, group: str | None = None) -> Sequence[Record]:
+        """See ``Tx.ended_replacements``."""
+        return [_record(row) for row in self._ended(since, group)]
+
+    def stuck_replacements(self, group: str) -> Sequence[Record]:
+        """See ``Tx.stuck_replacements``."""
+        return [_record(row) for row in self._stuck(group)]
 
     def replacement(self, rid: str) -> Record | None:
         row = self.one(select(REPLACEMENT).where(REPLACEMENT.c.rid == rid))
@@ -129,7 +138,7 @@ class SqlTx(BreakerPart, FleetPart, HistoryPart, ImagesPart, JournalPart, MarksP
                 (SUPPRESSION.c.expires_at < before) | (SUPPRESSION.c.withdrawn_at < before)
             ),
         }
-        swept = {name: self.changed(sweep) for name, sweep in sweeps.items()}
+        swept = {name: self.changed(sweep) for name, sweep in sweeps.items()} | {"holds": self.prune_holds(before)}
         self.run(delete(PASS).where(PASS.c.at < before))
         self.run(delete(TOPIC).where(TOPIC.c.message_id.not_in(select(MESSAGE.c.id))))
         return swept

@@ -1,8 +1,32 @@
-"""What people hold."""
+"""What people hold, and replacements found by group and time."""
+
+import sqlalchemy as sa
+from alembic import op
 
 revision = "0007"
 down_revision = "0006"
 
 
+def _text(name: str) -> sa.Column[str]:
+    return sa.Column(name, sa.Text(), nullable=False)
+
+
 def upgrade() -> None:
-    pass
+    op.create_table(
+        "hold",
+        sa.Column("id", sa.Integer(), nullable=False),
+        _text("instance_id"),
+        _text("group"),
+        _text("owner"),
+        _text("reason"),
+        _text("created_at"),
+        _text("until"),
+        _text("renewed_by"),
+        sa.Column("released_at", sa.Text(), nullable=True),
+        _text("released_by"),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("hold_instance", "hold", ["instance_id"])
+    op.create_index("replacement_group", "replacement", ["group", "created_at"])
+    op.create_index("replacement_stuck", "replacement", ["group"], sqlite_where=sa.text("state = 'stuck'"))
