@@ -9,7 +9,7 @@ from driftd.core.budget import GroupRules
 from driftd.core.findings import Action
 from driftd.core.world import Limits
 from driftd.edges import providers
-from driftd.edges.health import HttpHealth
+from driftd.edges.http.health import HttpHealth
 from driftd.flows.groups import Group
 from driftd.settings import Enforce, GroupSettings, Settings
 from driftd.wiring.hooks import hooks_of

@@ -9,7 +9,7 @@ import pytest
 
 from driftd.core.errors import BadInput
 from driftd.core.facts import Instance
-from driftd.edges.health import HttpHealth
+from driftd.edges.http.health import HttpHealth
 
 
 @contextlib.contextmanager

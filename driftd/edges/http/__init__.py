@@ -1,0 +1,1 @@
+"""Asking over HTTP: an application's health, Prometheus and Alertmanager. One request, one answer, one deadline."""
