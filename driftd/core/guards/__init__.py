@@ -30,12 +30,13 @@ TURN: tuple[Guard, ...] = (
     budget.zone,
     budget.budget,
     budget.fleet,
+    pace.slow_start,
     pace.between,
     pace.hourly,
     pace.daily,
 )
 # Whether the group can do without the old one.
-LEAVE: tuple[Guard, ...] = (people.session, health.without_it)
+LEAVE: tuple[Guard, ...] = (people.session, health.without_it, health.quorum)
 
 ADMISSION: tuple[Guard, ...] = (*BEGIN, people.session, *TURN, health.afterwards)
 

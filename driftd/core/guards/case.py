@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from driftd.core.breakers.breaker import Breaker
 from driftd.core.findings import Action
 from driftd.core.guards.calendar import WORK_HOURS, Calendar
+from driftd.core.guards.width import Widths
 from driftd.core.ports import Target, TargetState
 from driftd.core.replacement import Record, State
 
@@ -136,6 +138,8 @@ class GroupFacts:
     a person.
     ``signatures`` are the failures by what the drift looked like. ``holds``, ``present`` and ``zones`` are by instance.
     ``foreign`` says which operation of others is going on, ``cold`` what is not yet known since the daemon began.
+    ``quorum`` says by instance why a cluster cannot do without it, ``widths`` what slow start allows, ``breakers`` are
+    all that hold.
     """
 
     size: int = 0
@@ -153,6 +157,9 @@ class GroupFacts:
     zones: Mapping[str, str] = field(default_factory=dict)
     foreign: str = ""
     cold: str = ""
+    quorum: Mapping[str, str] = field(default_factory=dict)
+    widths: Widths | None = None
+    breakers: tuple[Breaker, ...] = ()
 
     @property
     def in_service(self) -> int:

@@ -63,3 +63,9 @@ def afterwards(case: Case, _now: datetime) -> Refusal | None:
             "driftd changes nothing in a group that is ill",
         )
     return None
+
+
+def quorum(case: Case, _now: datetime) -> Refusal | None:
+    """A cluster of data servers keeps its quorum without the old one, and its leader goes last (core/quorum.py)."""
+    why = case.facts.quorum.get(case.record.old_id, "")
+    return Refusal("quorum", f"{case.rules.name}: {why}; it waits until that is so no more") if why else None

@@ -132,6 +132,14 @@ def back_off(case: Case, now: datetime) -> Refusal | None:
     return None
 
 
+def slow_start(case: Case, _now: datetime) -> Refusal | None:
+    """One at first, and twice as many after each success (core/guards/width.py)."""
+    if case.by_hand or case.facts.widths is None:
+        return None
+    why = case.facts.widths.refusal(case.record)
+    return Refusal("slow start", f"{why}; it waits until one of them is proven") if why else None
+
+
 def _minutes(span: timedelta) -> str:
     seconds = span.total_seconds()
     return f"{seconds / 60:g} min" if seconds >= 60 else f"{seconds:g} s"
