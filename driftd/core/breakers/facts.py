@@ -103,6 +103,7 @@ class Facts:
     """Of each group by name, where it is one group's. ``records`` are replacements: open ones and those of late.
 
     ``alerts`` and ``foreign`` are sentences, "" where all is quiet; a group that nobody asks about is left out.
+    ``paced`` is by group, "" is the fleet. ``jitter`` is between -1 and 1, the same for the same moment.
     """
 
     groups: Mapping[str, Standing] = field(default_factory=dict)
@@ -115,6 +116,7 @@ class Facts:
     foreign: Mapping[str, str] = field(default_factory=dict)
     leftovers: Mapping[str, Sequence[Leftover]] = field(default_factory=dict)
     paced: Mapping[str, Reached] = field(default_factory=dict)
+    jitter: float = 0.0
 
     @property
     def size(self) -> int:
