@@ -7,17 +7,18 @@ the line where it stands and the remedy.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from driftd.core import packs
+from driftd.core import matchers, packs, promql
 from driftd.core.errors import BadInput
+from driftd.core.guards import written
 from driftd.yamltext import Located, complaint, parse
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?")
@@ -38,10 +39,40 @@ def duration(text: object) -> timedelta:
 Duration = Annotated[timedelta, BeforeValidator(duration)]
 
 
+def _window(text: str) -> str:
+    written.window(text)
+    return text
+
+
+def _freeze(text: str) -> str:
+    written.freeze(text)
+    return text
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError):  # not found is a KeyError's kind only by name: it is an OSError's or ValueError's
+        raise ValueError(f"{name!r} is no time zone; write one of the IANA database, like Europe/Berlin") from None
+    return name
+
+
+def _least(value: object) -> object:
+    """A count, or a percentage as text."""
+    if isinstance(value, str):
+        return f"{written.percent(value)}%"
+    return value
+
+
+Percent = Annotated[int, BeforeValidator(written.percent)]
+Unlimited = Literal["unlimited"]
+
+
 class Enforce(StrEnum):
     """The most that any rule may do in a group. Observing is the default, for ever."""
 
     OBSERVE = "observe"
+    APPROVE = "approve"
     REPLACE = "replace"
 
 
@@ -70,17 +101,99 @@ class Health(_Strict):
     timeout: Duration = timedelta(seconds=2)
 
 
+def _query(text: str) -> str:
+    """PromQL with places for names. Raises ValueError."""
+    return _said(promql.parse, text)
+
+
+def _matchers(text: str) -> str:
+    """A list of label matchers. Raises ValueError."""
+    return _said(matchers.parse, text)
+
+
+def _said(read: Callable[[str], object], text: str) -> str:
+    try:
+        read(text)
+    except BadInput as error:
+        raise ValueError(f"{error}; {error.hint}" if error.hint else str(error)) from None
+    return text
+
+
+Query = Annotated[str, AfterValidator(_query)]
+Matchers = Annotated[str, AfterValidator(_matchers)]
+Bound = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class BaselineSettings(_Strict):
+    """How a canary must do beside its peers. ``query`` is asked about them; without one, the canary's own query is."""
+
+    query: Query | None = None
+    tolerance: Bound = Field(default=0.5, ge=0)
+    slack: Bound = Field(default=0.0, ge=0)
+
+
+class CanarySettings(_Strict):
+    """How the first of its kind to be replaced is watched (docs/canary.md): for how long, and what judges it."""
+
+    soak: Duration = timedelta(minutes=30)
+    warmup: Duration = timedelta(minutes=5)
+    query: Query | None = None
+    below: Bound | None = None
+    above: Bound | None = None
+    baseline: BaselineSettings | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> CanarySettings:
+        bounds = (self.below is not None) + (self.above is not None)
+        if self.query is None and (bounds or self.baseline is not None):
+            raise ValueError("a bound or a baseline needs a query that it is about")
+        if self.query is not None and bounds != 1:
+            raise ValueError("a query needs one bound of a good answer: either below or above")
+        if self.query is not None and self.baseline is not None and self.baseline.query is None:
+            _said(lambda text: promql.parse(text).of_peers(), self.query)
+        return self
+
+
+class Pacing(_Strict):
+    """How fast instances may follow one another (docs/guards.md)."""
+
+    between: Duration = timedelta(minutes=5)
+    per_hour: Annotated[int, Field(ge=1)] | Unlimited = 6
+    per_day: Unlimited | Percent = 20
+    checkpoints: list[Percent] = Field(default_factory=lambda: [20, 50, 100])
+    checkpoint: Duration = timedelta(minutes=10)
+
+
+class Waiting(_Strict):
+    """How long people on an instance are waited for (docs/guards.md)."""
+
+    grace: Duration = timedelta(minutes=30)
+    cap: Duration = timedelta(hours=24)
+
+
 class Replacing(_Strict):
-    """How carefully a group's instances are replaced (docs/replacement.md tells what each one guards)."""
+    """How carefully a group's instances are replaced (docs/guards.md and docs/replacement.md tell what each guards)."""
 
     dwell: Duration = timedelta(seconds=60)
-    min_healthy: int = Field(default=1, ge=0)
+    min_healthy: Annotated[Annotated[int, Field(ge=0)] | str | None, BeforeValidator(_least)] = None
+    at_once: Percent = 10
+    most_at_once: int = Field(default=5, ge=1)
+    allow_singleton: bool = False
+    windows: list[Annotated[str, AfterValidator(_window)]] | Literal["always"] = Field(
+        default_factory=lambda: ["mon-thu 09:00-16:00"]
+    )
+    zone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    freezes: list[Annotated[str, AfterValidator(_freeze)]] = Field(default_factory=list)
+    pace: Pacing = Pacing()
+    sessions: Waiting = Waiting()
     boot_timeout: Duration = timedelta(minutes=10)
     verify_timeout: Duration = timedelta(minutes=10)
     enroll_timeout: Duration = timedelta(minutes=10)
     soak: Duration = timedelta(minutes=10)
     drain_timeout: Duration = timedelta(minutes=15)
     back_off: Duration = timedelta(minutes=30)
+    canary: CanarySettings = CanarySettings()
+    block_on: list[Matchers] = Field(default_factory=list)
 
 
 class HookSettings(_Strict):
@@ -136,6 +249,21 @@ class TrustSettings(_Strict):
     signing_key: str = ""
 
 
+class ServerSettings(_Strict):
+    """A server that is asked over HTTP. ``token_file`` holds a bearer token, ``ca_file`` whom to trust instead."""
+
+    url: str = ""
+    token_file: str = ""
+    ca_file: str = ""
+    timeout: Duration = Field(default=timedelta(seconds=5), gt=timedelta(0))
+
+
+class AlertmanagerSettings(ServerSettings):
+    """Whom to ask which alerts fire. ``watchdog`` matches one that always does: without it, silence proves nothing."""
+
+    watchdog: Matchers | None = None
+
+
 class Metrics(_Strict):
     """Where Prometheus finds ``/metrics``; an empty ``listen`` turns it off."""
 
@@ -143,11 +271,12 @@ class Metrics(_Strict):
 
 
 class Daemon(_Strict):
-    """The daemon's beat. ``lookers`` is how many instances are looked at at once."""
+    """The daemon's beat. ``lookers`` is how many instances are looked at at once, ``at_once`` how many are replaced."""
 
     tick: Duration = timedelta(seconds=2)
     janitor: Duration = timedelta(minutes=5)
     lookers: int = Field(default=8, ge=1, le=256)
+    at_once: int = Field(default=10, ge=1)
     keep: Duration = timedelta(days=90)
 
 
@@ -170,6 +299,8 @@ class Settings(BaseSettings):
     trust: TrustSettings = TrustSettings()
     ssh: Ssh = Ssh()
     metrics: Metrics = Metrics()
+    prometheus: ServerSettings = ServerSettings()
+    alertmanager: AlertmanagerSettings = AlertmanagerSettings()
     daemon: Daemon = Daemon()
     providers: dict[str, dict[str, Any]] = Field(default_factory=dict)
     groups: dict[str, GroupSettings] = Field(default_factory=dict)

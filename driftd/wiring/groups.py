@@ -13,10 +13,12 @@ from driftd.edges.http.health import HttpHealth
 from driftd.flows.groups import Group
 from driftd.settings import Enforce, GroupSettings, Settings
 from driftd.wiring.hooks import hooks_of
+from driftd.wiring.judging import alerts_of, block_on_of, canary_of, judge_of
 
 
 def join(settings: Settings) -> Mapping[str, Group]:
     """Every configured group. Each provider is loaded once and serves all its groups. Raises BadInput."""
+    judge, alerts = judge_of(settings), alerts_of(settings)
     by_provider: dict[str, dict[str, dict[str, Any]]] = {}
     for name, group in settings.groups.items():
         by_provider.setdefault(group.provider, {})[name] = _section(settings, group)
@@ -40,6 +42,10 @@ def join(settings: Settings) -> Mapping[str, Group]:
             else None,
             every=group.every,
             hooks=hooks_of(settings, group),
+            block_on=block_on_of(name, group, alerts),
+            alerts=alerts,
+            judge=judge,
+            canary=canary_of(name, group, judge),
         )
         for name, group in settings.groups.items()
     }
@@ -82,6 +88,7 @@ def limits_of(settings: Settings, group: GroupSettings) -> Limits:
         verify_timeout=replacing.verify_timeout,
         enroll_timeout=replacing.enroll_timeout,
         soak=replacing.soak,
+        canary_soak=replacing.canary.soak,
         drain_timeout=replacing.drain_timeout,
         poll=min(settings.daemon.tick, Limits().poll),
     )
