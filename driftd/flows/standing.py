@@ -64,6 +64,7 @@ def standing(
         foreign=foreign,
         cold=cold,
         breakers=tuple(one for one in tx.breakers() if one.holds),
+        account=group.provider.name,
     )
     return facts.seen(targets)
 

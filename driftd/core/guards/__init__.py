@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from driftd.core.guards import budget, health, others, pace, people, windows
+from driftd.core.guards import breakers, budget, health, others, pace, people, windows
 from driftd.core.guards.case import Case, GroupFacts, GroupRules, Refusal
 
 Guard = Callable[[Case, datetime], Refusal | None]
@@ -38,11 +38,12 @@ TURN: tuple[Guard, ...] = (
 # Whether the group can do without the old one.
 LEAVE: tuple[Guard, ...] = (people.session, health.without_it, health.quorum)
 
-ADMISSION: tuple[Guard, ...] = (*BEGIN, people.session, *TURN, health.afterwards)
+ADMISSION: tuple[Guard, ...] = (*BEGIN, breakers.breakers_against, people.session, *TURN, health.afterwards)
 
 # The calls before which it is asked again, live. What is in none of them takes nothing away from anybody.
 _BEGINNING = frozenset({"launch", "register", "drain", "quiesce", "stop"})
 _LEAVING = frozenset({"drain", "quiesce", "stop", "terminate"})
+_IRREVERSIBLE = "terminate"
 
 
 def admission(case: Case, now: datetime) -> Sequence[Refusal]:
@@ -69,6 +70,8 @@ def _before(case: Case, verb: str) -> tuple[Guard, ...]:
         guards = (*guards, budget.alone)
     if verb in {"drain", "quiesce", "stop"} and not out:
         guards = (*guards, pace.one_leaves, pace.between)
+    if verb == _IRREVERSIBLE or (verb in _BEGINNING and not out):
+        guards = (*guards, breakers.breakers_against)
     if verb in _LEAVING or verb == "detach":
         guards = (*guards, people.hold)
     if verb in _LEAVING:

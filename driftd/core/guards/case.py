@@ -139,7 +139,7 @@ class GroupFacts:
     ``signatures`` are the failures by what the drift looked like. ``holds``, ``present`` and ``zones`` are by instance.
     ``foreign`` says which operation of others is going on, ``cold`` what is not yet known since the daemon began.
     ``quorum`` says by instance why a cluster cannot do without it, ``widths`` what slow start allows, ``breakers`` are
-    all that hold.
+    all that hold, ``account`` is the provider's.
     """
 
     size: int = 0
@@ -160,6 +160,7 @@ class GroupFacts:
     quorum: Mapping[str, str] = field(default_factory=dict)
     widths: Widths | None = None
     breakers: tuple[Breaker, ...] = ()
+    account: str = ""
 
     @property
     def in_service(self) -> int:
