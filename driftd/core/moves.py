@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from driftd.core.replacement import TRANSITIONS, Record, State
-from driftd.core.world import Advance, Call, Finish, Halt, Limits, Verb, Wait
+from driftd.core.replacement import Record, State
+from driftd.core.variants import TRANSITIONS
+from driftd.core.world import Advance, Call, Do, Finish, Halt, Limits, Verb, Wait
+
+LONGEST_DOUBLINGS = 10
 
 
 def moved(record: Record, answer: Advance | Finish | Halt, now: datetime) -> Record:
@@ -22,14 +25,20 @@ def moved(record: Record, answer: Advance | Finish | Halt, now: datetime) -> Rec
         tries=0,
         streak=0,
         refusal="",
+        asked="",
+        asked_times=0,
     )
-    if isinstance(answer, Advance):
-        after = replace(after, verified=record.verified or answer.verified)
-        if record.state is State.LAUNCHING and answer.state is State.UNDOING:
-            # It was never listed, so the undo must first wait and see whether it appears: see core/undo.py.
-            after = replace(after, new_id="")
-        if answer.state is State.UNDOING and answer.outcome is not None:
-            after = replace(after, outcome=answer.outcome.value, fault=answer.why)
+    if not isinstance(answer, Advance):
+        return after
+    after = replace(after, verified=record.verified or answer.verified, next_at=answer.until)
+    if answer.plan is not None:
+        plan = answer.plan
+        after = replace(after, variant=plan.variant, volumes=plan.volumes, addresses=plan.addresses)
+    if record.state is State.LAUNCHING and answer.state is State.UNDOING:
+        # It was never listed, so the undo must first wait and see whether it appears: see core/undo.py.
+        after = replace(after, new_id="")
+    if answer.state is State.UNDOING and answer.outcome is not None:
+        after = replace(after, outcome=answer.outcome.value, fault=answer.why)
     return after
 
 
@@ -39,17 +48,38 @@ def waiting(record: Record, answer: Wait, now: datetime) -> Record:
     return replace(record, next_at=answer.until, note=answer.why, streak=answer.good, entered_at=entered)
 
 
+def unheeded(record: Record, answer: Do, now: datetime, limits: Limits) -> Wait | None:
+    """A wait in place of a call that was answered "done" lately and shows no effect: it is made ever more rarely."""
+    if record.asked != name_of(answer.call) or record.intent_at is None:
+        return None
+    due = record.intent_at + _pause(record.asked_times, limits)
+    if now >= due:
+        return None
+    times = f"{record.asked_times} times" if record.asked_times > 1 else "once"
+    said = f"{answer.why}: asked for {times} and answered, and nothing is to be seen of it yet"
+    return Wait(min(due, now + limits.poll), said, record.streak)
+
+
+def name_of(call: Call) -> str:
+    """What tells one call from another, to know one that is made again."""
+    return " ".join(part for part in (call.verb.value, call.instance_id, call.thing) if part)
+
+
 def announced(record: Record, call: Call, intent: str, why: str, now: datetime) -> Record:
     """The record with a call that is about to be made."""
     about_old = call.instance_id == record.old_id
+    verb = call.verb
     return replace(
         record,
         intent=intent,
         intent_at=now,
         note=why,
         next_at=None,
-        drain_sent=record.drain_sent or (call.verb is Verb.DRAIN and about_old),
-        committed=record.committed or (call.verb is Verb.TERMINATE and about_old),
+        drain_sent=record.drain_sent or (verb is Verb.DRAIN and about_old),
+        stop_sent=record.stop_sent or (verb is Verb.STOP and about_old),
+        quiesce_sent=record.quiesce_sent or (verb is Verb.QUIESCE and about_old),
+        launched=record.launched or verb is Verb.LAUNCH,
+        committed=record.committed or (verb is Verb.TERMINATE and about_old),
     )
 
 
@@ -59,20 +89,39 @@ def withdrawn(announced_record: Record, before: Record) -> Record:
 
 
 def answered(record: Record, call: Call, made: str) -> Record:
-    """The record after a call that succeeded; ``made`` is the id of what a launch made."""
-    new_id = made if call.verb is Verb.LAUNCH and not record.new_id else record.new_id
-    return replace(record, intent="", tries=0, refusal="", new_id=new_id, next_at=None)
+    """The record after a call that succeeded; ``made`` is the id of what a launch or a snapshot made."""
+    again = record.asked_times + 1 if record.asked == name_of(call) else 1
+    after = replace(record, intent="", tries=0, refusal="", asked=name_of(call), asked_times=again, next_at=None)
+    about_old = call.instance_id == record.old_id
+    if call.verb is Verb.LAUNCH and not record.new_id:
+        return replace(after, new_id=made)
+    if call.verb is Verb.SNAPSHOT:
+        return replace(after, snapshots={**record.snapshots, call.thing: made})
+    if call.verb is Verb.QUIESCE:
+        return replace(after, quiesced=True)
+    if call.verb is Verb.SERVE and about_old:
+        return replace(after, quiesced=False, quiesce_sent=False)
+    if call.verb is Verb.SERVE:
+        return replace(after, served=True)
+    return after
 
 
 def unanswered(record: Record, call: Call, sentence: str, limits: Limits, now: datetime, *, refused: bool) -> Record:
-    """The record after a call that failed or whose answer is lost. A refused deregistration only means "not yet"."""
+    """The record after a call that failed or whose answer is lost. Two kinds of refusal only mean "not yet": of a
+    deregistration while connections are open, and of a detachment while something is in use.
+    """
     tries = record.tries + 1
-    pause = min(limits.poll * 2 ** min(tries - 1, 10), limits.longest_pause)
+    not_yet = call.verb in {Verb.DEREGISTER, Verb.DETACH}
     return replace(
         record,
         intent="",
         tries=tries,
-        refusal=sentence if refused and call.verb is not Verb.DEREGISTER else "",
-        next_at=now + pause,
+        refusal=sentence if refused and not not_yet else "",
+        next_at=now + _pause(tries, limits),
         note=sentence,
     )
+
+
+def _pause(times: int, limits: Limits) -> timedelta:
+    factor: int = 2 ** min(times - 1, LONGEST_DOUBLINGS)
+    return min(limits.poll * factor, limits.longest_pause)

@@ -1,4 +1,8 @@
-"""Undo: back to how it was before the newcomer. The old one first, so that the group is never the poorer for it."""
+"""Undo: back to how it was before the newcomer, in reverse order, one writer at a time.
+
+What moved goes back first, and only from a newcomer that is out of traffic and stopped; then the old one serves again;
+the newcomer is ended last, so that the group is never the poorer for it.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ from datetime import datetime
 from driftd.core.facts import Instance, InstanceState
 from driftd.core.ports import TargetState
 from driftd.core.replacement import Record, State
+from driftd.core.steps.common import newcomer_of
+from driftd.core.steps.moving import SERVE
 from driftd.core.world import OUT_OF_SERVICE, Advance, Answer, Call, Do, Finish, Halt, Limits, Verb, Wait, World
 
 REFUSALS = 2
@@ -14,7 +20,7 @@ REFUSALS = 2
 
 def decide_undo(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
     """The next step back, in reverse order; the end is the record's ``outcome``."""
-    if world.old_gone and _serves(record, world):
+    if world.old_gone and _can_stay(record, world):
         # Nothing is left to go back to; without the newcomer the slot would be empty.
         good = record.streak + 1
         if good < limits.gone_reads:
@@ -22,30 +28,104 @@ def decide_undo(record: Record, world: World, now: datetime, limits: Limits) -> 
         why = f"{record.old_id} is gone by itself, so the verified newcomer {record.new_id} stays"
         return Advance(State.DRAINING, why)
     late = now >= record.entered_at + limits.undo_timeout
+    if world.old_gone and record.stop_sent:
+        return _stuck(record, f"{record.old_id} is gone, which was to be started again, and nothing takes its place")
     if record.refusal and record.tries >= REFUSALS:
         return _stuck(record, f"undoing failed {record.tries} times: {record.refusal}")
-    answer = _old_back(record, world, now, limits) or _newcomers_away(record, world, now, limits)
+    answer = (
+        _belongings_back(record, world, now, limits)
+        or _old_back(record, world, now, limits)
+        or _newcomers_away(record, world, now, limits)
+    )
     if late and not isinstance(answer, Finish):
         return _stuck(record, f"undoing did not end in {limits.undo_timeout.total_seconds():.0f} s: {answer.why}")
     return answer
 
 
-def _serves(record: Record, world: World) -> bool:
-    """The newcomer was verified, exists and is in service still: a load balancer may list one that is gone."""
+def _can_stay(record: Record, world: World) -> bool:
+    """The newcomer was verified, exists, and serves or could be made to: a load balancer may list one that is gone."""
+    newcomer = newcomer_of(record, world)
+    if not record.verified or newcomer is None or newcomer.state is not InstanceState.RUNNING:
+        return False
     target = world.targets.get(record.new_id)
-    exists = any(i.id == record.new_id and i.state is InstanceState.RUNNING for i in world.newcomers)
-    return record.verified and exists and target is not None and target.state is TargetState.HEALTHY
+    return record.owns or (target is not None and target.state is TargetState.HEALTHY)
 
 
 def _stuck(record: Record, why: str) -> Halt:
     newcomer = record.new_id or "a newcomer tagged driftd:rid " + record.rid
-    hint = f"check that {record.old_id} serves, then drain and end {newcomer} by hand"
+    things = [*record.volumes, *record.addresses]
+    owns = f"that it has {', '.join(things)}, " if things else ""
+    hint = f"check {owns}that {record.old_id} serves, then drain and end {newcomer} by hand"
     return Halt(State.STUCK, f"{why} (undone because: {record.fault})", hint)
 
 
+# --- what the slot owns ----------------------------------------------------------------------------------------------
+
+
+def _belongings_back(record: Record, world: World, now: datetime, limits: Limits) -> Answer | None:
+    """Volumes and addresses go back to the old one, if that still is; None when they are there."""
+    if not record.owns or not world.old_lives:
+        return None
+    away = [name for name in record.volumes if _owner(world, name) != record.old_id]
+    if any(_owner(world, name) not in {"", record.new_id} for name in away):
+        astray = next(name for name in away if _owner(world, name) not in {"", record.new_id})
+        return Wait(now + limits.poll, f"volume {astray} is neither {record.old_id}'s nor {record.new_id}'s nor free")
+    theirs = [name for name in away if _owner(world, name) == record.new_id and record.new_id]
+    if theirs:
+        return _fence(record, world, now, limits) or Do(
+            Call(Verb.DETACH, thing=theirs[0], expected=record.new_id),
+            f"taking volume {theirs[0]} off the newcomer {record.new_id}",
+        )
+    if away:
+        if world.old is not None and world.old.state is InstanceState.STOPPING:
+            return Wait(
+                now + limits.poll, f"{record.old_id} is stopping, and gets volume {away[0]} when it has stopped"
+            )
+        return Do(Call(Verb.ATTACH, record.old_id, thing=away[0]), f"giving volume {away[0]} back to {record.old_id}")
+    for name, before in record.addresses.items():
+        present = world.addresses.get(name)
+        if present is not None and before == record.old_id and present.attached_to in {"", record.new_id} - {before}:
+            call = Call(Verb.ASSOCIATE, record.old_id, thing=name, expected=record.new_id)
+            return Do(call, f"giving address {name} back to {record.old_id}")
+    return None
+
+
+def _owner(world: World, volume: str) -> str:
+    present = world.volumes.get(volume)
+    return present.attached_to if present else "?"
+
+
+def _fence(record: Record, world: World, now: datetime, limits: Limits) -> Answer | None:
+    """The newcomer out of traffic and stopped, before anything is taken off it; None when it is."""
+    newcomer = newcomer_of(record, world)
+    if newcomer is None:
+        return None
+    if answer := _out_of_traffic(newcomer, world, now, limits):
+        return answer
+    if newcomer.state is InstanceState.STOPPED or newcomer.state.ending:
+        return None
+    if newcomer.state is InstanceState.STOPPING:
+        return Wait(now + limits.poll, f"the newcomer {newcomer.id} is stopping")
+    return Do(Call(Verb.STOP, newcomer.id), f"stopping the newcomer {newcomer.id}, so that it writes no more")
+
+
+# --- the old one -----------------------------------------------------------------------------------------------------
+
+
 def _old_back(record: Record, world: World, now: datetime, limits: Limits) -> Answer | None:
-    """Put the old one back in service if it was us who took it out."""
-    if not (record.drain_sent and world.old_lives):
+    """Start it if it was us who stopped it, and put it back in service if it was us who took it out."""
+    if not world.old_lives or world.old is None:
+        return None
+    if record.stop_sent:
+        if world.old.state is InstanceState.STOPPING:
+            return Wait(now + limits.poll, f"{record.old_id} is stopping, and is started again when it has stopped")
+        if world.old.state is InstanceState.STOPPED:
+            return Do(Call(Verb.START, record.old_id), f"starting {record.old_id} again")
+        if world.old.state is InstanceState.PENDING:
+            return Wait(now + limits.poll, f"{record.old_id} is starting")
+    if record.quiesce_sent and SERVE in world.manner.hooks:
+        return Do(Call(Verb.SERVE, record.old_id), f"starting the service on {record.old_id} again")
+    if not record.drain_sent:
         return None
     target = world.targets.get(record.old_id)
     if target is None or target.state in OUT_OF_SERVICE:
@@ -53,6 +133,9 @@ def _old_back(record: Record, world: World, now: datetime, limits: Limits) -> An
     if target.state is not TargetState.HEALTHY:
         return Wait(now + limits.poll, f"{record.old_id} is a target again and not healthy yet: {target.state}")
     return None
+
+
+# --- the newcomer ----------------------------------------------------------------------------------------------------
 
 
 def _newcomers_away(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
@@ -63,7 +146,7 @@ def _newcomers_away(record: Record, world: World, now: datetime, limits: Limits)
             return answer
     if present:
         return Wait(now + limits.poll, f"{', '.join(i.id for i in present)} is ending")
-    if not record.new_id and now < record.entered_at + limits.absent:
+    if not record.new_id and record.launched and now < record.entered_at + limits.absent:
         until = record.entered_at + limits.absent
         return Wait(
             min(until, now + limits.poll),
@@ -75,19 +158,26 @@ def _newcomers_away(record: Record, world: World, now: datetime, limits: Limits)
     return Finish(State(record.outcome), f"undone: {record.fault}")
 
 
+def _out_of_traffic(newcomer: Instance, world: World, now: datetime, limits: Limits) -> Answer | None:
+    """One step towards being no target; None when it is none."""
+    target = world.targets.get(newcomer.id)
+    if target is None:
+        return None
+    if target.state not in OUT_OF_SERVICE:
+        left = world.facts.in_service - 1
+        if target.state is TargetState.HEALTHY and left < world.rules.min_healthy:
+            why = f"{world.rules.name} would have {left} in service without {newcomer.id}, minimum "
+            return Wait(now + limits.poll, why + str(world.rules.min_healthy))
+        return Do(Call(Verb.DRAIN, newcomer.id), f"no more work for the newcomer {newcomer.id}")
+    if target.connections:
+        return Wait(now + limits.poll, f"the newcomer {newcomer.id} has {target.connections} connections left")
+    return Do(Call(Verb.DEREGISTER, newcomer.id), f"the newcomer {newcomer.id} has no connection left")
+
+
 def _one_away(newcomer: Instance, world: World, now: datetime, limits: Limits) -> Answer | None:
     """Out of traffic, then ended; None when it is ending already."""
-    target = world.targets.get(newcomer.id)
-    if target is not None:
-        if target.state not in OUT_OF_SERVICE:
-            left = world.facts.in_service - 1
-            if target.state is TargetState.HEALTHY and left < world.rules.min_healthy:
-                why = f"{world.rules.name} would have {left} in service without {newcomer.id}, minimum "
-                return Wait(now + limits.poll, why + str(world.rules.min_healthy))
-            return Do(Call(Verb.DRAIN, newcomer.id), f"no more work for the newcomer {newcomer.id}")
-        if target.connections:
-            return Wait(now + limits.poll, f"the newcomer {newcomer.id} has {target.connections} connections left")
-        return Do(Call(Verb.DEREGISTER, newcomer.id), f"the newcomer {newcomer.id} has no connection left")
+    if answer := _out_of_traffic(newcomer, world, now, limits):
+        return answer
     if newcomer.state.ending:
         return None
     return Do(Call(Verb.TERMINATE, newcomer.id), f"ending the newcomer {newcomer.id}, which we made")

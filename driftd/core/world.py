@@ -12,13 +12,14 @@ from enum import StrEnum
 from driftd.core.budget import GroupFacts, GroupRules
 from driftd.core.facts import Instance, InstanceState
 from driftd.core.findings import Action, Verdict
-from driftd.core.ports import LaunchRequest, Target, TargetState
+from driftd.core.ports import Address, LaunchRequest, Target, TargetState, Volume
 from driftd.core.replacement import State
 
 TAG_RID = "driftd:rid"
 TAG_SLOT = "driftd:slot"
 TAG_ROLE = "driftd:role"
 TAG_ATTEMPT = "driftd:attempt"
+TAG_EPOCH = "driftd:epoch"
 ROLE = "replacement"
 
 OUT_OF_SERVICE = frozenset({TargetState.DRAINING, TargetState.MAINTENANCE})
@@ -29,19 +30,31 @@ class Limits:
     """How long each step may take, and how careful it is.
 
     ``dwell`` is the least time between the look that found the drift and the one that confirms it; ``grace`` is how
-    long live sessions on the old one are waited for; ``absent`` is how long a launch without answer may stay unseen
-    until it counts as never made; ``healthy_reads`` and ``gone_reads`` are readings in a row.
+    long live sessions on the old one are waited for; ``plan_again`` is how long one that could not be planned gives way
+    to others; ``absent`` is how long a launch without answer may stay unseen
+    until it counts as never made; ``healthy_reads`` and ``gone_reads`` are readings in a row. ``park`` is how long the
+    old one is kept, stopped, before it is ended; 0 ends it at once.
     """
 
     dwell: timedelta = timedelta(seconds=60)
     confirm_timeout: timedelta = timedelta(minutes=30)
+    plan_again: timedelta = timedelta(minutes=5)
     grace: timedelta = timedelta(0)
     launch_timeout: timedelta = timedelta(minutes=10)
     boot_timeout: timedelta = timedelta(minutes=10)
     verify_timeout: timedelta = timedelta(minutes=10)
     enroll_timeout: timedelta = timedelta(minutes=10)
     soak: timedelta = timedelta(minutes=10)
+    canary_soak: timedelta = timedelta(minutes=30)
     drain_timeout: timedelta = timedelta(minutes=15)
+    quiesce_timeout: timedelta = timedelta(minutes=10)
+    stop_timeout: timedelta = timedelta(minutes=10)
+    snapshot_timeout: timedelta = timedelta(minutes=15)
+    detach_timeout: timedelta = timedelta(minutes=5)
+    attach_timeout: timedelta = timedelta(minutes=5)
+    address_timeout: timedelta = timedelta(minutes=2)
+    serve_timeout: timedelta = timedelta(minutes=10)
+    park: timedelta = timedelta(minutes=15)
     retire_timeout: timedelta = timedelta(minutes=15)
     settle_timeout: timedelta = timedelta(minutes=10)
     undo_timeout: timedelta = timedelta(minutes=30)
@@ -50,6 +63,20 @@ class Limits:
     longest_pause: timedelta = timedelta(seconds=60)
     healthy_reads: int = 3
     gone_reads: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a group's slots are filled again, as far as that is for people to say.
+
+    ``delete_first`` asks for that variant, which also needs ``allow_gap``. ``snapshots`` are taken of volumes before
+    they move. ``hooks`` are the names of those that the group has.
+    """
+
+    delete_first: bool = False
+    allow_gap: bool = False
+    snapshots: bool = True
+    hooks: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +106,10 @@ class World:
 
     ``old`` is None when it does not exist any more. ``newcomers`` carry our tag, oldest first. ``confirmed`` is a look
     at the old one, ``remembered`` what the store knows of it; ``seen`` a look at the newcomer and ``unhealthy`` its
-    application's answer ("" serves, None not asked). ``paused`` is the sentence of the pause that is in force, or "".
+    application's answer ("" serves, None not asked). ``impossible`` is why the provider would refuse the launch ("" for
+    all that is known it would not, None not asked), ``judged`` why the judge is against the canary (likewise).
+    ``volumes`` and ``addresses`` are those of the slot. ``paused`` is the sentence of the pause in force, or "":
+    it holds forward steps, not an undo. ``frozen`` is the sentence of what stops every call, an undo's too, or "".
     """
 
     rules: GroupRules
@@ -91,7 +121,18 @@ class World:
     remembered: Sight | None = None
     seen: Sight | None = None
     unhealthy: str | None = None
+    impossible: str | None = None
+    judged: str | None = None
+    volumes: Mapping[str, Volume] = field(default_factory=dict)
+    addresses: Mapping[str, Address] = field(default_factory=dict)
+    manner: Manner = Manner()
     paused: str = ""
+    frozen: str = ""
+
+    @property
+    def old_rests(self) -> bool:
+        """The old one is stopped: it exists, and nothing of it runs."""
+        return self.old is not None and self.old.state is InstanceState.STOPPED
 
     @property
     def old_lives(self) -> bool:
@@ -110,6 +151,8 @@ class Need(StrEnum):
     LOOK_OLD = "look at the old one"
     LOOK_NEW = "look at the newcomer"
     HEALTH = "ask the newcomer's application"
+    PREFLIGHT = "ask whether a launch would be refused"
+    JUDGE = "ask the judge"
 
 
 class Verb(StrEnum):
@@ -121,16 +164,31 @@ class Verb(StrEnum):
     DEREGISTER = "deregister"
     TERMINATE = "terminate"
     TAG = "tag"
+    QUIESCE = "quiesce"
+    SERVE = "serve"
+    STOP = "stop"
+    START = "start"
+    SNAPSHOT = "snapshot"
+    DETACH = "detach"
+    ATTACH = "attach"
+    ASSOCIATE = "associate"
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call that changes something, complete: its intent holds every byte of it."""
+    """One call that changes something, complete: its intent holds every byte of it.
+
+    ``thing`` is the volume or address that it is about, ``expected`` whose it is thought to be, ``token`` makes a
+    snapshot the same one however often it is asked for.
+    """
 
     verb: Verb
     instance_id: str = ""
     launch: LaunchRequest | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    thing: str = ""
+    expected: str = ""
+    token: str = ""
 
     def as_body(self) -> dict[str, object]:
         """For the journal and the record's intent."""
@@ -148,7 +206,8 @@ class Call:
             }
         if self.tags:
             body["tags"] = dict(self.tags)
-        return body
+        more = {"thing": self.thing, "expected": self.expected, "token": self.token}
+        return body | {name: value for name, value in more.items() if value}
 
 
 def token(rid: str, step: str, attempt: int) -> str:
@@ -157,17 +216,31 @@ def token(rid: str, step: str, attempt: int) -> str:
     return base64.b32encode(digest).decode().rstrip("=").lower()
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a plan freezes: the variant, the slot's volumes with their file systems, its addresses with their owners."""
+
+    variant: str
+    volumes: Mapping[str, str] = field(default_factory=dict)
+    addresses: Mapping[str, str] = field(default_factory=dict)
+
+
 # --- answers ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """The next state. ``outcome`` is set when that is UNDOING: where the undo ends."""
+    """The next state. ``outcome`` is set when that is UNDOING: where the undo ends. ``plan`` is what a plan froze.
+
+    ``until`` is when to look at it again; None for at once.
+    """
 
     state: State
     why: str
     verified: bool = False
     outcome: State | None = None
+    plan: Plan | None = None
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

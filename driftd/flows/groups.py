@@ -8,10 +8,11 @@ from datetime import timedelta
 
 from driftd.core.budget import GroupRules
 from driftd.core.calibration.marks import marked
+from driftd.core.canary import Canary
 from driftd.core.facts import Instance
 from driftd.core.matchers import Matcher
 from driftd.core.ports import Alerts, Health, Hooks, Judge, Provider
-from driftd.core.world import Limits
+from driftd.core.world import Limits, Manner
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,8 @@ class Group:
     """One group, joined with the edges that serve it. ``image`` "" means: the image that the instance has now.
 
     ``block_on`` are lists of label matchers: an alert that matches all of one list speaks against any change.
-    ``alerts`` and ``judge`` are who is asked about alerts and metrics, if anybody; ``hooks`` is what its owner has
+    ``alerts`` and ``judge`` are who is asked about alerts and metrics, if anybody; ``canary`` is how the first of its
+    kind is watched, None where none goes first; ``hooks`` is what its owner has
     written to stop, hand over and start its service.
     """
 
@@ -33,7 +35,9 @@ class Group:
     block_on: tuple[tuple[Matcher, ...], ...] = ()
     alerts: Alerts | None = None
     judge: Judge | None = None
+    canary: Canary | None = None
     hooks: Hooks | None = None
+    manner: Manner = field(default_factory=Manner)
 
     def members(self) -> Sequence[Instance]:
         """Everybody in the group: all that its inventory finds, but for what was launched to learn from."""

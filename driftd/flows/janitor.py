@@ -15,8 +15,8 @@ from driftd.core.replacement import TERMINAL, Record, State
 from driftd.core.world import ROLE, TAG_RID, TAG_ROLE
 from driftd.flows.collect import collect
 from driftd.flows.groups import Group
-from driftd.flows.observe import edges_of
 from driftd.flows.stops import stops
+from driftd.flows.survey import edges_of
 
 ORPHAN_AGE = timedelta(minutes=30)
 

@@ -7,18 +7,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from driftd.core.budget import GroupFacts
-from driftd.core.errors import NotFound
 from driftd.core.facts import Instance, InstanceState
 from driftd.core.findings import Action
 from driftd.core.looks import Look
 from driftd.core.memory import InstanceRow, Store
-from driftd.core.ports import Compute, Target, TargetState, Traffic
-from driftd.core.replacement import Record, State
+from driftd.core.ports import HookName, Target, TargetState
+from driftd.core.replacement import UNSTARTED, WAITING, Record, State
+from driftd.core.steps.arriving import launch_request
+from driftd.core.stops import Stops
 from driftd.core.taint import standing, taint_action
-from driftd.core.world import TAG_RID, Need, Sight, World
+from driftd.core.world import TAG_RID, Manner, Need, Sight, World
 from driftd.flows.groups import Group
-
-UNSTARTED = frozenset({State.CONFIRMING, State.ADMITTING})
+from driftd.flows.survey import Survey, described, edges_of
 
 LookAt = Callable[[Instance], Look]
 
@@ -40,57 +40,83 @@ def sight_of(look: Look, taint: str) -> Sight:
 
 
 def observe(
-    record: Record, group: Group, store: Store, look: LookAt, needs: frozenset[Need], paused: str, now: datetime
+    record: Record,
+    group: Group,
+    seen: Survey,
+    store: Store,
+    look: LookAt,
+    needs: frozenset[Need],
+    held: Stops,
+    now: datetime,
 ) -> World:
-    """The world as ``record`` sees it now. Raises ``ProviderError`` when the provider cannot be asked."""
-    compute, traffic = edges_of(group)
-    old = _describe(compute, record.old_id)
-    newcomers = _newcomers(record, compute)
-    targets = {target.instance_id: target for target in traffic.targets(record.group)}
-    memory = _from_store(record, store, targets, now)
-    confirmed = seen = unhealthy = None
-    if Need.LOOK_OLD in needs and old is not None and not paused:
+    """The world as ``record`` sees it by this survey. Raises ``ProviderError`` when the provider cannot be asked."""
+    old = described(group, seen, record.old_id)
+    newcomers = _newcomers(record, group, seen)
+    memory = _from_store(record, store, seen.targets, now)
+    confirmed = None
+    if Need.LOOK_OLD in needs and old is not None and not held.any:
         confirmed = sight_of(look(old), memory.taint)
     new_id = record.new_id or (newcomers[0].id if newcomers else "")
     newcomer = next((i for i in newcomers if i.id == new_id and i.state is InstanceState.RUNNING), None)
-    if newcomer is not None and Need.HEALTH in needs:
-        unhealthy = group.health.check(newcomer) if group.health else ""
-    if newcomer is not None and Need.LOOK_NEW in needs and unhealthy == "":
-        seen = sight_of(look(newcomer), "")
-    return World(
+    unhealthy, sight = _newcomer(group, newcomer, look, needs)
+    world = World(
         rules=group.rules,
         facts=memory.facts,
         old=old,
         newcomers=newcomers,
-        targets=targets,
+        targets=seen.targets,
         confirmed=confirmed,
         remembered=_remembered(memory),
-        seen=seen,
+        seen=sight,
         unhealthy=unhealthy,
-        paused=paused,
+        volumes={name: one for name, one in seen.volumes.items() if _ours(record, name, one.slot, record.volumes)},
+        addresses={
+            name: one for name, one in seen.addresses.items() if _ours(record, name, one.slot, record.addresses)
+        },
+        manner=manner_of(group),
+        paused=held.paused,
+        frozen=held.frozen,
     )
+    if Need.PREFLIGHT in needs and not held.any:
+        world = replace(world, impossible=_impossible(record, group))
+    if Need.JUDGE in needs and group.judge is None:
+        world = replace(world, judged="")
+    return world
 
 
-def edges_of(group: Group) -> tuple[Compute, Traffic]:
-    """The two ports that a replacement works through."""
-    compute, traffic = group.provider.compute, group.provider.traffic
-    if compute is None or traffic is None:
-        raise NotFound(group.cannot_replace())
-    return compute, traffic
+def _newcomer(
+    group: Group, newcomer: Instance | None, look: LookAt, needs: frozenset[Need]
+) -> tuple[str | None, Sight | None]:
+    """What the newcomer's application answers, and a look at it where that serves."""
+    unhealthy = sight = None
+    if newcomer is not None and Need.HEALTH in needs:
+        unhealthy = group.health.check(newcomer) if group.health else ""
+    if newcomer is not None and Need.LOOK_NEW in needs and unhealthy == "":
+        sight = sight_of(look(newcomer), "")
+    return unhealthy, sight
 
 
-def _describe(compute: Compute, instance_id: str) -> Instance | None:
-    try:
-        instance = compute.describe(instance_id)
-    except NotFound:
-        return None
-    return None if instance.state is InstanceState.TERMINATED else instance
+def manner_of(group: Group) -> Manner:
+    """How the group's slots are filled again, with the hooks that it has."""
+    hooks = frozenset(name.value for name in HookName if group.hooks is not None and group.hooks.has(name))
+    return replace(group.manner, hooks=hooks)
 
 
-def _newcomers(record: Record, compute: Compute) -> tuple[Instance, ...]:
+def _ours(record: Record, name: str, slot: str, planned: Mapping[str, str]) -> bool:
+    """What the plan froze; before there is one, what belongs to the slot."""
+    return name in planned if record.variant else bool(slot) and slot == record.slot
+
+
+def _impossible(record: Record, group: Group) -> str:
+    """Why the launch would be refused now. With delete-first it is no use asking while the old one takes the room."""
+    compute, _ = edges_of(group)
+    return "" if group.manner.delete_first else compute.preflight(launch_request(record))
+
+
+def _newcomers(record: Record, group: Group, seen: Survey) -> tuple[Instance, ...]:
     """Those that carry our tag; and the one we know, which loses its tag when it settles."""
-    found = {instance.id: instance for instance in compute.list({TAG_RID: record.rid})}
-    if record.new_id and record.new_id not in found and (known := _describe(compute, record.new_id)) is not None:
+    found = {key: one for key, one in seen.instances.items() if one.tags.get(TAG_RID) == record.rid}
+    if record.new_id and record.new_id not in found and (known := described(group, seen, record.new_id)) is not None:
         found[known.id] = known
     found.pop(record.old_id, None)
     ordered = sorted(found.values(), key=lambda i: (i.launched_at is None, i.launched_at or record.created_at, i.id))
@@ -120,7 +146,7 @@ def _from_store(record: Record, store: Store, targets: Mapping[str, Target], now
     failures = _failures_since_success([r for r in latest if r.group == record.group])
     facts = replace(
         facts,
-        others=sum(1 for r in opened if r.rid != record.rid and r.state not in UNSTARTED),
+        others=sum(1 for r in opened if r.rid != record.rid and r.state not in WAITING),
         failures=len(failures),
         failed_at=max((r.entered_at for r in failures), default=None),
         stuck=next((r.rid for r in failures if r.state is State.STUCK), ""),

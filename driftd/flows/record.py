@@ -20,7 +20,7 @@ from driftd.core.sessions import differences, taint_of
 from driftd.core.taint import SESSION, standing, taint_action
 from driftd.core.wording.causes import alone
 from driftd.flows.groups import Group
-from driftd.flows.replace import new_record, plan
+from driftd.flows.opening import new_record, plan
 from driftd.flows.together import News, tell
 
 UNKNOWN_FOR_LONG = timedelta(minutes=30)

@@ -28,7 +28,7 @@ from driftd.edges.providers.local.provider import LocalProvider
 from driftd.edges.ssh.keys import fingerprint
 from driftd.edges.stage import daemon
 from driftd.edges.stage.clients import Load, Served, person
-from driftd.flows.observe import edges_of
+from driftd.flows.survey import edges_of
 from driftd.settings import load
 from driftd.wiring.house import WiredHouse
 

@@ -10,14 +10,15 @@ import signal
 import pytest
 from daemons import run_daemon, wait_for_end
 
-from driftd.core.replacement import STEPS, State
+from driftd.core.replacement import State
+from driftd.core.variants import SURGE
 from driftd.core.world import Verb
 from driftd.flows import replace
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
 
 CALLS = [f"{when} the call: {verb}" for verb in Verb for when in ("before", "after")]
-FORWARD = [step.state for step in STEPS][1:]  # a replacement by hand skips the second look
+FORWARD = SURGE.forward[1:]  # a replacement by hand skips the second look
 STATES = [f"in the state: {state}" for state in FORWARD]
 WRITES = [f"while writing the state: {state}" for state in (State.LAUNCHING, State.RETIRING, State.SUCCEEDED)]
 

@@ -27,6 +27,7 @@ from driftd.testing import Crash, FakeClock, FakeProvider
 BEAT_S = 2
 LIMITS = Limits(
     dwell=timedelta(seconds=5),
+    plan_again=timedelta(seconds=20),
     confirm_timeout=timedelta(seconds=60),
     launch_timeout=timedelta(seconds=60),
     boot_timeout=timedelta(seconds=60),
@@ -34,6 +35,8 @@ LIMITS = Limits(
     enroll_timeout=timedelta(seconds=60),
     soak=timedelta(seconds=5),
     drain_timeout=timedelta(seconds=60),
+    stop_timeout=timedelta(seconds=60),
+    park=timedelta(seconds=6),
     retire_timeout=timedelta(seconds=90),
     settle_timeout=timedelta(seconds=60),
     undo_timeout=timedelta(seconds=180),

@@ -8,19 +8,11 @@ from simulation import BEAT_S, Simulation
 from driftd.core.errors import BadInput, Refused, Unavailable
 from driftd.core.memory import Pause
 from driftd.core.replacement import TERMINAL, State
+from driftd.core.variants import SURGE
 from driftd.flows.replace import Replacer
 
-BEFORE_THE_POINT = [
-    State.CONFIRMING,
-    State.ADMITTING,
-    State.LAUNCHING,
-    State.BOOTING,
-    State.VERIFYING,
-    State.ENROLLING,
-    State.SOAKING,
-    State.DRAINING,
-]
-FORWARD = [*BEFORE_THE_POINT, State.RETIRING, State.SETTLING]
+BEFORE_THE_POINT = SURGE.forward[: SURGE.forward.index(State.RETIRING)]
+FORWARD = SURGE.forward
 
 
 @pytest.fixture
@@ -110,19 +102,30 @@ def test_a_newcomer_that_falls_ill_under_traffic_is_undone(sim, state):
     sim.check(rid)
 
 
-def test_no_capacity_is_a_clean_failure(sim):
+def test_no_capacity_is_known_before_anything_is_changed_and_waited_for(sim):
     sim.provider.quota = 3
+    rid = sim.request()
+    for _ in range(60):
+        sim.tick()
+    assert sim.record(rid).state is State.ADMITTING
+    assert "it cannot be done now: the quota of 3 instances is used up" in sim.record(rid).note
+    assert len(sim.provider.events) == sim.first_event
+    sim.provider.quota = None
+    assert sim.run(rid).state is State.SUCCEEDED
+
+
+def test_a_refused_launch_is_a_clean_failure(sim):
+    sim.provider.fail_next("compute.launch", Refused("no capacity in this zone"))
     rid = sim.request()
     last = sim.run(rid)
     assert last.state is State.FAILED_CLEAN
-    assert "quota" in last.note
+    assert "no capacity in this zone" in last.note
     sim.check(rid)
 
 
 def test_a_failure_holds_the_group_back_and_says_until_when(sim):
-    sim.provider.quota = 3
+    sim.provider.fail_next("compute.launch", Refused("no capacity in this zone"))
     sim.run(sim.request(manual=False))
-    sim.provider.quota = None
     rid = sim.request(manual=False)
     for _ in range(60):
         sim.tick()
@@ -167,7 +170,7 @@ def test_a_pause_in_any_state_stops_every_change_and_then_it_goes_on(sim, state,
     for _ in range(60):  # longer than any step's limit
         sim.tick()
     assert len(sim.provider.events) == before
-    assert "paused" in sim.record(rid).note or sim.record(rid).state in TERMINAL
+    assert "stopped while" in sim.record(rid).note or sim.record(rid).state in TERMINAL
     sim.pause_file = ""
     with sim.store.write() as tx:
         tx.clear_pause("")

@@ -1,0 +1,119 @@
+"""Before anything is changed: a second look, the guards, the plan."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from driftd.core.budget import No, may_admit
+from driftd.core.findings import Action, Verdict
+from driftd.core.replacement import Record, State
+from driftd.core.steps.common import late, onward, short, spent
+from driftd.core.variants import DELETE_FIRST, MOVE, SURGE, Variant
+from driftd.core.world import Advance, Answer, Finish, Limits, Plan, Sight, Wait, World
+
+
+def _asks(sight: Sight) -> str:
+    """Why ``sight`` still asks for a replacement; "" when it does not."""
+    if sight.taint:
+        return f"still tainted: {sight.taint}"
+    if sight.verdict in {Verdict.DRIFTED, Verdict.TAMPERED} and sight.action.rank >= Action.REPLACE.rank:
+        return f"still {sight.verdict}: {sight.reason}"
+    return ""
+
+
+def confirming(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
+    """A second look, at least ``limits.dwell`` after the first."""
+    if record.manual:
+        return onward(record, "asked for by hand, so no second look is needed")
+    due = record.created_at + limits.dwell
+    if now < due:
+        return Wait(due, f"the second look comes {limits.dwell.total_seconds():.0f} s after the first")
+    sight = world.confirmed
+    if sight is None or sight.verdict is Verdict.UNKNOWN:
+        said = sight.reason if sight else "nobody looked"
+        if late(record, now, limits):
+            return Finish(State.CANCELLED, f"could not look a second time, and {spent(record, limits)}: {said}")
+        return Wait(now + limits.poll, f"could not look a second time, so nothing is changed: {said}")
+    asks = _asks(sight)
+    if not asks:
+        return Finish(State.CANCELLED, f"the drift is gone: {sight.reason}")
+    if not sight.enforceable:
+        return Finish(State.CANCELLED, f"nobody vouches for the manifest of {record.image}: {sight.reason}")
+    if sight.live and now < record.created_at + limits.grace:
+        ends = record.created_at + limits.grace
+        return Wait(
+            min(ends, now + 5 * limits.poll),
+            f"{sight.live} live session{'s' if sight.live > 1 else ''} on {record.old_id}, waited for until "
+            f"{ends:%H:%M:%S} UTC",
+        )
+    return onward(record, f"a second look agrees, {asks}")
+
+
+def admitting(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
+    """Every guard, all at once, so that a person sees everything that it waits for."""
+    if not record.manual:
+        if not world.rules.replaces:
+            return Finish(State.CANCELLED, f"{world.rules.name} only observes now")
+        sight = world.remembered
+        if sight is not None and sight.verdict is not Verdict.UNKNOWN and not _asks(sight):
+            return Finish(State.CANCELLED, f"the drift is gone: {sight.reason}")
+    answer = may_admit(world.rules, world.facts, now, manual=record.manual)
+    if isinstance(answer, No):
+        return Wait(now + limits.poll, answer.why)
+    return onward(record, answer.why)
+
+
+# --- the plan --------------------------------------------------------------------------------------------------------
+
+
+def planning(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
+    """Which variant, what moves, and whether anything is known that makes it impossible: better now than half-way."""
+    variant, why = _variant(world)
+    if not why:
+        why = _strangers(record, world) or _gap(record, world, variant) or (world.impossible or "")
+    if not why and world.impossible is None:
+        return Wait(now + limits.poll, "the provider was not asked yet whether it would refuse the launch")
+    if why:
+        # What waits here must not keep its place in the budget.
+        return Advance(State.ADMITTING, f"it cannot be done now: {why}", until=now + limits.plan_again)
+    plan = Plan(
+        variant.name,
+        {name: volume.filesystem for name, volume in sorted(world.volumes.items())},
+        {name: address.attached_to for name, address in sorted(world.addresses.items())},
+    )
+    return Advance(variant.after(State.PLANNING), f"planned as {variant.name}: {_owned(plan)}", plan=plan)
+
+
+def _variant(world: World) -> tuple[Variant, str]:
+    """The variant, and why that may not be."""
+    if world.manner.delete_first:
+        lacks = "" if world.manner.allow_gap else "variant delete-first leaves a gap, and allow_gap does not allow one"
+        return DELETE_FIRST, lacks
+    return (MOVE if world.volumes or world.addresses else SURGE), ""
+
+
+def _strangers(record: Record, world: World) -> str:
+    """What the slot owns must be the old one's, or nobody's."""
+    kept = {name: volume.attached_to for name, volume in world.volumes.items()}
+    kept |= {name: address.attached_to for name, address in world.addresses.items()}
+    for name, owner in sorted(kept.items()):
+        if owner not in {"", record.old_id}:
+            return f"{name} belongs to slot {record.slot} and is {owner}'s, not {record.old_id}'s"
+    return ""
+
+
+def _gap(record: Record, world: World, variant: Variant) -> str:
+    """A variant that takes the old one out of service first needs others that serve meanwhile."""
+    if variant is SURGE:
+        return ""
+    if variant is DELETE_FIRST and world.facts.in_service - 1 < 1:
+        return (
+            f"{record.old_id} is the last of {world.rules.name} in service, "
+            "and the last is never taken out before there is another"
+        )
+    return short(record, world)
+
+
+def _owned(plan: Plan) -> str:
+    things = [*(f"volume {name}" for name in plan.volumes), *(f"address {name}" for name in plan.addresses)]
+    return f"{', '.join(things)} will move" if things else "the slot owns nothing that would have to move"

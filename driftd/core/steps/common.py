@@ -1,0 +1,104 @@
+"""What several steps ask of a record and of the world; each answer is a sentence, "" where nothing is amiss."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from driftd.core.facts import Instance, InstanceState
+from driftd.core.ports import TargetState
+from driftd.core.replacement import Record, State
+from driftd.core.variants import STEP, variant_of
+from driftd.core.world import Advance, Limits, Plan, World
+
+
+def late(record: Record, now: datetime, limits: Limits) -> bool:
+    """Whether the step has taken longer than it may."""
+    name = STEP[record.state].limit
+    return bool(name) and now >= record.entered_at + getattr(limits, name)
+
+
+def spent(record: Record, limits: Limits) -> str:
+    """The words for a step that ran into its limit."""
+    seconds = getattr(limits, STEP[record.state].limit).total_seconds()
+    return f"the limit of {seconds:.0f} s is over"
+
+
+def onward(record: Record, why: str, *, verified: bool = False, plan: Plan | None = None) -> Advance:
+    """To the next state of the record's variant (of ``plan``'s, where that is being made)."""
+    return Advance(variant_of(record).after(record.state), why, verified=verified, plan=plan)
+
+
+def failed(why: str) -> Advance:
+    """Undo, since the newcomer is no good."""
+    return Advance(State.UNDOING, why, outcome=State.FAILED_CLEAN)
+
+
+def aborted(why: str) -> Advance:
+    """Undo, since the old one cannot be let go."""
+    return Advance(State.UNDOING, why, outcome=State.ABORTED_SAFE)
+
+
+def called_off(why: str) -> Advance:
+    """Undo, since a person undid a part of it at the provider."""
+    return Advance(State.UNDOING, why, outcome=State.CANCELLED)
+
+
+def newcomer_of(record: Record, world: World) -> Instance | None:
+    """The newcomer, unless it is gone."""
+    for instance in world.newcomers:
+        if instance.id == record.new_id and instance.state is not InstanceState.TERMINATED:
+            return instance
+    return None
+
+
+def lost(record: Record, newcomer: Instance | None) -> str:
+    """Why the newcomer can no longer become the new one."""
+    if newcomer is None:
+        return f"the newcomer {record.new_id} is gone"
+    if newcomer.state.halted:
+        return f"the newcomer {record.new_id} is {newcomer.state}"
+    return ""
+
+
+def ill(record: Record, world: World) -> str:
+    """Why the newcomer cannot do now what it could do before: whatever the steps behind it made sure of."""
+    variant = variant_of(record)
+    if not variant.passed(record.state, State.LAUNCHING):
+        return ""
+    if gone := lost(record, newcomer_of(record, world)):
+        return gone
+    if variant.passed(record.state, State.VERIFYING) and not record.verified:
+        return f"the newcomer {record.new_id} was never verified"
+    if not variant.passed(record.state, State.ENROLLING):
+        return ""
+    target = world.targets.get(record.new_id)
+    if target is None:
+        return f"the newcomer {record.new_id} is no target of the load balancer"
+    if target.state is not TargetState.HEALTHY:
+        return f"the load balancer calls the newcomer {record.new_id} {target.state}"
+    return elsewhere(record, world)
+
+
+def elsewhere(record: Record, world: World) -> str:
+    """What the slot owns and the newcomer does not have."""
+    for name in record.volumes:
+        volume = world.volumes.get(name)
+        if volume is None or volume.attached_to != record.new_id:
+            return f"volume {name} is not the newcomer's"
+    for name in record.addresses:
+        address = world.addresses.get(name)
+        if address is None or address.attached_to != record.new_id:
+            return f"address {name} is not the newcomer's"
+    return ""
+
+
+def short(record: Record, world: World) -> str:
+    """Why the group cannot do without the old one now, with the arithmetic."""
+    target = world.targets.get(record.old_id)
+    serving = target is not None and target.state is TargetState.HEALTHY
+    without = world.facts.in_service - (1 if serving else 0)
+    if without >= world.rules.min_healthy:
+        return ""
+    return (
+        f"{world.rules.name} would have {without} in service without {record.old_id}, minimum {world.rules.min_healthy}"
+    )

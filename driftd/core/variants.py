@@ -1,0 +1,301 @@
+"""The steps of a replacement and its variants, as data: states and transitions are one table (core/decide.py decides).
+
+A variant is the order in which a slot is filled again. After research on how others do it and what went wrong there,
+three are enough: nothing to move (surge), something that has one owner (move), no room for two (delete-first).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from driftd.core.replacement import UNSTARTED, Record, State
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One forward step: the call it makes, when it is done, how long it may take, and how it is undone.
+
+    ``limit`` names a field of ``core.world.Limits``; "" means that the step may wait for ever, saying why.
+    After the step with ``no_return`` nothing is undone any more.
+    """
+
+    state: State
+    call: str
+    done_when: str
+    limit: str
+    undo: str
+    sentence: str
+    no_return: bool = False
+
+
+_AWAY = "drain, deregister and terminate the newcomer"
+
+STEPS: tuple[Step, ...] = (
+    Step(
+        State.CONFIRMING,
+        "",
+        "a second look, some time after the first, still asks for the replacement",
+        "confirm_timeout",
+        "",
+        "looking a second time before anything is changed",
+    ),
+    Step(
+        State.ADMITTING,
+        "",
+        "every guard lets it pass",
+        "",
+        "",
+        "waiting until every guard lets it pass",
+    ),
+    Step(
+        State.PLANNING,
+        "",
+        "it is known what the slot owns, and nothing is known that would make launch or drain impossible",
+        "",
+        "",
+        "planning, and looking for what would make it impossible",
+    ),
+    Step(
+        State.LAUNCHING,
+        "launch",
+        "one instance with our tag is listed",
+        "launch_timeout",
+        "terminate the newcomer",
+        "launching a newcomer from the image",
+    ),
+    Step(
+        State.BOOTING,
+        "",
+        "the newcomer runs and its application answers",
+        "boot_timeout",
+        "terminate the newcomer",
+        "waiting for the newcomer to boot",
+    ),
+    Step(
+        State.VERIFYING,
+        "",
+        "the newcomer's fingerprint equals the manifest and its application answers",
+        "verify_timeout",
+        "terminate the newcomer",
+        "fingerprinting the newcomer before it gets traffic",
+    ),
+    Step(
+        State.QUIESCING,
+        "hook: quiesce the old one",
+        "the hook has said that nothing is written any more",
+        "quiesce_timeout",
+        "hook: serve on the old one",
+        "bringing the old one's service to rest",
+    ),
+    Step(
+        State.STOPPING,
+        "stop the old one",
+        "the old one is stopped in several reads: from here on there is one writer at most",
+        "stop_timeout",
+        "start the old one",
+        "stopping the old one",
+    ),
+    Step(
+        State.SNAPSHOTTING,
+        "snapshot each volume",
+        "each volume has a snapshot",
+        "snapshot_timeout",
+        "none: snapshots are kept",
+        "taking snapshots of the slot's volumes",
+    ),
+    Step(
+        State.DETACHING,
+        "detach each volume",
+        "each volume is free in several reads",
+        "detach_timeout",
+        "attach the volumes to the old one",
+        "taking the slot's volumes off the old one",
+    ),
+    Step(
+        State.ATTACHING,
+        "attach each volume to the newcomer",
+        "each volume is the newcomer's and carries the file system that it should",
+        "attach_timeout",
+        "stop the newcomer, detach the volumes, attach them to the old one",
+        "giving the slot's volumes to the newcomer",
+    ),
+    Step(
+        State.ADDRESSING,
+        "associate each address with the newcomer",
+        "each address is the newcomer's",
+        "address_timeout",
+        "associate the addresses with the old one",
+        "giving the slot's addresses to the newcomer",
+    ),
+    Step(
+        State.SERVING,
+        "hook: serve on the newcomer",
+        "the newcomer's application answers",
+        "serve_timeout",
+        "as attaching",
+        "starting the service on the newcomer",
+    ),
+    Step(
+        State.ENROLLING,
+        "register the newcomer",
+        "the load balancer calls the newcomer healthy several times in a row",
+        "enroll_timeout",
+        _AWAY,
+        "putting the newcomer behind the load balancer",
+    ),
+    Step(
+        State.SOAKING,
+        "",
+        "the newcomer stayed healthy for the soak time, and the judge has nothing against a canary",
+        "",
+        _AWAY,
+        "watching the newcomer under traffic",
+    ),
+    Step(
+        State.DRAINING,
+        "drain, then deregister the old one",
+        "no connection is left and the old one is no target",
+        "drain_timeout",
+        "put the old one back",
+        "draining the old one",
+    ),
+    Step(
+        State.PARKING,
+        "stop the old one",
+        "the old one was stopped for the parking time, and nobody missed it",
+        "stop_timeout",
+        "start the old one and put it back",
+        "keeping the old one, stopped, in case somebody misses it",
+    ),
+    Step(
+        State.RETIRING,
+        "terminate the old one",
+        "the old one is gone in several reads",
+        "retire_timeout",
+        "none once the end of the old one is announced; before: as parking",
+        "ending the old one",
+        no_return=True,
+    ),
+    Step(
+        State.SETTLING,
+        "remove our tags",
+        "the newcomer is in service and carries its slot and none of our marks",
+        "settle_timeout",
+        "none",
+        "taking our marks off the newcomer",
+        no_return=True,
+    ),
+)
+
+STEP: Mapping[State, Step] = {step.state: step for step in STEPS}
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One order of steps. ``forward`` are its states in their order; ``sentence`` says for which slots it is."""
+
+    name: str
+    forward: tuple[State, ...]
+    sentence: str
+
+    def after(self, state: State) -> State:
+        """The state that follows."""
+        return State.SUCCEEDED if state is self.forward[-1] else self.forward[self.forward.index(state) + 1]
+
+    def passed(self, state: State, step: State) -> bool:
+        """Whether who stands at ``state`` has ``step`` behind them."""
+        return step in self.forward and self.forward.index(state) > self.forward.index(step)
+
+
+_BEGIN = (State.CONFIRMING, State.ADMITTING, State.PLANNING)
+_NEW = (State.LAUNCHING, State.BOOTING, State.VERIFYING)
+_RELEASE = (State.QUIESCING, State.STOPPING, State.SNAPSHOTTING, State.DETACHING)
+_TAKE_OVER = (State.ATTACHING, State.ADDRESSING, State.SERVING)
+_TRAFFIC = (State.ENROLLING, State.SOAKING)
+_END = (State.PARKING, State.RETIRING, State.SETTLING)
+
+SURGE = Variant(
+    "surge",
+    (*_BEGIN, *_NEW, *_TRAFFIC, State.DRAINING, *_END),
+    "the newcomer is verified and in service before the old one is touched; for slots that own nothing",
+)
+MOVE = Variant(
+    "move",
+    (*_BEGIN, *_NEW, State.DRAINING, *_RELEASE, *_TAKE_OVER, *_TRAFFIC, *_END),
+    "the newcomer is launched and verified, then the old one is drained and stopped, then what the slot owns moves",
+)
+DELETE_FIRST = Variant(
+    "delete-first",
+    (*_BEGIN, State.DRAINING, *_RELEASE, *_NEW, *_TAKE_OVER, *_TRAFFIC, *_END),
+    "the old one is drained and stopped before the newcomer is launched, where there is no room for both; by "
+    "permission (allow_gap), never for the last member in service",
+)
+VARIANTS: Mapping[str, Variant] = {variant.name: variant for variant in (SURGE, MOVE, DELETE_FIRST)}
+
+
+def variant_of(record: Record) -> Variant:
+    """The variant of a record. Before it is planned every variant is the same."""
+    return VARIANTS.get(record.variant, SURGE)
+
+
+_UNDOABLE = tuple(step.state for step in STEPS if step.state not in {*UNSTARTED, State.SETTLING})
+_STUCK: Mapping[State, str] = {
+    State.UNDOING: "the undo failed: a person is needed",
+    State.DETACHING: "a volume cannot be taken off, or is somebody else's",
+    State.ATTACHING: "a volume is somebody else's",
+    State.DRAINING: "the old one is gone but cannot be deregistered",
+    State.RETIRING: "the old one cannot be ended",
+    State.SETTLING: "the newcomer is not in service or keeps our marks",
+}
+
+TRANSITIONS: Mapping[tuple[State, State], str] = {
+    **{
+        (before, after): STEP[before].done_when
+        for variant in VARIANTS.values()
+        for before, after in pairwise((*variant.forward, State.SUCCEEDED))
+    },
+    (State.CONFIRMING, State.CANCELLED): "the drift is gone, nobody could look, the old one is gone, or cancelled",
+    (State.ADMITTING, State.CANCELLED): "nothing asks for it any more, the old one is gone, denied, or cancelled",
+    (State.PLANNING, State.ADMITTING): "it cannot be done now: others may go first",
+    (State.PLANNING, State.CANCELLED): "the old one is gone, or cancelled",
+    **{(state, State.UNDOING): "the step failed, a guard no longer holds, or cancelled" for state in _UNDOABLE},
+    (State.UNDOING, State.CANCELLED): "undone, because somebody asked for it",
+    (State.UNDOING, State.FAILED_CLEAN): "undone, because the newcomer failed",
+    (State.UNDOING, State.ABORTED_SAFE): "undone, because the old one could not be let go",
+    (State.UNDOING, State.DRAINING): "the old one is gone by itself, and the verified newcomer can take its place",
+    **{(state, State.STUCK): why for state, why in _STUCK.items()},
+}
+
+
+def diagram(variant: Variant) -> str:
+    """The forward states of a variant as a Mermaid state diagram; docs/replacement.md holds it, a test compares."""
+    lines = ["stateDiagram-v2", f"    [*] --> {_name(variant.forward[0])}"]
+    steps = pairwise((*variant.forward, State.SUCCEEDED))
+    lines += [_arrow(before, after) for before, after in steps]
+    lines += [f"    {_name(State.SUCCEEDED)} --> [*]"]
+    return "\n".join(lines)
+
+
+def ways_out() -> str:
+    """Every transition that is none of a variant's steps, as a Mermaid state diagram."""
+    inner = {pair for variant in VARIANTS.values() for pair in pairwise((*variant.forward, State.SUCCEEDED))}
+    lines = ["stateDiagram-v2", *(_arrow(*pair) for pair in TRANSITIONS if pair not in inner)]
+    lines += [
+        f"    {_name(state)} --> [*]"
+        for state in State
+        if any(after is state for _, after in TRANSITIONS)
+        and not any(before is state for before, _ in TRANSITIONS)
+        and state is not State.SUCCEEDED
+    ]
+    return "\n".join(lines)
+
+
+def _name(state: State) -> str:
+    return state.value.replace("-", "_")
+
+
+def _arrow(before: State, after: State) -> str:
+    # A colon ends a state's name in Mermaid, so none may stand in a label.
+    return f"    {_name(before)} --> {_name(after)}: {TRANSITIONS[before, after].replace(':', ',')}"

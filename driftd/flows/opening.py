@@ -1,0 +1,104 @@
+"""Replacements in the store: how one is begun, called off, and what is written when it moves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from ulid import ULID
+
+from driftd.core import wording
+from driftd.core.errors import BadInput
+from driftd.core.facts import Instance
+from driftd.core.findings import Severity
+from driftd.core.memory import Message, Store, Tx
+from driftd.core.replacement import TERMINAL, Record, State
+from driftd.core.world import Advance, Finish, Halt
+from driftd.flows.groups import Group
+
+
+def new_record(instance: Instance, group: Group, why: str, now: datetime, *, manual: bool) -> Record:
+    """A replacement that has not begun."""
+    return Record(
+        rid=str(ULID.from_datetime(now)),
+        group=instance.group,
+        slot=instance.slot,
+        image=group.image or instance.image,
+        old_id=instance.id,
+        why=why,
+        state=State.CONFIRMING,
+        created_at=now,
+        entered_at=now,
+        manual=manual,
+    )
+
+
+def plan(tx: Tx, record: Record, now: datetime) -> bool:
+    """Write a new replacement and its first journal line; False when slot or instance has an open one."""
+    if not tx.add_replacement(record):
+        return False
+    body = {"to": record.state.value, "old": record.old_id, "slot": record.slot, "image": record.image}
+    tx.journal("human" if record.manual else "decision", record.rid, {**body, "why": record.why}, now)
+    text = wording.replacement_planned(record.old_id, record.group, record.why)
+    tx.say(_message(record, record.state, Severity.MEDIUM, text), now)
+    return True
+
+
+def cancel(store: Store, name: str, who: str, now: datetime) -> str:
+    """Ask for the open replacement ``name`` (id, slot or old instance) to be undone; one sentence.
+
+    Raises ``BadInput`` when there is none, or it is past the point of no return.
+    """
+    with store.write() as tx:
+        found = [r for r in tx.open_replacements() if name in {r.rid, r.old_id} or (r.slot and name == r.slot)]
+        if not found:
+            raise BadInput(wording.no_open_replacement(name), "see: driftd status")
+        record = found[0]
+        if record.committed or record.state is State.SETTLING:
+            raise BadInput(wording.too_late_to_cancel(record.rid, record.old_id), "see: driftd status")
+        if not record.cancel_requested:
+            tx.save_replacement(replace(record, cancel_requested=True, next_at=None))
+            tx.journal("human", record.rid, {"cancel": True, "by": who}, now)
+    return wording.cancel_requested(record.rid, record.old_id)
+
+
+def closed(tx: Tx, record: Record, now: datetime) -> Record:
+    """Write down that an announced call has no outcome on record: the process died, and the world decides."""
+    if not record.intent:
+        return record
+    tx.journal("result", record.rid, {"outcome": "unknown", "why": wording.interrupted(), "intent": record.intent}, now)
+    return replace(record, intent="")
+
+
+def write_move(tx: Tx, record: Record, answer: Advance | Finish | Halt, now: datetime) -> None:
+    body = {"from": record.state.value, "to": answer.state.value, "why": answer.why}
+    if isinstance(answer, Halt):
+        body["hint"] = answer.hint
+    tx.journal("decision", record.rid, body, now)
+    if answer.state is State.LAUNCHING:
+        text = wording.replacement_begun(record.old_id, record.group, record.why)
+        tx.say(_message(record, answer.state, Severity.INFO, text), now)
+    elif answer.state is State.UNDOING:
+        text = wording.replacement_undone(record.old_id, answer.why)
+        tx.say(_message(record, answer.state, Severity.MEDIUM, text), now)
+    elif answer.state in TERMINAL:
+        text = wording.replacement_over(record.old_id, answer.state.value, answer.why)
+        tx.say(_message(record, answer.state, _SEVERITY.get(answer.state, Severity.MEDIUM), text), now)
+    if answer.state is State.SUCCEEDED and (row := tx.instance(record.old_id)) is not None and row.gone_at is None:
+        tx.put_instance(replace(row, gone_at=now, state="terminated"))
+        for finding in tx.open_findings(record.old_id):
+            tx.resolve_finding(finding.id, now)
+
+
+_SEVERITY = {State.SUCCEEDED: Severity.INFO, State.CANCELLED: Severity.INFO, State.STUCK: Severity.CRITICAL}
+
+
+def _message(record: Record, state: State, severity: Severity, text: str) -> Message:
+    return Message(
+        key=f"replacement/{record.rid}/{state}",
+        code=f"replacement-{state}",
+        severity=severity,
+        text=text,
+        instance_id=record.old_id,
+        rid=record.rid,
+    )
