@@ -35,6 +35,8 @@ class Place:
     def filled(self, names: Sequence[str]) -> str:
         """The text for ``names``: one, or any of several."""
         value = "|".join(map(literally, names)) if self.pattern else names[0]
+        if len(names) > 1:
+            value = f"(?:{value})"
         return (
             escaped(value)
             if self.quote == '"'
