@@ -45,13 +45,15 @@ class ChainState:
 class Doubt:
     """Why this store may be older than the world, or not this world's. Open until a person settles it.
 
-    ``code`` is restored, checkpoint, epoch or unknown-replacement; ``subject`` tells two of one code apart.
+    ``code`` is restored, checkpoint, epoch or unknown-replacement; ``subject`` tells two of one code apart. ``epoch``
+    is the highest that is known of elsewhere through it, else 0.
     """
 
     code: str
     subject: str
     why: str
     since: datetime
+    epoch: int = 0
     settled_at: datetime | None = None
     settled_by: str = ""
     reason: str = ""
@@ -86,8 +88,8 @@ class Upkeep(Protocol):
         """False when this was doubted before, settled or not."""
         ...
 
-    def settle_doubts(self, by: str, reason: str, epoch: int, now: datetime) -> Sequence[Doubt]:
-        """Settle all that are open, and keep ``epoch`` as the highest that is known of elsewhere; those settled."""
+    def settle_doubts(self, by: str, reason: str, now: datetime) -> Sequence[Doubt]:
+        """Settle all that are open, and keep the highest epoch among them; returns what was settled, as it was."""
         ...
 
     def checkpoints(self, limit: int = 50) -> Sequence[KeptCheckpoint]:

@@ -1,5 +1,6 @@
 """Documents on disk: the policies that people write, manifests and what belongs to them, seals, keys of both kinds."""
 
+from driftd.edges.documents.checkpoints import CheckpointFile, load_checkpoint, verifiers
 from driftd.edges.documents.keys import DigestKeyDirectory
 from driftd.edges.documents.manifests import ManifestDirectory, Trust, load_manifest, read_manifest, weighed
 from driftd.edges.documents.names import Files, file_name, files_beside
@@ -11,6 +12,7 @@ from driftd.edges.documents.sidecars import SidecarDirectory
 from driftd.edges.documents.signkeys import PublicKey, SigningKey, load_public, load_signing, make_keys
 
 __all__ = [
+    "CheckpointFile",
     "DigestKeyDirectory",
     "Files",
     "ManifestDirectory",
@@ -23,6 +25,7 @@ __all__ = [
     "add_signatures",
     "file_name",
     "files_beside",
+    "load_checkpoint",
     "load_manifest",
     "load_pack",
     "load_policy",
@@ -35,5 +38,6 @@ __all__ = [
     "read_manifest",
     "render_overlay",
     "sign",
+    "verifiers",
     "weighed",
 ]

@@ -89,6 +89,7 @@ class DoubtTable(SQLModel, table=True):
     subject: str = _text(primary_key=True)
     why: str = _text()
     since: datetime = _when()
+    epoch: int
     settled_at: datetime | None = _when(nullable=True)
     settled_by: str = _text()
     reason: str = _text()

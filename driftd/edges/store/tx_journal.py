@@ -28,9 +28,9 @@ def _line(row: RowMapping) -> JournalLine:
     at, body = journal.read_instant(row["at"]), journal.read_body(row["body"])
     if at is None:
         at, body = journal.UNREADABLE_INSTANT, {"unreadable": repr((row["at"], row["body"]))}
-    texts = {name: str(row[name]) for name in ("kind", "subject", "prev", "hash")}
-    numbers = {name: row[name] if isinstance(row[name], int) else -1 for name in ("epoch", "schema")}
-    return JournalLine(seq=row["seq"], at=at, body=body, **texts, **numbers)
+    epoch, schema = (row[name] if isinstance(row[name], int) else -1 for name in ("epoch", "schema"))
+    kind, subject, prev, digest = (str(row[name]) for name in ("kind", "subject", "prev", "hash"))
+    return JournalLine(row["seq"], at, kind, subject, body, prev, digest, epoch, schema)
 
 
 class JournalPart(Statements):
@@ -82,10 +82,12 @@ class JournalPart(Statements):
             )
         return StoreFacts(row["store_id"], self._epoch(), row["floor"], row["restored_at"], row["restored_from"])
 
-    def note_restored(self, source: str, floor: int, now: datetime) -> None:
-        """This file was put in place of another, whose epoch was ``floor``: for ``driftd store restore`` alone."""
-        self.run(update(STORE).values(restored_at=now, restored_from=source, floor=func.max(STORE.c.floor, floor)))
-        self.run(update(LEASE).values(holder="", expires_at=now))
+    def note_restored(self, doubt: Doubt, source: str) -> None:
+        """This file was put in place of another: for ``driftd store restore`` alone. No lease in it counts."""
+        floor = func.max(STORE.c.floor, doubt.epoch)
+        self.run(update(STORE).values(restored_at=doubt.since, restored_from=source, floor=floor))
+        self.run(update(LEASE).values(holder="", expires_at=doubt.since))
+        self.add_doubt(doubt)
 
     def chain(self) -> ChainState:
         row = self.one(select(CHAIN))
@@ -101,10 +103,11 @@ class JournalPart(Statements):
     def add_doubt(self, doubt: Doubt) -> bool:
         return self.run(insert(DOUBT).on_conflict_do_nothing(), values_of(doubt)).rowcount > 0
 
-    def settle_doubts(self, by: str, reason: str, epoch: int, now: datetime) -> Sequence[Doubt]:
-        still = DOUBT.c.settled_at.is_(None)
-        doubts = [Doubt(**row) for row in self.rows(select(DOUBT).where(still).order_by(DOUBT.c.since))]
-        self.run(update(DOUBT).where(still).values(settled_at=now, settled_by=by, reason=reason))
+    def settle_doubts(self, by: str, reason: str, now: datetime) -> Sequence[Doubt]:
+        doubts = [doubt for doubt in self.doubts() if doubt.settled_at is None]
+        settled = update(DOUBT).where(DOUBT.c.settled_at.is_(None))
+        self.run(settled.values(settled_at=now, settled_by=by, reason=reason))
+        epoch = max((doubt.epoch for doubt in doubts), default=0)
         self.run(update(STORE).values(floor=func.max(STORE.c.floor, epoch)))
         return doubts
 

@@ -56,6 +56,7 @@ def upgrade() -> None:
     op.create_table(
         "doubt",
         *(_text(name) for name in ("code", "subject", "why", "since")),
+        _int("epoch"),
         _text("settled_at", null=True),
         *(_text(name) for name in ("settled_by", "reason")),
         sa.PrimaryKeyConstraint("code", "subject"),

@@ -1,0 +1,97 @@
+"""Vouch: what a person, or a key, says about the journal and the store: checkpoints, breaks and doubts accepted."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+
+from driftd.core import checkpoint
+from driftd.core.chain import SUBJECT, Broken, Verified, Walk, acceptance
+from driftd.core.checkpoint import Checkpoint, CheckpointPlace
+from driftd.core.errors import BadInput
+from driftd.core.findings import Severity
+from driftd.core.memory import Message, Store
+from driftd.core.upkeep import ChainState, Doubt, KeptCheckpoint
+from driftd.core.wording import keeping
+
+PAGE = 1000  # lines that one read of the store brings
+BEFORE_ALL = -(2**63)  # below any number that a line can have
+NOTHING = hashlib.sha256(b"").hexdigest()  # the seal over no line at all
+
+
+def write_checkpoint(store: Store, place: CheckpointPlace, made: Checkpoint, generator: str) -> KeptCheckpoint:
+    """Seal ``made``, keep it in the store, and put it where it is shipped from. Raises BadInput, StoreUnavailable."""
+    text = place.seal(checkpoint.encode(made, generator))
+    kept = KeptCheckpoint(
+        made.seq, made.hash, made.epoch, made.at, checkpoint.opened(text).envelope is not None, text
+    )  # fmt: skip
+    with store.write() as tx:
+        tx.add_checkpoint(kept)
+    place.write(text)
+    return kept
+
+
+def walked(store: Store) -> tuple[Walk, int]:
+    """The whole chain, page by page, so that nobody waits; and the number of the last line that was read."""
+    walk, last = Walk(), BEFORE_ALL
+    while True:
+        with store.read() as tx:
+            lines = tx.journal_lines(after=last, limit=PAGE)
+        for line in lines:
+            walk.step(line)
+            last = line.seq
+        if len(lines) < PAGE:
+            return walk, last
+
+
+def sign_head(store: Store, place: CheckpointPlace, generator: str, now: datetime) -> KeptCheckpoint:
+    """A checkpoint on demand, for a chain that was just verified whole. Raises BadInput when it is broken or empty."""
+    answer = walked(store)[0].answer
+    with store.read() as tx:
+        facts, state = tx.store_facts(), tx.chain()
+        doubts = [doubt for doubt in tx.doubts() if doubt.settled_at is None]
+    if isinstance(answer, Broken):
+        raise BadInput(keeping.broken(answer.seq, answer.why), keeping.BROKEN_HINT)
+    if state.broken:
+        raise BadInput(keeping.broken(state.broken, state.why), keeping.BROKEN_HINT)
+    if doubts:
+        raise BadInput(keeping.doubted(doubts[0].why), keeping.DOUBT_HINT)
+    if not answer.count:
+        raise BadInput("the journal has no line yet, so there is nothing to sign", "driftd run writes the first ones")
+    return write_checkpoint(store, place, Checkpoint(facts.id, answer.count, answer.head, facts.epoch, now), generator)
+
+
+def accept_break(store: Store, by: str, reason: str, now: datetime) -> str:
+    """A person goes on from a broken chain: a line that names the break and seals what lies behind it; the sentence.
+
+    Nothing is rewritten. Raises BadInput when nothing is broken.
+    """
+    walk, last = walked(store)
+    with store.write() as tx:
+        for added in tx.journal_lines(after=last):
+            walk.step(added)
+        answer, state = walk.answer, tx.chain()
+        if isinstance(answer, Verified) and not state.broken:
+            raise BadInput(f"{keeping.holds(answer.count, answer.head)}, so there is nothing to accept", "")
+        # A chain that was cut, or rewritten whole, holds in itself; what is accepted then is what was known before.
+        broken = answer if isinstance(answer, Broken) else Broken(state.broken, state.why, 0, NOTHING)
+        line = tx.journal("human", SUBJECT, acceptance(broken, by, reason), now)
+        walk.step(line)
+        if walk.broken:
+            raise BadInput("the journal cannot go on from here", "restore a backup: driftd store restore FILE")
+        tx.put_chain(ChainState(line.seq, line.hash, now, now))
+        text = keeping.accepted(broken.seq, broken.why, line.seq, by, reason)
+        tx.say(Message(f"journal/accepted/{line.seq}", "journal-accepted", Severity.HIGH, text), now)
+    return text
+
+
+def accept_store(store: Store, by: str, reason: str, now: datetime) -> Sequence[Doubt]:
+    """A person looked, and says that the store may act again; what was settled. Raises BadInput when nothing was."""
+    with store.write() as tx:
+        settled = tx.settle_doubts(by, reason, now)
+        if not settled:
+            raise BadInput("nothing is doubted about this store, so there is nothing to accept", "see: driftd status")
+        body = {"did": "store accepted", "by": by, "reason": reason, "doubts": [doubt.why for doubt in settled]}
+        tx.journal("human", SUBJECT, body, now)
+    return settled
