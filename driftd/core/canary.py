@@ -1,19 +1,16 @@
 """The canary: the first of its kind to be replaced is watched longer, and a metric judges it before others follow.
 
 Without data there is no proof, and a canary without proof has failed. A baseline never excuses a bad value: the bound
-holds whatever the peers do, and the peers' value holds besides.
+holds whatever the peers do, and the peers' value holds besides. Who goes first: core/guards/width.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from driftd.core.facts import Unseen
-from driftd.core.guards.width import FAILED
 from driftd.core.promql import Query
-from driftd.core.replacement import TERMINAL, Record, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,73 +44,24 @@ class Canary:
     question: Question | None = None
 
 
-def is_canary(record: Record, history: Iterable[Record]) -> bool:
-    """Whether ``record`` goes first: no replacement like it has succeeded since its group was clean.
-
-    ``history`` are the group's replacements, over and open. Like it: of the same image and the same signature. A
-    failure takes the proof away. What a person asks for by hand is watched by that person.
-    """
-    if record.manual:
-        return False
-    others = [one for one in history if one.group == record.group and one.rid != record.rid]
-    clean = _clean_until(record, others)
-    over = sorted(
-        (one for one in others if one.state in TERMINAL and (clean is None or one.entered_at > clean)),
-        key=lambda one: one.entered_at,
-    )
-    proven = False
-    for one in over:
-        if one.state in FAILED:
-            proven = False
-        elif one.state is State.SUCCEEDED and (one.image, one.signature) == (record.image, record.signature):
-            proven = True
-    return not proven
-
-
-def refusal(record: Record, under_way: Iterable[Record]) -> str:
-    """Why ``record`` waits for a canary of its group that is being watched; "" when it need not."""
-    for one in under_way:
-        if one.canary and one.rid != record.rid and one.group == record.group:
-            return f"{one.slot or one.old_id} goes first in {one.group}: its newcomer is the canary ({one.rid})"
-    return ""
-
-
-def _clean_until(record: Record, others: Iterable[Record]) -> datetime | None:
-    """The last moment, up to the beginning of ``record``, before which the group had nothing open; None for never."""
-    spans = sorted(
-        (
-            (one.created_at, one.entered_at if one.state in TERMINAL else None)
-            for one in [*others, record]
-            if not one.manual and one.created_at <= record.created_at
-        ),
-        key=lambda span: span[0],
-    )
-    clean: datetime | None = None
-    latest: datetime | None = None
-    for began, ended in spans:
-        if latest is not None and began >= latest:
-            clean = latest
-        if ended is None:
-            break
-        latest = ended if latest is None else max(latest, ended)
-    return clean
-
-
 def judgement(question: Question, value: float | Unseen, peers: float | Unseen | None, *, last: bool) -> str | None:
     """What the answers say of the canary: "" that it does well, a sentence why not, None that it is too early to tell.
 
     ``peers`` is the baseline's answer, None where none is asked. ``last``: no later answer will come, so that having
     no data is an answer, too, and speaks against it.
     """
-    for name, answer in (("the canary", value), ("its peers", peers)):
-        if isinstance(answer, Unseen):
-            return f"no data about {name}, which counts as bad: {answer.reason}" if last else None
-    if isinstance(value, Unseen) or isinstance(peers, Unseen):
-        return None
+    if isinstance(value, Unseen):
+        return _blind("the canary", value) if last else None
     bad = _beyond(question, value)
-    if not bad and question.baseline is not None and peers is not None:
-        bad = _worse(question, question.baseline, value, peers)
-    return bad
+    if bad or question.baseline is None or peers is None:
+        return bad
+    if isinstance(peers, Unseen):
+        return _blind("its peers", peers) if last else None
+    return _worse(question, question.baseline, value, peers)
+
+
+def _blind(who: str, answer: Unseen) -> str:
+    return f"there is no number for {who}, which counts as bad: {answer.reason}"
 
 
 def _beyond(question: Question, value: float) -> str:

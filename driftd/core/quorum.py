@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from driftd.core import strictjson
 from driftd.core.facts import Instance, Unseen
-from driftd.core.replacement import Record
 from driftd.core.wording.judging import listed, plain
 
 MOST = 1000
@@ -84,13 +83,13 @@ def refusal(
     *,
     removed: bool,
     waiting: Sequence[Collection[str]] = (),
-    others: Sequence[Record] = (),
+    others: Sequence[str] = (),
 ) -> str:
     """Why the member that is known as ``names`` may not leave now, with the arithmetic; "" when it may.
 
     ``cluster`` None means that nobody asked for a quorum. ``removed``: this replacement has taken the member out
     already, so that it must not be counted a second time. ``waiting`` are the names of other members that wait for
-    their own replacement, ``others`` the replacements of this cluster that are under way.
+    their own replacement, ``others`` the slots of this cluster whose replacement is under way.
     """
     if cluster is None:
         return ""
@@ -105,14 +104,11 @@ def refusal(
     )
 
 
-def _not_alone(others: Sequence[Record]) -> str:
+def _not_alone(others: Sequence[str]) -> str:
     if not others:
         return ""
     some = f"{len(others)} other members are" if len(others) > 1 else "1 other member is"
-    return (
-        f"{some} being replaced ({listed([one.slot or one.old_id for one in others])}), "
-        "and a cluster spares one at a time"
-    )
+    return f"{some} being replaced ({listed(others)}), and a cluster spares one at a time"
 
 
 def _not_known(cluster: Cluster, me: Collection[str], names: Collection[str], *, removed: bool) -> str:

@@ -9,7 +9,7 @@ makes the width narrower, never wider. The doubling and the reset are those of K
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from driftd.core.replacement import TERMINAL, Record, State
@@ -21,12 +21,17 @@ WAITING = frozenset({State.CONFIRMING, State.ADMITTING})
 
 @dataclass(frozen=True, slots=True)
 class Earned:
-    """How many a domain may have under way, and why: ``proven`` since it was clean, or (``failed``) since a failure."""
+    """How many a domain may have under way, and why: ``proven`` since it was clean, or (``failed``) since a failure.
+
+    ``kinds`` are those that succeeded since then, as (image, part of the signature), ``going`` those under way.
+    """
 
     allowed: int = 1
     in_flight: int = 0
     proven: int = 0
     failed: bool = False
+    kinds: frozenset[tuple[str, str]] = frozenset()
+    going: frozenset[tuple[str, str]] = frozenset()
 
     def refusal(self, domain: str) -> str:
         """Why ``domain`` admits no further one now, with the arithmetic; "" when it does."""
@@ -53,14 +58,25 @@ class Widths:
         found = [(record.group, self.groups.get(record.group, Earned()))]
         if zone := _zone(record, self.zones_of):
             found.append((f"zone {zone}", self.zones.get(zone, Earned())))
-        if record.signature:
-            found.append(("this kind of drift", self.signatures.get(record.signature, Earned())))
+        found += [("this kind of drift", self.signatures.get(part, Earned())) for part in parts(record) if part]
         return found
+
+    def canary(self, record: Record) -> bool:
+        """Whether ``record`` goes first: no replacement like it has succeeded since its group was clean.
+
+        Like it: of the same image and of every part of its signature. A failure takes the proof away. What a person
+        asks for by hand is watched by that person.
+        """
+        return not record.manual and not kinds_of(record) <= self.groups.get(record.group, Earned()).kinds
 
     def refusal(self, record: Record) -> str:
         """Why ``record`` is not admitted now, by the narrowest domain that it belongs to; "" when it is."""
         refused = [(one.allowed, said) for name, one in self.of(record) if (said := one.refusal(name))]
-        return min(refused)[1] if refused else ""
+        if refused:
+            return min(refused)[1]
+        if self.canary(record) and self.groups.get(record.group, Earned()).going & kinds_of(record):
+            return f"{record.group} has one of its kind under way that goes first"
+        return ""
 
 
 def width(history: Iterable[Record]) -> Earned:
@@ -70,21 +86,31 @@ def width(history: Iterable[Record]) -> Earned:
     and fails like any other.
     """
     records = list(history)
-    allowed, proven, failed, waiting = 1, 0, False, 0
+    earned, waiting = Earned(), 0
     for _, _, record, begins in sorted(_events(records), key=lambda event: event[:2]):
         if begins:
-            if waiting == 0:
-                allowed, proven, failed = 1, 0, False
+            earned = earned if waiting else Earned()
             waiting += 1
             continue
         if record.state is State.SUCCEEDED:
-            allowed, proven = min(2 * allowed, WIDEST), proven + 1
+            wider, kinds = min(2 * earned.allowed, WIDEST), earned.kinds | kinds_of(record)
+            earned = replace(earned, allowed=wider, proven=earned.proven + 1, kinds=kinds)
         elif record.state in FAILED:
-            allowed, proven, failed = 1, 0, True
+            earned = Earned(failed=True)
         waiting -= not record.manual
-    if waiting == 0:
-        allowed, proven, failed = 1, 0, False
-    return Earned(allowed, sum(1 for one in records if under_way(one)), proven, failed)
+    flying = [one for one in records if under_way(one)]
+    going = frozenset(kind for one in flying for kind in kinds_of(one))
+    return replace(earned if waiting else Earned(), in_flight=len(flying), going=going)
+
+
+def parts(record: Record) -> tuple[str, ...]:
+    """The parts of a signature; one that is empty where there is no signature."""
+    return tuple(record.signature.split("+"))
+
+
+def kinds_of(record: Record) -> frozenset[tuple[str, str]]:
+    """What kinds of replacement it is, by which it is like others."""
+    return frozenset((record.image, part) for part in parts(record))
 
 
 def under_way(record: Record) -> bool:
@@ -106,9 +132,9 @@ def widths(history: Iterable[Record], zones_of: Mapping[str, str] | None = None)
     """The widths of all domains, computed once. ``history`` is all groups'; ``zones_of`` maps instances or slots."""
     records, zones = list(history), zones_of or {}
     return Widths(
-        groups=_by(records, lambda record: record.group),
-        zones=_by(records, lambda record: _zone(record, zones)),
-        signatures=_by(records, lambda record: record.signature),
+        groups=_by(records, lambda record: (record.group,)),
+        zones=_by(records, lambda record: (_zone(record, zones),)),
+        signatures=_by(records, parts),
         zones_of=zones,
     )
 
@@ -118,9 +144,10 @@ def _zone(record: Record, zones_of: Mapping[str, str]) -> str:
     return next((zones_of[name] for name in (record.slot, record.new_id, record.old_id) if name in zones_of), "")
 
 
-def _by(records: Iterable[Record], domain: Callable[[Record], str]) -> dict[str, Earned]:
+def _by(records: Iterable[Record], domains: Callable[[Record], tuple[str, ...]]) -> dict[str, Earned]:
     sorted_out: dict[str, list[Record]] = {}
     for record in records:
-        if name := domain(record):
-            sorted_out.setdefault(name, []).append(record)
+        for name in domains(record):
+            if name:
+                sorted_out.setdefault(name, []).append(record)
     return {name: width(found) for name, found in sorted_out.items()}
