@@ -20,6 +20,7 @@ from driftd.core.sessions import differences, taint_of
 from driftd.core.taint import SESSION, standing, taint_action
 from driftd.core.wording.causes import alone
 from driftd.flows.groups import Group
+from driftd.flows.likeness import likeness
 from driftd.flows.opening import new_record, plan
 from driftd.flows.together import News, tell
 
@@ -46,6 +47,7 @@ def record_look(tx: Tx, group: Group, row: InstanceRow, look: Look, now: datetim
         tx.put_marks(row.id, look.marks)
         tx.put_identities(row.id, look.identities)
     after = _taint(tx, group, _row(row, look, now), look, now)
+    alike = likeness(tx, after, look, now)
     changed = bool(
         merged.opened
         or merged.resolved
@@ -61,7 +63,9 @@ def record_look(tx: Tx, group: Group, row: InstanceRow, look: Look, now: datetim
         tx.journal("observation", row.id, _body(look, after, merged, strangers, why_not), now)
     _tell(tx, group, row, after, look, merged, strangers, now)
     if isinstance(planned, Record):
-        plan(tx, planned, now)  # last, so that what was seen is told before what follows from it
+        plan(
+            tx, replace(planned, signature="+".join(alike)), now
+        )  # last, so that what was seen is told before what follows from it
     return Told(changed, (why_not,) if why_not and changed else ())
 
 

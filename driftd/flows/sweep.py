@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from driftd.core import wording
+from driftd.core.breakers.limits import DEFAULTS
 from driftd.core.errors import ProviderError
 from driftd.core.facts import Instance
 from driftd.core.findings import Severity, Verdict
@@ -23,6 +24,7 @@ from driftd.core.replacement import TERMINAL, Record, State
 from driftd.core.world import TAG_RID
 from driftd.flows.groups import Group
 from driftd.flows.observe import LookAt
+from driftd.flows.passes import blind_pass, seen_pass
 from driftd.flows.record import Told, record_look
 
 KIND = "look"
@@ -40,7 +42,8 @@ class Sweeper:
     """Discovers instances and looks at those that are due, ``lookers`` at once.
 
     Once ``stopping`` says so, no further look is begun and what the others see is not written. It is the only one that
-    takes looks from the queue. ``patience_s`` is how long a tick waits for the next look to end.
+    takes looks from the queue. ``patience_s`` is how long a tick waits for the next look to end, ``within`` how old the
+    last look at an instance may be before a pass counts it as not seen.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Sweeper:
         lookers: int = 8,
         stopping: Callable[[], bool] = _never,
         patience_s: float = 1.0,
+        within: timedelta = DEFAULTS.reported_within,
     ) -> None:
         self._store = store
         self._groups = groups
@@ -63,6 +67,7 @@ class Sweeper:
         self._lookers = lookers
         self._stopping = stopping
         self._patience_s = patience_s
+        self._within = within
         self._pool = ThreadPoolExecutor(lookers, thread_name_prefix="look")
         self._running: dict[Future[list[str]], Job] = {}
         self._unsure = True
@@ -87,7 +92,13 @@ class Sweeper:
         except Exception as error:  # noqa: BLE001  # per group: a provider that breaks its promises blinds its own alone
             _log.exception("the inventory of %s failed in a way nobody foresaw", name)
             self._discovered[name] = self._clock()
-            return [wording.no_inventory(name, f"{type(error).__name__} in its provider")]
+            why = f"{type(error).__name__} in its provider"
+            self._unread(self._groups[name], why)
+            return [wording.no_inventory(name, why)]
+
+    def _unread(self, group: Group, why: str) -> None:
+        with self._store.write() as tx:
+            blind_pass(tx, group, why, self._clock())
 
     # --- which there are ---
 
@@ -100,12 +111,15 @@ class Sweeper:
         try:
             found = {instance.id: instance for instance in group.members()}
         except ProviderError as error:
+            self._unread(group, str(error))
             return [wording.no_inventory(name, str(error))]
         now = self._clock()
         self._discovered[name] = now
         said: list[str] = []
         with self._store.write() as tx:
             rows = {row.id: row for row in tx.instances(name)}
+            opened = tx.open_replacements(name)
+            tx.add_pass(seen_pass(group, found.values(), [*rows.values()], opened, now, within=self._within))
             if rows and not found:
                 text = wording.inventory_empty(name, len(rows))
                 hour = now.replace(minute=0, second=0, microsecond=0)

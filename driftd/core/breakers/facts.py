@@ -50,6 +50,17 @@ class Calls:
     refused: int = 0
     why: str = ""
 
+    def __add__(self, more: Calls) -> Calls:
+        """Both counts of the same account and minute."""
+        return Calls(
+            self.account,
+            self.minute,
+            self.calls + more.calls,
+            self.failed + more.failed,
+            self.refused + more.refused,
+            more.why or self.why,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Version:

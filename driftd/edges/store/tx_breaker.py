@@ -56,9 +56,12 @@ class BreakerPart(Statements):
         return [Pass(**row) for row in self.rows(select(PASS).order_by(PASS.c.group, PASS.c.at))]
 
     def add_pass(self, one: Pass) -> None:
-        """The oldest of its group goes, where there are too many."""
-        self.put(PASS, values_of(one))
+        """Where there are too many the oldest goes; of those in a row that saw nothing the last stays."""
         mine = PASS.c.group == one.group
+        before = self.one(select(PASS).where(mine).order_by(PASS.c.at.desc()).limit(1))
+        if one.unseen and before is not None and before["unseen"]:
+            self.run(delete(PASS).where(mine & (PASS.c.at == before["at"])))
+        self.put(PASS, values_of(one))
         last = select(PASS.c.at).where(mine).order_by(PASS.c.at.desc()).limit(PASSES)
         self.run(delete(PASS).where(mine & PASS.c.at.not_in(last)))
 
@@ -70,16 +73,7 @@ class BreakerPart(Statements):
         for one in calls:
             where = (CALLS.c.account == one.account) & (CALLS.c.minute == one.minute)
             row = self.one(select(CALLS).where(where))
-            known = Calls(**row) if row else Calls(one.account, one.minute, 0)
-            total = Calls(
-                one.account,
-                one.minute,
-                known.calls + one.calls,
-                known.failed + one.failed,
-                known.refused + one.refused,
-                one.why or known.why,
-            )
-            self.put(CALLS, values_of(total))
+            self.put(CALLS, values_of((Calls(**row) if row else Calls(one.account, one.minute, 0)) + one))
             self.run(delete(CALLS).where(CALLS.c.minute < one.minute - CALLS_FOR))
 
     def versions(self) -> Sequence[Version]:
