@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from driftd.core.journal import GENESIS, OLDEST, SCHEMA, exported, line_hash
@@ -52,8 +52,8 @@ class Broken:
 
     seq: int
     why: str
-    lines: int = 0
-    found: str = ""
+    lines: int = field(default=0, compare=False)
+    found: str = field(default="", compare=False)
 
 
 class Walk:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,8 +16,11 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from driftd.core.errors import BadInput
-from driftd.core.memory import StoreUnavailable
+from driftd.core.journal import instant
+from driftd.core.memory import LeaseHeld, StoreUnavailable
+from driftd.edges.store import copies
 from driftd.edges.store.faults import translated
+from driftd.edges.store.holder import is_gone, short
 from driftd.edges.store.sql import BEGIN, SqlStore
 
 # "drft": says whose file it is, to file(1) and to us.
@@ -30,10 +34,16 @@ PATIENCE_S = 10.0
 def open_store(url: str, *, read_only: bool = False, patience_s: float = PATIENCE_S) -> SqlStore:
     """The store that ``url`` (``sqlite:///PATH``) names, made or brought up to date where need be.
 
-    ``read_only`` changes nothing, not even the schema, and works beside a daemon; it raises ``StoreUnavailable`` when
-    there is no store yet. Raises ``BadInput`` for a URL of another kind and ``StoreUnavailable`` for everything else.
+    One that is of an older driftd is copied aside first (``SqlStore.kept``). ``read_only`` changes nothing, not even
+    the schema, and works beside a daemon; it raises ``StoreUnavailable`` when there is no store yet. Raises
+    ``BadInput`` for a URL of another kind, ``LeaseHeld`` where an older driftd still runs, ``StoreUnavailable`` for
+    everything else.
     """
-    path = _path(url)
+    return open_file(path_of(url), read_only=read_only, patience_s=patience_s)
+
+
+def open_file(path: str, *, read_only: bool = False, patience_s: float = PATIENCE_S, keep_old: bool = True) -> SqlStore:
+    """``open_store`` for a file. ``keep_old`` False makes no copy before it is brought up to date."""
     _check_place(path, read_only=read_only)
     engine = _engine(path, "mode=ro" if read_only else "mode=rw", patience_s)
     try:
@@ -42,14 +52,15 @@ def open_store(url: str, *, read_only: bool = False, patience_s: float = PATIENC
                 engine = _readable(engine, path, patience_s)
             else:
                 _use_wal(engine, path, patience_s)
-            _bring_up_to_date(engine, path, read_only=read_only)
+            kept = _bring_up_to_date(engine, path, read_only=read_only, keep_old=keep_old)
     except BaseException:
         engine.dispose()
         raise
-    return SqlStore(engine, path, read_only=read_only, patience_s=patience_s)
+    return SqlStore(engine, path, read_only=read_only, patience_s=patience_s, kept=kept)
 
 
-def _path(url: str) -> str:
+def path_of(url: str) -> str:
+    """The file that ``url`` names, absolute. Raises ``BadInput``."""
     hint = "Write it as sqlite:///relative/path.db or sqlite:////absolute/path.db."
     try:
         parsed = make_url(url)
@@ -158,27 +169,44 @@ def _readable(engine: Engine, path: str, patience_s: float) -> Engine:
 # --- migrations ------------------------------------------------------------------------------------------------------
 
 
-def _bring_up_to_date(engine: Engine, path: str, *, read_only: bool) -> None:
+def _bring_up_to_date(engine: Engine, path: str, *, read_only: bool, keep_old: bool) -> Path | None:
+    """The copy that was made of an older store before it was changed, if it was."""
     with engine.connect() as connection, connection.begin():
         step = _check_ours(connection, path)
     if step == HEAD:
-        return
+        return None
     if read_only:
         raise StoreUnavailable(
             f"The store {path} is of an older driftd and must be brought up to date before it can be read."
             if step
             else f"There is no store at {path} yet: the file is empty.",
-            "Start the daemon, which does it: driftd run",
+            "Start the daemon, which does it, or say: driftd store upgrade" if step else "Start the daemon: driftd run",
         )
     options = {BEGIN: "BEGIN IMMEDIATE"}
     with engine.connect().execution_options(**options) as connection, connection.begin():
         # Another process may have done it while this one waited for its turn.
-        if _check_ours(connection, path) == HEAD:
-            return
+        step = _check_ours(connection, path)
+        if step == HEAD:
+            return None
+        kept = None
+        if step is not None:
+            _check_idle(connection, path)
+            kept = copies.copy_aside(path, f"schema-{step}") if keep_old else None
         from driftd.edges.store import upgrading  # noqa: PLC0415  # half a second that most openings need not spend
 
         upgrading.upgrade(connection)
         connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+        return kept
+
+
+def _check_idle(connection: Connection, path: str) -> None:
+    """An older daemon that runs would go on writing as it knows how. Raises ``LeaseHeld``."""
+    row = connection.exec_driver_sql("SELECT holder, expires_at FROM lease").first()
+    if row is not None and row[0] and row[1] > instant(datetime.now(UTC)) and not is_gone(row[0]):
+        raise LeaseHeld(
+            f"An older driftd runs on the store {path} ({short(row[0])}), and it is not brought up to date under it.",
+            "Stop that one first.",
+        )
 
 
 def _check_ours(connection: Connection, path: str) -> str | None:
@@ -198,6 +226,21 @@ def _check_ours(connection: Connection, path: str) -> str | None:
             "Use that version of driftd, or restore the backup made before it (docs/store.md).",
         )
     return str(step)
+
+
+def schema_of(path: str) -> str:
+    """The step of the migrations that the store at ``path`` is at. Raises ``StoreUnavailable`` as opening it would."""
+    with translated(path):
+        engine = _engine(path, "mode=ro", PATIENCE_S)
+        try:
+            engine = _readable(engine, path, PATIENCE_S)
+            with engine.connect() as connection, connection.begin():
+                step = _check_ours(connection, path)
+        finally:
+            engine.dispose()
+    if step is None:
+        raise StoreUnavailable(f"There is no store at {path} yet: the file is empty.", "Start the daemon: driftd run")
+    return step
 
 
 def _is_known(step: str | None) -> bool:

@@ -33,7 +33,10 @@ class SqlStore:
     its own immediate transaction, and they are as good under one daemon as under the next.
     """
 
-    def __init__(self, engine: Engine, path: str, *, read_only: bool, patience_s: float) -> None:
+    def __init__(
+        self, engine: Engine, path: str, *, read_only: bool, patience_s: float, kept: Path | None = None
+    ) -> None:
+        self.kept = kept  # the copy of an older store, where opening this one brought it up to date
         self._engine = engine
         self._path = path
         self._read_only = read_only

@@ -1,0 +1,194 @@
+"""Care of a store: is it whole, copy it, put a copy back, bring it up to date. What people do, or a timer for them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from driftd.core import restored
+from driftd.core.chain import SUBJECT, Broken, Verified
+from driftd.core.errors import BadInput
+from driftd.core.memory import LeaseHeld, StoreUnavailable
+from driftd.core.upkeep import StoreFacts
+from driftd.edges.store import copies
+from driftd.edges.store.holder import here
+from driftd.edges.store.opening import HEAD, open_file, path_of, schema_of
+from driftd.edges.store.sql import SqlStore
+
+LEASE = timedelta(minutes=10)  # how long a restore may take, at most
+# Where SQLite, as long as anybody has a store open, holds a lock on its -shm file (unixShmSystemLock, "DMS").
+_OPEN_BYTE = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A store, looked at. ``damage`` is SQLite's sentence, "" when the file is whole; ``chain`` None where it is older.
+
+    ``size`` and ``log`` are bytes of the file and of its write-ahead log, ``free`` bytes in it that nothing uses.
+    """
+
+    path: Path
+    schema: str
+    newest: str
+    damage: str
+    chain: Verified | Broken | None
+    facts: StoreFacts | None
+    size: int
+    log: int
+    free: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What ``restore`` did: the store put in place, the one it replaced (None: there was none), and the sentence."""
+
+    path: Path
+    aside: Path | None
+    why: str
+    chain: Verified | Broken
+
+
+def check(url: str) -> Checked:
+    """Look at the store; nothing in it is changed. Raises ``StoreUnavailable`` for what is no store of driftd's."""
+    return check_file(path_of(url))
+
+
+def check_file(path: str) -> Checked:
+    """``check`` for a file."""
+    if not Path(path).is_file():
+        raise StoreUnavailable(f"There is no store at {path}.", "Name the file of a store.")
+    schema = schema_of(path)
+    with copies.reading(path) as raw:
+        damage = copies.damage(raw)
+        page, free = (int(raw.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_size", "freelist_count"))
+    chain, facts = None, None
+    if schema == HEAD and not damage:
+        store = open_file(path, read_only=True)
+        try:
+            chain = store.verify_journal()
+            with store.read() as tx:
+                facts = tx.store_facts()
+        finally:
+            store.close()
+    return Checked(Path(path), schema, HEAD, damage, chain, facts, _size(path), _size(f"{path}-wal"), page * free)
+
+
+def backup(url: str, target: Path) -> Checked:
+    """Copy the store to ``target`` while whoever writes to it goes on, and look at the copy. Raises as ``check``."""
+    path = path_of(url)
+    schema_of(path)
+    if target.exists() and target.samefile(path):
+        raise BadInput(f"{target} is the store itself", "name another file")
+    copies.copy(path, target, replaces=True)
+    return check_file(str(target))
+
+
+def upgrade(url: str) -> tuple[str, Path | None]:
+    """Bring the store up to date; the schema that it had, and the copy that was made before (None: it was up to date)."""
+    path = path_of(url)
+    if not Path(path).is_file():
+        raise StoreUnavailable(f"There is no store at {path} yet.", "Start the daemon, which makes one: driftd run")
+    before = schema_of(path)
+    store = open_file(path)
+    store.close()
+    return before, store.kept
+
+
+def restore(url: str, source: Path, by: str, now: datetime) -> Restored:
+    """Put the backup ``source`` in the store's place; what was there is kept beside it.
+
+    The restored store is marked: nothing is changed in the fleet until a person said ``driftd store accept``. Raises
+    ``LeaseHeld`` while a daemon runs on the store, ``StoreUnavailable`` when the backup is damaged or a newer driftd's.
+    """
+    path = path_of(url)
+    found = check_file(str(source.absolute()))
+    if Path(path).exists() and source.samefile(path):
+        raise BadInput(f"{source} is the store itself", "name a backup")
+    if found.damage:
+        raise StoreUnavailable(f"The backup {source} is damaged: {found.damage}.", "Restore another one.")
+    epoch = _take_over(path, now) if Path(path).exists() else 0
+    made = Path(f"{path}.restoring-{os.getpid()}")
+    try:
+        copies.copy(str(source.absolute()), made, replaces=True)
+        doubt, chain = _mark(made, source, epoch, by, now)
+        aside = _exchange(path, made, now)
+    finally:
+        for leftover in (made, Path(f"{made}-wal"), Path(f"{made}-shm")):
+            leftover.unlink(missing_ok=True)
+    return Restored(Path(path), aside, doubt, chain)
+
+
+def _mark(made: Path, source: Path, epoch: int, by: str, now: datetime) -> tuple[str, Verified | Broken]:
+    """Write into the copy, before it is anybody's store, that it was restored."""
+    store = open_file(str(made), keep_old=False)
+    try:
+        chain = store.verify_journal()
+        with store.write() as tx:
+            last = tx.last_line()
+            ends = f", whose journal ends at line {last.seq} of {last.at:%Y-%m-%d %H:%M:%S} UTC" if last else ""
+            said = f"{source.name}{ends}"
+            doubt = restored.put_back(now, said, epoch)
+            tx.note_restored(doubt, said)
+            tx.journal("human", SUBJECT, {"did": "store restored", "by": by, "from": said}, now)
+    finally:
+        store.close()
+    return doubt.why, chain
+
+
+def _take_over(path: str, now: datetime) -> int:
+    """Make sure that nobody runs on the store, nor begins to; its epoch, 0 where it can no longer tell."""
+    try:
+        store: SqlStore | None = open_file(path)
+    except StoreUnavailable:
+        store = None  # damaged: most likely why somebody restores
+    epoch = 0
+    if store is not None:
+        try:
+            epoch = store.take_lease(here(), LEASE.total_seconds(), now)
+        except StoreUnavailable:
+            epoch = 0
+        finally:
+            store.close()
+    if user := open_by(path):
+        raise LeaseHeld(f"Process {user} has the store {path} open.", "Stop driftd first, then restore.")
+    return epoch
+
+
+def _exchange(path: str, made: Path, now: datetime) -> Path | None:
+    """Put ``made`` in the store's place in one step; whoever opens the store finds the one or the other, never none."""
+    aside = None
+    if Path(path).exists():
+        aside = Path(f"{path}.replaced-{now:%Y%m%dT%H%M%S}")
+        aside.hardlink_to(path)
+        # A log that was left belongs to the old file, and would be played into the new one.
+        for part in ("-wal", "-shm"):
+            if Path(path + part).exists():
+                Path(path + part).rename(f"{aside}{part}")
+    made.replace(path)
+    copies.sync(Path(path).parent)
+    return aside
+
+
+def open_by(path: str) -> int:
+    """The process that has the store open; 0 when none has. Not asked while this one has."""
+    try:
+        fd = os.open(f"{path}-shm", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        wish = struct.pack("@hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, _OPEN_BYTE, 1, 0)
+        held: tuple[int, ...] = struct.unpack("@hhqqi4x", fcntl.fcntl(fd, fcntl.F_GETLK, wish))
+    finally:
+        os.close(fd)
+    return held[4] if held[0] != fcntl.F_UNLCK else 0
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except FileNotFoundError:
+        return 0
