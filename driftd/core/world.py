@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from driftd.core.budget import GroupFacts, GroupRules
 from driftd.core.facts import Instance, InstanceState
 from driftd.core.findings import Action, Verdict
+from driftd.core.guards.case import GroupFacts, GroupRules
 from driftd.core.ports import Address, LaunchRequest, Target, TargetState, Volume
 from driftd.core.replacement import State
 

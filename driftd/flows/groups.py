@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from driftd.core.budget import GroupRules
 from driftd.core.calibration.marks import marked
 from driftd.core.canary import Canary
 from driftd.core.facts import Instance
+from driftd.core.guards.case import GroupRules
 from driftd.core.matchers import Matcher
 from driftd.core.ports import Alerts, Health, Hooks, Judge, Provider
 from driftd.core.world import Limits, Manner

@@ -26,6 +26,7 @@ from driftd.flows.calls import guards, make
 from driftd.flows.groups import Group
 from driftd.flows.observe import LookAt, observe
 from driftd.flows.opening import cancel, closed, new_record, plan, write_move
+from driftd.flows.standing import Standings
 from driftd.flows.stops import stops
 from driftd.flows.survey import Survey, Surveys
 
@@ -65,8 +66,10 @@ class Replacer:
         pause: Callable[[str], str] = _never,
         fence: Callable[[], None] = _nothing,
         stopping: Callable[[], bool] = _not_yet,
+        cold: Callable[[str], str] = _never,
     ) -> None:
         self._store = store
+        self._standings = Standings(store, cold)
         self._groups = groups
         self._look = look
         self._stopping = stopping
@@ -104,6 +107,7 @@ class Replacer:
         with self._store.read() as tx:
             records = tx.open_replacements()
         began, said, surveys = self._clock(), [], Surveys()
+        self._standings.forget()
         # Those under way first; who waits for a second look takes turns, longest due first.
         for record in sorted(records, key=lambda r: (r.state in UNSTARTED, r.next_at or r.created_at)):
             if self._stopping() or (record.state in UNSTARTED and self._overdue(records, began)):
@@ -181,6 +185,7 @@ class Replacer:
         with self._store.write() as tx:
             after = closed(tx, after, now)
             if not isinstance(answer, Wait):
+                self._standings.forget()
                 write_move(tx, record, answer, now)
                 said.append(f"replacement {record.rid}: {answer.state}, since {answer.why}")
             if after != before:
@@ -192,7 +197,8 @@ class Replacer:
         now = self._clock()
         held = stops(self._store, before.group, self._pause)
         wanted = needs(before, now, group.limits)
-        world = observe(before, group, seen, self._store, self._look, wanted, held, now)
+        stand = self._standings.of(group, seen, now)
+        world = observe(before, group, seen, stand, self._look, wanted, held, now)
         record = learn(before, world)
         return record, world, decide(record, world, self._clock(), group.limits)
 

@@ -1,4 +1,4 @@
-"""Standing: how a group stands now, once for all of its replacements. Reads the store only; others pass in the world.
+"""Standing: how a group stands now, once for all of its replacements: what guards and decisions read.
 
 What is about one instance is looked up by its id in what is returned, so that a thousand replacements that wait cost
 a few queries a group.
@@ -6,7 +6,8 @@ a few queries a group.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from driftd.core import taint
@@ -15,11 +16,58 @@ from driftd.core.findings import Action
 from driftd.core.guards.case import WAITING, Failures, Flight, GroupFacts, Held, Presence, Retired
 from driftd.core.guards.pace import BACK_OFF_DOUBLINGS, DAY
 from driftd.core.guards.width import FAILED
-from driftd.core.memory import InstanceRow, SessionRow, Tx
+from driftd.core.memory import InstanceRow, SessionRow, Store, Tx
 from driftd.core.ports import Target
-from driftd.core.replacement import Record, State
+from driftd.core.replacement import UNSTARTED, Record, State
 from driftd.core.world import Sight
 from driftd.flows.groups import Group
+from driftd.flows.judging import foreign
+from driftd.flows.survey import Survey
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """The facts of a group, and by id what the store knows of those of its instances that are to be replaced."""
+
+    facts: GroupFacts
+    remembered: Mapping[str, Sight]
+
+
+def _warm(_group: str) -> str:
+    return ""
+
+
+class Standings:
+    """The standing of each group in one round: made when it is first wanted, and anew for each new survey.
+
+    ``cold`` says of a group what is not yet known since the daemon began, or "".
+    """
+
+    def __init__(self, store: Store, cold: Callable[[str], str] = _warm) -> None:
+        self._store = store
+        self._cold = cold
+        self._made: dict[str, tuple[Survey, Stand]] = {}
+
+    def of(self, group: Group, seen: Survey, now: datetime) -> Stand:
+        """How ``group`` stands by this survey."""
+        known = self._made.get(group.name)
+        if known is not None and known[0] is seen:
+            return known[1]
+        busy, cold = foreign(group), self._cold(group.name)
+        with self._store.read() as tx:
+            opened = tx.open_replacements()
+            waiting = {one.old_id for one in opened if one.group == group.name and one.state in UNSTARTED}
+            stand = Stand(
+                standing(tx, group, seen.targets, now, opened=opened, cold=cold, foreign=busy),
+                remembered(tx, group.name, waiting, now),
+            )
+        self._made[group.name] = (seen, stand)
+        return stand
+
+    def forget(self) -> None:
+        """Something moved on: what one replacement takes, no other has. That counts for every group of the fleet."""
+        self._made.clear()
+
 
 _GOING = frozenset({state.value for state in InstanceState if state.halted})
 

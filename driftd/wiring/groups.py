@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from driftd.core.budget import GroupRules
-from driftd.core.findings import Action
 from driftd.core.world import Limits
 from driftd.edges import providers
 from driftd.edges.http.health import HttpHealth
 from driftd.flows.groups import Group
-from driftd.settings import Enforce, GroupSettings, Settings
+from driftd.settings import GroupSettings, Settings
+from driftd.wiring.guarding import rules_of
 from driftd.wiring.hooks import hooks_of
 from driftd.wiring.judging import alerts_of, block_on_of, canary_of, judge_of
 
@@ -34,7 +33,7 @@ def join(settings: Settings) -> Mapping[str, Group]:
         name: Group(
             name=name,
             provider=loaded[group.provider],
-            rules=rules_of(name, group),
+            rules=rules_of(settings, name, group),
             limits=limits_of(settings, group),
             image=group.image,
             health=HttpHealth(group.health.http, timeout_s=group.health.timeout.total_seconds())
@@ -67,16 +66,6 @@ def _section(settings: Settings, group: GroupSettings) -> dict[str, Any]:
         "traffic": dict(group.traffic),
         "reach": {"ssh": reach},
     }
-
-
-def rules_of(name: str, group: GroupSettings) -> GroupRules:
-    """What the group allows."""
-    return GroupRules(
-        name=name,
-        min_healthy=group.replacing.min_healthy,
-        enforce=Action.REPLACE if group.enforce is Enforce.REPLACE else Action.ALERT,
-        back_off=group.replacing.back_off,
-    )
 
 
 def limits_of(settings: Settings, group: GroupSettings) -> Limits:

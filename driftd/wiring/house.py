@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
+from driftd.core.chain import Verified
 from driftd.core.errors import BadInput
 from driftd.core.facts import Instance
 from driftd.core.findings import Action
-from driftd.core.chain import Verified
 from driftd.core.looks import Look
 from driftd.core.memory import Store, Suppression
 from driftd.core.policy import Policy
@@ -67,7 +67,7 @@ class WiredHouse:
     def enforce(self, group: str) -> Action:
         """The most that any rule may do in ``group``; a group that left the configuration is only observed."""
         known_group = self.settings.groups.get(group)
-        return Action.REPLACE if known_group and known_group.enforce is Enforce.REPLACE else Action.ALERT
+        return Action.REPLACE if known_group and known_group.enforce is not Enforce.OBSERVE else Action.ALERT
 
     def every(self, group: str) -> timedelta:
         """How often an instance of ``group`` is looked at."""

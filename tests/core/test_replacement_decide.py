@@ -10,13 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from driftd.core.budget import GroupFacts, GroupRules, No, Yes, back_off_ends, may_admit
-from driftd.core.decide import decide, launch_request, learn
+from driftd.core.decide import decide, learn
 from driftd.core.facts import Instance, InstanceState
 from driftd.core.findings import Action, Verdict
+from driftd.core.guards.calendar import ALWAYS
+from driftd.core.guards.case import UNPACED, Failures, Flight, GroupFacts, GroupRules
 from driftd.core.moves import announced, answered, moved, unanswered, waiting
 from driftd.core.ports import Target, TargetState
-from driftd.core.replacement import STEP, STEPS, TERMINAL, TRANSITIONS, Record, State, diagram
+from driftd.core.replacement import TERMINAL, Record, State
+from driftd.core.steps.arriving import launch_request
+from driftd.core.variants import STEP, STEPS, TRANSITIONS, diagram
 from driftd.core.world import Advance, Do, Finish, Halt, Limits, Sight, Verb, Wait, World, token
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -26,6 +29,19 @@ OPEN = [state for state in State if state not in TERMINAL]
 
 def instance(name: str, state: InstanceState) -> Instance:
     return Instance(name, "web", "golden", state, "web/1")
+
+
+def rules(least: int, enforce: Action = Action.REPLACE) -> GroupRules:
+    """At any hour and at any pace; what guards there are beyond is tested with them."""
+    return GroupRules("web", least, enforce, min_percent=0, pace=UNPACED, calendar=ALWAYS)
+
+
+RULES = rules(2)
+
+
+def facts(healthy: int, *, old: bool = False) -> GroupFacts:
+    peers = frozenset(f"peer-{number}" for number in range(healthy - old))
+    return GroupFacts(size=3, healthy=peers | {"old"} if old else peers)
 
 
 sights = st.builds(
@@ -74,17 +90,24 @@ def worlds(draw):
         state = draw(st.sampled_from([None, *TargetState]))
         if state is not None:
             targets[name] = Target(name, state, draw(st.integers(0, 2)))
-    healthy = sum(1 for target in targets.values() if target.state is TargetState.HEALTHY)
-    facts = GroupFacts(
-        in_service=healthy + draw(st.integers(0, 3)),
-        old_in_service="old" in targets and targets["old"].state is TargetState.HEALTHY,
-        others=draw(st.integers(0, 1)),
-        failures=draw(st.integers(0, 5)),
-        failed_at=draw(st.none() | moments),
-        stuck=draw(st.sampled_from(["", "S"])),
+    others = draw(
+        st.lists(
+            st.builds(Flight, st.just("O"), st.just("web/9"), st.just("b"), st.just("c"), st.just(State.BOOTING)),
+            max_size=1,
+        )
     )
+    facts = GroupFacts(
+        size=3,
+        healthy=frozenset(f"peer-{number}" for number in range(draw(st.integers(0, 3)))),
+        flights=tuple(others),
+        failures=Failures(draw(st.integers(0, 5)), draw(st.none() | moments)),
+        stuck=draw(st.sampled_from(["", "S"])),
+        cold=draw(st.sampled_from(["", "the fleet is not known yet"])),
+    )
+    seen = facts.seen(targets)
+    facts = replace(seen, healthy=seen.healthy | facts.healthy)
     return World(
-        rules=GroupRules("web", draw(st.integers(0, 4)), draw(st.sampled_from(Action))),
+        rules=rules(draw(st.integers(0, 4)), draw(st.sampled_from(Action))),
         facts=facts,
         old=None if old is None else instance("old", old),
         newcomers=tuple(instance(n, s) for n, s in zip(("new", "twin"), new, strict=False)),
@@ -183,8 +206,8 @@ def ready_to_end() -> tuple[Record, World]:
     )
     record = replace(record, drain_sent=True, drain_seen=True)
     world = World(
-        rules=GroupRules("web", 2, Action.REPLACE),
-        facts=GroupFacts(2, old_in_service=False),
+        rules=rules(2),
+        facts=facts(2),
         old=instance("old", InstanceState.RUNNING),
         newcomers=(instance("new", InstanceState.RUNNING),),
         targets={"new": Target("new", TargetState.HEALTHY, 1)},
@@ -216,7 +239,7 @@ NEW = Target("new", TargetState.HEALTHY, 1)
         {"newcomers": ()},
         {"newcomers": (instance("new", InstanceState.STOPPED),)},
         {"paused": "ann paused everything"},
-        {"facts": GroupFacts(1, old_in_service=False)},
+        {"facts": facts(1)},
         {"old": None},
         {"old": instance("old", InstanceState.SHUTTING_DOWN)},
     ],
@@ -245,7 +268,7 @@ def test_a_transition_that_is_not_in_the_table_is_refused():
 def test_nothing_is_replaced_on_the_word_of_a_manifest_that_nobody_vouches_for(vouched, taint):
     record = Record("R", "web", "web/1", "golden", "old", "drift", State.CONFIRMING, NOW - timedelta(hours=1), NOW)
     sight = Sight(Verdict.DRIFTED, Action.REPLACE, "1 finding", taint, enforceable=vouched)
-    world = World(RULES, GroupFacts(3, old_in_service=True), instance("old", InstanceState.RUNNING), confirmed=sight)
+    world = World(RULES, facts(3, old=True), instance("old", InstanceState.RUNNING), confirmed=sight)
     answer = decide(record, world, NOW, LIMITS)
     assert answer.state is (State.ADMITTING if vouched else State.CANCELLED)
     assert ("nobody vouches for the manifest of golden" in answer.why) is not vouched
@@ -259,7 +282,7 @@ def test_no_newcomer_serves_that_was_verified_by_a_manifest_that_nobody_vouches_
     sight = Sight(Verdict.CLEAN, Action.IGNORE, "as baked", enforceable=vouched)
     world = World(
         RULES,
-        GroupFacts(3, old_in_service=True),
+        facts(3, old=True),
         instance("old", InstanceState.RUNNING),
         newcomers=(instance("new", InstanceState.RUNNING),),
         seen=sight,
@@ -302,43 +325,6 @@ def test_a_retry_sends_the_same_bytes():
     assert len(token("R", "launching", 1)) == 52
 
 
-RULES = GroupRules("web", min_healthy=2, enforce=Action.REPLACE)
-
-
-@pytest.mark.parametrize(
-    ("facts", "manual", "said"),
-    [
-        (GroupFacts(3, old_in_service=True), False, ""),
-        (GroupFacts(3, old_in_service=True, others=1), False, "1 other"),
-        (GroupFacts(3, old_in_service=True, others=1), True, "1 other"),
-        (GroupFacts(1, old_in_service=True), False, "1 in service afterwards, and its minimum is 2"),
-        (GroupFacts(1, old_in_service=False), False, "below its minimum of 2"),
-        (GroupFacts(1, old_in_service=False), True, ""),
-        (GroupFacts(3, old_in_service=True, failures=1, failed_at=NOW), False, "00:30:00"),
-        (GroupFacts(3, old_in_service=True, failures=1, failed_at=NOW), True, ""),
-        (GroupFacts(3, old_in_service=True, failures=1, failed_at=NOW - timedelta(minutes=31)), False, ""),
-        (GroupFacts(3, old_in_service=True, failures=3, failed_at=NOW), False, "02:00:00"),
-        (
-            GroupFacts(3, old_in_service=True, failures=1, failed_at=NOW - timedelta(days=1), stuck="S"),
-            False,
-            "stuck (S)",
-        ),
-    ],
-)
-def test_the_budget_says_its_arithmetic(facts, manual, said):
-    answer = may_admit(RULES, facts, NOW, manual=manual)
-    assert isinstance(answer, No if said else Yes)
-    assert said in answer.why
-
-
-def test_back_off_doubles_three_times():
-    def minutes(failures: int) -> float:
-        ends = back_off_ends(RULES, GroupFacts(3, old_in_service=True, failures=failures, failed_at=NOW))
-        return (ends - NOW).total_seconds() / 60
-
-    assert [minutes(n) for n in (1, 2, 3, 4, 5, 50)] == [30, 60, 120, 240, 240, 240]
-
-
 @pytest.mark.parametrize(
     ("verified", "target", "stays"),
     [
@@ -354,9 +340,7 @@ def test_an_undo_that_has_nothing_to_go_back_to_keeps_the_newcomer_that_serves(v
         outcome="aborted-safe",
     )  # fmt: skip
     targets = {"new": Target("new", target, 0)} if target else {}
-    world = World(
-        GroupRules("web"), GroupFacts(3, old_in_service=False), None, (instance("new", InstanceState.RUNNING),), targets
-    )
+    world = World(rules(1), facts(3), None, (instance("new", InstanceState.RUNNING),), targets)
     first = decide(record, world, NOW, LIMITS)
     if stays:
         assert isinstance(first, Wait)

@@ -25,9 +25,9 @@ from rich.console import Console
 from servers import LocalDeployment
 
 from driftd.core import manifesttext
-from driftd.core.budget import GroupRules
 from driftd.core.facts import FACT_KINDS
 from driftd.core.findings import Verdict
+from driftd.core.guards.case import GroupRules
 from driftd.core.looks import Look
 from driftd.core.manifest import Manifest
 from driftd.core.memory import InstanceRow

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from driftd.core.budget import GroupRules
 from driftd.core.difference import Change, Difference
 from driftd.core.facts import Session
 from driftd.core.findings import Action, Finding, Judgement, Severity, Verdict, signature
+from driftd.core.guards.case import GroupRules
 from driftd.core.looks import Look
 from driftd.core.ports import LaunchRequest
 from driftd.core.sessions import differences

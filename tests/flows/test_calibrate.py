@@ -7,13 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from driftd.core.budget import GroupRules
 from driftd.core.calibration import marks
 from driftd.core.difference import Change, Difference
 from driftd.core.errors import DriftdError, Refused, Unavailable
 from driftd.core.expect import Expect
 from driftd.core.facts import Session
 from driftd.core.findings import Judgement, Verdict
+from driftd.core.guards.case import GroupRules
 from driftd.core.looks import Look
 from driftd.core.policy import Policy, judge
 from driftd.core.ports import LaunchRequest

@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from driftd.core.budget import GroupRules
 from driftd.core.errors import Unavailable
 from driftd.core.findings import Severity
+from driftd.core.guards.case import GroupRules
 from driftd.core.memory import Message, Pause
 from driftd.core.ports import LaunchRequest
 from driftd.core.replacement import Record, State

@@ -51,6 +51,17 @@ def admission(case: Case, now: datetime) -> Sequence[Refusal]:
     return [no for guard in ADMISSION if (no := guard(case, now)) is not None]
 
 
+def allowed(case: Case) -> str:
+    """Why it may begin, with the arithmetic: what stands in the journal where no guard refused."""
+    name, facts = case.rules.name, case.facts
+    asked = ", and a person asked for it" if case.by_hand else ""
+    approved = f", and {case.record.approved_by} approved it" if case.record.approved_by else ""
+    return (
+        f"{name} has {facts.in_service} of {facts.size} in service, its minimum is {health.least(case)[1]}, and "
+        f"{len(case.others)} other replacements are under way{asked}{approved}"
+    )
+
+
 def going_on(case: Case, verb: str, now: datetime) -> Refusal | None:
     """What speaks against a forward call (``core.world.Verb``) of one that was let in; None when it may go on.
 
@@ -79,4 +90,4 @@ def _before(case: Case, verb: str) -> tuple[Guard, ...]:
     return guards
 
 
-__all__ = ["ADMISSION", "Case", "GroupFacts", "GroupRules", "Guard", "Refusal", "admission", "going_on"]
+__all__ = ["ADMISSION", "Case", "GroupFacts", "GroupRules", "Guard", "Refusal", "admission", "allowed", "going_on"]

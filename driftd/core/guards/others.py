@@ -10,7 +10,7 @@ from driftd.core.guards.case import Case, Refusal
 def foreign(case: Case, _now: datetime) -> Refusal | None:
     """Not while somebody else changes the group: a deploy, an instance refresh, a rebalancing."""
     said = case.facts.foreign
-    return Refusal("foreign", f"{case.rules.name}: {said}; it waits until that is over") if said else None
+    return Refusal("foreign", f"{said}; it waits until that is over") if said else None
 
 
 def cold(case: Case, _now: datetime) -> Refusal | None:

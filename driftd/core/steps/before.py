@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from driftd.core.budget import No, may_admit
 from driftd.core.findings import Action, Verdict
+from driftd.core.guards import Case, admission, allowed
 from driftd.core.replacement import Record, State
 from driftd.core.steps.common import late, onward, short, spent
 from driftd.core.variants import DELETE_FIRST, MOVE, SURGE, Variant
@@ -57,10 +57,11 @@ def admitting(record: Record, world: World, now: datetime, limits: Limits) -> An
         sight = world.remembered
         if sight is not None and sight.verdict is not Verdict.UNKNOWN and not _asks(sight):
             return Finish(State.CANCELLED, f"the drift is gone: {sight.reason}")
-    answer = may_admit(world.rules, world.facts, now, manual=record.manual)
-    if isinstance(answer, No):
-        return Wait(now + limits.poll, answer.why)
-    return onward(record, answer.why)
+    case = Case(record, world.rules, world.facts)
+    refusals = admission(case, now)
+    if refusals:
+        return Wait(now + limits.poll, "; ".join(refusal.why for refusal in refusals))
+    return onward(record, allowed(case))
 
 
 # --- the plan --------------------------------------------------------------------------------------------------------

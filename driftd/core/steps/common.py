@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from driftd.core.facts import Instance, InstanceState
+from driftd.core.guards import Case, health
 from driftd.core.ports import TargetState
 from driftd.core.replacement import Record, State
 from driftd.core.variants import STEP, variant_of
@@ -94,11 +95,4 @@ def elsewhere(record: Record, world: World) -> str:
 
 def short(record: Record, world: World) -> str:
     """Why the group cannot do without the old one now, with the arithmetic."""
-    target = world.targets.get(record.old_id)
-    serving = target is not None and target.state is TargetState.HEALTHY
-    without = world.facts.in_service - (1 if serving else 0)
-    if without >= world.rules.min_healthy:
-        return ""
-    return (
-        f"{world.rules.name} would have {without} in service without {record.old_id}, minimum {world.rules.min_healthy}"
-    )
+    return health.short(Case(record, world.rules, world.facts))
