@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from driftd.core import matchers, packs, promql
+from driftd.core.breakers.limits import DEFAULTS
 from driftd.core.errors import BadInput
 from driftd.core.guards import written
 from driftd.yamltext import Located, complaint, parse
@@ -281,6 +282,46 @@ class Daemon(_Strict):
     keep: Duration = timedelta(days=90)
 
 
+Share = Annotated[int, Field(ge=1, le=100)]
+Several = Annotated[int, Field(ge=2)]
+Some = Annotated[int, Field(ge=1)]
+
+
+class Breakers(_Strict):
+    """The numbers of the circuit breakers (docs/breakers.md). ``observe_first: 0s`` takes what is new at once."""
+
+    alike: Several = DEFAULTS.alike
+    alike_percent: Share = DEFAULTS.alike_percent
+    alike_within: Duration = DEFAULTS.alike_within
+    alike_small: Annotated[int, Field(ge=0)] = DEFAULTS.alike_small
+    alike_groups: Several = DEFAULTS.alike_groups
+    alike_fleet_percent: Share = DEFAULTS.alike_fleet_percent
+    alike_signatures: Several = DEFAULTS.alike_signatures
+    failures: Some = DEFAULTS.failures
+    fleet_failures: Some = DEFAULTS.fleet_failures
+    failures_within: Duration = DEFAULTS.failures_within
+    probe_after: Duration = DEFAULTS.probe_after
+    proven: Some = DEFAULTS.proven
+    loops: Some = DEFAULTS.loops
+    loops_within: Duration = DEFAULTS.loops_within
+    loop_slots: Several = DEFAULTS.loop_slots
+    ill_percent: Share = DEFAULTS.ill_percent
+    ill_zone_percent: Share = DEFAULTS.ill_zone_percent
+    well_for: Duration = DEFAULTS.well_for
+    reported_percent: Share = DEFAULTS.reported_percent
+    reported_within: Duration = DEFAULTS.reported_within
+    full_passes: Several = DEFAULTS.full_passes
+    size_percent: Share = DEFAULTS.size_percent
+    quiet_alerts: Duration = DEFAULTS.quiet_alerts
+    observe_first: Duration = DEFAULTS.observe_first
+    errors_percent: Share = DEFAULTS.errors_percent
+    errors_least: Some = DEFAULTS.errors_least
+    errors_within: Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(hours=1))] = DEFAULTS.errors_within
+    back_off: Duration = DEFAULTS.back_off
+    back_off_most: Duration = DEFAULTS.back_off_most
+    quiet_foreign: Duration = DEFAULTS.quiet_foreign
+
+
 class Settings(BaseSettings):
     """Everything that a person may set."""
 
@@ -303,6 +344,7 @@ class Settings(BaseSettings):
     prometheus: ServerSettings = ServerSettings()
     alertmanager: AlertmanagerSettings = AlertmanagerSettings()
     daemon: Daemon = Daemon()
+    breakers: Breakers = Breakers()
     providers: dict[str, dict[str, Any]] = Field(default_factory=dict)
     groups: dict[str, GroupSettings] = Field(default_factory=dict)
     base: Path = Field(default=Path(), exclude=True)

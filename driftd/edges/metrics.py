@@ -16,6 +16,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from driftd.core import acceptance
+from driftd.core.breakers.breaker import Breaker, State
 from driftd.core.errors import BadInput
 from driftd.core.findings import Verdict
 from driftd.core.looks import Look
@@ -52,6 +53,7 @@ class _StoreCollector(Collector):
             pauses = tx.pauses()
             unsent = tx.unsent(10_000)
             suppressions = tx.every_suppression()
+            breakers = tx.breakers()
         by_id = {row.id: row for row in instances}
         verdicts = GaugeMetricFamily("driftd_instances", "Instances by group and verdict.", labels=["group", "verdict"])
         seen = Tally((row.group, row.verdict) for row in instances)
@@ -92,7 +94,22 @@ class _StoreCollector(Collector):
         for pause in pauses:
             paused.add_metric([pause.group], 1)
         yield paused
+        yield from _breakers(breakers)
         yield GaugeMetricFamily("driftd_messages_waiting", "Messages not yet sent.", value=len(unsent))
+
+
+_LEVELS = {State.CLOSED: 0, State.HALF_OPEN: 1, State.OPEN: 2}
+
+
+def _breakers(breakers: Sequence[Breaker]) -> Iterator[Metric]:
+    levels = GaugeMetricFamily(
+        "driftd_breaker_state",
+        "Circuit breakers by rule and scope: 0 closed, 1 half-open, 2 open; closed ones until they are pruned.",
+        labels=["rule", "scope"],
+    )
+    for one in breakers:
+        levels.add_metric([one.rule, one.scope], _LEVELS[one.state])
+    yield levels
 
 
 def _acceptances(

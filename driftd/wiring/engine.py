@@ -22,6 +22,7 @@ from driftd.flows.janitor import Janitor
 from driftd.flows.replace import Replacer
 from driftd.flows.sweep import Sweeper
 from driftd.flows.visit import Visitor
+from driftd.wiring.breaking import Watch
 from driftd.wiring.house import WiredHouse
 
 LEASE_TTL = timedelta(seconds=30)
@@ -43,21 +44,23 @@ class WiredEngine:
     def _beats(self) -> Sequence[Beat]:
         house, store = self._house, self._store
         clock, pace = house.now, house.settings.daemon
+        watch = Watch(house, store)
         visitor = Visitor(
             store, self._audit, house.looker.own_key, clock=clock, longest=house.settings.ssh.look_timeout * 2
         )
         self._sweeper = sweeper = Sweeper(
             store,
-            house.groups,
+            watch.groups,
             visitor,
             SqlQueue(store),
             clock=clock,
             lookers=pace.lookers,
             stopping=self._stopping.is_set,
+            within=house.settings.breakers.reported_within,
         )
         replacer = Replacer(
             store,
-            house.groups,
+            watch.groups,
             visitor,
             clock=clock,
             pause=self._pause,
@@ -69,6 +72,7 @@ class WiredEngine:
         return (
             Beat("lease", LEASE_BEAT, self._hold_lease),
             Beat("sweep", pace.tick, sweeper.tick),
+            Beat("trip", pace.tick, watch.tripper.tick),
             Beat("replace", pace.tick, replacer.tick),
             Beat("announce", pace.tick, announcer.tick),
             Beat("janitor", pace.janitor, janitor.tick),

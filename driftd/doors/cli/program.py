@@ -17,6 +17,7 @@ from driftd.doors.cli import (  # isort: skip  # the order is the help's
     explain,
     replace,
     pause,
+    breakers,
     policy,
     journal,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "app",
     "audit",
     "bake",
+    "breakers",
     "calibrate",
     "demo",
     "explain",

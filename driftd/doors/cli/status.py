@@ -18,6 +18,7 @@ from driftd.core.outlook import Outlook, outlook
 from driftd.core.replacement import TERMINAL, Record
 from driftd.core.wording import count, lasting, printable
 from driftd.doors.cli.app import app, of
+from driftd.doors.cli.breakers import as_value, holding, in_short
 from driftd.doors.cli.lines import narrow, stacked
 from driftd.doors.demo.view import STYLES
 from driftd.doors.house import House
@@ -60,12 +61,19 @@ def status(
     house = context.house()
     lines, recent, pauses = read(house, group)
     if as_json:
-        typer.echo(json.dumps(as_values(lines, recent, pauses, house.now()), indent=2))
+        typer.echo(
+            json.dumps(
+                as_values(lines, recent, pauses, house.now()) | {"breakers": [as_value(one) for one in holding(house)]},
+                indent=2,
+            )
+        )
         return
     for pause in pauses:
         where = f"group {pause.group}" if pause.group else "everywhere"
         said = f"PAUSED {where} by {pause.owner} for {lasting(house.now() - pause.since)}: {pause.reason}"
         context.out.print(Text(printable(said), "bold yellow"))
+    for one in holding(house):
+        context.out.print(in_short(one, house.now()))
     if not lines:
         context.out.print("No instance is known yet. The daemon finds them: driftd run", highlight=False)
     context.out.print(render(lines, house.now(), short=narrow(context.out)))
@@ -131,7 +139,9 @@ def _reasons(row: InstanceRow, ahead: Outlook) -> Sequence[Text]:
     return [Text(printable(text), style) for text, style in said if text]
 
 
-def as_values(lines: Sequence[Line], recent: Sequence[Record], pauses: Sequence[Pause], now: datetime) -> object:
+def as_values(
+    lines: Sequence[Line], recent: Sequence[Record], pauses: Sequence[Pause], now: datetime
+) -> dict[str, object]:
     """The same for machines."""
     return {
         "schema": "driftd.status/1",

@@ -5,7 +5,7 @@ from driftd.edges.documents.keys import DigestKeyDirectory
 from driftd.edges.documents.manifests import ManifestDirectory, Trust, load_manifest, read_manifest, weighed
 from driftd.edges.documents.names import Files, file_name, files_beside
 from driftd.edges.documents.overlays import OverlayDirectory, render_overlay
-from driftd.edges.documents.policies import load_pack, load_policy, packs
+from driftd.edges.documents.policies import digest_of, load_pack, load_policy, packs
 from driftd.edges.documents.policymodels import policy_schema
 from driftd.edges.documents.sealing import Signed, add_signatures, read_envelope, sign
 from driftd.edges.documents.sidecars import SidecarDirectory
@@ -23,6 +23,7 @@ __all__ = [
     "SigningKey",
     "Trust",
     "add_signatures",
+    "digest_of",
     "file_name",
     "files_beside",
     "load_checkpoint",

@@ -9,6 +9,7 @@ system.
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -51,6 +52,20 @@ def load_policy(names: Sequence[str], base: Path | None = None) -> Policy:
         seen.add(str(file))
         found[:0] = [replace(load_pack(file, name), own=_is_file(name))] if file else _offered(names)
     return Policy.of(found)
+
+
+def digest_of(names: Sequence[str], base: Path | None = None) -> str:
+    """What ``names`` say, in twelve hexadecimal digits: another digest is other rules. Raises BadInput."""
+    found = hashlib.sha256()
+    for name in names:
+        files = [*packs().values()] if name == AUTO else [_find(name, base or Path())]
+        for file in files:
+            try:
+                text = read(file, SIZE_LIMIT * 4 + 1)
+            except OSError as error:
+                raise BadInput(f"{file}: cannot be read: {error.strerror}") from None
+            found.update(f"{name}\0{file.name}\0{len(text)}\0".encode() + text)
+    return found.hexdigest()[:12]
 
 
 def _offered(names: Sequence[str]) -> list[Pack]:
