@@ -75,6 +75,15 @@ groups:
       min_healthy: 2
       soak: 2s
       drain_timeout: 30s
+      windows: always       # left out: Monday to Thursday from 9 to 4, while people are awake
+      pace:
+        between: 0s         # left out: 5 minutes from one to the next,
+        per_hour: unlimited #   6 an hour,
+        per_day: unlimited  #   a fifth of the group in 24 hours,
+        checkpoints: []     #   and a longer look after a fifth, a half and all of it
+      sessions:
+        grace: 0s           # left out: half an hour after the last person left
+        cap: 10s            #   and a day for one who stays
 """
 
 
