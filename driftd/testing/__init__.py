@@ -6,27 +6,33 @@
         @pytest.fixture
         def provider(self): ...
 
-``FakeProvider`` needs nothing but driftd; ``ProviderContract`` needs pytest, and is imported when it is asked for.
+``HooksContract`` is the same for another way of running hooks. ``FakeProvider`` needs nothing but driftd; the contracts
+need pytest, and are imported when they are asked for.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
-from driftd.testing.fake import Crash, Event, FakeClock, FakeProvider
+from driftd.testing.fake import Crash, Distortion, Event, FakeClock, FakeProvider
 
 if TYPE_CHECKING:
     from driftd.testing.contract import ProviderContract
+    from driftd.testing.contracts.hooks import HooksContract
 
-__all__ = ["Crash", "Event", "FakeClock", "FakeProvider", "ProviderContract"]
+__all__ = ["Crash", "Distortion", "Event", "FakeClock", "FakeProvider", "HooksContract", "ProviderContract"]
+_CONTRACTS = {
+    "ProviderContract": "driftd.testing.contract",
+    "HooksContract": "driftd.testing.contracts.hooks",
+}
 
 
 def __getattr__(name: str) -> object:
-    if name != "ProviderContract":
+    if name not in _CONTRACTS:
         raise AttributeError(name)
     import pytest  # noqa: PLC0415 - a program that uses only the fake does not need pytest
 
-    pytest.register_assert_rewrite("driftd.testing.contract", "driftd.testing.hooks")
-    from driftd.testing import contract  # noqa: PLC0415 - after the line above, so that asserts explain themselves
-
-    return contract.ProviderContract
+    # Before they are imported, so that their asserts explain themselves.
+    pytest.register_assert_rewrite("driftd.testing.contracts", "driftd.testing.hooks")
+    return getattr(importlib.import_module(_CONTRACTS[name]), name)

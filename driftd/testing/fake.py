@@ -10,9 +10,9 @@ from driftd.core.errors import NoCapacity, Refused, Unavailable
 from driftd.core.facts import Instance, InstanceState
 from driftd.core.ports import Addresses, Compute, Hooks, Inventory, LaunchRequest, Traffic, Volumes
 from driftd.testing.faults import Crash, Distortion
-from driftd.testing.matter import Event, FakeClock, Server
+from driftd.testing.matter import Event, FakeClock, Server, later
 from driftd.testing.owned import FakeAddresses, FakeHooks, FakeTraffic, FakeVolumes
-from driftd.testing.world import TOKEN_TAG, World, later
+from driftd.testing.world import TOKEN_TAG, World
 
 __all__ = ["Crash", "Distortion", "Event", "FakeClock", "FakeProvider"]
 

@@ -12,6 +12,8 @@ import pytest
 from driftd.core.facts import Instance, InstanceState
 from driftd.core.ports import Addresses, Compute, LaunchRequest, Provider, Traffic, Volume, Volumes
 
+NOBODY = "i-no-such-instance"
+
 
 class ContractHooks:
     """The part of ``ProviderContract`` that has no promise in it."""
@@ -47,6 +49,14 @@ class ContractHooks:
         """Inside the block something on ``instance`` has a file open on ``volume``."""
         raise NotImplementedError("override volume_in_use()")
 
+    def write(self, provider: Provider, instance: Instance, volume: Volume, text: str) -> None:
+        """Write ``text`` to a file on ``volume``, which ``instance`` has and is running."""
+        raise NotImplementedError("override write()")
+
+    def read(self, provider: Provider, instance: Instance, volume: Volume) -> str:
+        """What is in that file, as ``instance``, which is running, sees it; "" when there is none."""
+        raise NotImplementedError("override read()")
+
     # --- means ---
 
     def wait(self, provider: Provider, what: str, true: Callable[[], bool]) -> None:
@@ -81,6 +91,19 @@ class ContractHooks:
             if provider.traffic is not None:
                 provider.traffic.drain(self.group, instance_id)
             compute.terminate(instance_id)
+        if provider.volumes is not None:
+            for snapshot in provider.volumes.snapshots():
+                provider.volumes.delete_snapshot(snapshot.id)
+
+    def halt(self, provider: Provider, compute: Compute, instance: Instance) -> None:
+        """Stop it and wait until it has stopped."""
+        compute.stop(instance.id)
+        self.wait(provider, "stopped", lambda: compute.describe(instance.id).state is InstanceState.STOPPED)
+
+    def revive(self, provider: Provider, compute: Compute, instance: Instance) -> None:
+        """Start it and wait until it runs."""
+        compute.start(instance.id)
+        self.wait(provider, "running", lambda: compute.describe(instance.id).state is InstanceState.RUNNING)
 
     def request(self, slot: str, token: str, **tags: str) -> LaunchRequest:
         """A launch request of this suite."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -82,3 +83,8 @@ class Backend:
 
     since: datetime
     drained_at: datetime | None = None
+
+
+def later(moment: datetime, seconds: float) -> datetime:
+    """So many seconds after it; far beyond every test when they are infinite."""
+    return NEVER if math.isinf(seconds) else moment + timedelta(seconds=seconds)

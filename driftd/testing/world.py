@@ -6,29 +6,21 @@ Its ``events`` are the truth of what happened, for invariants that must not be r
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import TypeVar
+from datetime import datetime
 
-from driftd.core.errors import NotFound, ProviderError, Throttled
+from driftd.core.errors import NotFound, ProviderError
 from driftd.core.facts import Instance, InstanceState, Reach, Unseen
 from driftd.core.ports import Address, HookName, LaunchRequest, Snapshot, TargetState, Volume
-from driftd.testing.faults import Distortion, Fault, Faults, Kind, matches
-from driftd.testing.matter import NEVER, Backend, Event, FakeClock, Server
+from driftd.testing.hostility import Hostility
+from driftd.testing.matter import Backend, Event, Server, later
 
-T = TypeVar("T")
 TOKEN_TAG = "driftd:token"  # noqa: S105 - the name of a tag, no secret
-CLAIMS = {
-    "compute.stop": InstanceState.STOPPED,
-    "compute.start": InstanceState.RUNNING,
-    "compute.terminate": InstanceState.TERMINATED,
-}
 
 
-class World:
+class World(Hostility):
     """What there is; every knob below may be turned at any time. Times are seconds of ``clock``, and may be infinite.
 
     Slowness: ``boot_s`` from launch or start to running and serving, ``hide_s`` until a new instance can be listed,
@@ -48,6 +40,7 @@ class World:
 
     Volumes: with ``services_write`` a running server uses the volumes that it has until a hook quiesces it; with
     ``rude_detach`` a volume that is in use is detached all the same. ``busy_volumes`` are in use whatever else is said.
+    ``contents`` is what a test says is on them.
 
     Others: ``operations`` are what somebody else has under way, by group.
 
@@ -63,9 +56,8 @@ class World:
         addresses: Mapping[str, str] | None = None,
     ) -> None:
         """``volumes`` and ``addresses`` map ids to slots."""
-        self.clock = clock or FakeClock()
+        super().__init__(clock)
         self.events: list[Event] = []
-        self.calls: list[str] = []
         self.boot_s = self.hide_s = self.health_s = self.drain_s = self.stop_s = self.terminate_s = 0.0
         self.load = 0
         self.quota: int | None = None
@@ -73,7 +65,6 @@ class World:
         self.preflight_blind = False
         self.sick_launches = self.twin_launches = self.tagless_launches = 0
         self.images: set[str] | None = None
-        self.servers: dict[str, Server] = {}
         self.backends: dict[str, dict[str, Backend]] = {}
         self.held: dict[str, int] = {}
         self.operations: dict[str, str] = {}
@@ -89,54 +80,14 @@ class World:
             key: Volume(key, slot, filesystem=f"00000000-0000-4000-8000-{number:012d}")
             for number, (key, slot) in enumerate((volumes or {}).items(), 1)
         }
+        self.contents: dict[str, str] = {}
         self.snapshot_table: dict[str, Snapshot] = {}
         self.address_table = {key: Address(key, slot) for key, slot in (addresses or {}).items()}
-        self._faults = Faults()
-        self._throttled: list[tuple[str, datetime, float]] = []
         self._due: list[tuple[datetime, int, Callable[[], object]]] = []
         self._moment: datetime | None = None
-        self._hand = "driftd"
-        self._lock = threading.RLock()
         self._counter = self._order = 0
 
-    # --- for tests: hostility ---
-
-    def fail_next(
-        self, pattern: str, error: BaseException, *, after_effect: bool = False, times: float = 1, skip: int = 0
-    ) -> None:
-        """Raise ``error`` from the next ``times`` calls that match, after letting ``skip`` of them through.
-
-        With ``after_effect`` the call has its effect and then raises: the answer got lost. ``Crash()`` as error stands
-        for the death of driftd at this very point. testing/faults.py says what a pattern is.
-        """
-        self._faults.add(Fault(pattern, Kind.FAIL, times, skip, error, after_effect))
-
-    def pretend_next(self, pattern: str, *, claim: bool = False, times: float = 1, skip: int = 0) -> None:
-        """The call answers "ok" and does nothing. With ``claim`` the instance says from then on that it was done:
-        stopped or terminated, and it is not.
-        """
-        self._faults.add(Fault(pattern, Kind.CLAIM if claim else Kind.HOLLOW, times, skip))
-
-    def delay_next(self, pattern: str, seconds: float, *, times: float = 1, skip: int = 0) -> None:
-        """The call's effect comes ``seconds`` after its answer; infinite: it sticks."""
-        self._faults.add(Fault(pattern, Kind.LATE, times, skip, seconds=seconds))
-
-    def echo_next(self, pattern: str, seconds: float, *, times: float = 1, skip: int = 0) -> None:
-        """The call has its effect, and has it again ``seconds`` later: the network sent it twice."""
-        self._faults.add(Fault(pattern, Kind.ECHO, times, skip, seconds=seconds))
-
-    def throttle(self, pattern: str, seconds: float, *, retry_after_s: float = 0.0) -> None:
-        """Refuse every matching call for so long, as asked too often."""
-        self._throttled.append((pattern, later(self.clock(), seconds), retry_after_s))
-
-    def distort(self, pattern: str, how: Distortion, *, times: float = 1, skip: int = 0) -> None:
-        """Answer the next ``times`` matching lists crookedly; infinite: until ``clear_faults``."""
-        self._faults.distort(pattern, how, times, skip)
-
-    def clear_faults(self) -> None:
-        """Be kind again. What is due already still comes; what an instance claims, it goes on claiming."""
-        self._faults.clear()
-        self._throttled.clear()
+    # --- for tests: what happens to things ---
 
     def make_sick(self, instance_id: str, *, healthy: bool = False) -> None:
         """From now on this instance does not serve (or serves again)."""
@@ -160,17 +111,6 @@ class World:
     def reformat(self, volume_id: str, filesystem: str) -> None:
         """Another file system stands on the volume now: it is not the one that it was."""
         self.volume_table[volume_id] = replace(self.volume_table[volume_id], filesystem=filesystem)
-
-    @contextmanager
-    def by_hand(self) -> Iterator[None]:
-        """What is called inside the block, a person does, at the provider: no fault strikes it."""
-        with self._lock:
-            faults, throttled, hand = self._faults, self._throttled, self._hand
-            self._faults, self._throttled, self._hand = Faults(), [], "human"
-            try:
-                yield
-            finally:
-                self._faults, self._throttled, self._hand = faults, throttled, hand
 
     @contextmanager
     def hold_connection(self, instance_id: str) -> Iterator[None]:
@@ -215,44 +155,6 @@ class World:
             over = self.now() >= later(backend.drained_at, self.drain_s)
             return held + (0 if over else self.load)
         return held + (self.load if self.state(group, instance_id) is TargetState.HEALTHY else 0)
-
-    # --- calls ---
-
-    @contextmanager
-    def call(self, name: str, subject: str = "") -> Iterator[Fault | None]:
-        """Around every call: count it, let what is due come true, and let a fault strike before or after its effect."""
-        with self._lock:
-            self.settle()
-            self.calls.append(name)
-            for pattern, until, retry_after_s in self._throttled:
-                if matches(pattern, name, subject) and self.clock() < until:
-                    raise Throttled(f"{name} is asked too often", "ask again later", retry_after_s=retry_after_s)
-            fault = self._faults.strike(name, subject)
-            error = fault.error if fault is not None and fault.kind is Kind.FAIL else None
-            if error is not None and fault is not None and not fault.after_effect:
-                raise error
-            yield fault
-            if error is not None:
-                raise error
-
-    def change(self, name: str, subject: str, effect: Callable[[], T], pretended: Callable[[], T]) -> T:
-        """A call that changes something, as a fault has it; ``pretended`` is the answer when nothing was done (yet)."""
-        with self.call(name, subject) as fault:
-            if fault is None or fault.kind is Kind.FAIL:
-                return effect()
-            if fault.kind is Kind.ECHO:
-                self.at(fault.seconds, effect)
-                return effect()
-            if fault.kind is Kind.LATE:
-                self.at(fault.seconds, effect)
-            elif fault.kind is Kind.CLAIM and subject in self.servers and name in CLAIMS:
-                self.servers[subject].claims = CLAIMS[name]
-            return pretended()
-
-    def listed(self, name: str, subject: str, truth: Callable[[], list[T]], stranger: Callable[[T], T]) -> list[T]:
-        """A call that lists things; ``stranger`` makes another of one, that does not exist."""
-        with self.call(name, subject):
-            return self._faults.answer(name, subject, truth(), stranger)
 
     # --- time ---
 
@@ -436,8 +338,3 @@ class World:
 
     def _owned(self, server: Server) -> set[str]:
         return {volume.id for volume in self.volume_table.values() if volume.slot == server.instance.slot}
-
-
-def later(moment: datetime, seconds: float) -> datetime:
-    """So many seconds after it; far beyond every test when they are infinite."""
-    return NEVER if math.isinf(seconds) else moment + timedelta(seconds=seconds)

@@ -18,7 +18,9 @@ class TestFake(ProviderContract):
 
     @pytest.fixture
     def provider(self):
-        fake = FakeProvider(FakeClock(), volumes={"data-0": "web/0"}, addresses={"192.0.2.250": "web/0"})
+        fake = FakeProvider(
+            FakeClock(), volumes={"data-0": "web/0", "data-1": "web/1"}, addresses={"192.0.2.250": "web/0"}
+        )
         fake.images = {"web-1"}
         return fake
 
@@ -42,15 +44,26 @@ class TestFake(ProviderContract):
         yield
         provider.busy_volumes.remove(volume.id)
 
+    def write(self, provider, instance, volume, text):
+        server = provider.servers[instance.id]
+        assert volume.id in server.mounted
+        provider.contents[volume.id] = text
+
+    def read(self, provider, instance, volume):
+        server = provider.servers[instance.id]
+        return provider.contents.get(volume.id, "") if volume.id in server.mounted else ""
+
 
 class TestSlowFake(TestFake):
     """The same promises, slowly."""
 
     @pytest.fixture
     def provider(self):
-        fake = FakeProvider(FakeClock(), volumes={"data-0": "web/0"}, addresses={"192.0.2.250": "web/0"})
+        fake = FakeProvider(
+            FakeClock(), volumes={"data-0": "web/0", "data-1": "web/1"}, addresses={"192.0.2.250": "web/0"}
+        )
         fake.images = {"web-1"}
-        fake.boot_s, fake.health_s, fake.drain_s, fake.terminate_s, fake.load = 30, 20, 15, 10, 3
+        fake.boot_s, fake.health_s, fake.drain_s, fake.stop_s, fake.terminate_s, fake.load = 30, 20, 15, 8, 10, 3
         return fake
 
 

@@ -1,0 +1,1 @@
+"""The provider contract, a file a port; driftd.testing.contract joins them."""
