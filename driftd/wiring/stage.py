@@ -53,6 +53,8 @@ metrics:
   listen: {metrics}
 daemon:
   tick: 500ms
+breakers:
+  observe_first: 0s         # elsewhere a new driftd, new rules and a new manifest only observe for a day
 providers:
   local:
     dir: {dir}/fleet
