@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from driftd.core.findings import Action, Verdict
 from driftd.core.memory import InstanceRow, Pause
-from driftd.core.replacement import Record
+from driftd.core.replacement import Record, State
 from driftd.core.wording import lasting
 
 _SOON = timedelta(seconds=1)
@@ -35,6 +35,9 @@ def outlook(
     if record is not None:
         role = "being replaced" if record.old_id == row.id else "the newcomer of a replacement"
         pause = _pause(row, pauses)
+        if record.state is State.ADMITTING and record.note:
+            # Every guard that refuses, each with its arithmetic.
+            return Outlook(pause or record.note, f"replacement {record.rid} waits for that")
         then = (
             f", looked at again in {lasting(record.next_at - now)}"
             if record.next_at and record.next_at - now >= _SOON

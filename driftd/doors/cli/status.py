@@ -13,10 +13,12 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from driftd.core.holds import Hold
 from driftd.core.memory import InstanceRow, Pause
 from driftd.core.outlook import Outlook, outlook
 from driftd.core.replacement import TERMINAL, Record
 from driftd.core.wording import count, lasting, printable
+from driftd.core.wording import holds as wording
 from driftd.doors.cli.app import app, of
 from driftd.doors.cli.breakers import as_value, holding, in_short
 from driftd.doors.cli.lines import narrow, stacked
@@ -63,7 +65,11 @@ def status(
     if as_json:
         typer.echo(
             json.dumps(
-                as_values(lines, recent, pauses, house.now()) | {"breakers": [as_value(one) for one in holding(house)]},
+                as_values(lines, recent, pauses, house.now())
+                | {
+                    "breakers": [as_value(one) for one in holding(house)],
+                    "holds": [hold_value(one) for one in held(house, group)],
+                },
                 indent=2,
             )
         )
@@ -74,6 +80,9 @@ def status(
         context.out.print(Text(printable(said), "bold yellow"))
     for one in holding(house):
         context.out.print(in_short(one, house.now()))
+    for hold in held(house, group):
+        said = wording.held(hold.instance_id, hold.owner, hold.until, hold.reason)
+        context.out.print(Text(printable(f"HELD {said}"), "yellow"))
     if not lines:
         context.out.print("No instance is known yet. The daemon finds them: driftd run", highlight=False)
     context.out.print(render(lines, house.now(), short=narrow(context.out)))
@@ -82,6 +91,25 @@ def status(
     for record in recent[:3]:
         said = f"{record.slot}: replacement {record.rid} {record.state}, {record.note}"
         context.out.print(Text(printable(said), "dim"))
+
+
+def held(house: House, group: str | None) -> Sequence[Hold]:
+    """The holds in force."""
+    with house.store(read_only=True) as store, store.read() as tx:
+        return [one for one in tx.holds(house.now()) if group is None or one.group == group]
+
+
+def hold_value(hold: Hold) -> dict[str, object]:
+    """A hold for machines."""
+    return {
+        "instance": hold.instance_id,
+        "group": hold.group,
+        "owner": hold.owner,
+        "reason": hold.reason,
+        "since": hold.created_at.isoformat(),
+        "until": hold.until.isoformat(),
+        "renewed_by": hold.renewed_by,
+    }
 
 
 def _accepted(house: House, group: str | None) -> str:
