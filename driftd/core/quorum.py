@@ -49,8 +49,6 @@ def _cluster(value: object) -> Cluster:
         raise ValueError(f"it is not one object with {', '.join(sorted(_KEYS))}")
     members, healthy = _names(value, "members"), _names(value, "healthy")
     leader: str = strictjson.field(value, "leader", str)
-    if not members:
-        raise ValueError("it has no members")
     if not healthy <= members:
         raise ValueError("somebody is healthy and no member")
     if leader and leader not in healthy:

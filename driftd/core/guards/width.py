@@ -73,7 +73,7 @@ class Widths:
         """Why ``record`` is not admitted now, by the narrowest domain that it belongs to; "" when it is."""
         refused = [(one.allowed, said) for name, one in self.of(record) if (said := one.refusal(name))]
         if refused:
-            return min(refused)[1]
+            return min(refused, key=lambda one: one[0])[1]
         if self.canary(record) and self.groups.get(record.group, Earned()).going & kinds_of(record):
             return f"{record.group} has one of its kind under way that goes first"
         return ""
