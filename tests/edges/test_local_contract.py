@@ -34,9 +34,8 @@ class TestLocal(ProviderContract):
     def provider(self, deployment):
         type(self).image = deployment.image.id
         type(self).deployment_ = deployment
-        return deployment.make(
-            traffic=True, volumes={"data-0": {"slot": "web/0", "size_mb": 16}}, addresses=["web/0"], stop_grace_s=3
-        )
+        volumes = {f"data-{number}": {"slot": f"web/{number}", "size_mb": 16} for number in range(2)}
+        return deployment.make(traffic=True, volumes=volumes, addresses=["web/0"], stop_grace_s=3)
 
     @contextmanager
     def request_in_flight(self, provider, instance):
@@ -54,6 +53,14 @@ class TestLocal(ProviderContract):
     def has_mark(self, provider, instance):
         self.deployment_.ready(instance)
         return self.deployment_.ssh(instance, "cat /var/lib/mark") == "here\n"
+
+    def write(self, provider, instance, volume, text):
+        self.deployment_.ready(instance)
+        self.deployment_.ssh(instance, f"grep -q ' /data ' /proc/mounts && echo {text} >/data/text")
+
+    def read(self, provider, instance, volume):
+        self.deployment_.ready(instance)
+        return self.deployment_.ssh(instance, "cat /data/text 2>/dev/null || true").strip()
 
     @contextmanager
     def volume_in_use(self, provider, instance, volume):

@@ -63,6 +63,7 @@ class Home:
     @contextmanager
     def busy(self) -> Iterator[None]:
         """Hold while starting, stopping or ending it. Raises ``NotFound`` when it is gone by then."""
+        self.meta()  # before a lock is made where no instance is
         try:
             with locked(self.path / "lock"):
                 self.meta()

@@ -51,7 +51,12 @@ class Shelf:
             datetime.now(UTC),
             filesystem.identities([disk])[disk],
         )
-        filesystem.copy(disk, self.folder / f"{made.id}.data")
+        draft = self.folder / f"{made.id}.data"
+        try:
+            filesystem.copy(disk, draft)
+        except BaseException:
+            remove_tree(draft)  # half a copy on a full disk is the last thing that is needed there
+            raise
         body = {"id": made.id, "token": token, "at": made.at.isoformat(), "filesystem": made.filesystem}
         write_json(self.folder / f"{made.id}.json", body)
         return made

@@ -111,10 +111,9 @@ class LocalVolumes:
                 return known
             owner = self._owner(volume_id)
             with self._still(owner) as pid:
-                if pid:
-                    raise Refused(f"volume {volume_id} is attached to {owner}, which runs", "stop it, or detach it")
                 disk = self._disk(volume_id) or self._make(volume_id)
-                self._mounted_here(volume_id, disk, 0)
+                if self._mounted_here(volume_id, disk, pid):
+                    raise Refused(f"volume {volume_id} is mounted by {owner}, which runs", "stop it, or unmount it there")
                 filesystem.settle(disk)
                 return self._shelf(volume_id).take(disk, token)
 
