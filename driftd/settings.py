@@ -266,6 +266,13 @@ class AlertmanagerSettings(ServerSettings):
     watchdog: Matchers | None = None
 
 
+class Journal(_Strict):
+    """The journal's checkpoints: the directory that they are put in ("": the store's), and how often while it grows."""
+
+    checkpoints: str = ""
+    every: Duration = timedelta(hours=1)
+
+
 class Metrics(_Strict):
     """Where Prometheus finds ``/metrics``; an empty ``listen`` turns it off."""
 
@@ -339,6 +346,7 @@ class Settings(BaseSettings):
     pause_file: str = "driftd.pause"
     packages: str = ""
     trust: TrustSettings = TrustSettings()
+    journal: Journal = Journal()
     ssh: Ssh = Ssh()
     metrics: Metrics = Metrics()
     prometheus: ServerSettings = ServerSettings()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +18,7 @@ from driftd.doors.desks.baking import BakeDesk
 from driftd.doors.desks.calibration import CalibrationDesk
 from driftd.doors.desks.explaining import ExplainDesk
 from driftd.doors.desks.exports import ExportDesk
+from driftd.doors.desks.keeping import KeepingDesk
 from driftd.doors.desks.policies import PolicyDesk
 from driftd.doors.desks.trust import TrustDesk
 
@@ -124,8 +125,8 @@ class House(Protocol):
 
     def request_cancel(self, rid: str) -> str: ...
 
-    def verify_journal(self) -> Mapping[str, object]:
-        """``{"ok": bool, "lines": int, "head": str, "said": str}``."""
+    def keeping(self) -> KeepingDesk:
+        """The journal's proof, and the store's care."""
         ...
 
     def engine(self) -> Engine: ...

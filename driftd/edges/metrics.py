@@ -53,6 +53,8 @@ class _StoreCollector(Collector):
             pauses = tx.pauses()
             unsent = tx.unsent(10_000)
             suppressions = tx.every_suppression()
+            chain = tx.chain()
+            doubts = [doubt for doubt in tx.doubts() if doubt.settled_at is None]
             breakers = tx.breakers()
         by_id = {row.id: row for row in instances}
         verdicts = GaugeMetricFamily("driftd_instances", "Instances by group and verdict.", labels=["group", "verdict"])
@@ -96,6 +98,12 @@ class _StoreCollector(Collector):
         yield paused
         yield from _breakers(breakers)
         yield GaugeMetricFamily("driftd_messages_waiting", "Messages not yet sent.", value=len(unsent))
+        yield GaugeMetricFamily(
+            "driftd_journal_broken", "1 when the journal's chain does not hold.", value=int(bool(chain.broken))
+        )
+        yield GaugeMetricFamily("driftd_journal_verified_lines", "Lines of the journal that verify.", value=chain.count)
+        doubted = "Signs, not settled by a person, that this store is older than the world."
+        yield GaugeMetricFamily("driftd_store_doubts", doubted, value=len(doubts))
 
 
 _LEVELS = {State.CLOSED: 0, State.HALF_OPEN: 1, State.OPEN: 2}

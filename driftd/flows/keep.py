@@ -77,8 +77,13 @@ class Keeper:
         """One beat; what was found, in sentences. Raises ``StoreUnavailable``."""
         said = self._verify()
         said += self._doubt()
-        made = self.checkpoint(due_only=True)
-        return said + ([made] if made else [])
+        self._checkpoint(due_only=True)
+        return said
+
+    def finish(self) -> None:
+        """At the end: verify what was written last, and sign for it. Raises BadInput, ``StoreUnavailable``."""
+        self._verify()
+        self._checkpoint(due_only=False)
 
     # --- the chain ---
 
@@ -223,22 +228,21 @@ class Keeper:
 
     # --- checkpoints ---
 
-    def checkpoint(self, *, due_only: bool = False) -> str:
-        """Write one for the last line that was verified, unless that is so already; the sentence of it, or ""."""
+    def _checkpoint(self, *, due_only: bool) -> None:
+        """Write one for the last line that was verified, unless that is so already."""
         now = self._clock()
         with self._store.read() as tx:
             state, facts = tx.chain(), tx.store_facts()
             held = state.broken or any(doubt.settled_at is None for doubt in tx.doubts())
             newest = next(iter(tx.checkpoints(1)), None)
         if held or not state.count or not self._claim_read:
-            return ""
+            return
         fresh = newest is not None and (newest.seq, newest.hash) == (state.count, state.head)
         young = newest is not None and now < newest.at + self._checkpoint_every
         if fresh or (due_only and young):
-            return ""
+            return
         made = Checkpoint(facts.id, state.count, state.head, facts.epoch, now)
         write_checkpoint(self._store, self._place, made, self._generator)
-        return ""
 
 
 def _hash_of(tx: Tx, seq: int) -> str:

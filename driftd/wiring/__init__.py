@@ -27,9 +27,17 @@ def build(config: Path | None) -> House:
     return WiredHouse(settings.find(config), config)
 
 
+def blank() -> House:
+    """A house that no file describes."""
+    from driftd import settings  # noqa: PLC0415  # see above
+    from driftd.wiring.house import WiredHouse  # noqa: PLC0415  # likewise
+
+    return WiredHouse(settings.Settings(), None)
+
+
 def main() -> None:
     """The ``driftd`` command. Every error becomes one sentence, its remedy, and an exit status."""
-    context = Context(build)
+    context = Context(build, blank=blank)
     try:
         status = program.app(obj=context, standalone_mode=False, prog_name="driftd")
         if status == INTERRUPTED:  # Typer's answer to Ctrl-C

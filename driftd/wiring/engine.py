@@ -9,9 +9,11 @@ from datetime import timedelta
 import structlog
 
 from driftd import __version__
+from driftd.core.errors import DriftdError
 from driftd.core.facts import Instance
 from driftd.core.looks import Look
 from driftd.core.memory import Suppression
+from driftd.core.wording import keeping
 from driftd.doors.house import Beat
 from driftd.edges import logs
 from driftd.edges.metrics import Metrics
@@ -19,14 +21,17 @@ from driftd.edges.store import SqlQueue, SqlStore, here, open_store
 from driftd.flows.announce import Announcer
 from driftd.flows.audit import Visits
 from driftd.flows.janitor import Janitor
+from driftd.flows.keep import Keeper
 from driftd.flows.replace import Replacer
 from driftd.flows.sweep import Sweeper
 from driftd.flows.visit import Visitor
 from driftd.wiring.breaking import Watch
 from driftd.wiring.house import WiredHouse
+from driftd.wiring.keeping import GENERATOR
 
 LEASE_TTL = timedelta(seconds=30)
 LEASE_BEAT = timedelta(seconds=5)
+JOURNAL_BEAT = timedelta(seconds=5)
 
 
 class WiredEngine:
@@ -48,6 +53,14 @@ class WiredEngine:
         visitor = Visitor(
             store, self._audit, house.looker.own_key, clock=clock, longest=house.settings.ssh.look_timeout * 2
         )
+        self._keeper = keeper = Keeper(
+            store,
+            house.groups,
+            house.keeping().place(),
+            clock=clock,
+            generator=GENERATOR,
+            checkpoint_every=house.settings.journal.every,
+        )
         self._sweeper = sweeper = Sweeper(
             store,
             watch.groups,
@@ -63,14 +76,15 @@ class WiredEngine:
             watch.groups,
             visitor,
             clock=clock,
-            pause=self._pause,
+            pause=self._outside,
             fence=self._renew,
             stopping=self._stopping.is_set,
         )
-        janitor = Janitor(store, house.groups, clock=clock, pause=self._pause, fence=self._renew, keep=pace.keep)
+        janitor = Janitor(store, house.groups, clock=clock, pause=self._outside, fence=self._renew, keep=pace.keep)
         announcer = Announcer(store, logs.LogNotifier(), clock=clock)
         return (
             Beat("lease", LEASE_BEAT, self._hold_lease),
+            Beat("journal", JOURNAL_BEAT, keeper.tick),
             Beat("sweep", pace.tick, sweeper.tick),
             Beat("trip", pace.tick, watch.tripper.tick),
             Beat("replace", pace.tick, replacer.tick),
@@ -83,10 +97,10 @@ class WiredEngine:
         self._metrics.looked(look)
         return look
 
-    def _pause(self, _group: str) -> str:
-        """The pause file holds even when the store cannot be reached."""
+    def _outside(self, group: str) -> str:
+        """The pause file holds even when the store cannot be reached; and nothing is changed before it was read."""
         file = self._house.pause_file()
-        return f"the file {file} says so" if file.exists() else ""
+        return keeping.paused_by_file(str(file)) if file.exists() else self._keeper.unready(group)
 
     def _renew(self) -> None:
         self._store.renew_lease(self._holder, self._epoch, LEASE_TTL.total_seconds(), self._house.now())
@@ -108,6 +122,10 @@ class WiredEngine:
         """See ``Engine.close``. What fails here has nobody left to tell."""
         self._metrics.close()
         self._sweeper.close()
+        try:
+            self._keeper.finish()
+        except DriftdError as error:
+            structlog.get_logger().warning(str(error), hint=error.hint)
         try:
             self._store.drop_lease(self._holder, self._epoch)
         finally:

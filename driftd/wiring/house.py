@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
-from driftd.core.chain import Verified
 from driftd.core.errors import BadInput
 from driftd.core.facts import Instance
 from driftd.core.findings import Action
@@ -41,6 +40,7 @@ from driftd.wiring.calibrating import Calibrating
 from driftd.wiring.explaining import Explaining
 from driftd.wiring.exports import Exporting
 from driftd.wiring.groups import join
+from driftd.wiring.keeping import Keeping
 from driftd.wiring.looking import RoutedLooker, several
 from driftd.wiring.policies import Policies
 from driftd.wiring.trust import Given, Remembered, Trusting
@@ -303,17 +303,8 @@ class WiredHouse:
         """For requests only: it looks at nothing."""
         return Replacer(store, self.groups, _no_look, clock=self.now)
 
-    def verify_journal(self) -> Mapping[str, object]:
-        opened = open_store(self.store_url, read_only=True)
-        try:
-            answer = opened.verify_journal()
-        finally:
-            opened.close()
-        if isinstance(answer, Verified):
-            said = f"the journal's {answer.count} lines verify; head {answer.head[:16]}"
-            return {"ok": True, "lines": answer.count, "head": answer.head, "said": said}
-        said = f"the journal is broken at line {answer.seq}: {answer.why}"
-        return {"ok": False, "lines": answer.seq, "head": "", "said": said}
+    def keeping(self) -> Keeping:
+        return Keeping(self)
 
     # --- long-lived things ---
 

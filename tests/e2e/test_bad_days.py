@@ -285,7 +285,7 @@ def test_a_full_disk_under_the_store_stops_everything_until_there_is_room(day_of
             ),
             15,
         )
-        assert day.house.verify_journal()["ok"]
+        assert day.house.keeping().verify()["ok"]
     finally:
         day.stop()
         subprocess.run(["umount", "-l", tmp_path], check=True)

@@ -40,12 +40,17 @@ class Context:
 
     build: Build
     config: Path | None = None
+    blank: Callable[[], House] | None = None
     out: Console = field(default_factory=Console)
     err: Console = field(default_factory=lambda: Console(stderr=True))
 
     def house(self) -> House:
         """The configured house."""
         return self.build(self.config)
+
+    def bare(self) -> House:
+        """A house without any configuration, for what needs none and must not fail by a wrong one."""
+        return self.blank() if self.blank is not None else self.house()
 
 
 def of(ctx: typer.Context) -> Context:

@@ -1,28 +1,60 @@
-"""``driftd journal``: the hash-chained record of every decision and call."""
+"""``driftd journal``: the hash-chained record of every decision and call, and its proof."""
 
 from __future__ import annotations
 
 import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from driftd.core.errors import BadInput
 from driftd.core.journal import exported
+from driftd.core.wording import printable
 from driftd.doors.cli.app import CLEAN, DRIFTED, app, of
+from driftd.doors.cli.files import writing
 
 journal = typer.Typer(help="The hash-chained record of every decision and call.", no_args_is_help=True)
 app.add_typer(journal, name="journal")
+
+Json = Annotated[bool, typer.Option("--json", help="Say it in JSON.")]
 
 
 @journal.command()
 def verify(
     ctx: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="Say it in JSON.")] = False,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file", help="An export, instead of this store's journal: needs neither store nor configuration."
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option("--checkpoint", help="With --file: a checkpoint to hold it against.")
+    ] = None,
+    key: Annotated[
+        list[Path] | None, typer.Option("--key", help="With --checkpoint: a public key whose signature counts.")
+    ] = None,
+    as_json: Json = False,
 ) -> None:
     """Check the whole chain; exit status 1 when it is broken."""
-    result = of(ctx).house().verify_journal()
-    typer.echo(json.dumps(result) if as_json else result["said"])
-    raise typer.Exit(CLEAN if result["ok"] else DRIFTED)
+    if file is None:
+        if checkpoint is not None or key:
+            raise BadInput("a checkpoint is held against an export", "say: driftd journal verify --file EXPORT")
+        result = of(ctx).house().keeping().verify()
+        typer.echo(json.dumps(result) if as_json else printable(str(result["said"])))
+        raise typer.Exit(CLEAN if result["ok"] else DRIFTED)
+    proven = of(ctx).bare().keeping().prove(file, checkpoint, key or ())
+    if as_json:
+        values = asdict(proven.proof)
+        values["accepted"] = [{"line": one.line, "broken": one.seq, "by": one.by} for one in proven.proof.accepted]
+        typer.echo(json.dumps({"ok": proven.good, "said": list(proven.said), **values}))
+    else:
+        for sentence in proven.said:
+            typer.echo(printable(sentence))
+    raise typer.Exit(CLEAN if proven.good else DRIFTED)
 
 
 @journal.command()
@@ -40,3 +72,51 @@ def show(
                 body = json.dumps(dict(line.body), sort_keys=True, ensure_ascii=True, default=str)
                 when = f"{line.at:%Y-%m-%d %H:%M:%S}"
                 typer.echo(f"{line.seq:>5} {when} {line.kind:<11} {line.subject} {body} {line.hash[:12]}")
+
+
+@journal.command()
+def export(
+    ctx: typer.Context,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file (default: standard output).")] = None,
+    since: Annotated[int, typer.Option(help="Only what came after this line.", min=0)] = 0,
+) -> None:
+    """Write the journal as JSON Lines, which anybody can verify: docs/journal.md."""
+    context = of(ctx)
+    lines = context.house().keeping().export(since)
+    if output is None:
+        for line in lines:
+            sys.stdout.buffer.write(line)
+        return
+    number = -1  # the first is the header
+    with writing(output) as stream:
+        for line in lines:
+            stream.write(line)
+            number += 1
+    context.out.print(f"{number} lines in {output}", highlight=False, markup=False, soft_wrap=True)
+
+
+@journal.command()
+def checkpoint(
+    ctx: typer.Context,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A file of its own (default: where the daemon puts them).")
+    ] = None,
+) -> None:
+    """Check the whole chain and sign for its last line, so that nobody can cut or rewrite it unseen."""
+    context = of(ctx)
+    made = context.house().keeping().checkpoint(output)
+    context.out.print(f"line {made.seq} ({made.hash[:16]}): {made.file}", highlight=False, markup=False, soft_wrap=True)
+    if not made.signed:
+        said = "nobody signed it, so it proves nothing to others: name a key under trust: signing_key"
+        context.err.print(said, highlight=False, markup=False, soft_wrap=True)
+
+
+@journal.command("accept-break")
+def accept_break(
+    ctx: typer.Context,
+    reason: Annotated[str, typer.Option(help="Why it may go on; it stands in the journal for ever.")],
+) -> None:
+    """Go on from a broken chain: a line that names the break and seals what lies behind it. Nothing is rewritten."""
+    context = of(ctx)
+    said = context.house().keeping().accept_break(reason)
+    context.out.print(printable(said), highlight=False, markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""``driftd pause`` and ``resume``: one command stops every change."""
+"""``driftd pause`` and ``resume``: one command stops what goes forward, or with ``--hard`` every change."""
 
 from __future__ import annotations
 
@@ -18,18 +18,20 @@ def pause(
     ctx: typer.Context,
     reason: Annotated[str, typer.Option(help="Why; it is shown wherever something waits because of it.")],
     group: Group = "",
+    hard: Annotated[bool, typer.Option("--hard", help="Stop undoing, too: not one call is made.")] = False,
 ) -> None:
-    """Stop every change, now: nothing is launched, drained or ended until `driftd resume`. Looking goes on."""
+    """Stop now: nothing new is begun, nothing under way goes forward. Looking goes on, and so does undoing."""
     context = of(ctx)
     house = context.house()
     now, owner = house.now(), house.person()
     try:
         with house.store() as store, store.write() as tx:
-            tx.set_pause(Pause(group, owner, reason, now))
-            tx.journal("human", group or "everywhere", {"did": "pause", "owner": owner, "reason": reason}, now)
+            tx.set_pause(Pause(group, owner, reason, now, hard))
+            body = {"did": "pause", "owner": owner, "reason": reason, "hard": hard}
+            tx.journal("human", group or "everywhere", body, now)
     except StoreUnavailable as error:
         context.err.print(
-            f"The store did not take it ({error}); the pause file does: {house.pause_file()}",
+            f"The store did not take it ({error}); the pause file does, and stops undoing, too: {house.pause_file()}",
             highlight=False,
             markup=False,
         )
@@ -37,7 +39,8 @@ def pause(
         house.pause_file().touch()
         with contextlib.suppress(OSError):
             house.pause_file().write_text(f"{owner}: {reason}\n", encoding="utf-8")
-    context.out.print(f"Paused {group or 'everywhere'}: {reason}", highlight=False, markup=False)
+    also = ", undoing too" if hard else ""
+    context.out.print(f"Paused {group or 'everywhere'}{also}: {reason}", highlight=False, markup=False)
 
 
 @app.command()

@@ -21,6 +21,7 @@ from driftd.doors.cli import (  # isort: skip  # the order is the help's
     breakers,
     policy,
     journal,
+    store,
 )
 from driftd.doors.cli.app import app
 
@@ -43,5 +44,6 @@ __all__ = [
     "replace",
     "run",
     "status",
+    "store",
     "trust",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -47,7 +48,7 @@ def read(house: House, group: str | None) -> tuple[list[Line], Sequence[Record],
 def by_file(file: Path) -> Sequence[Pause]:
     """The pause file, as a pause like any other: empty where there is none."""
     try:
-        return [Pause("", f"the file {file}", "it is there", datetime.fromtimestamp(file.stat().st_mtime, UTC))]
+        return [Pause("", f"the file {file}", "it is there", datetime.fromtimestamp(file.stat().st_mtime, UTC), True)]
     except FileNotFoundError:
         return []
 
@@ -76,7 +77,8 @@ def status(
         return
     for pause in pauses:
         where = f"group {pause.group}" if pause.group else "everywhere"
-        said = f"PAUSED {where} by {pause.owner} for {lasting(house.now() - pause.since)}: {pause.reason}"
+        also = ", undoing too," if pause.hard else ""
+        said = f"PAUSED {where}{also} by {pause.owner} for {lasting(house.now() - pause.since)}: {pause.reason}"
         context.out.print(Text(printable(said), "bold yellow"))
     for one in holding(house):
         context.out.print(in_short(one, house.now()))
@@ -175,7 +177,8 @@ def as_values(
         "schema": "driftd.status/1",
         "at": now.isoformat(),
         "paused": [
-            {"group": p.group, "owner": p.owner, "reason": p.reason, "since": p.since.isoformat()} for p in pauses
+            {"group": p.group, "owner": p.owner, "reason": p.reason, "since": p.since.isoformat(), "hard": p.hard}
+            for p in pauses
         ],
         "instances": [
             {

@@ -1,6 +1,6 @@
 """Documents on disk: the policies that people write, manifests and what belongs to them, seals, keys of both kinds."""
 
-from driftd.edges.documents.checkpoints import CheckpointFile, load_checkpoint, verifiers
+from driftd.edges.documents.checkpoints import CheckpointFile, lines_of, load_checkpoint, verifiers
 from driftd.edges.documents.keys import DigestKeyDirectory
 from driftd.edges.documents.manifests import ManifestDirectory, Trust, load_manifest, read_manifest, weighed
 from driftd.edges.documents.names import Files, file_name, files_beside
@@ -26,6 +26,7 @@ __all__ = [
     "digest_of",
     "file_name",
     "files_beside",
+    "lines_of",
     "load_checkpoint",
     "load_manifest",
     "load_pack",

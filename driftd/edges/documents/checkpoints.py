@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from driftd.core import checkpoint, dsse
 from driftd.core.dsse import Envelope, Signature
 from driftd.core.errors import BadInput
-from driftd.edges.documents.files import read, write
+from driftd.edges.documents.files import open_file, read, write
 from driftd.edges.documents.signkeys import PublicKey, load_signing
 
 
@@ -16,13 +19,13 @@ class CheckpointFile:
 
     def __init__(self, file: Path, key: Path | None) -> None:
         self.file = file
-        self._key = key
+        self.key = key
 
     def seal(self, statement: bytes) -> bytes:
         """See ``CheckpointPlace.seal``."""
-        if self._key is None:
+        if self.key is None:
             return statement + b"\n"
-        key = load_signing(self._key)
+        key = load_signing(self.key)
         signature = Signature(key.id, key.sign(dsse.pae(statement)))
         return dsse.encode(Envelope(statement, (signature,)))
 
@@ -48,6 +51,16 @@ def load_checkpoint(file: Path) -> bytes:
     if found is None:
         raise BadInput(f"{file}: there is no such file", "make one with: driftd journal checkpoint")
     return found
+
+
+@contextmanager
+def lines_of(file: Path, most: int) -> Iterator[Iterator[bytes]]:
+    """The lines of a file, with their line feeds; one longer than ``most`` comes in pieces. Raises BadInput."""
+    try:
+        with os.fdopen(open_file(file), "rb") as stream:
+            yield iter(lambda: stream.readline(most), b"")
+    except OSError as error:
+        raise BadInput(f"{file}: cannot be read: {error.strerror}", "is this the right file?") from None
 
 
 def verifiers(keys: list[PublicKey]) -> checkpoint.Verifiers:

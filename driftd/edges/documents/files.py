@@ -11,20 +11,21 @@ from pathlib import Path
 
 def read(file: Path, most: int) -> bytes:
     """The first ``most`` bytes. Raises OSError, also for what is no regular file: it could keep us waiting."""
-    with os.fdopen(_open(file), "rb") as stream:
+    with os.fdopen(open_file(file), "rb") as stream:
         return stream.read(most)
 
 
 def digest(file: Path) -> str | None:
     """The SHA-256 in hexadecimal digits; None where there is no such file. Raises OSError as ``read`` does."""
     try:
-        with os.fdopen(_open(file), "rb") as stream:
+        with os.fdopen(open_file(file), "rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except FileNotFoundError:
         return None
 
 
-def _open(file: Path) -> int:
+def open_file(file: Path) -> int:
+    """A descriptor to read ``file`` by. Raises OSError, also for what is no regular file."""
     fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)

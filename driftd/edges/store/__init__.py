@@ -2,7 +2,7 @@
 
 from driftd.edges.store.care import Checked, Restored, backup, check, restore, upgrade
 from driftd.edges.store.holder import here
-from driftd.edges.store.opening import open_store
+from driftd.edges.store.opening import open_store, path_of
 from driftd.edges.store.queue import SqlQueue
 from driftd.edges.store.sql import SqlStore
 from driftd.edges.store.tx import SqlTx
@@ -17,6 +17,7 @@ __all__ = [
     "check",
     "here",
     "open_store",
+    "path_of",
     "restore",
     "upgrade",
 ]

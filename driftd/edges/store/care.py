@@ -88,7 +88,7 @@ def backup(url: str, target: Path) -> Checked:
 
 
 def upgrade(url: str) -> tuple[str, Path | None]:
-    """Bring the store up to date; the schema that it had, and the copy that was made before (None: it was up to date)."""
+    """Bring the store up to date; the schema that it had, and the copy made before (None: it was up to date)."""
     path = path_of(url)
     if not Path(path).is_file():
         raise StoreUnavailable(f"There is no store at {path} yet.", "Start the daemon, which makes one: driftd run")
@@ -162,7 +162,7 @@ def _exchange(path: str, made: Path, now: datetime) -> Path | None:
     """Put ``made`` in the store's place in one step; whoever opens the store finds the one or the other, never none."""
     aside = None
     if Path(path).exists():
-        aside = Path(f"{path}.replaced-{now:%Y%m%dT%H%M%S}")
+        aside = Path(f"{path}.replaced-{now:%Y%m%dT%H%M%S.%f}")
         aside.hardlink_to(path)
         # A log that was left belongs to the old file, and would be played into the new one.
         for part in ("-wal", "-shm"):

@@ -1,0 +1,72 @@
+"""``driftd store``: is it whole, a copy of it, a copy put back, and the word of a person that it may act again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from driftd.core.wording import printable
+from driftd.doors.cli.app import CLEAN, DRIFTED, Context, app, of
+from driftd.doors.desks.keeping import StoreState
+
+store = typer.Typer(help="What driftd remembers: check it, back it up, restore it.", no_args_is_help=True)
+app.add_typer(store, name="store")
+
+Json = Annotated[bool, typer.Option("--json", help="Say it in JSON.")]
+
+
+@store.command()
+def check(ctx: typer.Context, as_json: Json = False) -> None:
+    """Look whether the store is whole, its chain too; exit status 1 when it is not. It may be in use."""
+    context = of(ctx)
+    _tell(context, context.house().keeping().check(), as_json=as_json)
+
+
+@store.command()
+def backup(
+    ctx: typer.Context,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file; one that is there is replaced.")],
+    as_json: Json = False,
+) -> None:
+    """Copy the store, also while the daemon runs, and look whether the copy is whole."""
+    context = of(ctx)
+    _tell(context, context.house().keeping().backup(output), as_json=as_json)
+
+
+@store.command()
+def restore(ctx: typer.Context, file: Annotated[Path, typer.Argument(help="A backup.")]) -> None:
+    """Put a backup in the store's place; what was there is kept beside it. Nothing is changed before `store accept`."""
+    _say(of(ctx), of(ctx).house().keeping().restore(file))
+
+
+@store.command()
+def upgrade(ctx: typer.Context) -> None:
+    """Bring a store of an older driftd up to date, as any command that writes does; a copy is made first."""
+    _say(of(ctx), of(ctx).house().keeping().upgrade())
+
+
+@store.command()
+def accept(
+    ctx: typer.Context,
+    reason: Annotated[str, typer.Option(help="Why it may act again; it stands in the journal.")],
+) -> None:
+    """Say that you looked at the fleet, and that a store that was restored, or seemed old, may act on it again."""
+    said = [f"settled: {one}" for one in of(ctx).house().keeping().accept(reason)]
+    _say(of(ctx), said)
+
+
+def _tell(context: Context, state: StoreState, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(state.values))
+    else:
+        _say(context, state.said)
+    raise typer.Exit(CLEAN if state.good else DRIFTED)
+
+
+def _say(context: Context, sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        context.out.print(printable(sentence), highlight=False, markup=False, soft_wrap=True)
