@@ -36,7 +36,7 @@ def needs(record: Record, now: datetime, limits: Limits) -> frozenset[Need]:
     """What else to observe before ``decide``."""
     if record.state is State.CONFIRMING and not record.manual and now >= record.created_at + limits.dwell:
         return frozenset({Need.LOOK_OLD})
-    if record.state is State.SOAKING and record.canary and now >= record.entered_at + limits.canary_soak:
+    if record.state is State.SOAKING and record.canary:
         return frozenset({Need.JUDGE})
     return _NEEDS.get(record.state, frozenset())
 
@@ -55,7 +55,8 @@ def decide(record: Record, world: World, now: datetime, limits: Limits) -> Answe
         raise ValueError(f"replacement {record.rid} is over: {record.state}")
     unstarted = record.state in UNSTARTED
     if unstarted and record.cancel_requested:
-        return Finish(State.CANCELLED, "cancelled before anything was changed")
+        asked = f"denied by {record.denied_by}" if record.denied_by else "cancelled"
+        return Finish(State.CANCELLED, f"{asked} before anything was changed")
     if unstarted and not world.old_lives:
         return Finish(State.CANCELLED, f"{record.old_id} is gone or going by itself, before anything was changed")
     if world.frozen:

@@ -232,7 +232,7 @@ class Plan:
 class Advance:
     """The next state. ``outcome`` is set when that is UNDOING: where the undo ends. ``plan`` is what a plan froze.
 
-    ``until`` is when to look at it again; None for at once.
+    ``until`` is when to look at it again; None for at once. ``canary`` that it goes first.
     """
 
     state: State
@@ -241,6 +241,7 @@ class Advance:
     outcome: State | None = None
     plan: Plan | None = None
     until: datetime | None = None
+    canary: bool = False
 
 
 @dataclass(frozen=True, slots=True)

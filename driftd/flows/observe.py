@@ -15,6 +15,7 @@ from driftd.core.stops import Stops
 from driftd.core.variants import variant_of
 from driftd.core.world import TAG_RID, Manner, Need, Sight, World
 from driftd.flows.groups import Group
+from driftd.flows.judging import judged
 from driftd.flows.standing import Stand
 from driftd.flows.survey import Survey, described, edges_of
 
@@ -69,8 +70,8 @@ def observe(
     )
     if Need.PREFLIGHT in needs and not held.any:
         world = replace(world, impossible=_impossible(record, group))
-    if Need.JUDGE in needs and group.judge is None:
-        world = replace(world, judged="")
+    if Need.JUDGE in needs and not held.any:
+        world = replace(world, judged=judged(record, group, newcomer, seen, now))
     return world
 
 

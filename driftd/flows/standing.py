@@ -15,7 +15,7 @@ from driftd.core.facts import InstanceState
 from driftd.core.findings import Action
 from driftd.core.guards.case import WAITING, Failures, Flight, GroupFacts, Held, Presence, Retired
 from driftd.core.guards.pace import BACK_OFF_DOUBLINGS, DAY
-from driftd.core.guards.width import FAILED
+from driftd.core.guards.width import FAILED, widths
 from driftd.core.memory import InstanceRow, SessionRow, Store, Tx
 from driftd.core.ports import Target
 from driftd.core.replacement import UNSTARTED, Record, State
@@ -111,6 +111,7 @@ def standing(
         zones=known,
         foreign=foreign,
         cold=cold,
+        widths=widths([*ended, *every], mine, known),
         breakers=tuple(one for one in tx.breakers() if one.holds),
         account=group.provider.name,
     )

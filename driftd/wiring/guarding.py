@@ -27,6 +27,7 @@ def rules_of(settings: Settings, name: str, group: GroupSettings) -> GroupRules:
         calendar=_calendar(replacing),
         grace=Grace(replacing.sessions.grace, replacing.sessions.cap),
         allow_singleton=replacing.allow_singleton,
+        canary=True,
     )
 
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftd.core.guards.width import WIDEST, Earned, Widths, width, widths
+from driftd.core.guards import width as slow_start
+from driftd.core.guards.width import WIDEST, Earned, Widths, width
 from driftd.core.replacement import Record, State
 
 T0 = datetime(2030, 1, 1, tzinfo=UTC)
@@ -22,6 +23,10 @@ def record(rid, state=State.ADMITTING, began=0, entered=0, **more):
     return Record(
         rid=rid, old_id=f"old-{rid}", why="drift", state=state, created_at=at(began), entered_at=at(entered), **values
     )
+
+
+def widths(history, zones=None):
+    return slow_start.widths(history, history, zones)
 
 
 WAITS = record("waits")
@@ -195,6 +200,13 @@ def test_while_the_canary_is_under_way_nobody_like_it_follows():
     found = widths([*proven, *elsewhere, canary, waits, WAITS])
     assert found.refusal(waits) == "web has one of its kind under way that goes first"
     assert found.refusal(WAITS) == ""
+
+
+def test_only_the_domains_that_are_asked_about_are_told():
+    history = [record("a", State.SUCCEEDED, entered=1, signature="x"), record("b", group="db", signature="y"), WAITS]
+    told, known = slow_start.widths(history, [WAITS]), widths(history)
+    assert told.groups == {"web": known.groups["web"]}
+    assert told.signatures == {"sig": known.signatures["sig"]}
 
 
 def test_nothing_known_is_a_width_of_one():

@@ -59,6 +59,8 @@ class Grace:
 class GroupRules:
     """What a group allows. ``enforce`` caps what any rule may do; with ``approve`` a person has to agree to each.
 
+    With ``canary`` the first of its kind goes first, and is watched by the judge before others follow.
+
     ``min_healthy`` is a count; ``min_percent`` a share of the group, None for 100 % where the newcomer comes first and
     90 % where it cannot. The greater of the two holds.
     """
@@ -74,6 +76,7 @@ class GroupRules:
     calendar: Calendar = WORK_HOURS
     grace: Grace = Grace()
     allow_singleton: bool = False
+    canary: bool = False
 
     @property
     def replaces(self) -> bool:
@@ -203,6 +206,12 @@ class Case:
     def surge(self) -> bool:
         """The newcomer serves before the old one goes; so it is until a plan says otherwise."""
         return self.record.variant in {"", SURGE}
+
+    @property
+    def goes_first(self) -> bool:
+        """It is the first of its kind, so the group watches it before others follow."""
+        widths = self.facts.widths
+        return self.rules.canary and widths is not None and widths.canary(self.record)
 
     @property
     def by_hand(self) -> bool:

@@ -128,13 +128,15 @@ def _events(records: Iterable[Record]) -> Iterable[tuple[datetime, int, Record, 
             yield max(record.entered_at, record.created_at), 2 if at_once else 0, record, False
 
 
-def widths(history: Iterable[Record], zones_of: Mapping[str, str] | None = None) -> Widths:
-    """The widths of all domains, computed once. ``history`` is all groups'; ``zones_of`` maps instances or slots."""
-    records, zones = list(history), zones_of or {}
+def widths(history: Iterable[Record], about: Iterable[Record], zones_of: Mapping[str, str] | None = None) -> Widths:
+    """The widths of the domains that ``about`` belong to. ``history`` is all groups'; ``zones_of`` maps instances or
+    slots.
+    """
+    records, wanted, zones = list(history), list(about), zones_of or {}
     return Widths(
-        groups=_by(records, lambda record: (record.group,)),
-        zones=_by(records, lambda record: (_zone(record, zones),)),
-        signatures=_by(records, parts),
+        groups=_by(records, wanted, lambda record: (record.group,)),
+        zones=_by(records, wanted, lambda record: (_zone(record, zones),)) if zones else {},
+        signatures=_by(records, wanted, parts),
         zones_of=zones,
     )
 
@@ -144,10 +146,12 @@ def _zone(record: Record, zones_of: Mapping[str, str]) -> str:
     return next((zones_of[name] for name in (record.slot, record.new_id, record.old_id) if name in zones_of), "")
 
 
-def _by(records: Iterable[Record], domains: Callable[[Record], tuple[str, ...]]) -> dict[str, Earned]:
-    sorted_out: dict[str, list[Record]] = {}
+def _by(
+    records: Iterable[Record], wanted: Iterable[Record], domains: Callable[[Record], tuple[str, ...]]
+) -> dict[str, Earned]:
+    sorted_out: dict[str, list[Record]] = {name: [] for record in wanted for name in domains(record) if name}
     for record in records:
         for name in domains(record):
-            if name:
-                sorted_out.setdefault(name, []).append(record)
+            if name in sorted_out:
+                sorted_out[name].append(record)
     return {name: width(found) for name, found in sorted_out.items()}

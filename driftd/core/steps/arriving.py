@@ -121,12 +121,12 @@ def soaking(record: Record, world: World, now: datetime, limits: Limits) -> Answ
     soak = limits.canary_soak if record.canary else limits.soak
     ends = record.entered_at + soak
     kind = "the canary " if record.canary else ""
+    if record.canary and world.judged:
+        return failed(f"the judge is against the canary {record.new_id}: {world.judged}")
     if now < ends:
         return Wait(
             min(ends, now + limits.poll), f"{kind}{record.new_id} is watched under traffic until {ends:%H:%M:%S} UTC"
         )
     if record.canary and world.judged is None:
         return Wait(now + limits.poll, f"the judge was not asked yet about the canary {record.new_id}")
-    if record.canary and world.judged:
-        return failed(f"the judge is against the canary {record.new_id}: {world.judged}")
     return onward(record, f"{kind}{record.new_id} stayed healthy for {soak.total_seconds():.0f} s")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from driftd.core.findings import Action, Verdict
@@ -61,7 +62,7 @@ def admitting(record: Record, world: World, now: datetime, limits: Limits) -> An
     refusals = admission(case, now)
     if refusals:
         return Wait(now + limits.poll, "; ".join(refusal.why for refusal in refusals))
-    return onward(record, allowed(case))
+    return replace(onward(record, allowed(case)), canary=case.goes_first)
 
 
 # --- the plan --------------------------------------------------------------------------------------------------------
