@@ -14,7 +14,7 @@ from driftd.core.chain import Accepted, Broken, Verified
 from driftd.core.errors import BadInput
 from driftd.core.journal import instant
 from driftd.core.wording import count, keeping
-from driftd.doors.desks.keeping import CheckpointMade, Held, Proven, StoreState
+from driftd.doors.desks.keeping import CheckpointMade, Proven, Stopped, StoreState
 from driftd.edges import documents
 from driftd.edges import store as stores
 from driftd.edges.store import SqlStore, open_store
@@ -42,14 +42,14 @@ class Keeping:
 
     # --- the journal ---
 
-    def held(self) -> Sequence[Held]:
+    def stopped(self) -> Sequence[Stopped]:
         with self._opened(read_only=True) as store, store.read() as tx:
             chain = tx.chain()
             doubts = [doubt for doubt in tx.doubts() if doubt.settled_at is None]
-        found = [Held(doubt.code, keeping.doubted(doubt.why), keeping.DOUBT_HINT) for doubt in doubts]
+        found = [Stopped(doubt.code, keeping.doubted(doubt.why), keeping.DOUBT_HINT) for doubt in doubts]
         if chain.broken:
             why = keeping.journal_broken(chain.broken, chain.why)
-            found.insert(0, Held("journal-broken", why, keeping.BROKEN_HINT))
+            found.insert(0, Stopped("journal-broken", why, keeping.BROKEN_HINT))
         return found
 
     def verify(self) -> Mapping[str, object]:

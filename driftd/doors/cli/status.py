@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +23,7 @@ from driftd.core.wording import holds as wording
 from driftd.doors.cli.app import app, of
 from driftd.doors.cli.breakers import as_value, holding, in_short
 from driftd.doors.cli.lines import narrow, stacked
+from driftd.doors.cli.stopped import banner, therefore
 from driftd.doors.demo.view import STYLES
 from driftd.doors.house import House
 
@@ -48,9 +49,10 @@ def read(house: House, group: str | None) -> tuple[list[Line], Sequence[Record],
 def by_file(file: Path) -> Sequence[Pause]:
     """The pause file, as a pause like any other: empty where there is none."""
     try:
-        return [Pause("", f"the file {file}", "it is there", datetime.fromtimestamp(file.stat().st_mtime, UTC), True)]
+        since = datetime.fromtimestamp(file.stat().st_mtime, UTC)
     except FileNotFoundError:
         return []
+    return [Pause("", f"the file {file}", "it is there", since, hard=True)]
 
 
 @app.command()
@@ -63,11 +65,14 @@ def status(
     context = of(ctx)
     house = context.house()
     lines, recent, pauses = read(house, group)
+    stopped = house.keeping().stopped()
+    lines = therefore(lines, stopped)
     if as_json:
         typer.echo(
             json.dumps(
                 as_values(lines, recent, pauses, house.now())
                 | {
+                    "stopped": [asdict(one) for one in stopped],
                     "breakers": [as_value(one) for one in holding(house)],
                     "holds": [hold_value(one) for one in held(house, group)],
                 },
@@ -75,6 +80,8 @@ def status(
             )
         )
         return
+    for text in banner(stopped):
+        context.out.print(text, soft_wrap=True)
     for pause in pauses:
         where = f"group {pause.group}" if pause.group else "everywhere"
         also = ", undoing too," if pause.hard else ""

@@ -11,7 +11,7 @@ from driftd.core.export import Proof
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Stopped:
     """Why nothing is changed anywhere: ``code`` is journal-broken or a doubt's, ``hint`` what to do."""
 
     code: str
@@ -53,7 +53,7 @@ class StoreState:
 class KeepingDesk(Protocol):
     """Every method raises DriftdError with a sentence."""
 
-    def held(self) -> Sequence[Held]:
+    def stopped(self) -> Sequence[Stopped]:
         """What the store says against any change; empty when nothing does."""
         ...
 
