@@ -52,7 +52,7 @@ def check(path: Path) -> None:
     """
     if path.is_dir():
         return
-    if "needs_recovery" in run("dumpe2fs", "-h", path):
+    if "needs_recovery" in _ran("dumpe2fs", "-h", str(path))[1]:  # what cannot be read at all, e2fsck will tell
         _replay(path)
     status, said = _ran("e2fsck", "-f", "-n", str(path), timeout_s=CHECK_S)
     if status & (WRONG_LEFT | CANNOT_CHECK):
@@ -132,6 +132,6 @@ def _complaint(said: str) -> str:
     """The first line of e2fsck that is a complaint: not its version, not a pass it began, not its closing words."""
     for line in said.splitlines():
         text = line.strip()
-        if text and not text.startswith(("e2fsck ", "Pass ")) and "********" not in text:
+        if text and not text.startswith(("e2fsck ", "e2fsck: ", "Pass ")) and "********" not in text:
             return "".join(c if c.isprintable() else "?" for c in text)[:200]
     return "it said nothing"

@@ -113,7 +113,7 @@ class LocalVolumes:
             with self._still(owner) as pid:
                 disk = self._disk(volume_id) or self._make(volume_id)
                 if self._mounted_here(volume_id, disk, pid):
-                    raise Refused(f"volume {volume_id} is mounted by {owner}, which runs", "stop it, or unmount it there")
+                    raise Refused(f"volume {volume_id} is mounted by {owner}, which runs", "stop it, or unmount it")
                 filesystem.settle(disk)
                 return self._shelf(volume_id).take(disk, token)
 
