@@ -30,7 +30,8 @@ class Breaker:
     who did ("" for driftd itself). ``changed_at`` is when ``state`` was entered, ``since`` when what has to last for
     the breaker to close was first so (None: it is not so). ``count`` counts, as the rule needs it: proven replacements
     while half-open, back-offs in a row. ``probe`` is the one replacement that a half-open breaker lets through,
-    ``basis`` what it opened over: what a person who closed it has seen.
+    ``basis`` what it opened over. ``seen_at`` is up to when a person has seen what there was, and closed it all the
+    same: that opens it no more.
     """
 
     rule: str
@@ -46,6 +47,7 @@ class Breaker:
     count: int = 0
     probe: str = ""
     basis: str = ""
+    seen_at: datetime | None = None
 
     @property
     def holds(self) -> bool:

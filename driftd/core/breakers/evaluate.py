@@ -28,7 +28,9 @@ def _change(before: Breaker | None, after: Breaker) -> Iterator[Change]:
     if before is None:
         if after.holds:
             yield Change(_WORDS[after.state], None, after)
-    elif before.state is not after.state:
+        return
+    after = replace(after, seen_at=before.seen_at)
+    if before.state is not after.state:
         yield Change(_WORDS[after.state], before, after)
     elif before != after:
         yield Change("noted", before, after)
@@ -36,4 +38,4 @@ def _change(before: Breaker | None, after: Breaker) -> Iterator[Change]:
 
 def closed_by_person(one: Breaker, by: str, now: datetime) -> Breaker:
     """The same, closed by a person: what there was up to now opens it no more."""
-    return replace(one, state=State.CLOSED, by=by, until=None, changed_at=now, since=None, probe="")
+    return replace(one, state=State.CLOSED, by=by, until=None, changed_at=now, since=None, probe="", seen_at=now)

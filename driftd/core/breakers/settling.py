@@ -33,7 +33,7 @@ def closed(one: Breaker, now: datetime) -> Breaker:
 
 def passed(one: Breaker | None) -> datetime:
     """Up to when a person has seen what there was and closed the breaker all the same: it opens over news only."""
-    return one.entered if one is not None and not one.holds and one.by else LONG_AGO
+    return (one.seen_at if one is not None else None) or LONG_AGO
 
 
 def until_calm(

@@ -29,6 +29,7 @@ class BreakerTable(SQLModel, table=True):
     count: int
     probe: str = Field(sa_type=AnyText, nullable=False)
     basis: str = Field(sa_type=AnyText, nullable=False)
+    seen_at: datetime | None = Field(default=None, sa_type=Instant, nullable=True)
 
 
 class SightingTable(SQLModel, table=True):

@@ -27,6 +27,7 @@ def upgrade() -> None:
         _number("count"),
         _text("probe"),
         _text("basis"),
+        _text("seen_at", nullable=True),
         sa.PrimaryKeyConstraint("rule", "scope"),
     )
     op.create_table(
