@@ -16,6 +16,7 @@ from driftd.core.variants import variant_of
 from driftd.core.world import TAG_RID, Manner, Need, Sight, World
 from driftd.flows.groups import Group
 from driftd.flows.judging import judged
+from driftd.flows.quorate import without
 from driftd.flows.standing import Stand
 from driftd.flows.survey import Survey, described, edges_of
 
@@ -47,6 +48,8 @@ def observe(
     if Need.LOOK_OLD in needs and old is not None and not held.any:
         confirmed = sight_of(look(old), remembered.taint if remembered else "")
         facts = facts.looked(old.id, confirmed.live, now)
+    if not held.any and (short := without(record, group, old, stand, seen)):
+        facts = replace(facts, quorum={record.old_id: short})
     new_id = record.new_id or (newcomers[0].id if newcomers else "")
     newcomer = next((i for i in newcomers if i.id == new_id and i.state is InstanceState.RUNNING), None)
     unhealthy, sight = _newcomer(record, group, newcomer, look, needs)

@@ -9,16 +9,18 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from driftd.core.budget import GroupRules
+from driftd.core.chain import Verified, verify
 from driftd.core.facts import Instance, Session
 from driftd.core.findings import Action, Judgement, Verdict
-from driftd.core.chain import Verified, verify
+from driftd.core.guards.calendar import ALWAYS
+from driftd.core.guards.case import UNPACED, GroupRules
 from driftd.core.looks import Look
 from driftd.core.memory import Store
-from driftd.core.ports import LaunchRequest
+from driftd.core.ports import HookName, LaunchRequest
 from driftd.core.replacement import TERMINAL, Record, State
-from driftd.core.world import TAG_RID, TAG_ROLE, TAG_SLOT, Limits
+from driftd.core.world import TAG_RID, TAG_ROLE, TAG_SLOT, Limits, Manner
 from driftd.edges.store import open_store
+from driftd.flows import replace as replacing
 from driftd.flows.groups import Group
 from driftd.flows.janitor import Janitor
 from driftd.flows.replace import Replacer
@@ -89,15 +91,40 @@ class FragileStore:
 class Simulation:
     """Three servers behind a load balancer; ``web/1`` is the one that drifted."""
 
-    def __init__(self, home: Path, *, servers: int = 3, min_healthy: int = 2, limits: Limits = LIMITS) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        servers: int = 3,
+        min_healthy: int = 2,
+        limits: Limits = LIMITS,
+        manner: Manner | None = None,
+        owning: bool = False,
+    ) -> None:
+        """With ``owning`` each slot has a data volume and an address."""
         self.clock = FakeClock()
-        self.provider = FakeProvider(self.clock)
+        slots = [f"web/{number}" for number in range(servers)] if owning else []
+        self.volumes = {slot: f"vol-{slot[-1]}" for slot in slots}
+        self.addresses = {slot: f"198.51.100.{slot[-1]}" for slot in slots}
+        self.provider = FakeProvider(
+            self.clock,
+            volumes={name: slot for slot, name in self.volumes.items()},
+            addresses={name: slot for slot, name in self.addresses.items()},
+        )
         self.provider.health_s = 1
         for number in range(servers):
             request = LaunchRequest(
                 "web", f"web/{number}", "golden", f"first-{number}", {"role": "web", TAG_SLOT: f"web/{number}"}
             )
-            self.provider.traffic.register("web", self.provider.compute.launch(request))
+            made = self.provider.compute.launch(request)
+            self.provider.traffic.register("web", made)
+            if owning:
+                self.provider.volumes.attach(self.volumes[request.slot], made.id)
+                self.provider.addresses.associate(self.addresses[request.slot], made.id)
+        if owning:
+            self.provider.stateful.add("web")
+            self.provider.services_write = True
+            self.provider.hooked |= {HookName.QUIESCE, HookName.SERVE}
         self.servers = list(self.provider.servers)
         self.old = self.servers[1]
         self.clock.advance(5)
@@ -114,8 +141,18 @@ class Simulation:
         self.live_sessions = 0
         self.pause_file = ""
         self.crashes = 0
-        rules = GroupRules("web", min_healthy=min_healthy, enforce=Action.REPLACE)
-        self.group = Group("web", self.provider, rules, limits, health=self.provider.health)
+        rules = GroupRules(
+            "web", min_healthy=min_healthy, enforce=Action.REPLACE, min_percent=0, pace=UNPACED, calendar=ALWAYS
+        )
+        self.group = Group(
+            "web",
+            self.provider,
+            rules,
+            limits,
+            health=self.provider.health,
+            hooks=self.provider.hooks,
+            manner=manner or Manner(),
+        )
         self.states: list[State] = []
         self.restart()
 
@@ -170,6 +207,19 @@ class Simulation:
         *_, last = self.steps(rid, horizon)
         return last
 
+    def stop_in(self, rid: str, state: State) -> bool:
+        """Run, a decision at a time, until the record stands in ``state``."""
+        usual, replacing.STEPS_A_TICK = replacing.STEPS_A_TICK, 1
+        try:
+            return any(record.state is state for record in self.steps(rid))
+        finally:
+            replacing.STEPS_A_TICK = usual
+
+    def story(self, rid: str) -> list[str]:
+        """Every state that it went through, by the journal."""
+        with self.store.read() as tx:
+            return [str(line.body["to"]) for line in tx.journal_lines(rid) if "to" in line.body]
+
     def tidy(self) -> None:
         """What the janitor does in the hours after."""
         self.provider.clear_faults()
@@ -192,19 +242,27 @@ class Simulation:
             tags = self.provider.servers[next(iter(made))].instance.tags
             assert not {TAG_RID, TAG_ROLE} & tags.keys(), "our marks are left"
             assert tags[TAG_SLOT] == "web/1"
+            assert self.owners("web/1") <= made, "what the slot owns did not move"
         elif record.state is not State.STUCK:
             assert not made, f"orphans: {made}"
+            assert self.old not in alive or self.owners("web/1") <= {self.old}, "what the slot owns did not move back"
             assert set(self.provider.backends["web"]) <= alive
         with self.store.read() as tx:
             answer = verify(tx.journal_lines())
         assert isinstance(answer, Verified), answer
+
+    def owners(self, slot: str) -> set[str]:
+        """Who has what the slot owns."""
+        volume = self.provider.volume_table.get(self.volumes.get(slot, ""))
+        address = self.provider.address_table.get(self.addresses.get(slot, ""))
+        return {thing.attached_to for thing in (volume, address) if thing is not None}
 
     def check_events(self) -> None:
         """No request lost, never below the minimum, never a second extra, the old one never ended too early."""
         registered: set[str] = set()
         drained: set[str] = set()
         for event in self.provider.events[self.first_event :]:
-            assert event.call != "lost", event
+            assert event.call not in {"lost", "two writers", "torn"}, event
             if event.call == "traffic.register":
                 registered.add(event.subject)
                 drained.discard(event.subject)

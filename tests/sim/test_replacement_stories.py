@@ -7,7 +7,7 @@ from simulation import BEAT_S, Simulation
 
 from driftd.core.errors import BadInput, Refused, Unavailable
 from driftd.core.memory import Pause
-from driftd.core.replacement import TERMINAL, State
+from driftd.core.replacement import TERMINAL, UNSTARTED, State
 from driftd.core.variants import SURGE
 from driftd.flows.replace import Replacer
 
@@ -18,20 +18,6 @@ FORWARD = SURGE.forward
 @pytest.fixture
 def sim(tmp_path):
     return Simulation(tmp_path)
-
-
-def stop_in(sim: Simulation, rid: str, state: State) -> bool:
-    """Run, a decision at a time, until the record stands in ``state``."""
-    from driftd.flows import replace
-
-    usual, replace.STEPS_A_TICK = replace.STEPS_A_TICK, 1
-    try:
-        for record in sim.steps(rid):
-            if record.state is state:
-                return True
-    finally:
-        replace.STEPS_A_TICK = usual
-    return False
 
 
 def test_it_succeeds_and_says_so(sim):
@@ -139,7 +125,7 @@ def test_a_failure_holds_the_group_back_and_says_until_when(sim):
 @pytest.mark.parametrize("state", BEFORE_THE_POINT)
 def test_cancelled_in_any_state_before_the_point_of_no_return(sim, state):
     rid = sim.request(manual=False)
-    assert stop_in(sim, rid, state)
+    assert sim.stop_in(rid, state)
     sim.replacer.cancel(rid, "ann")
     assert sim.run(rid).state is State.CANCELLED
     assert sim.old in sim.provider.in_service("web")
@@ -160,7 +146,7 @@ def test_after_the_point_of_no_return_a_cancel_is_refused(sim):
 @pytest.mark.parametrize("state", FORWARD)
 def test_a_pause_in_any_state_stops_every_change_and_then_it_goes_on(sim, state, by):
     rid = sim.request(manual=False)
-    assert stop_in(sim, rid, state)
+    assert sim.stop_in(rid, state)
     if by == "store":
         with sim.store.write() as tx:
             tx.set_pause(Pause("", "ann", "freeze", sim.clock()))
@@ -187,7 +173,7 @@ def test_a_pause_between_intent_and_call_is_honoured(sim):
         return "just now" if len(asked) % 2 == 0 else ""
 
     sim.replacer._pause = pause
-    assert stop_in(sim, rid, State.LAUNCHING)
+    assert sim.stop_in(rid, State.LAUNCHING)
     asked.clear()
     for _ in range(10):
         asked.clear()
@@ -222,12 +208,11 @@ def test_somebody_puts_the_old_one_back_in_service(sim):
 def test_the_old_one_vanishes_by_itself(sim, state):
     sim.provider.load = 0  # what it served is lost with it, and that is not ours to judge
     rid = sim.request(manual=False)
-    assert stop_in(sim, rid, state)
+    assert sim.stop_in(rid, state)
     if sim.old in sim.provider.alive():
         sim.provider.vanish(sim.old)
     last = sim.run(rid)
-    unstarted = {State.CONFIRMING, State.ADMITTING}
-    assert last.state is (State.CANCELLED if state in unstarted else State.SUCCEEDED), last.note
+    assert last.state is (State.CANCELLED if state in UNSTARTED else State.SUCCEEDED), last.note
     if last.state is State.SUCCEEDED:
         sim.check(rid)
 
@@ -267,7 +252,7 @@ def test_a_group_that_falls_ill_before_the_drain_keeps_the_old_one_in_service(tm
         if record.state is State.DRAINING and "stays in service" in record.note:
             held += 1
             assert sim.old in sim.provider.in_service("web")
-            assert "would have 2 in service without i-0002, minimum 3" in record.note
+            assert "would have 2 in service without i-0002, and its minimum is 3" in record.note
             sim.provider.make_sick(sim.servers[0], healthy=held > 5)
     assert held > 5
     assert record.state is State.SUCCEEDED, record.note
@@ -375,7 +360,7 @@ def test_a_host_that_answers_late_keeps_no_replacement_under_way_waiting(sim):
     sim.look = slow
     sim.restart()
     rid = sim.request()
-    assert stop_in(sim, rid, State.SOAKING)
+    assert sim.stop_in(rid, State.SOAKING)
     for name in (sim.servers[0], sim.servers[2]):
         sim.drifted.add(name)
         sim.unseen.add(name)
@@ -390,7 +375,7 @@ def test_a_host_that_answers_late_keeps_no_replacement_under_way_waiting(sim):
 
 def test_a_stop_begins_no_further_step(sim):
     rid = sim.request()
-    assert stop_in(sim, rid, State.BOOTING)
+    assert sim.stop_in(rid, State.BOOTING)
     calls = len(sim.provider.calls)
     replacer = Replacer(sim.store, {"web": sim.group}, sim.look, clock=sim.clock, stopping=lambda: True)
     for _ in range(5):
