@@ -75,38 +75,34 @@ def known_as(instance: Instance) -> frozenset[str]:
     return frozenset(name for name in (instance.id, instance.slot, instance.address) if name)
 
 
-def refusal(
-    cluster: Cluster | Unseen | None,
-    names: Collection[str],
-    *,
-    removed: bool,
-    waiting: Sequence[Collection[str]] = (),
-    others: Sequence[str] = (),
-) -> str:
-    """Why the member that is known as ``names`` may not leave now, with the arithmetic; "" when it may.
-
-    ``cluster`` None means that nobody asked for a quorum. ``removed``: this replacement has taken the member out
-    already, so that it must not be counted a second time. ``waiting`` are the names of other members that wait for
-    their own replacement, ``others`` the slots of this cluster whose replacement is under way.
-    """
-    if cluster is None:
-        return ""
-    if isinstance(cluster, Unseen):
-        return f"whether the quorum holds is not known, so nothing leaves it: {cluster.reason}"
-    me = cluster.members & frozenset(names)
-    return (
-        _not_alone(others)
-        or _not_known(cluster, me, names, removed=removed)
-        or _too_few(cluster, me, removed=removed)
-        or ("" if removed else _not_last(cluster, me, waiting))
-    )
-
-
-def _not_alone(others: Sequence[str]) -> str:
+def not_alone(others: Sequence[str]) -> str:
+    """Why a member waits for ``others``, the slots of its cluster that are being replaced; "" when there are none."""
     if not others:
         return ""
     some = f"{len(others)} other members are" if len(others) > 1 else "1 other member is"
     return f"{some} being replaced ({listed(others)}), and a cluster spares one at a time"
+
+
+def refusal(
+    cluster: Cluster | Unseen,
+    names: Collection[str],
+    *,
+    removed: bool,
+    waiting: Sequence[Collection[str]] = (),
+) -> str:
+    """Why the member that is known as ``names`` may not leave now, with the arithmetic; "" when it may.
+
+    ``removed``: this replacement has taken the member out already, so that it must not be counted a second time.
+    ``waiting`` are the names of other members that wait for their own replacement.
+    """
+    if isinstance(cluster, Unseen):
+        return f"whether the quorum holds is not known, so nothing leaves it: {cluster.reason}"
+    me = cluster.members & frozenset(names)
+    return (
+        _not_known(cluster, me, names, removed=removed)
+        or _too_few(cluster, me, removed=removed)
+        or ("" if removed else _not_last(cluster, me, waiting))
+    )
 
 
 def _not_known(cluster: Cluster, me: Collection[str], names: Collection[str], *, removed: bool) -> str:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftd.core.facts import Instance, Unseen
-from driftd.core.quorum import Cluster, known_as, parse, refusal
+from driftd.core.quorum import Cluster, known_as, not_alone, parse, refusal
 
 THREE = ["db-1", "db-2", "db-3"]
 
@@ -20,8 +20,8 @@ def cluster(members=3, healthy=None, leader="db-1", quorum=None):
     return answer
 
 
-def ask(found, name="db-2", *, removed=False, waiting=(), others=()):
-    return refusal(found, {name}, removed=removed, waiting=waiting, others=others)
+def ask(found, name="db-2", *, removed=False, waiting=()):
+    return refusal(found, {name}, removed=removed, waiting=waiting)
 
 
 @pytest.mark.parametrize(
@@ -73,15 +73,9 @@ def test_the_leader_goes_last():
 
 
 def test_a_cluster_spares_one_at_a_time():
-    assert (
-        ask(cluster(5), others=["db/4"])
-        == "1 other member is being replaced (db/4), and a cluster spares one at a time"
-    )
-    assert ask(cluster(9), others=["db/4", "db/5"]).startswith("2 other members are being replaced (db/4, db/5)")
-
-
-def test_nobody_asked_for_a_quorum():
-    assert ask(None, others=["db/4"]) == ""
+    assert not_alone(["db/4"]) == "1 other member is being replaced (db/4), and a cluster spares one at a time"
+    assert not_alone(["db/4", "db/5"]).startswith("2 other members are being replaced (db/4, db/5)")
+    assert not_alone([]) == ""
 
 
 def test_not_knowing_holds():

@@ -38,7 +38,14 @@ TURN: tuple[Guard, ...] = (
 # Whether the group can do without the old one.
 LEAVE: tuple[Guard, ...] = (people.session, health.without_it, health.quorum)
 
-ADMISSION: tuple[Guard, ...] = (*BEGIN, breakers.breakers_against, people.session, *TURN, health.afterwards)
+ADMISSION: tuple[Guard, ...] = (
+    *BEGIN,
+    breakers.breakers_against,
+    people.session,
+    *TURN,
+    health.afterwards,
+    health.quorum,
+)
 
 # The calls before which it is asked again, live. What is in none of them takes nothing away from anybody.
 _BEGINNING = frozenset({"launch", "register", "drain", "quiesce", "stop"})
