@@ -24,9 +24,9 @@ def window(text: object) -> Window:
 
 def freeze(text: object) -> Freeze:
     """``2026-12-24``, or ``2026-12-24..2027-01-02`` with both days included."""
-    first, _, last = str(text).partition("..")
+    first, dots, last = str(text).partition("..")
     try:
-        made = Freeze(date.fromisoformat(first), date.fromisoformat(last or first))
+        made = Freeze(date.fromisoformat(first), date.fromisoformat(last if dots else first))
     except ValueError:
         raise ValueError(f"{text!r} is not a day; write it like 2026-12-24 or 2026-12-24..2027-01-02") from None
     if made.last < made.first:
