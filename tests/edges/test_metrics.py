@@ -10,6 +10,7 @@ from servers import free_port
 from store_rows import finding as finding_row
 from store_rows import instance as instance_row
 
+from driftd.core.breakers.breaker import Breaker, State
 from driftd.core.errors import BadInput
 from driftd.core.findings import Verdict
 from driftd.core.memory import Pause, StoreUnavailable, Suppression
@@ -97,3 +98,13 @@ def test_what_was_accepted_is_counted_and_so_is_its_use(served):
     assert seen["driftd_acceptances", (("group", "web"), ("state", "unused"))] == 1
     assert seen["driftd_acceptances", (("group", ""), ("state", "expired"))] == 1
     assert seen["driftd_acceptance_hits", (("group", "web"),)] == 3
+
+
+def test_breakers_say_how_far_they_are_open(served):
+    store, _, scrape = served
+    with store.write() as tx:
+        for rule, state in (("C1", State.OPEN), ("C2", State.HALF_OPEN), ("C4", State.CLOSED)):
+            tx.put_breaker(Breaker(rule, "group:web", state, "why", NOW, changed_at=NOW))
+    seen = scrape()
+    levels = [seen["driftd_breaker_state", (("rule", rule), ("scope", "group:web"))] for rule in ("C1", "C2", "C4")]
+    assert levels == [2, 1, 0]
