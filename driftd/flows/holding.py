@@ -63,12 +63,12 @@ def approve(store: Store, name: str, who: str, now: datetime) -> str:
     """Agree to the open replacement ``name`` (id, slot or old instance). Raises BadInput where there is none."""
     with store.write() as tx:
         record = _replacement(tx, name)
+        if record.denied_by:
+            raise BadInput(wording.denied(record.rid, record.old_id, record.denied_by), SEE)
         if record.approved_by:
             return wording.approved_already(record.rid, record.approved_by)
         if record.manual:
             return wording.needs_none(record.rid)
-        if record.denied_by:
-            raise BadInput(wording.denied(record.rid, record.old_id, record.denied_by), SEE)
         tx.save_replacement(replace(record, approved_by=who, next_at=None))
         tx.journal("human", record.rid, {"did": "approve", "by": who}, now)
     return wording.approved(record.rid, record.old_id, who)

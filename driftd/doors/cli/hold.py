@@ -58,4 +58,4 @@ def deny(
 
 
 def _say(ctx: typer.Context, sentence: str) -> None:
-    of(ctx).out.print(Text(printable(f"{sentence[:1].upper()}{sentence[1:]}.")), soft_wrap=True)
+    of(ctx).out.print(Text(printable(f"{sentence}.")), soft_wrap=True)
