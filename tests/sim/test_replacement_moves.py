@@ -76,7 +76,7 @@ def test_cancelled_in_any_state_everything_is_as_before(sim, state):
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("number", range(len(CHANGES) + 2), ids=lambda number: str(number))
+@pytest.mark.parametrize("number", range(len(CHANGES) + 2), ids=str)
 def test_a_crash_at_each_change(sim, number, after):
     rid = sim.request()
     sim.provider.fail_next("changes", Crash(), after_effect=after, skip=number)
