@@ -6,8 +6,9 @@
         @pytest.fixture
         def provider(self): ...
 
-``HooksContract`` is the same for another way of running hooks. ``FakeProvider`` needs nothing but driftd; the contracts
-need pytest, and are imported when they are asked for.
+``HooksContract`` is the same for another way of running hooks, ``JudgeContract`` and ``AlertsContract`` for other
+sources of metrics and alerts. The fakes need nothing but driftd; the contracts need pytest, and are imported when they
+are asked for.
 """
 
 from __future__ import annotations
@@ -16,15 +17,31 @@ import importlib
 from typing import TYPE_CHECKING
 
 from driftd.testing.fake import Crash, Distortion, Event, FakeClock, FakeProvider
+from driftd.testing.judging import FakeAlerts, FakeJudge
 
 if TYPE_CHECKING:
     from driftd.testing.contract import ProviderContract
     from driftd.testing.contracts.hooks import HooksContract
+    from driftd.testing.contracts.judging import AlertsContract, JudgeContract
 
-__all__ = ["Crash", "Distortion", "Event", "FakeClock", "FakeProvider", "HooksContract", "ProviderContract"]
+__all__ = [
+    "AlertsContract",
+    "Crash",
+    "Distortion",
+    "Event",
+    "FakeAlerts",
+    "FakeClock",
+    "FakeJudge",
+    "FakeProvider",
+    "HooksContract",
+    "JudgeContract",
+    "ProviderContract",
+]
 _CONTRACTS = {
     "ProviderContract": "driftd.testing.contract",
     "HooksContract": "driftd.testing.contracts.hooks",
+    "JudgeContract": "driftd.testing.contracts.judging",
+    "AlertsContract": "driftd.testing.contracts.judging",
 }
 
 

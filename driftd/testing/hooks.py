@@ -57,6 +57,10 @@ class ContractHooks:
         """What is in that file, as ``instance``, which is running, sees it; "" when there is none."""
         raise NotImplementedError("override read()")
 
+    def operation_of_others(self, provider: Provider) -> AbstractContextManager[None]:
+        """Inside the block somebody else changes the group, in a way that the provider knows of."""
+        raise NotImplementedError("override operation_of_others()")
+
     # --- means ---
 
     def wait(self, provider: Provider, what: str, true: Callable[[], bool]) -> None:

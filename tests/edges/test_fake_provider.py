@@ -39,6 +39,12 @@ class TestFake(ProviderContract):
         return provider.servers[instance.id].disk.get("mark") == "here"
 
     @contextmanager
+    def operation_of_others(self, provider):
+        provider.operations["web"] = "an instance refresh is at 40 %"
+        yield
+        provider.operations.clear()
+
+    @contextmanager
     def volume_in_use(self, provider, instance, volume):
         provider.busy_volumes.add(volume.id)
         yield
