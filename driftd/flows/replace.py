@@ -53,7 +53,7 @@ class Replacer:
     ``look`` sees an instance (with a visit open, so that driftd's own login is known as such). ``pause`` returns the
     sentence of a stop from outside the store (the pause file), or "": it stops undoing, too. ``fence`` raises
     ``LeaseHeld`` when the lease is lost. ``clock`` gives the aware time. Once ``stopping`` says so, no further step is
-    begun.
+    begun. ``since`` is when the daemon began: nothing is let in before it has seen all of a group.
     """
 
     def __init__(
@@ -66,10 +66,10 @@ class Replacer:
         pause: Callable[[str], str] = _never,
         fence: Callable[[], None] = _nothing,
         stopping: Callable[[], bool] = _not_yet,
-        cold: Callable[[str], str] = _never,
+        since: datetime | None = None,
     ) -> None:
         self._store = store
-        self._standings = Standings(store, cold)
+        self._standings = Standings(store, groups, since)
         self._groups = groups
         self._look = look
         self._stopping = stopping

@@ -6,11 +6,12 @@ a few queries a group.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from driftd.core import taint
+from driftd.core.breakers.breaker import Breaker
 from driftd.core.facts import InstanceState
 from driftd.core.findings import Action
 from driftd.core.guards.case import WAITING, Failures, Flight, GroupFacts, Held, Presence, Retired
@@ -23,6 +24,7 @@ from driftd.core.world import Sight
 from driftd.flows.groups import Group
 from driftd.flows.judging import foreign
 from driftd.flows.survey import Survey
+from driftd.flows.warming import Warming
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +35,27 @@ class Stand:
     remembered: Mapping[str, Sight]
 
 
-def _warm(_group: str) -> str:
-    return ""
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What is one for all groups."""
+
+    opened: Sequence[Record]
+    ended: Sequence[Record]
+    holds: Mapping[str, Held]
+    breakers: tuple[Breaker, ...]
 
 
 class Standings:
     """The standing of each group in one round: made when it is first wanted, and anew for each new survey.
 
-    ``cold`` says of a group what is not yet known since the daemon began, or "".
+    ``since`` is when the daemon began; None for who need not have seen everything before something is changed.
     """
 
-    def __init__(self, store: Store, cold: Callable[[str], str] = _warm) -> None:
+    def __init__(self, store: Store, groups: Mapping[str, Group], since: datetime | None = None) -> None:
         self._store = store
-        self._cold = cold
+        self._warming = Warming(since)
+        self._longest = max((_memory(group) for group in groups.values()), default=DAY)
+        self._shared: _Shared | None = None
         self._made: dict[str, tuple[Survey, Stand]] = {}
 
     def of(self, group: Group, seen: Survey, now: datetime) -> Stand:
@@ -53,50 +63,83 @@ class Standings:
         known = self._made.get(group.name)
         if known is not None and known[0] is seen:
             return known[1]
-        busy, cold = foreign(group), self._cold(group.name)
+        busy = foreign(group)
         with self._store.read() as tx:
-            opened = tx.open_replacements()
-            waiting = {one.old_id for one in opened if one.group == group.name and one.state in UNSTARTED}
-            stand = Stand(
-                standing(tx, group, seen.targets, now, opened=opened, cold=cold, foreign=busy),
-                remembered(tx, group.name, waiting, now),
-            )
+            if known is not None or self._shared is None:
+                # Surveyed a second time in one round: somebody is about to act, and reads everything again.
+                self._shared = _shared(tx, now, self._longest)
+            rows = tx.instances(group.name)
+            cold = self._warming.lacks(tx, group.name, rows, self._shared.opened)
+            stand = _stand(tx, group, seen, self._shared, rows, now, cold=cold, foreign=busy)
         self._made[group.name] = (seen, stand)
         return stand
 
     def forget(self) -> None:
         """Something moved on: what one replacement takes, no other has. That counts for every group of the fleet."""
         self._made.clear()
+        self._shared = None
+
+
+def _memory(group: Group) -> timedelta:
+    """How long ended replacements of a group count."""
+    return max(DAY, group.rules.back_off * 2**BACK_OFF_DOUBLINGS)
+
+
+def _shared(tx: Tx, now: datetime, longest: timedelta, opened: Sequence[Record] | None = None) -> _Shared:
+    return _Shared(
+        tx.open_replacements() if opened is None else opened,
+        tx.ended_replacements(now - longest),
+        {one.instance_id: Held(one.owner, one.reason, one.until) for one in tx.holds(now)},
+        tuple(one for one in tx.breakers() if one.holds),
+    )
+
+
+def _stand(
+    tx: Tx,
+    group: Group,
+    seen: Survey,
+    shared: _Shared,
+    rows: Sequence[InstanceRow],
+    now: datetime,
+    *,
+    cold: str,
+    foreign: str,
+) -> Stand:
+    waiting = {one.old_id for one in shared.opened if one.group == group.name and one.state in UNSTARTED}
+    facts = _facts(tx, group, seen.targets, shared, rows, now, cold=cold, foreign=foreign)
+    return Stand(facts, _remembered(tx, group.name, [row for row in rows if row.id in waiting], now))
 
 
 _GOING = frozenset({state.value for state in InstanceState if state.halted})
 
 
 def standing(
+    tx: Tx, group: Group, targets: Mapping[str, Target], now: datetime, *, opened: Sequence[Record] | None = None
+) -> GroupFacts:
+    """The facts of one group alone. ``opened`` are all open replacements, where the caller has read them already."""
+    return _facts(tx, group, targets, _shared(tx, now, _memory(group), opened), tx.instances(group.name), now)
+
+
+def _facts(
     tx: Tx,
     group: Group,
     targets: Mapping[str, Target],
+    shared: _Shared,
+    rows: Sequence[InstanceRow],
     now: datetime,
     *,
-    opened: Sequence[Record] | None = None,
-    zones: Mapping[str, str] | None = None,
     cold: str = "",
     foreign: str = "",
 ) -> GroupFacts:
-    """The facts of one group. ``opened`` are all open replacements, where the caller has read them already."""
-    every = tx.open_replacements() if opened is None else opened
-    flying = [one for one in every if one.state not in WAITING]
-    mine = [one for one in every if one.group == group.name]
+    zones: Mapping[str, str] = {}
+    flying = [one for one in shared.opened if one.state not in WAITING]
+    mine = [one for one in shared.opened if one.group == group.name]
     flights = [one for one in flying if one.group == group.name]
-    rows = tx.instances(group.name)
-    longest = max(DAY, group.rules.back_off * 2**BACK_OFF_DOUBLINGS)
-    ended = tx.ended_replacements(now - longest)
-    own = [one for one in ended if one.group == group.name]
-    known = zones or {}
+    own = [one for one in shared.ended if one.group == group.name]
     facts = GroupFacts(
         size=_size(rows, targets, mine),
         ending=_ending(rows, flights),
-        flights=tuple(_flight(one, known) for one in flights),
+        flights=tuple(_flight(one, zones) for one in flights),
         fleet=len(flying),
         retired=tuple(
             Retired(one.entered_at, one.manual or bool(one.approved_by))
@@ -104,30 +147,29 @@ def standing(
             if (one.committed or one.state is State.SUCCEEDED) and one.entered_at > now - DAY
         ),
         failures=_failures(own),
-        signatures=_by_signature(ended),
+        signatures=_by_signature(shared.ended),
         stuck=_stuck(tx, group.name),
-        holds={one.instance_id: Held(one.owner, one.reason, one.until) for one in tx.holds(now)},
+        holds=shared.holds,
         present=_present(tx.recent_sessions(group.name, now - group.rules.grace.after), now),
-        zones=known,
+        zones=zones,
         foreign=foreign,
         cold=cold,
-        widths=widths([*ended, *every], mine, known),
-        breakers=tuple(one for one in tx.breakers() if one.holds),
+        widths=widths([*shared.ended, *shared.opened], mine, zones),
+        breakers=shared.breakers,
         account=group.provider.name,
     )
     return facts.seen(targets)
 
 
-def remembered(tx: Tx, group: str, instance_ids: Collection[str], now: datetime) -> Mapping[str, Sight]:
-    """What the store knows of these instances of a group, by id; of one that it does not know, nothing."""
+def _remembered(tx: Tx, group: str, rows: Iterable[InstanceRow], now: datetime) -> Mapping[str, Sight]:
+    """What the store knows of these instances of a group, by id."""
     suppressions = tx.suppressions(now)
     found = {}
-    for row in tx.instances(group):
-        if row.id in instance_ids:
-            # A row says that somebody was there; whether that asks for a replacement, the findings do.
-            sessions = taint.standing(tx.open_findings(row.id), suppressions, group) if row.taint else []
-            asks = taint.taint_action(sessions).rank >= Action.REPLACE.rank
-            found[row.id] = Sight(row.verdict, row.action, row.reason, row.taint if asks else "")
+    for row in rows:
+        # A row says that somebody was there; whether that asks for a replacement, the findings do.
+        sessions = taint.standing(tx.open_findings(row.id), suppressions, group) if row.taint else []
+        asks = taint.taint_action(sessions).rank >= Action.REPLACE.rank
+        found[row.id] = Sight(row.verdict, row.action, row.reason, row.taint if asks else "")
     return found
 
 

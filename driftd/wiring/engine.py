@@ -79,6 +79,7 @@ class WiredEngine:
             pause=self._outside,
             fence=self._renew,
             stopping=self._stopping.is_set,
+            since=clock(),
         )
         janitor = Janitor(store, house.groups, clock=clock, pause=self._outside, fence=self._renew, keep=pace.keep)
         announcer = Announcer(store, logs.LogNotifier(), clock=clock)
