@@ -155,7 +155,8 @@ def test_one_that_may_end_by_itself_is_asked_first(tmp_path):
 
 
 def test_what_it_leaves_behind_on_purpose_is_not_waited_for(tmp_path):
-    text = f"(while :; do echo noise; echo noise >&2; sleep 0.01; done) & echo $! >{tmp_path}/$DRIFTD_HOOK; exit 0"
+    noise = "(while :; do echo noise; echo noise >&2; sleep 0.01; done) &"
+    text = f"{noise} sleep 60 >/dev/null 2>&1 & echo $! >{tmp_path}/$DRIFTD_HOOK; exit 0"
     hooks = CommandHooks({name: ["sh", "-c", text] for name in (HookName.SERVE, HookName.QUORUM)}, timeout_s=20)
     begun = time.monotonic()
     try:
@@ -188,8 +189,12 @@ def test_what_it_says_beside_its_answer_is_no_answer():
 
 
 def test_it_does_not_wait_for_anybody_to_type():
-    assert (
-        shell("read -r line || exit 7; exit 0", timeout_s=10)
-        .run(HookName.QUIESCE, DB, "db", {})
-        .endswith("failed with status 7: it said nothing")
-    )
+    ours, (end, other) = os.dup(0), os.pipe()
+    try:
+        os.dup2(end, 0)
+        why = shell("read -r line || exit 7", timeout_s=2).run(HookName.QUIESCE, DB, "db", {})
+    finally:
+        os.dup2(ours, 0)
+        for file in (ours, end, other):
+            os.close(file)
+    assert why.endswith("failed with status 7: it said nothing")
