@@ -11,11 +11,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from driftd.core.facts import InstanceState
+from driftd.core.guards import Case, going_on
 from driftd.core.replacement import TERMINAL, UNSTARTED, Record, State
 from driftd.core.steps import arriving, before, leaving, moving
 from driftd.core.undo import decide_undo
 from driftd.core.variants import STEP
-from driftd.core.world import OUT_OF_SERVICE, Advance, Answer, Finish, Limits, Need, Wait, World
+from driftd.core.world import OUT_OF_SERVICE, Advance, Answer, Do, Finish, Limits, Need, Verb, Wait, World
 
 
 def learn(record: Record, world: World) -> Record:
@@ -68,7 +69,19 @@ def decide(record: Record, world: World, now: datetime, limits: Limits) -> Answe
         return Advance(State.UNDOING, "cancelled by hand", outcome=State.CANCELLED)
     if world.paused:  # which lets an undo go on, and a cancellation begin one
         return _stopped(record, world.paused, now, limits)
-    return _DECISIONS[record.state](record, world, now, limits)
+    answer = _DECISIONS[record.state](record, world, now, limits)
+    return (isinstance(answer, Do) and _guarded(record, world, answer, now, limits)) or answer
+
+
+def _guarded(record: Record, world: World, answer: Do, now: datetime, limits: Limits) -> Wait | None:
+    """A wait in place of a forward call that a guard speaks against. What is done to a twin of the newcomer, or to
+    what an old one that is gone left behind, takes nothing from anybody.
+    """
+    about_old = answer.call.instance_id in {"", record.old_id}
+    if world.old_gone or (answer.call.verb is Verb.TERMINATE and not about_old):
+        return None
+    refusal = going_on(Case(record, world.rules, world.facts), answer.call.verb.value, now)
+    return Wait(now + limits.poll, refusal.why, record.streak, restart=True) if refusal else None
 
 
 def _stopped(record: Record, why: str, now: datetime, limits: Limits) -> Wait:
