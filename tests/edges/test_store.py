@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from store_rows import NOW, finding, instance, later, session
 
+from driftd.core.chain import Verified
 from driftd.core.facts import Session
 from driftd.core.findings import Action, Finding, Severity, Verdict
-from driftd.core.chain import Verified
 from driftd.core.memory import Message, Pause, StoreUnavailable, Suppression, Topic
 from driftd.core.replacement import Record, State
 from driftd.edges.store import open_store

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from store_rows import NOW, finding, instance, later, record, session
 
-from driftd.core.findings import Severity
 from driftd.core.chain import Verified, verify
+from driftd.core.findings import Severity
 from driftd.core.journal import GENESIS
 from driftd.core.memory import LeaseHeld, Message, Pause, StaleRecord, Suppression
 from driftd.core.replacement import TERMINAL, State

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from store_rows import NOW, instance, later
 
-from driftd.core.errors import BadInput
 from driftd.core.chain import Broken, Verified
+from driftd.core.errors import BadInput
+from driftd.core.export import Header, body_line, head_line
 from driftd.core.memory import StoreUnavailable
 from driftd.edges.store import open_store
 
@@ -310,10 +311,11 @@ def test_a_line_deleted_on_purpose_is_found(path):
 
 @pytest.mark.parametrize("tampered", [False, True])
 def test_a_stranger_verifies_the_chain_with_the_program_in_the_docs(tmp_path, tampered):
-    document = Path(__file__).resolve().parents[2] / "docs" / "store.md"
+    document = Path(__file__).resolve().parents[2] / "docs" / "journal.md"
     program = document.read_text().partition("```python\n")[2].partition("```")[0]
     where = tmp_path / "driftd.db"
     store = open_store(url(where))
+    store.take_lease("alpha", 30, NOW)
     with store.write() as tx:
         tx.journal(
             "decision", "i-1 é\udcff", {"name": b"\xff", "said": "\n\x1f\x7f\udcff\U0001f600\u2028", "at": NOW}, NOW
@@ -325,12 +327,21 @@ def test_a_stranger_verifies_the_chain_with_the_program_in_the_docs(tmp_path, ta
             raw.execute("DROP TRIGGER journal_no_update")
             raw.execute("UPDATE journal SET subject = 'i-3' WHERE seq = 2")
             raw.commit()
+    store = open_store(url(where))
+    with store.read() as tx:
+        exported = head_line(Header(tx.store_facts().id)) + b"".join(map(body_line, tx.journal_lines()))
+    store.close()
+    (tmp_path / "export").write_bytes(exported)
     done = subprocess.run(
-        [sys.executable, "-I", "-c", program, where], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-I", "-c", program, tmp_path / "export"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     assert done.returncode == (1 if tampered else 0)
     assert (done.stderr if tampered else done.stdout) == (
-        "broken at line 2\n" if tampered else f"verified, head {last.hash}\n"
+        "broken at line 2\n" if tampered else f"verified up to line 2 {last.hash}\n"
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -105,20 +107,20 @@ def restore(url: str, source: Path, by: str, now: datetime) -> Restored:
     ``LeaseHeld`` while a daemon runs on the store, ``StoreUnavailable`` when the backup is damaged or a newer driftd's.
     """
     path = path_of(url)
-    found = check_file(str(source.absolute()))
-    if Path(path).exists() and source.samefile(path):
+    if Path(path).exists() and source.exists() and source.samefile(path):
         raise BadInput(f"{source} is the store itself", "name a backup")
+    found = check_file(str(source.absolute()))
     if found.damage:
         raise StoreUnavailable(f"The backup {source} is damaged: {found.damage}.", "Restore another one.")
-    epoch = _take_over(path, now) if Path(path).exists() else 0
     made = Path(f"{path}.restoring-{os.getpid()}")
-    try:
-        copies.copy(str(source.absolute()), made, replaces=True)
-        doubt, chain = _mark(made, source, epoch, by, now)
-        aside = _exchange(path, made, now)
-    finally:
-        for leftover in (made, Path(f"{made}-wal"), Path(f"{made}-shm")):
-            leftover.unlink(missing_ok=True)
+    with _alone(path, now) as epoch:
+        try:
+            copies.copy(str(source.absolute()), made, replaces=True)
+            doubt, chain = _mark(made, source, epoch, by, now)
+            aside = _exchange(path, made, now)
+        finally:
+            for leftover in (made, Path(f"{made}-wal"), Path(f"{made}-shm")):
+                leftover.unlink(missing_ok=True)
     return Restored(Path(path), aside, doubt, chain)
 
 
@@ -139,23 +141,35 @@ def _mark(made: Path, source: Path, epoch: int, by: str, now: datetime) -> tuple
     return doubt.why, chain
 
 
-def _take_over(path: str, now: datetime) -> int:
-    """Make sure that nobody runs on the store, nor begins to; its epoch, 0 where it can no longer tell."""
+@contextmanager
+def _alone(path: str, now: datetime) -> Iterator[int]:
+    """Nobody runs on the store, nor begins to, inside the block. Gives its epoch, 0 where it can no longer tell."""
+    holder, epoch = here(), 0
+    if Path(path).exists():
+        with suppress(StoreUnavailable), _opened(path) as store:  # damaged: most likely why somebody restores
+            epoch = store.take_lease(holder, LEASE.total_seconds(), now)
     try:
-        store: SqlStore | None = open_file(path)
-    except StoreUnavailable:
-        store = None  # damaged: most likely why somebody restores
-    epoch = 0
-    if store is not None:
-        try:
-            epoch = store.take_lease(here(), LEASE.total_seconds(), now)
-        except StoreUnavailable:
-            epoch = 0
-        finally:
-            store.close()
+        _check_closed(path)
+        yield epoch
+    except BaseException:
+        if epoch:
+            with suppress(StoreUnavailable), _opened(path) as store:
+                store.drop_lease(holder, epoch)
+        raise
+
+
+def _check_closed(path: str) -> None:
     if user := open_by(path):
         raise LeaseHeld(f"Process {user} has the store {path} open.", "Stop driftd first, then restore.")
-    return epoch
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[SqlStore]:
+    store = open_file(path)
+    try:
+        yield store
+    finally:
+        store.close()
 
 
 def _exchange(path: str, made: Path, now: datetime) -> Path | None:
