@@ -82,7 +82,8 @@ class Standings:
 
 def _memory(group: Group) -> timedelta:
     """How long ended replacements of a group count."""
-    return max(DAY, group.rules.back_off * 2**BACK_OFF_DOUBLINGS)
+    longest: timedelta = group.rules.back_off * 2**BACK_OFF_DOUBLINGS
+    return max(DAY, longest)
 
 
 def _shared(tx: Tx, now: datetime, longest: timedelta, opened: Sequence[Record] | None = None) -> _Shared:
