@@ -59,7 +59,7 @@ class Record:
     often in a row: a provider that says "ok" and does nothing is asked ever more slowly.
 
     ``signature`` is what the drift looks like, whatever the instance; ``canary`` that the group watches this one before
-    others follow. ``epoch`` is the controller's that last moved it.
+    others follow. ``epoch`` is that of the lease under which its launch was begun.
 
     What the plan froze: ``variant`` (a name in ``core.variants.VARIANTS``), ``volumes`` that the slot owns with the
     UUID of each one's file system ("" where the provider cannot tell), ``addresses`` with whom each belonged to then.

@@ -184,6 +184,8 @@ class Replacer:
             return after
         with self._store.write() as tx:
             after = closed(tx, after, now)
+            if after.state is State.LAUNCHING and record.state is not State.LAUNCHING:
+                after = replace(after, epoch=tx.store_facts().epoch)
             if not isinstance(answer, Wait):
                 self._standings.forget()
                 write_move(tx, record, answer, now)

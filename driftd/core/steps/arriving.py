@@ -13,6 +13,7 @@ from driftd.core.world import (
     OUT_OF_SERVICE,
     ROLE,
     TAG_ATTEMPT,
+    TAG_EPOCH,
     TAG_RID,
     TAG_ROLE,
     TAG_SLOT,
@@ -28,7 +29,11 @@ from driftd.core.world import (
 
 
 def launch_request(record: Record) -> LaunchRequest:
-    """The launch of this attempt; the same bytes however often it is asked for."""
+    """The launch of this attempt; the same bytes however often it is asked for.
+
+    The epoch stays on the newcomer for ever: a store that knows of none as high is older than the world.
+    """
+    epoch = {TAG_EPOCH: str(record.epoch)} if record.epoch else {}
     return LaunchRequest(
         group=record.group,
         slot=record.slot,
@@ -39,7 +44,8 @@ def launch_request(record: Record) -> LaunchRequest:
             TAG_SLOT: record.slot,
             TAG_ROLE: ROLE,
             TAG_ATTEMPT: str(record.attempt),
-        },
+        }
+        | epoch,
     )
 
 
