@@ -145,6 +145,8 @@ def worlds(draw):
         addresses={"addr": Address("addr", "web/1", draw(owners))},
         manner=draw(st.sampled_from([Manner(), Manner(hooks=HOOKS), Manner(snapshots=False)])),
         paused=draw(st.sampled_from(["", "ann paused everything"])),
+        frozen=draw(st.sampled_from(["", "the journal is broken"])),
+        frozen=draw(st.sampled_from(["", "the journal is broken"])),
     )
 
 
@@ -172,7 +174,8 @@ def test_what_must_hold_for_every_record_in_every_world(record, world):
 def check_call(record: Record, world: World, answer: Do) -> None:
     call, target = answer.call, world.targets.get(answer.call.instance_id)
     least, serving = world.rules.min_healthy, world.facts.in_service
-    assert not world.paused, "a pause is honoured before every call"
+    assert not world.paused or record.state is State.UNDOING, "a pause is honoured before every forward call"
+    assert not world.frozen, "nor is one made back, once nothing may be changed at all"
     if call.verb is Verb.TERMINATE and call.instance_id == "old":
         newcomer = world.targets["new"]
         assert record.state is State.RETIRING
@@ -235,7 +238,7 @@ SERVING = {TargetState.HEALTHY, TargetState.UNHEALTHY, TargetState.INITIAL}
 def test_every_record_ends_in_a_world_that_stands_still(record, world, data):
     """Whatever stands in its way, and even if every call fails, each state but a hold is left within its time."""
     limits = replace(LIMITS, dwell=timedelta(seconds=1))
-    world = replace(world, paused="", facts=facts(9, old=True), rules=rules(0))
+    world = replace(world, paused="", frozen="", facts=facts(9, old=True), rules=rules(0))
     record = replace(record, manual=True, entered_at=NOW, created_at=NOW, refusal="", tries=0)
     now = NOW
     for _ in range(6000):
@@ -299,6 +302,7 @@ NEW = Target("new", TargetState.HEALTHY, 1)
         {"newcomers": ()},
         {"newcomers": (instance("new", InstanceState.STOPPED),)},
         {"paused": "ann paused everything"},
+        {"frozen": "the journal is broken"},
         {"facts": facts(1)},
         {"old": None},
         {"old": instance("old", InstanceState.SHUTTING_DOWN)},
@@ -315,6 +319,27 @@ def test_each_guard_alone_keeps_the_old_one_from_being_ended(change, committed):
 def test_the_record_too_can_keep_the_old_one_from_being_ended(change):
     record, world = ready_to_end()
     assert not ends_the_old_one(replace(record, **change), world)
+
+
+@pytest.mark.parametrize("state", [state for state in State if state not in TERMINAL])
+def test_a_pause_lets_an_undo_go_on_and_a_cancellation_begin_one_and_nothing_else(state):
+    record, world = ready_to_end()
+    record = replace(record, state=state, outcome="cancelled", fault="cancelled by hand", committed=False)
+    paused, frozen = replace(world, paused="ann paused everything"), replace(world, frozen="the journal is broken")
+    free, answer = decide(record, world, NOW, LIMITS), decide(record, paused, NOW, LIMITS)
+    if state is State.UNDOING:
+        assert answer == free
+    else:
+        assert isinstance(answer, Wait)
+        assert answer.restart
+        assert answer.why.endswith(": ann paused everything")
+    assert isinstance(decide(record, frozen, NOW, LIMITS), Wait)
+    if state not in UNSTARTED | {State.UNDOING, State.SETTLING}:
+        asked = replace(record, cancel_requested=True)
+        undone = decide(asked, paused, NOW, LIMITS)
+        assert isinstance(undone, Advance)
+        assert undone.state is State.UNDOING
+        assert isinstance(decide(asked, frozen, NOW, LIMITS), Wait)
 
 
 def test_a_transition_that_is_not_in_the_table_is_refused():
