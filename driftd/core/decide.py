@@ -18,6 +18,8 @@ from driftd.core.undo import decide_undo
 from driftd.core.variants import STEP
 from driftd.core.world import OUT_OF_SERVICE, Advance, Answer, Do, Finish, Limits, Need, Verb, Wait, World
 
+LOOKS_APART = 5  # polls
+
 
 def learn(record: Record, world: World) -> Record:
     """What the world teaches about the record itself: the newcomer to adopt, and that the old one was seen at rest."""
@@ -81,7 +83,19 @@ def _guarded(record: Record, world: World, answer: Do, now: datetime, limits: Li
     if world.old_gone or (answer.call.verb is Verb.TERMINATE and not about_old):
         return None
     refusal = going_on(Case(record, world.rules, world.facts), answer.call.verb.value, now)
-    return Wait(now + limits.poll, refusal.why, record.streak, restart=True) if refusal else None
+    if refusal is None:
+        return None
+    # People are looked for with each try, and a look costs a visit.
+    pause = limits.poll * (LOOKS_APART if refusal.guard == "session" else 1)
+    return Wait(now + pause, refusal.why, record.streak, restart=True)
+
+
+def leaves(record: Record, answer: Answer) -> bool:
+    """Whether ``answer`` takes the old one from the people on it: who is there is then looked at, live, before that."""
+    if not isinstance(answer, Do) or answer.call.instance_id != record.old_id:
+        return False
+    out = record.drain_seen or record.quiesced or record.stop_seen
+    return answer.call.verb in {Verb.DRAIN, Verb.QUIESCE, Verb.STOP} and not out
 
 
 def _stopped(record: Record, why: str, now: datetime, limits: Limits) -> Wait:

@@ -29,17 +29,15 @@ OUT_OF_SERVICE = frozenset({TargetState.DRAINING, TargetState.MAINTENANCE})
 class Limits:
     """How long each step may take, and how careful it is.
 
-    ``dwell`` is the least time between the look that found the drift and the one that confirms it; ``grace`` is how
-    long live sessions on the old one are waited for; ``plan_again`` is how long one that could not be planned gives way
-    to others; ``absent`` is how long a launch without answer may stay unseen
-    until it counts as never made; ``healthy_reads`` and ``gone_reads`` are readings in a row. ``park`` is how long the
-    old one is kept, stopped, before it is ended; 0 ends it at once.
+    ``dwell`` is the least time between the look that found the drift and the one that confirms it; ``plan_again`` is
+    how long one that could not be planned gives way to others; ``absent`` is how long a launch without answer may
+    stay unseen until it counts as never made; ``healthy_reads`` and ``gone_reads`` are readings in a row. ``park`` is
+    how long the old one is kept, stopped, before it is ended; 0 ends it at once.
     """
 
     dwell: timedelta = timedelta(seconds=60)
     confirm_timeout: timedelta = timedelta(minutes=30)
     plan_again: timedelta = timedelta(minutes=5)
-    grace: timedelta = timedelta(0)
     launch_timeout: timedelta = timedelta(minutes=10)
     boot_timeout: timedelta = timedelta(minutes=10)
     verify_timeout: timedelta = timedelta(minutes=10)

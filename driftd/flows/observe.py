@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from driftd.core.facts import Instance, InstanceState
+from driftd.core.findings import Verdict
 from driftd.core.looks import Look
 from driftd.core.ports import HookName
 from driftd.core.replacement import Record, State
@@ -47,7 +48,8 @@ def observe(
     confirmed, facts = None, stand.facts
     if Need.LOOK_OLD in needs and old is not None and not held.any:
         confirmed = sight_of(look(old), remembered.taint if remembered else "")
-        facts = facts.looked(old.id, confirmed.live, now)
+        if confirmed.verdict is not Verdict.UNKNOWN:  # else what the last look saw counts
+            facts = facts.looked(old.id, confirmed.live, now)
     if not held.any and (short := without(record, group, old, stand, seen)):
         facts = replace(facts, quorum={record.old_id: short})
     new_id = record.new_id or (newcomers[0].id if newcomers else "")

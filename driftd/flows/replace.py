@@ -14,14 +14,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from driftd.core import wording
-from driftd.core.decide import decide, learn, needs
+from driftd.core.decide import decide, learn, leaves, needs
 from driftd.core.errors import BadInput, ProviderError, Refused
 from driftd.core.facts import Instance
 from driftd.core.journal import canonical
 from driftd.core.memory import LeaseHeld, StaleRecord, Store, StoreUnavailable
 from driftd.core.moves import announced, answered, moved, unanswered, unheeded, waiting, withdrawn
 from driftd.core.replacement import TERMINAL, UNSTARTED, Record, State
-from driftd.core.world import Answer, Call, Do, Wait, World
+from driftd.core.stops import Stops
+from driftd.core.world import Answer, Call, Do, Need, Wait, World
 from driftd.flows.calls import guards, make
 from driftd.flows.groups import Group
 from driftd.flows.observe import LookAt, observe
@@ -77,6 +78,7 @@ class Replacer:
         self._pause = pause
         self._fence = fence
         self._waits: list[tuple[Record, Record]] = []
+        self._held: dict[str, Stops] = {}
 
     # --- what people ask ---
 
@@ -108,6 +110,7 @@ class Replacer:
             records = tx.open_replacements()
         began, said, surveys = self._clock(), [], Surveys()
         self._standings.forget()
+        self._held.clear()
         # Those under way first; who waits for a second look takes turns, longest due first.
         for record in sorted(records, key=lambda r: (r.state in UNSTARTED, r.next_at or r.created_at)):
             if self._stopping() or (record.state in UNSTARTED and self._overdue(records, began)):
@@ -172,6 +175,8 @@ class Replacer:
         if isinstance(answer, Do) and not fresh:
             # What is acted on is read again, live.
             record, world, answer = self._decide(before, group, surveys.anew(group))
+        if leaves(record, answer):
+            record, world, answer = self._decide(before, group, surveys.of(group)[0], frozenset({Need.LOOK_OLD}))
         now = self._clock()
         if isinstance(answer, Do):
             answer = unheeded(record, answer, now, group.limits) or answer
@@ -195,10 +200,14 @@ class Replacer:
                 after = replace(after, version=after.version + 1)
         return after
 
-    def _decide(self, before: Record, group: Group, seen: Survey) -> tuple[Record, World, Answer]:
+    def _decide(
+        self, before: Record, group: Group, seen: Survey, more: frozenset[Need] = frozenset()
+    ) -> tuple[Record, World, Answer]:
         now = self._clock()
-        held = stops(self._store, before.group, self._pause)
-        wanted = needs(before, now, group.limits)
+        # Read once a round for deciding, since a thousand may wait; and again, live, before each call.
+        held = self._held.get(before.group) or stops(self._store, before.group, self._pause)
+        self._held[before.group] = held
+        wanted = needs(before, now, group.limits) | more
         stand = self._standings.of(group, seen, now)
         world = observe(before, group, seen, stand, self._look, wanted, held, now)
         record = learn(before, world)

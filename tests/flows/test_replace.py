@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from simulation import Simulation
@@ -11,7 +12,9 @@ from store_rows import instance
 
 from driftd.core.difference import Change
 from driftd.core.errors import BadInput
-from driftd.core.findings import Action, Finding, Severity
+from driftd.core.facts import Session
+from driftd.core.findings import Action, Finding, Severity, Verdict
+from driftd.core.guards.case import Grace
 from driftd.core.memory import LeaseHeld, StoreUnavailable
 from driftd.core.replacement import State
 
@@ -177,16 +180,34 @@ def test_cancel_knows_slot_instance_and_id_and_nothing_else(sim):
 
 
 def test_a_live_session_is_waited_for_until_its_grace_is_over(tmp_path):
-    from datetime import timedelta
-
-    from simulation import LIMITS
-
-    sim = Simulation(tmp_path, limits=replace(LIMITS, grace=timedelta(seconds=40)))
+    sim = Simulation(tmp_path)
+    sim.group = replace(sim.group, rules=replace(sim.group.rules, grace=Grace(cap=timedelta(seconds=40))))
+    sim.restart()
     sim.live_sessions = 1
+    with sim.store.write() as tx:
+        tx.put_instance(replace(instance(sim.old), verdict=Verdict.DRIFTED, action=Action.REPLACE))
+        live = Session("ssh", "mallory", "203.0.113.9", sim.clock(), live=True)
+        tx.add_session(sim.old, live, own=False, now=sim.clock())
     rid = sim.request(manual=False)
     notes = {record.note for record in sim.steps(rid)}
-    assert any(note.startswith("1 live session on i-0002, waited for until 00:00:45") for note in notes)
+    said = "1 live session on i-0002, waited for until the last one ends, at most until 00:00:45 UTC"
+    assert said in notes
     assert sim.record(rid).state is State.SUCCEEDED
+    with sim.store.read() as tx:
+        (drain,) = [one for one in tx.journal_lines(rid) if one.kind == "intent" and one.body["call"] == "drain"]
+    assert drain.at >= live.started_at + timedelta(seconds=40)
+
+
+def test_who_logs_in_during_the_soak_is_not_drained_under(sim):
+    rid = sim.request()
+    for record in sim.steps(rid):
+        if record.state is State.SOAKING:
+            sim.live_sessions = 2
+        if record.state is State.DRAINING and "2 live sessions on i-0002" in record.note:
+            assert not record.drain_sent
+            sim.live_sessions = 0
+    assert record.state is State.SUCCEEDED
+    assert sim.live_sessions == 0, "it was seen right before the drain"
 
 
 def test_nothing_about_an_instance_that_was_replaced_stays_open(sim):

@@ -40,13 +40,6 @@ def confirming(record: Record, world: World, now: datetime, limits: Limits) -> A
         return Finish(State.CANCELLED, f"the drift is gone: {sight.reason}")
     if not sight.enforceable:
         return Finish(State.CANCELLED, f"nobody vouches for the manifest of {record.image}: {sight.reason}")
-    if sight.live and now < record.created_at + limits.grace:
-        ends = record.created_at + limits.grace
-        return Wait(
-            min(ends, now + 5 * limits.poll),
-            f"{sight.live} live session{'s' if sight.live > 1 else ''} on {record.old_id}, waited for until "
-            f"{ends:%H:%M:%S} UTC",
-        )
     return onward(record, f"a second look agrees, {asks}")
 
 
