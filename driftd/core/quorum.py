@@ -124,7 +124,7 @@ def _too_few(cluster: Cluster, me: frozenset[str], *, removed: bool) -> str:
 
 def _not_last(cluster: Cluster, me: Collection[str], waiting: Sequence[Collection[str]]) -> str:
     followers = cluster.members - {cluster.leader}
-    first = sorted(min(other) for other in waiting if followers & frozenset(other))
+    first = sorted(min(known) for other in waiting if (known := followers & frozenset(other)))
     if cluster.leader in me and first:
         return f"it leads the cluster, and followers go first: {listed(first)}"
     return ""
