@@ -196,6 +196,7 @@ class Replacing(_Strict):
     back_off: Duration = timedelta(minutes=30)
     canary: CanarySettings = CanarySettings()
     block_on: list[Matchers] = Field(default_factory=list)
+    keep_snapshots: Duration = timedelta(days=30)
 
 
 class HookSettings(_Strict):

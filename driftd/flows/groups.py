@@ -22,7 +22,8 @@ class Group:
     ``block_on`` are lists of label matchers: an alert that matches all of one list speaks against any change.
     ``alerts`` and ``judge`` are who is asked about alerts and metrics, if anybody; ``canary`` is how the first of its
     kind is watched, None where none goes first; ``hooks`` is what its owner has
-    written to stop, hand over and start its service.
+    written to stop, hand over and start its service. Snapshots that replacements took are deleted when they are older
+    than ``keep_snapshots``; None keeps them.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Group:
     judge: Judge | None = None
     canary: Canary | None = None
     hooks: Hooks | None = None
+    keep_snapshots: timedelta | None = timedelta(days=30)
     manner: Manner = field(default_factory=Manner)
 
     def members(self) -> Sequence[Instance]:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 
-from driftd.core import wording
 from driftd.core.errors import NotFound, ProviderError
 from driftd.core.facts import Instance
 from driftd.core.findings import Severity
+from driftd.core.leftovers import MARKS, Leftover, What, due, of_instances, of_snapshots
 from driftd.core.memory import Message, Store
-from driftd.core.ports import Compute
-from driftd.core.replacement import TERMINAL, Record, State
-from driftd.core.world import ROLE, TAG_RID, TAG_ROLE
+from driftd.core.replacement import Record
+from driftd.core.wording import leftovers as wording
+from driftd.core.wording import pruned
+from driftd.core.world import TAG_RID
 from driftd.flows.collect import collect
 from driftd.flows.groups import Group
 from driftd.flows.stops import stops
-from driftd.flows.survey import edges_of
+from driftd.flows.survey import Survey, edges_of, survey
 
 ORPHAN_AGE = timedelta(minutes=30)
-
-_ENDABLE = frozenset({State.CANCELLED, State.FAILED_CLEAN, State.ABORTED_SAFE})
+MOST = 5  # things of one group that one round cleans up; where there are more, something else is wrong
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _never(_group: str) -> str:
@@ -32,12 +33,12 @@ def _nothing() -> None:
 
 
 class Janitor:
-    """Finds orphans: instances with our mark whose replacement is over or unknown.
+    """Finds what replacements left behind (core/leftovers.py says what that is), and cleans it up with care.
 
-    An orphan is reported when first seen. Seen again ``age`` later, it is ended only if its replacement was undone and
-    it was never verified (so never had traffic), and no load balancer knows it; everything else is a person's to end.
-    When an orphan was first seen stands in the journal, so a restart does not begin again. What was over longer than
-    ``keep`` ago is pruned from the store; None keeps all.
+    It is said when it is first seen. Seen again ``age`` later, unchanged, it is cleaned up if it is proven to be
+    driftd's own and unused: an orphan is ended, marks are taken off, a snapshot older than the group keeps them is
+    deleted; everything else is a person's. When it was first seen stands in the journal, so a restart does not begin
+    again. What was over longer than ``keep`` ago is pruned from the store; None keeps all.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Janitor:
         for group in self._groups.values():
             try:
                 said += self._calibrations(group)
-                said += [] if group.cannot_replace() else self._group(group)
+                said += [] if group.cannot_replace() else self._leftovers(group)
             except ProviderError as error:
                 said.append(f"the janitor passed over {group.name}: {error}")
         return said
@@ -75,8 +76,8 @@ class Janitor:
         if self._keep is None:
             return []
         with self._store.write() as tx:
-            pruned = {what: number for what, number in tx.prune(self._clock() - self._keep).items() if number}
-        return [wording.pruned(pruned)] if pruned else []
+            gone = {what: number for what, number in tx.prune(self._clock() - self._keep).items() if number}
+        return [pruned(gone)] if gone else []
 
     def _calibrations(self, group: Group) -> list[str]:
         """What was launched to learn from, and outlived its calibration."""
@@ -90,70 +91,94 @@ class Janitor:
         with self._store.write() as tx:
             tx.journal(kind, subject, body, self._clock())
 
-    def _group(self, group: Group) -> list[str]:
-        compute, _ = edges_of(group)
-        marked = [i for i in compute.list({TAG_ROLE: ROLE}) if i.group == group.name and _exists(i)]
-        if not marked:
-            return []
-        targets = group.targets()
-        said: list[str] = []
-        for instance in marked:
-            with self._store.read() as tx:
-                record = tx.replacement(instance.tags.get(TAG_RID, ""))
-            if record is None or record.state in TERMINAL:
-                said += self._orphan(group, compute, instance, record, instance.id in targets)
+    # --- what replacements left ---
+
+    def _leftovers(self, group: Group) -> list[str]:
+        said, cleaned = [], 0
+        for one in self._find(group):
+            if one not in self._again(group, one):
+                continue  # its replacement ended between the list and the record
+            now = self._clock()
+            first_seen = self._first_seen(one, now)
+            if first_seen is None:
+                said.append(one.said)
+            elif due(one, first_seen, now, self._age) and cleaned < MOST and not self._paused(group.name):
+                cleaned += 1
+                said.append(self._clean(group, one))
         return said
 
-    def _orphan(
-        self, group: Group, compute: Compute, instance: Instance, record: Record | None, in_traffic: bool
-    ) -> list[str]:
-        if not _still_marked(compute, instance):
-            return []  # its replacement ended between the list and the record
-        now = self._clock()
-        text = wording.orphan(instance.id, group.name, record.rid if record else "", record.state if record else "")
-        first_seen = self._first_seen(instance, text, now)
-        if first_seen is None:
-            return [text]
-        endable = record is not None and record.state in _ENDABLE and not record.verified and not in_traffic
-        if not endable or now < first_seen + self._age or self._paused(group.name):
-            return []
-        body = {"call": "terminate", "instance": instance.id, "orphan": True}
-        with self._store.write() as tx:
-            tx.journal("intent", f"orphan/{instance.id}", body, now)
-        self._fence()
-        try:
-            compute.terminate(instance.id)
-            outcome: dict[str, object] = {"outcome": "done"}
-        except NotFound:
-            outcome = {"outcome": "done", "why": "gone already"}
-        except ProviderError as error:
-            outcome = {"outcome": "no answer", "why": str(error)}
-        with self._store.write() as tx:
-            tx.journal("result", f"orphan/{instance.id}", {"call": "terminate", **outcome}, self._clock())
-        return [wording.orphan_ended(instance.id, outcome["outcome"] == "done", str(outcome.get("why", "")))]
+    def _find(self, group: Group) -> Sequence[Leftover]:
+        """What is left, as provider and store say now."""
+        seen = survey(group)
+        found = self._judge(group, seen, seen.instances.values())
+        volumes = group.provider.volumes
+        if volumes is not None and group.keep_snapshots is not None:
+            overdue = self._clock() - group.keep_snapshots
+            old = [one for one in volumes.snapshots() if one.at < overdue]
+            found += of_snapshots(old, self._ended(group), overdue) if old else []
+        return found
 
-    def _first_seen(self, instance: Instance, text: str, now: datetime) -> datetime | None:
-        """When this orphan was first reported; None when that is now."""
-        subject = f"orphan/{instance.id}"
+    def _again(self, group: Group, one: Leftover) -> Sequence[Leftover]:
+        """The second check: the thing itself, asked once more, with everything around it read anew."""
+        if one.what is What.SNAPSHOT:
+            return self._find(group)
+        compute, _ = edges_of(group)
+        try:
+            instance = compute.describe(one.thing)
+        except NotFound:
+            return []
+        return self._judge(group, survey(group), [instance])
+
+    def _judge(self, group: Group, seen: Survey, instances: Iterable[Instance]) -> list[Leftover]:
+        marked = [one for one in instances if MARKS & one.tags.keys()]
+        if not marked:
+            return []
+        owners = {thing.attached_to for thing in (*seen.volumes.values(), *seen.addresses.values())}
+        with self._store.read() as tx:
+            found = [tx.replacement(one.tags.get(TAG_RID, "")) for one in marked]
+        records = {record.rid: record for record in found if record is not None}
+        return [*of_instances(group.name, marked, records, owners | seen.targets.keys())]
+
+    def _ended(self, group: Group) -> Sequence[Record]:
+        with self._store.read() as tx:
+            return tx.ended_replacements(LONG_AGO, group.name)
+
+    def _clean(self, group: Group, one: Leftover) -> str:
+        call = {What.ORPHAN: "terminate", What.MARKS: "tag", What.SNAPSHOT: "delete snapshot"}[one.what]
+        thing = {"snapshot": one.thing} if one.what is What.SNAPSHOT else {"instance": one.thing}
+        self._note("intent", one.subject, {"call": call, **thing, "leftover": True})
+        self._fence()
+        why = ""
+        try:
+            self._call(group, one)
+        except NotFound:
+            pass
+        except ProviderError as error:
+            why = str(error)
+        outcome = {"outcome": "no answer", "why": why} if why else {"outcome": "done"}
+        self._note("result", one.subject, {"call": call, **outcome})
+        return wording.cleaned(one.what, one.thing, why)
+
+    @staticmethod
+    def _call(group: Group, one: Leftover) -> None:
+        compute, _ = edges_of(group)
+        if one.what is What.ORPHAN:
+            compute.terminate(one.thing)
+        elif one.what is What.MARKS:
+            compute.tag(one.thing, dict.fromkeys(one.tags, ""))
+        elif group.provider.volumes is not None:
+            group.provider.volumes.delete_snapshot(one.thing)
+
+    def _first_seen(self, one: Leftover, now: datetime) -> datetime | None:
+        """When this was first seen; None when that is now. People hear of instances, not of tags and copies."""
         with self._store.write() as tx:
-            lines = tx.journal_lines(subject)
+            lines = tx.journal_lines(one.subject)
             if lines:
                 return lines[0].at
-            tx.journal("observation", subject, {"orphan": instance.id, "tags": dict(instance.tags)}, now)
-            tx.say(Message(subject, "orphan", Severity.HIGH, text, instance.id, instance.tags.get(TAG_RID, "")), now)
+            tx.journal("observation", one.subject, {one.what.value: one.thing, "said": one.said}, now)
+            if one.what is What.ORPHAN:
+                tx.say(Message(one.subject, "orphan", Severity.HIGH, one.said, one.thing, one.rid), now)
         return None
 
     def _paused(self, group: str) -> bool:
         return bool(stops(self._store, group, self._pause).any)
-
-
-def _still_marked(compute: Compute, instance: Instance) -> bool:
-    try:
-        current = compute.describe(instance.id)
-    except NotFound:
-        return False
-    return _exists(current) and current.tags.get(TAG_ROLE) == ROLE
-
-
-def _exists(instance: Instance) -> bool:
-    return not instance.state.ending

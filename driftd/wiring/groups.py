@@ -41,6 +41,7 @@ def join(settings: Settings) -> Mapping[str, Group]:
             else None,
             every=group.every,
             hooks=hooks_of(settings, group),
+            keep_snapshots=group.replacing.keep_snapshots,
             block_on=block_on_of(name, group, alerts),
             alerts=alerts,
             judge=judge,

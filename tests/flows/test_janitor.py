@@ -10,6 +10,7 @@ import pytest
 from driftd.core.errors import Unavailable
 from driftd.core.findings import Severity
 from driftd.core.guards.case import GroupRules
+from driftd.core.leftovers import MARKS
 from driftd.core.memory import Message, Pause
 from driftd.core.ports import LaunchRequest
 from driftd.core.replacement import Record, State
@@ -17,13 +18,13 @@ from driftd.core.world import ROLE, TAG_RID, TAG_ROLE
 from driftd.edges.store import open_store
 from driftd.flows.groups import Group
 from driftd.flows.janitor import Janitor
-from driftd.testing import FakeClock, FakeProvider
+from driftd.testing import Distortion, FakeClock, FakeProvider
 
 
 class House:
     def __init__(self, home) -> None:
         self.clock = FakeClock()
-        self.provider = FakeProvider(self.clock)
+        self.provider = FakeProvider(self.clock, volumes={"data-1": "web/1"}, addresses={"192.0.2.250": "web/1"})
         self.store = open_store(f"sqlite:///{home / 'driftd.db'}")
         groups = {"web": Group("web", self.provider, GroupRules("web"))}
         self.paused = ""
@@ -31,13 +32,13 @@ class House:
             self.store, groups, clock=self.clock, pause=lambda _group: self.paused, keep=timedelta(days=90)
         )
 
-    def orphan(self, state: State | None, *, verified: bool = False) -> str:
+    def orphan(self, state: State | None, *, verified: bool = False, rid: str = "R") -> str:
         """A marked instance, and its record when ``state`` is given."""
-        tags = {TAG_RID: "R", TAG_ROLE: ROLE}
-        made = self.provider.compute.launch(LaunchRequest("web", "web/1", "golden", "t", tags))
+        tags = {TAG_RID: rid, TAG_ROLE: ROLE}
+        made = self.provider.compute.launch(LaunchRequest("web", "web/1", "golden", rid, tags))
         if state is not None:
             now = self.clock()
-            record = Record("R", "web", "web/1", "golden", "i-old", "drift", state, now, now, verified=verified)
+            record = Record(rid, "web", "web/1", "golden", f"i-{rid}", "drift", state, now, now, verified=verified)
             with self.store.write() as tx:
                 tx.add_replacement(record)
         return made.id
@@ -75,7 +76,7 @@ def test_a_late_newcomer_of_an_undone_replacement_is_said_and_then_ended(house, 
 def test_a_replacement_that_ends_while_the_janitor_reads_leaves_no_orphan(house, monkeypatch):
     name = house.orphan(State.SUCCEEDED)
     listed = house.provider.compute.list({})
-    house.provider.compute.tag(name, {TAG_ROLE: ""})
+    house.provider.compute.tag(name, {TAG_ROLE: "", TAG_RID: ""})
     monkeypatch.setattr(house.provider.compute, "list", lambda _tags: listed)
     assert house.janitor.tick() == []
 
@@ -132,6 +133,145 @@ def test_an_end_without_answer_is_tried_again(house):
     house.provider.fail_next("compute.terminate", Unavailable("503"))
     assert house.janitor.tick() == ["the orphan i-0001 could not be ended: 503"]
     assert house.janitor.tick() == ["the orphan i-0001 was ended"]
+
+
+def test_what_holds_a_volume_or_an_address_is_left(house):
+    for take in (
+        lambda name: house.provider.volumes.attach("data-1", name),
+        lambda name: house.provider.addresses.associate("192.0.2.250", name),
+    ):
+        name = house.orphan(State.CANCELLED, rid=str(take))
+        take(name)
+        house.hours()
+        assert name in house.provider.alive("web")
+
+
+def test_an_orphan_that_lost_a_mark_is_one_still(house):
+    name = house.orphan(State.CANCELLED)
+    house.provider.lose_tag(name, TAG_ROLE)
+    house.hours()
+    assert house.provider.alive("web") == []
+
+
+def test_whose_marks_a_person_took_off_is_adopted(house):
+    name = house.orphan(State.CANCELLED)
+    house.janitor.tick()
+    house.provider.compute.tag(name, dict.fromkeys(MARKS, ""))
+    house.hours()
+    assert house.provider.alive("web") == [name]
+
+
+def test_it_is_asked_about_once_more_before_its_end(house):
+    name = house.orphan(State.CANCELLED)
+    house.janitor.tick()
+    house.clock.advance(1801)
+    house.provider.distort("compute.list", Distortion.STALE, times=2)
+    house.provider.compute.tag(name, dict.fromkeys(MARKS, ""))
+    assert house.janitor.tick() == []
+    assert house.provider.alive("web") == [name]
+
+
+def test_there_is_an_end_to_what_one_round_ends(house):
+    for number in range(7):
+        house.orphan(State.CANCELLED, rid=f"R{number}")
+    assert len(house.janitor.tick()) == 7
+    house.clock.advance(1801)
+    left = []
+    for _ in range(3):
+        house.janitor.tick()
+        left.append(len(house.provider.alive("web")))
+    assert left == [2, 0, 0]
+
+
+@pytest.mark.parametrize("lies", ["pretends", "claims"])
+def test_one_that_does_not_end_is_asked_again_or_believed(house, lies):
+    name = house.orphan(State.CANCELLED)
+    house.janitor.tick()
+    house.clock.advance(1801)
+    house.provider.pretend_next("compute.terminate", claim=lies == "claims")
+    assert house.janitor.tick() == [f"the orphan {name} was ended"]
+    again = house.janitor.tick()
+    assert again == ([f"the orphan {name} was ended"] if lies == "pretends" else [])
+
+
+def test_an_empty_answer_changes_nothing(house):
+    name = house.orphan(State.CANCELLED)
+    other = house.provider.compute.launch(LaunchRequest("web", "web/2", "golden", "other", {}))
+    house.provider.traffic.register("web", other)
+    house.janitor.tick()
+    house.clock.advance(1801)
+    house.provider.distort("compute.list", Distortion.EMPTY, times=2)
+    [said] = house.janitor.tick()
+    assert "lists no instance at all" in said
+    assert house.provider.alive("web") == [name, other.id]
+
+
+@pytest.mark.parametrize("side", ["new", "old"])
+def test_marks_of_what_is_over_are_taken_off(house, side):
+    tags = {TAG_RID: "R", TAG_ROLE: ROLE, "keep": "this"}
+    made = house.provider.compute.launch(LaunchRequest("web", "web/1", "golden", "t", tags))
+    house.provider.traffic.register("web", made)
+    now = house.clock()
+    ids = {"old_id": "i-old", "new_id": made.id} if side == "new" else {"old_id": made.id, "new_id": "i-new"}
+    over = State.SUCCEEDED if side == "new" else State.CANCELLED
+    with house.store.write() as tx:
+        tx.add_replacement(
+            Record("R", "web", "web/1", "golden", why="drift", state=over, created_at=now, entered_at=now, **ids)
+        )
+    [said] = house.janitor.tick()
+    assert said == f"{made.id} in web still carries driftd:rid, driftd:role of replacement R, which is over"
+    house.clock.advance(1801)
+    assert house.janitor.tick() == [f"the marks on {made.id} were removed"]
+    assert house.provider.compute.describe(made.id).tags == {"keep": "this", "driftd:token": "t"}
+    assert house.janitor.tick() == []
+    with house.store.read() as tx:
+        assert [line.kind for line in tx.journal_lines(f"marks/{made.id}")] == ["observation", "intent", "result"]
+        assert tx.unsent() == []
+
+
+def snapshot(house, state, *, rid="R", known=True):
+    made = house.provider.volumes.snapshot("data-1", f"token-{rid}")
+    now = house.clock()
+    record = Record(rid, "web", "web/1", "golden", f"i-{rid}", "drift", state, now, now)
+    with house.store.write() as tx:
+        tx.add_replacement(replace(record, snapshots={"data-1": made.id} if known else {}))
+    return made
+
+
+def kept(house, days):
+    said = house.janitor.tick()
+    for _ in range(days):
+        house.clock.advance(86400)
+        said += house.janitor.tick()
+    return said, [one.id for one in house.provider.volumes.snapshots()]
+
+
+@pytest.mark.parametrize("state", [State.SUCCEEDED, State.CANCELLED, State.ABORTED_SAFE])
+def test_an_old_snapshot_is_deleted_on_the_second_sight_of_it(house, state):
+    made = snapshot(house, state)
+    assert kept(house, 30) == ([], [made.id])
+    said, left = kept(house, 2)
+    assert left == []
+    first, second = said
+    assert first == f"snapshot {made.id} of volume data-1, taken by replacement R on 2030-01-01, is no longer kept"
+    assert second == f"the snapshot {made.id} was deleted"
+
+
+@pytest.mark.parametrize("state", [State.STUCK, State.SNAPSHOTTING])
+def test_a_snapshot_that_somebody_may_need_is_kept(house, state):
+    made = snapshot(house, state)
+    assert kept(house, 60) == ([], [made.id])
+
+
+def test_a_snapshot_that_no_replacement_took_is_nobodys_business(house):
+    made = snapshot(house, State.SUCCEEDED, known=False)
+    assert kept(house, 60) == ([], [made.id])
+
+
+def test_a_group_may_keep_its_snapshots(house):
+    made = snapshot(house, State.SUCCEEDED)
+    house.janitor._groups["web"] = replace(house.janitor._groups["web"], keep_snapshots=None)
+    assert kept(house, 60) == ([], [made.id])
 
 
 def test_a_provider_that_is_away_is_passed_over(house):

@@ -260,16 +260,6 @@ def replacement_over(old: str, state: str, why: str) -> str:
     return f"the replacement of {old} is over, {state}: {why}"
 
 
-def orphan(instance: str, group: str, rid: str, state: str) -> str:
-    """An instance of ours that no open replacement knows."""
-    said = f"replacement {rid} is over ({state})" if rid else "no replacement on record made it"
-    return f"{instance} in {group} carries driftd's mark, but {said}"
-
-
-def orphan_ended(instance: str, done: bool, why: str) -> str:
-    return f"the orphan {instance} was ended" if done else f"the orphan {instance} could not be ended: {why}"
-
-
 def pruned(numbers: Mapping[str, int]) -> str:
     """What was deleted from the store because it was over long ago."""
     return "no longer kept: " + listed([f"{number} {what}" for what, number in numbers.items()], most=len(numbers))
