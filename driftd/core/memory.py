@@ -281,6 +281,10 @@ class Tx(Upkeep, Protocol):
         """Its number; a new one has 0 so far."""
         ...
 
+    def critical_instances(self) -> Sequence[str]:
+        """Those with an open finding of critical severity that nobody accepted, by id."""
+        ...
+
     def recent_sessions(self, group: str, since: datetime) -> Sequence[SessionRow]:
         """Others' sessions on the group's instances that last, or began or ended since."""
         ...

@@ -27,6 +27,7 @@ from driftd.flows.calls import guards, make
 from driftd.flows.groups import Group
 from driftd.flows.observe import LookAt, observe
 from driftd.flows.opening import cancel, closed, new_record, plan, write_move
+from driftd.flows.ordering import Ordering
 from driftd.flows.standing import Standings
 from driftd.flows.stops import stops
 from driftd.flows.survey import Survey, Surveys
@@ -71,6 +72,7 @@ class Replacer:
     ) -> None:
         self._store = store
         self._standings = Standings(store, groups, since)
+        self._ordering = Ordering(groups)
         self._groups = groups
         self._look = look
         self._stopping = stopping
@@ -107,12 +109,11 @@ class Replacer:
         Raises ``StoreUnavailable`` and ``LeaseHeld``: then nothing more may be changed.
         """
         with self._store.read() as tx:
-            records = tx.open_replacements()
+            records = self._ordering.sorted(tx, tx.open_replacements(), self._clock())
         began, said, surveys = self._clock(), [], Surveys()
         self._standings.forget()
         self._held.clear()
-        # Those under way first; who waits for a second look takes turns, longest due first.
-        for record in sorted(records, key=lambda r: (r.state in UNSTARTED, r.next_at or r.created_at)):
+        for record in records:
             if self._stopping() or (record.state in UNSTARTED and self._overdue(records, began)):
                 break
             if self._due(record):

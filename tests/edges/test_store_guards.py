@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from driftd.core.difference import Change
 from driftd.core.facts import Session
-from driftd.core.findings import Verdict
+from driftd.core.findings import Action, Finding, Severity, Verdict
 from driftd.core.holds import Hold, released
 from driftd.core.memory import InstanceRow
 from driftd.core.replacement import Record, State
@@ -82,6 +83,24 @@ def test_only_others_sessions_of_late_on_instances_of_the_group_are_told(store):
         # A later look no longer sees it live.
         tx.add_session("i-1", session("live", live=False, ended_at=NOW - 2 * HOUR), own=False, now=NOW)
         assert "live" not in {one.session.user for one in tx.recent_sessions("web", NOW - HOUR)}
+
+
+def test_who_has_something_critical_that_nobody_accepted(store):
+    def finding(shape: str, severity: Severity, accepted: str = "") -> Finding:
+        subject = shape.encode()
+        return Finding(
+            "file", subject, Change.ADDED, severity, Action.REPLACE, shape, "a:b", "x", suppressed_by=accepted
+        )
+
+    with store.write() as tx:
+        for number in range(4):
+            tx.put_instance(row(f"i-{number}"))
+        tx.add_finding("i-0", finding("a", Severity.CRITICAL), NOW)
+        tx.add_finding("i-0", finding("b", Severity.CRITICAL), NOW)
+        tx.add_finding("i-1", finding("a", Severity.HIGH), NOW)
+        tx.add_finding("i-2", finding("a", Severity.CRITICAL, "ann"), NOW)
+        tx.resolve_finding(tx.add_finding("i-3", finding("a", Severity.CRITICAL), NOW).id, NOW)
+        assert tx.critical_instances() == ["i-0"]
 
 
 def record(rid: str, state: State, entered: datetime, group: str = "web", created: datetime | None = None) -> Record:

@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import RowMapping, delete, func, select, update
 
 from driftd.core.facts import Session
+from driftd.core.findings import Severity
 from driftd.core.holds import Hold
 from driftd.core.journal import instant
 from driftd.core.memory import SessionRow
 from driftd.core.replacement import State
 from driftd.edges.store.statements import Statements, fields_of, values_of
-from driftd.edges.store.tables import INSTANCE, REPLACEMENT, SESSION
+from driftd.edges.store.tables import FINDING, INSTANCE, REPLACEMENT, SESSION
 from driftd.edges.store.tables_guard import HOLD
 
 # A replacement that waited longer than this before it ended is not found by when it ended.
@@ -52,6 +53,12 @@ class GuardPart(Statements):
         lately = SESSION.c.live | (SESSION.c.ended_at >= since) | (SESSION.c.first_seen >= since)
         query = select(SESSION).where(SESSION.c.instance_id.in_(mine) & SESSION.c.own.is_(False) & lately)
         return [_session(row) for row in self.rows(query.order_by(SESSION.c.instance_id, SESSION.c.id))]
+
+    def critical_instances(self) -> Sequence[str]:
+        """See ``Tx.critical_instances``."""
+        bad = FINDING.c.resolved_at.is_(None) & (FINDING.c.severity == Severity.CRITICAL)
+        query = select(FINDING.c.instance_id).where(bad & (FINDING.c.suppressed_by == "")).distinct()
+        return [row["instance_id"] for row in self.rows(query.order_by(FINDING.c.instance_id))]
 
     def _ended(self, since: datetime, group: str | None) -> Sequence[RowMapping]:
         """Rows of replacements that ended since."""
