@@ -8,6 +8,7 @@ from simulation import BEAT_S, Simulation
 from driftd.core.errors import BadInput, Refused, Unavailable
 from driftd.core.memory import Pause
 from driftd.core.replacement import TERMINAL, UNSTARTED, State
+from driftd.core.upkeep import ChainState, Doubt
 from driftd.core.variants import SURGE
 from driftd.flows.replace import Replacer
 
@@ -147,21 +148,70 @@ def test_after_the_point_of_no_return_a_cancel_is_refused(sim):
 def test_a_pause_in_any_state_stops_every_change_and_then_it_goes_on(sim, state, by):
     rid = sim.request(manual=False)
     assert sim.stop_in(rid, state)
-    if by == "store":
-        with sim.store.write() as tx:
-            tx.set_pause(Pause("", "ann", "freeze", sim.clock()))
-    else:
-        sim.pause_file = "there is a pause file"
+    stop(sim, by)
     before = len(sim.provider.events)
     for _ in range(60):  # longer than any step's limit
         sim.tick()
     assert len(sim.provider.events) == before
     assert "stopped while" in sim.record(rid).note or sim.record(rid).state in TERMINAL
+    go_on(sim)
+    assert sim.run(rid).state is State.SUCCEEDED
+    sim.check(rid)
+
+
+def stop(sim, by: str) -> None:
+    with sim.store.write() as tx:
+        if by in {"store", "hard"}:
+            tx.set_pause(Pause("", "ann", "freeze", sim.clock(), hard=by == "hard"))
+        elif by == "broken journal":
+            tx.put_chain(ChainState(broken=3, why="line 3 is missing"))
+        elif by == "old store":
+            tx.add_doubt(Doubt("restored", "x", "it was restored", sim.clock()))
+        else:
+            sim.pause_file = "there is a pause file"
+
+
+def go_on(sim) -> None:
     sim.pause_file = ""
     with sim.store.write() as tx:
         tx.clear_pause("")
-    assert sim.run(rid).state is State.SUCCEEDED
+        tx.put_chain(ChainState())
+        tx.settle_doubts("ann", "looked", sim.clock())
+
+
+@pytest.mark.parametrize("by", ["store", "hard", "file", "broken journal", "old store"])
+def test_a_pause_lets_an_undo_go_on_and_nothing_else_does(sim, by):
+    rid = sim.request()
+    assert sim.stop_in(rid, State.SOAKING)
+    stop(sim, by)
+    before = len(sim.provider.events)
+    sim.replacer.cancel(rid, "ann")
+    if by == "store":
+        assert sim.run(rid).state is State.CANCELLED
+    else:
+        for _ in range(60):
+            sim.tick()
+        assert sim.record(rid).state is State.SOAKING
+        assert len(sim.provider.events) == before
+        go_on(sim)
+        assert sim.run(rid).state is State.CANCELLED
     sim.check(rid)
+
+
+@pytest.mark.parametrize("by", ["hard", "file", "broken journal", "old store"])
+def test_what_stops_everything_stops_an_undo_that_is_under_way(sim, by):
+    rid = sim.request()
+    assert sim.stop_in(rid, State.SOAKING)
+    sim.replacer.cancel(rid, "ann")
+    assert sim.stop_in(rid, State.UNDOING)
+    stop(sim, by)
+    before = len(sim.provider.events)
+    for _ in range(60):
+        sim.tick()
+    assert len(sim.provider.events) == before
+    assert "stopped while undoing" in sim.record(rid).note
+    go_on(sim)
+    assert sim.run(rid).state is State.CANCELLED
 
 
 def test_a_pause_between_intent_and_call_is_honoured(sim):
