@@ -12,6 +12,7 @@ from driftd.core.acceptance import STALE, Acceptances
 from driftd.core.causes import gather
 from driftd.core.facts import Session
 from driftd.core.findings import Action, Finding, Merged, Severity, Verdict, capped, merge, signature
+from driftd.core.guards.people import DENIED_FOR
 from driftd.core.journal import instant
 from driftd.core.looks import Look
 from driftd.core.memory import FindingRow, InstanceRow, Message, Tx
@@ -19,6 +20,7 @@ from driftd.core.replacement import Record, State
 from driftd.core.sessions import differences, taint_of
 from driftd.core.taint import SESSION, standing, taint_action
 from driftd.core.wording.causes import alone
+from driftd.core.wording.holds import denied_lately
 from driftd.flows.groups import Group
 from driftd.flows.likeness import likeness
 from driftd.flows.opening import new_record, plan
@@ -171,12 +173,21 @@ def _planned(tx: Tx, group: Group, look: Look, row: InstanceRow, now: datetime) 
         return wording.cannot_be_replaced(row.id, cannot)
     if any(row.id in {record.old_id, record.new_id} for record in tx.open_replacements(group.name)):
         return ""
-    for record in tx.replacements():
-        if record.old_id == row.id and _by_hand(record) and now < record.entered_at + group.rules.back_off:
-            return wording.cancelled_lately(row.id, f"{record.entered_at + group.rules.back_off:%H:%M:%S}")
+    if refused := _refused_lately(tx, group, row, now):
+        return refused
     drifted = row.verdict in {Verdict.DRIFTED, Verdict.TAMPERED}
     why = row.reason if drifted else row.taint
     return new_record(look.instance, group, why, now, manual=False)
+
+
+def _refused_lately(tx: Tx, group: Group, row: InstanceRow, now: datetime) -> str:
+    """A person said no to the last one, and that counts for the next one for a while."""
+    for record in tx.replacements():
+        if record.old_id == row.id and record.denied_by and now < record.entered_at + DENIED_FOR:
+            return denied_lately(row.id, record.denied_by, record.entered_at + DENIED_FOR)
+        if record.old_id == row.id and _by_hand(record) and now < record.entered_at + group.rules.back_off:
+            return wording.cancelled_lately(row.id, f"{record.entered_at + group.rules.back_off:%H:%M:%S}")
+    return ""
 
 
 def _by_hand(record: Record) -> bool:

@@ -22,6 +22,7 @@ from driftd.flows.announce import Announcer
 from driftd.flows.audit import Visits
 from driftd.flows.janitor import Janitor
 from driftd.flows.keep import Keeper
+from driftd.flows.remind import Reminder
 from driftd.flows.replace import Replacer
 from driftd.flows.sweep import Sweeper
 from driftd.flows.visit import Visitor
@@ -31,6 +32,7 @@ from driftd.wiring.keeping import GENERATOR
 
 LEASE_TTL = timedelta(seconds=30)
 LEASE_BEAT = timedelta(seconds=5)
+REMIND_BEAT = timedelta(seconds=30)
 JOURNAL_BEAT = timedelta(seconds=5)
 
 
@@ -82,6 +84,7 @@ class WiredEngine:
             since=clock(),
         )
         janitor = Janitor(store, house.groups, clock=clock, pause=self._outside, fence=self._renew, keep=pace.keep)
+        reminder = Reminder(store, house.groups, clock=clock)
         announcer = Announcer(store, logs.LogNotifier(), clock=clock)
         return (
             Beat("lease", LEASE_BEAT, self._hold_lease),
@@ -89,6 +92,7 @@ class WiredEngine:
             Beat("sweep", pace.tick, sweeper.tick),
             Beat("trip", pace.tick, watch.tripper.tick),
             Beat("replace", pace.tick, replacer.tick),
+            Beat("remind", REMIND_BEAT, reminder.tick),
             Beat("announce", pace.tick, announcer.tick),
             Beat("janitor", pace.janitor, janitor.tick),
         )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from driftd.core.guards.case import Case, Presence, Refusal
 from driftd.core.guards.said import when
+
+# So long a person's "no" to a replacement counts for the next one of the same instance, too.
+DENIED_FOR = timedelta(hours=24)
 
 
 def hold(case: Case, now: datetime) -> Refusal | None:
