@@ -95,7 +95,10 @@ class Keeper:
             self._caught_up = True
             return [keeping.broken(state.broken, state.why)]
         broken = self._newest(state, last, now, until) or self._all(state, now, until)
-        return self._break(broken, now) if broken is not None else []
+        if broken is None:
+            return []
+        self._caught_up = True  # to know of a break is to know
+        return self._break(broken, now)
 
     def _newest(self, state: ChainState, last: JournalLine | None, now: datetime, until: float) -> Broken | None:
         """What was added since the last beat, or the last time driftd ran."""
@@ -110,7 +113,6 @@ class Keeper:
         self._far = (walk.count, end)
         answer = walk.answer
         if isinstance(answer, Broken):
-            self._caught_up = True
             return answer
         if answer.count != state.count:
             self._save(state, replace(state, count=answer.count, head=answer.head, checked_at=now))

@@ -21,7 +21,8 @@ BROKEN_HINT = "keep a copy of the store as evidence and find out who changed it;
 
 
 def journal_unverified(count: int, last: int) -> str:
-    return f"the journal is still being verified, {count} of {last} lines, and nothing is changed before that"
+    far = f", {count} of {last} lines" if last else ""
+    return f"the journal is still being verified{far}, and nothing is changed before that"
 
 
 def doubted(why: str) -> str:
@@ -72,7 +73,7 @@ def cut_off(last: int, count: int) -> str:
 
 
 def rewritten(count: int) -> str:
-    return f"line {count} is another than the one that was verified before"
+    return f"line {count} is gone, or another than the one that was verified before"
 
 
 def holds(lines: int, head: str) -> str:
