@@ -16,9 +16,12 @@ from driftd.core.facts import Unseen
 from driftd.core.findings import Verdict
 from driftd.core.matchers import parse
 from driftd.core.memory import InstanceRow
-from driftd.core.ports import Alert, HookName
+from driftd.core.ports import Alert, HookName, TargetState
 from driftd.core.replacement import TERMINAL, State
+from driftd.core.world import TAG_RID
 from driftd.flows.judging import LATELY, Lately, alarm, foreign
+from driftd.flows.judging import judged as judged_by
+from driftd.flows.survey import survey
 from driftd.testing import FakeAlerts, FakeClock, FakeJudge
 
 SOAK = timedelta(seconds=60)
@@ -112,6 +115,28 @@ def test_the_peers_are_those_who_serve_and_neither_leave_nor_have_just_come(judg
     last = sim.run(rid)
     assert last.state is State.FAILED_CLEAN
     assert last.fault.endswith("the judge answers 0.02, and its peers 0.01: at most 0.015 is as good as they are")
+
+
+def test_a_peer_that_is_ill_or_new_itself_is_no_measure(judged):
+    sim = judged(below=1)
+    about = promql.parse('errors{instance=~"{instance}"}')
+    sim.set(canary=Canary(SOAK, WARMUP, Question(about, below=1, baseline=Baseline(about.of_peers(), 0.5))))
+    rid = sim.request(manual=False)
+    assert sim.stop_in(rid, State.SOAKING) or sim.record(rid).state is State.SOAKING
+    record, seen = sim.record(rid), survey(sim.group)
+    newcomer = seen.instances[record.new_id]
+    first, last = sim.servers[0], sim.servers[2]
+
+    def peers(seen):
+        sim.judge.asked.clear()
+        judged_by(record, sim.group, newcomer, seen, record.entered_at + SOAK)
+        return sim.judge.asked[0]
+
+    assert peers(seen) == f'errors{{instance=~"(?:{first}|{last})"}}'
+    ill = seen.targets | {first: replace(seen.targets[first], state=TargetState.UNHEALTHY)}
+    assert peers(replace(seen, targets=ill)) == f'errors{{instance=~"{last}"}}'
+    new = seen.instances | {last: replace(seen.instances[last], tags={TAG_RID: "another"})}
+    assert peers(replace(seen, instances=new)) == f'errors{{instance=~"{first}"}}'
 
 
 def test_without_a_question_a_canary_is_only_watched_longer(judged):
@@ -297,12 +322,13 @@ def test_it_is_asked_again_before_the_old_one_is_let_go(cluster):
 
 
 def test_who_was_let_go_already_is_not_counted_twice(cluster):
-    """The hook then says that one is missing, and that one is ours."""
+    """The cluster is then smaller by one, which is ours."""
     cluster.says([0, 1, 2])
     rid = cluster.request(manual=False)
+    left = [cluster.servers[0], cluster.servers[2]]
     for record in cluster.steps(rid):
         if record.drain_seen:
-            cluster.says([0, 2])
+            cluster.provider.quorum_answer = json.dumps({"members": left, "healthy": left, "leader": ""}).encode()
     assert cluster.record(rid).state is State.SUCCEEDED
 
 
