@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from driftd.core.breakers.facts import Calls
-from driftd.core.errors import Refused, Unavailable
+from driftd.core.errors import NotFound, Refused, Unavailable
 from driftd.core.ports import Provider
 from driftd.core.wording import printable
 
@@ -82,6 +82,9 @@ class _Port:
                 answer = call(*args, **named)
             except Unavailable as error:
                 self._meter.note(self._account, failed=True, why=printable(str(error))[:LONGEST])
+                raise
+            except NotFound:
+                self._meter.note(self._account)
                 raise
             except Refused as error:
                 launch = (self._name, name) == ("compute", "launch")
