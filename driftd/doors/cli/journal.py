@@ -71,7 +71,8 @@ def show(
             else:
                 body = json.dumps(dict(line.body), sort_keys=True, ensure_ascii=True, default=str)
                 when = f"{line.at:%Y-%m-%d %H:%M:%S}"
-                typer.echo(f"{line.seq:>5} {when} {line.kind:<11} {line.subject} {body} {line.hash[:12]}")
+                said = f"{line.seq:>5} {when} {line.kind:<11} {line.subject} {body} {line.hash[:12]}"
+                typer.echo(printable(said))
 
 
 @journal.command()

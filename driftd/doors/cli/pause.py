@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from driftd.core.memory import Pause, StoreUnavailable
+from driftd.core.wording import printable
 from driftd.doors.cli.app import app, of
 
 Group = Annotated[str, typer.Option("--group", "-g", help="Only this group (default: everywhere).", show_default=False)]
@@ -40,7 +41,8 @@ def pause(
         with contextlib.suppress(OSError):
             house.pause_file().write_text(f"{owner}: {reason}\n", encoding="utf-8")
     also = ", undoing too" if hard else ""
-    context.out.print(f"Paused {group or 'everywhere'}{also}: {reason}", highlight=False, markup=False)
+    said = f"Paused {group or 'everywhere'}{also}: {reason}"
+    context.out.print(printable(said), highlight=False, markup=False)
 
 
 @app.command()
