@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from zoneinfo import ZoneInfo
 
 from driftd.core.findings import Action
@@ -52,7 +53,7 @@ def _calendar(replacing: Replacing) -> Calendar:
     always = replacing.windows == "always"
     return Calendar(
         windows=() if always else tuple(written.window(text) for text in replacing.windows),
-        zone=ZoneInfo(replacing.zone),
+        zone=UTC if replacing.zone == "UTC" else ZoneInfo(replacing.zone),
         freezes=tuple(written.freeze(text) for text in replacing.freezes),
         chosen="windows" in replacing.model_fields_set,
     )

@@ -1,13 +1,15 @@
 """The configuration: a file, the environment over it, and mistakes that name file, line and remedy."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from driftd import settings
 from driftd.core.errors import BadInput
+from driftd.core.guards.case import AtOnce, Grace, GroupRules, Pace
+from driftd.wiring.guarding import rules_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,13 +36,87 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
     assert (loaded.store, loaded.metrics.listen, loaded.daemon.lookers) == ("sqlite:///other.db", "127.0.0.1:1", 3)
 
 
+REPLACING = "groups:\n  web:\n    provider: a\n    replacing:\n      "
+
+
+def guards_of(loaded: settings.Settings) -> GroupRules:
+    return rules_of(loaded, "web", loaded.group("web"))
+
+
+def test_the_defaults_are_those_that_the_page_tells(tmp_path: Path):
+    rules = guards_of(load(tmp_path, "groups: {web: {provider: static}}\n"))
+    assert rules == GroupRules("web", canary=rules.canary)
+    assert not rules.replaces
+    assert not rules.calendar.chosen
+
+
+def test_every_guard_can_be_set(tmp_path: Path):
+    text = (
+        REPLACING
+        + """min_healthy: 80%
+      at_once: 25%
+      most_at_once: 7
+      allow_singleton: true
+      windows: [daily 22:00-04:00, "sat,sun 00:00-24:00"]
+      zone: Europe/Berlin
+      freezes: [2026-11-27, 2026-12-23..2027-01-02]
+      pace: {between: 0s, per_hour: unlimited, per_day: unlimited, checkpoints: [], checkpoint: 1m}
+      sessions: {grace: 1m, cap: 2h}
+      back_off: 5m
+    enforce: approve
+daemon: {at_once: 3}
+"""
+    )
+    rules = guards_of(load(tmp_path, text))
+    assert (rules.min_healthy, rules.min_percent, rules.at_once) == (0, 80, AtOnce(25, 7, 3))
+    assert rules.pace == Pace(timedelta(0), None, None, (), timedelta(minutes=1))
+    assert (rules.replaces, rules.approve, rules.allow_singleton) == (True, True, True)
+    assert (rules.grace, rules.back_off) == (Grace(timedelta(minutes=1), timedelta(hours=2)), timedelta(minutes=5))
+    assert [str(one) for one in rules.calendar.windows] == ["daily 22:00-04:00", "sat-sun 00:00-00:00"]
+    assert [str(one) for one in rules.calendar.freezes] == ["2026-11-27", "2026-12-23..2027-01-02"]
+    assert (str(rules.calendar.zone), rules.calendar.chosen) == ("Europe/Berlin", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "least"), [("3", (3, 0)), ("0", (0, 0)), ("80%", (0, 80)), ("0%", (0, 0)), ("100%", (0, 100))]
+)
+def test_a_count_is_no_percentage_and_the_other_way_round(tmp_path: Path, text: str, least: tuple[int, int]):
+    rules = guards_of(load(tmp_path, f"{REPLACING}min_healthy: {text}\n"))
+    assert (rules.min_healthy, rules.min_percent) == least
+
+
+def test_windows_always_are_open_at_any_hour(tmp_path: Path):
+    calendar = guards_of(load(tmp_path, f"{REPLACING}windows: always\n      freezes: [2026-12-24]\n")).calendar
+    assert calendar.is_open(datetime(2026, 12, 27, 3, tzinfo=UTC))
+    assert not calendar.is_open(datetime(2026, 12, 24, 12, tzinfo=UTC))
+
+
 @pytest.mark.parametrize(
     ("text", "line", "said", "hint"),
     [
         ("stor: x\n", 1, "unknown key 'stor'", "did you mean 'store'?"),
         ("groups:\n  web:\n    provider: a\n    enforc: x\n", 4, "unknown key 'groups.web.enforc'", "'enforce'"),
         ("groups:\n  web:\n    provider: a\n    replacing:\n      soack: 1m\n", 5, "soack", "'soak'"),
-        ("groups:\n  web:\n    provider: a\n    enforce: always\n", 4, "'observe' or 'replace'", "write one of"),
+        (
+            "groups:\n  web:\n    provider: a\n    enforce: always\n",
+            4,
+            "'observe', 'approve' or 'replace'",
+            "write one of",
+        ),
+        (REPLACING + "windows: [mon-thu 9-16]\n", 5, "'mon-thu 9-16' is not a window; write it like", ""),
+        (REPLACING + "windows: [sun 10:00-11:00, mo 09:00-16:00]\n", 5, "names no day: 'mo'", ""),
+        (REPLACING + "windows: never\n", 5, "replacing.windows", ""),
+        (REPLACING + "zone: Europe/Atlantis\n", 5, "'Europe/Atlantis' is no time zone; write one of the IANA", ""),
+        (REPLACING + "zone: ../../etc/passwd\n", 5, "is no time zone", ""),
+        (REPLACING + "freezes: [24.12.2026]\n", 5, "'24.12.2026' is not a day; write it like", ""),
+        (REPLACING + "freezes: [2026-12-24..2026-12-01]\n", 5, "ends before it begins", ""),
+        (REPLACING + "min_healthy: 120%\n", 5, "'120%' is not a percentage; write it like 20%", ""),
+        (REPLACING + "min_healthy: -1\n", 5, "replacing.min_healthy", ""),
+        (REPLACING + "at_once: a few\n", 5, "'a few' is not a percentage", ""),
+        (REPLACING + "most_at_once: 0\n", 5, "replacing.most_at_once", ""),
+        (REPLACING + "pace: {per_hour: 0}\n", 5, "pace.per_hour", ""),
+        (REPLACING + "pace: {per_day: lots}\n", 5, "pace.per_day", ""),
+        (REPLACING + "sessions: {cap: long}\n", 5, "'long' is not a duration", ""),
         ("groups:\n  web:\n    provider: a\n    every: soon\n", 4, "'soon' is not a duration", ""),
         ("groups:\n  web:\n    provider: a\n    hooks:\n      quiece: [x]\n", 5, "quiece", "'quiesce'"),
         ("groups:\n  web:\n    provider: a\n    hooks:\n      serve: start it\n", 5, "groups.web.hooks.serve", ""),
@@ -81,4 +157,5 @@ def test_the_configuration_in_the_docs_loads(tmp_path: Path):
     (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     loaded = load(tmp_path, example)
     assert loaded.group("web").replacing == settings.Replacing()
+    assert guards_of(loaded).calendar.chosen
     assert loaded.daemon == settings.Daemon()
