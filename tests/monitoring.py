@@ -98,6 +98,7 @@ def prometheus(home: Path, scraped: Exporter, *, rules: str = "", alertmanager: 
         f"--config.file={home}/prometheus.yml",
         f"--storage.tsdb.path={home}/data",
         f"--web.listen-address=127.0.0.1:{port}",
+        "--rules.alert.resend-delay=1s",  # what was sent before it had found its Alertmanager is lost
     ]
     with _running(home, port, command) as url:
         yield url
