@@ -190,6 +190,12 @@ def test_alerts_are_asked_for_as_they_are_and_read_so():
     )
 
 
+@pytest.mark.parametrize("when", ["0001-01-01T00:00:00+14:00", "2030-01-01T00:00:00", "soon", 7, None, "9" * 10_000])
+def test_a_time_that_is_none_costs_no_alert(when):
+    (one,) = firing(http([alert() | {"startsAt": when}]))[0]
+    assert one.since is None
+
+
 def test_what_is_muted_all_the_same_is_left_out():
     muted = alert() | {"status": {"state": "suppressed", "silencedBy": ["x"], "inhibitedBy": []}}
     assert firing(http([muted]))[0] == []

@@ -83,7 +83,8 @@ def _alerts(answer: Answer, matchers: Sequence[Matcher], *, silenced: bool) -> l
         if any(matcher.denies(labels) for matcher in matchers):
             raise NoAnswerError("answered with alerts that were not asked for")
         if silenced or not muted:
-            found.append(Alert(plain(labels.get("alertname", "") or "no name", 80), labels, _since(one)))
+            since = one.get("startsAt") if isinstance(one, dict) else None
+            found.append(Alert(plain(labels.get("alertname", "") or "no name", 80), labels, _since(since)))
     return found
 
 
@@ -93,13 +94,12 @@ def _labels(value: Mapping[object, object]) -> dict[str, str]:
     return {str(name): str(text)[:1024] for name, text in value.items()}
 
 
-def _since(alert: Mapping[str, object]) -> datetime | None:
+def _since(text: object) -> datetime | None:
     """RFC 3339 with up to nine decimals, of which Python reads six."""
-    text = alert.get("startsAt")
     if not isinstance(text, str):
         return None
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        return at.astimezone(UTC) if at.tzinfo else None
+    except (ValueError, OverflowError):
         return None
-    return at.astimezone(UTC) if at.tzinfo else None
