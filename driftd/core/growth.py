@@ -188,8 +188,10 @@ def _lost(
         kept = sum(1 for ref in refs if ref.path != refs[0].path)
         faint = len(older) >= max(1, kept) and any(ref.path in evidence.marks for ref in refs)
         return Loss(_words(refs[at], members), faint)
-    first = found[here[0]].at
-    turned = members.index(first) - here[0] if first is not None else 0
+    # One that held nothing is found anywhere, and tells nothing of how far the others were moved on.
+    leading = next((number for number in here if refs[number].size), here[0])
+    first = found[leading].at
+    turned = members.index(first) - leading if first is not None else 0
     lost = len(refs) - here[-1] - 1
     if at < here[-1]:
         return Loss(_words(refs[at], members))

@@ -63,6 +63,16 @@ def test_several_rotations_between_two_looks(server, how):
         assert look.judgement.verdict is Verdict.EXPLAINED, told(look)
 
 
+@pytest.mark.parametrize("how", ["create", "delaycompress"])
+def test_a_quiet_log_that_is_empty_at_a_look_and_then_rotated_drops_its_oldest(server, how):
+    """Rotated by force, or monthly: what held nothing tells nothing of how far the others moved on."""
+    for turn in range(8):
+        server.rotate(*WAYS[how])
+        look = server.look()
+        assert look.judgement.verdict is Verdict.EXPLAINED, (turn, told(look))
+        server.write(9)
+
+
 def test_more_rotations_than_files_are_kept_are_told_and_replace_nobody(server):
     server.look()
     for _ in range(4):
