@@ -176,6 +176,10 @@ class Waiting(_Strict):
 class Replacing(_Strict):
     """How carefully a group's instances are replaced (docs/guards.md and docs/replacement.md tell what each guards)."""
 
+    variant: Literal["auto", "delete-first"] = "auto"
+    allow_gap: bool = False
+    snapshots: bool = True
+    park: Duration = timedelta(minutes=15)
     dwell: Duration = timedelta(seconds=60)
     min_healthy: Annotated[Annotated[int, Field(ge=0)] | str | None, BeforeValidator(_least)] = None
     at_once: Percent = 10
@@ -193,6 +197,13 @@ class Replacing(_Strict):
     enroll_timeout: Duration = timedelta(minutes=10)
     soak: Duration = timedelta(minutes=10)
     drain_timeout: Duration = timedelta(minutes=15)
+    quiesce_timeout: Duration = timedelta(minutes=10)
+    stop_timeout: Duration = timedelta(minutes=10)
+    snapshot_timeout: Duration = timedelta(minutes=15)
+    detach_timeout: Duration = timedelta(minutes=5)
+    attach_timeout: Duration = timedelta(minutes=5)
+    address_timeout: Duration = timedelta(minutes=2)
+    serve_timeout: Duration = timedelta(minutes=10)
     back_off: Duration = timedelta(minutes=30)
     canary: CanarySettings = CanarySettings()
     block_on: list[Matchers] = Field(default_factory=list)

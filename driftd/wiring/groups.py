@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
-from driftd.core.world import Limits
+from driftd.core.world import Limits, Manner
 from driftd.edges import providers
 from driftd.edges.http.health import HttpHealth
 from driftd.flows.groups import Group
@@ -13,6 +14,8 @@ from driftd.settings import GroupSettings, Settings
 from driftd.wiring.guarding import rules_of
 from driftd.wiring.hooks import hooks_of
 from driftd.wiring.judging import alerts_of, block_on_of, canary_of, judge_of
+
+_LIMITS = frozenset(field.name for field in fields(Limits))
 
 
 def join(settings: Settings) -> Mapping[str, Group]:
@@ -41,6 +44,7 @@ def join(settings: Settings) -> Mapping[str, Group]:
             else None,
             every=group.every,
             hooks=hooks_of(settings, group),
+            manner=manner_of(group),
             keep_snapshots=group.replacing.keep_snapshots,
             block_on=block_on_of(name, group, alerts),
             alerts=alerts,
@@ -72,13 +76,12 @@ def _section(settings: Settings, group: GroupSettings) -> dict[str, Any]:
 def limits_of(settings: Settings, group: GroupSettings) -> Limits:
     """How long each step may take, and how careful it is."""
     replacing = group.replacing
-    return Limits(
-        dwell=replacing.dwell,
-        boot_timeout=replacing.boot_timeout,
-        verify_timeout=replacing.verify_timeout,
-        enroll_timeout=replacing.enroll_timeout,
-        soak=replacing.soak,
-        canary_soak=replacing.canary.soak,
-        drain_timeout=replacing.drain_timeout,
-        poll=min(settings.daemon.tick, Limits().poll),
-    )
+    set_here = {name: getattr(replacing, name) for name in type(replacing).model_fields if name in _LIMITS}
+    poll = min(settings.daemon.tick, Limits().poll)
+    return Limits(**set_here, canary_soak=replacing.canary.soak, poll=poll)
+
+
+def manner_of(group: GroupSettings) -> Manner:
+    """How the group's slots are filled again; its hooks are read where they are run."""
+    replacing = group.replacing
+    return Manner(replacing.variant == "delete-first", replacing.allow_gap, replacing.snapshots)
