@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from simulation import BEAT_S, Simulation
 
 from driftd.core.errors import BadInput, Refused, Unavailable
-from driftd.core.memory import Pause
+from driftd.core.memory import LeaseHeld, Pause
 from driftd.core.replacement import TERMINAL, UNSTARTED, State
 from driftd.core.upkeep import ChainState, Doubt
 from driftd.core.variants import SURGE
+from driftd.edges.store import open_store
+from driftd.flows import calls
 from driftd.flows.replace import Replacer
 
 BEFORE_THE_POINT = SURGE.forward[: SURGE.forward.index(State.RETIRING)]
@@ -231,6 +235,40 @@ def test_a_pause_between_intent_and_call_is_honoured(sim):
     assert "compute.launch" not in [e.call for e in sim.provider.events[sim.first_event :]]
     with sim.store.read() as tx:
         assert "not sent" in {line.body.get("outcome") for line in tx.journal_lines(rid)}
+
+
+def test_a_result_that_comes_after_a_take_over_is_only_logged(sim, tmp_path, monkeypatch, caplog):
+    """The provider answered when another daemon held the lease already: that one decides, by what it sees."""
+    sim.store.take_lease("alpha", 1, sim.clock())
+    rid = sim.request()
+    assert sim.stop_in(rid, State.LAUNCHING)
+    successor = open_store(f"sqlite:///{tmp_path / 'driftd.db'}")
+
+    def slow(call, *others):
+        made = calls.make(call, *others)
+        successor.take_lease("beta", 30, sim.clock() + timedelta(seconds=60))
+        return made
+
+    monkeypatch.setattr("driftd.flows.replace.make", slow)
+    before = sim.record(rid)
+    with pytest.raises(LeaseHeld, match="beta"):
+        sim.tick()
+    assert "a late result, not written: launch" in caplog.text
+    with successor.read() as tx:
+        last = tx.journal_lines(rid)[-1]
+        assert (last.kind, last.epoch) == ("intent", 1)
+        record = tx.replacement(rid)
+        assert (record.state, record.epoch, record.new_id) == (before.state, 1, before.new_id)
+    monkeypatch.undo()
+    sim.store = successor
+    sim.restart()
+    assert sim.run(rid).state is State.SUCCEEDED
+    sim.check(rid)
+    newcomer = sim.provider.compute.describe(sim.record(rid).new_id)
+    assert newcomer.tags["driftd:epoch"] == "1"
+    with successor.read() as tx:
+        assert {line.epoch for line in tx.journal_lines(rid)} == {1, 2}
+    successor.close()
 
 
 def test_a_drain_that_never_ends_puts_the_old_one_back(sim):
