@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -253,3 +254,23 @@ def test_pause_hard_is_told(driftd, home: Path):
     text = json.dumps(shown, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     assert hashlib.sha256(text.encode()).hexdigest() == digest
     assert (shown["body"]["hard"], shown["epoch"], shown["schema"]) == (True, 0, 2)
+
+
+@pytest.mark.machine
+@pytest.mark.parametrize("words", [("journal", "export"), ("journal", "checkpoint"), ("store", "backup")], ids=str)
+def test_on_a_full_disk_nothing_half_written_takes_the_place_of_what_was_there(driftd, home: Path, words):
+    small = home / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "driftd-test", small], check=True)
+    try:
+        (small / "file").write_text("yesterday's")
+        with (small / "ballast").open("wb", buffering=0) as stream, contextlib.suppress(OSError):
+            while True:
+                stream.write(b"\0" * 4096)
+        said = driftd(*words, "-o", small / "file")
+        assert said.status in {2, 3}, said.out
+        assert "no space" in said.err.lower() or "full" in said.err
+        assert (small / "file").read_text() == "yesterday's"
+        assert sorted(file.name for file in small.iterdir()) == ["ballast", "file"]
+    finally:
+        subprocess.run(["umount", small], check=True)
