@@ -16,7 +16,7 @@ from driftd.core.facts import InstanceState
 from driftd.core.findings import Action
 from driftd.core.guards.case import WAITING, Failures, Flight, GroupFacts, Held, Presence, Retired
 from driftd.core.guards.pace import BACK_OFF_DOUBLINGS, DAY
-from driftd.core.guards.width import FAILED, widths
+from driftd.core.guards.width import FAILED, Widths, widths
 from driftd.core.memory import InstanceRow, SessionRow, Store, Tx
 from driftd.core.ports import Target
 from driftd.core.replacement import UNSTARTED, Record, State
@@ -43,6 +43,7 @@ class _Shared:
     ended: Sequence[Record]
     holds: Mapping[str, Held]
     breakers: tuple[Breaker, ...]
+    widths: Widths
 
 
 class Standings:
@@ -56,6 +57,7 @@ class Standings:
         self._warming = Warming(since)
         self._longest = max((_memory(group) for group in groups.values()), default=DAY)
         self._shared: _Shared | None = None
+        self._opened: Sequence[Record] | None = None
         self._made: dict[str, tuple[Survey, Stand]] = {}
 
     def of(self, group: Group, seen: Survey, now: datetime) -> Stand:
@@ -67,17 +69,21 @@ class Standings:
         with self._store.read() as tx:
             if known is not None or self._shared is None:
                 # Surveyed a second time in one round: somebody is about to act, and reads everything again.
-                self._shared = _shared(tx, now, self._longest)
+                self._shared = _shared(tx, now, self._longest, self._opened)
+                self._opened = None
             rows = tx.instances(group.name)
             cold = self._warming.lacks(tx, group.name, rows, self._shared.opened)
             stand = _stand(tx, group, seen, self._shared, rows, now, cold=cold, foreign=busy)
         self._made[group.name] = (seen, stand)
         return stand
 
-    def forget(self) -> None:
-        """Something moved on: what one replacement takes, no other has. That counts for every group of the fleet."""
+    def forget(self, opened: Sequence[Record] | None = None) -> None:
+        """Something moved on: what one replacement takes, no other has. That counts for every group of the fleet.
+
+        ``opened`` are all open replacements, where they have just been read: a round begins with them.
+        """
         self._made.clear()
-        self._shared = None
+        self._shared, self._opened = None, opened
 
 
 def _memory(group: Group) -> timedelta:
@@ -87,11 +93,13 @@ def _memory(group: Group) -> timedelta:
 
 
 def _shared(tx: Tx, now: datetime, longest: timedelta, opened: Sequence[Record] | None = None) -> _Shared:
+    every, ended = tx.open_replacements() if opened is None else opened, tx.ended_replacements(now - longest)
     return _Shared(
-        tx.open_replacements() if opened is None else opened,
-        tx.ended_replacements(now - longest),
+        every,
+        ended,
         {one.instance_id: Held(one.owner, one.reason, one.until) for one in tx.holds(now)},
         tuple(one for one in tx.breakers() if one.holds),
+        widths([*ended, *every], every),
     )
 
 
@@ -155,7 +163,7 @@ def _facts(
         zones=zones,
         foreign=foreign,
         cold=cold,
-        widths=widths([*shared.ended, *shared.opened], mine, zones),
+        widths=shared.widths,
         breakers=shared.breakers,
         account=group.provider.name,
     )
