@@ -111,6 +111,17 @@ def test_three_different_drifts_at_once_stop_the_fleet():
     assert "fleet" not in see([*on(X, 0), *on(Y, 0), *on(Z, 0)]).open(), "three parts of one drift are one drift"
 
 
+def test_drifts_that_a_person_saw_with_the_fleet_stop_it_no_more():
+    def on(signature, first):
+        return [sighting(n, signature) for n in range(first, first + 8)]
+
+    three = [*on(X, 0), *on(Y, 8), *on(Z, 16)]
+    watched = see(three)
+    watched.reset("C1", "fleet")
+    see(three, watched=watched, minutes=1)
+    assert "fleet" not in watched.open()
+
+
 def test_only_a_person_closes_it_and_what_they_saw_opens_it_no_more():
     db = standing(400, "db")
     watched = see(alike(8), db=db)

@@ -46,6 +46,18 @@ def test_three_within_the_hour_anywhere_stop_the_fleet(apart, opens):
     assert watched.open("C2") == ({"fleet"} if opens else set())
 
 
+def test_what_failed_before_a_person_closed_it_does_not_open_it_again():
+    watched = Watched(now=NOW + 9 * MIN)
+    past = ended(BAD, BAD)
+    watched.see(facts(*past))
+    watched.reset("C2", "group:web")
+    watched.see(facts(*past), 61)
+    watched.see(facts(*past, record("n", BAD, watched.now)), 1)
+    assert not watched.open()
+    watched.see(facts(*past, record("n", BAD, watched.now), record("o", BAD, watched.now)), 1)
+    assert "group:web" in watched.open()
+
+
 def half_open():
     watched = Watched(now=NOW + 2 * MIN)
     past = ended(BAD, BAD)
@@ -107,6 +119,19 @@ def test_the_probe_of_the_fleet_is_one_that_its_group_lets_through():
     for minutes in (30, 1, 1, 1):
         watched.see(facts(*past, *waiting), minutes)
         assert watched.rows["C2", "fleet"].probe == watched.rows["C2", "group:web"].probe != ""
+
+
+def test_the_fleet_does_not_probe_in_a_group_that_is_open():
+    past = [record(f"b{n}", BAD, NOW, group="db") for n in range(3)]
+    waiting = [record("a", Step.ADMITTING, NOW), record("z", Step.ADMITTING, NOW, group="db")]
+    watched = Watched()
+    watched.see(facts(*past, *waiting))
+    past += [record(f"c{n}", BAD, NOW + 20 * MIN) for n in range(2)]
+    watched.see(facts(*past, *waiting), 20)
+    assert watched.open() == {"fleet", "group:db", "group:web"}
+    watched.see(facts(*past, *waiting), 10)
+    assert watched.open() == {"group:web"}
+    assert watched.rows["C2", "fleet"].probe == "z"
 
 
 @given(st.lists(st.sampled_from([BAD, GOOD, Step.CANCELLED, None]), max_size=30))

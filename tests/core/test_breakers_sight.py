@@ -148,6 +148,14 @@ def test_two_full_passes_open_its_eyes():
     assert not watched.open()
 
 
+def test_passes_from_before_it_was_blind_do_not_count():
+    watched = Watched(now=NOW + 5 * MIN)
+    full = [passed(1), passed(2)]
+    watched.see(seen(1, 3, *full))
+    watched.see(seen(3, 3, *full), 1)
+    assert watched.open() == {WEB}
+
+
 def test_where_all_groups_are_blind_driftd_is():
     watched = Watched()
     watched.see(seen(0, 3, groups=("web", "db")))

@@ -51,6 +51,7 @@ def test_sightings_begin_last_and_end(store):
     a = Sighting("i-1", "a", "web", "web/1", "x", NOW)
     b = Sighting("i-1", "b", "web", "web/1", "y", NOW, later(10))
     assert read(store, "sightings", NOW) == [a, b]
+    write(store, "keep_sightings", row, {"a": "x"}, later(15))
     assert read(store, "sightings", later(11)) == [a], "what is over is not asked about for ever"
     write(store, "keep_sightings", row, {"b": "y"}, later(20))
     assert read(store, "sightings", later(5)) == [
