@@ -24,6 +24,7 @@ def alerts_unknown(group: str, why: str) -> str:
 
 
 def alerts_firing(group: str, names: Sequence[str], matchers: Sequence[object]) -> str:
+    """Which alerts block a group, by which matchers."""
     some = f"{len(names)} alerts fire" if len(names) != 1 else "1 alert fires"
     return f"{some} that block {group} ({', '.join(map(str, matchers))}): {listed(names)}"
 
