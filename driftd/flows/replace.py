@@ -111,7 +111,7 @@ class Replacer:
         with self._store.read() as tx:
             records = self._ordering.sorted(tx, tx.open_replacements(), self._clock())
         began, said, surveys = self._clock(), [], Surveys()
-        self._standings.forget()
+        self._standings.forget(records)
         self._held.clear()
         for record in records:
             if self._stopping() or (record.state in UNSTARTED and self._overdue(records, began)):

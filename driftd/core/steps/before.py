@@ -54,7 +54,10 @@ def admitting(record: Record, world: World, now: datetime, limits: Limits) -> An
     case = Case(record, world.rules, world.facts)
     refusals = admission(case, now)
     if refusals:
-        return Wait(now + limits.poll, "; ".join(refusal.why for refusal in refusals))
+        # What a clock alone can change is not asked for with each poll, but often enough for people to see an effect.
+        passes = max((refusal.until for refusal in refusals if refusal.until is not None), default=now)
+        until = max(now + limits.poll, min(passes, now + limits.longest_pause))
+        return Wait(until, "; ".join(refusal.why for refusal in refusals))
     return replace(onward(record, allowed(case)), canary=case.goes_first)
 
 
