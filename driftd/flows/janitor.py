@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
+from driftd.core.breakers.facts import Leftover as Overdue
 from driftd.core.errors import NotFound, ProviderError
 from driftd.core.facts import Instance
 from driftd.core.findings import Severity
@@ -59,6 +60,11 @@ class Janitor:
         self._fence = fence
         self._age = age
         self._keep = keep
+        self._left: dict[str, Sequence[Overdue]] = {}
+
+    def left(self) -> Mapping[str, Sequence[Overdue]]:
+        """By group, what the last round found, saw long before, and could not clean up (breaker C10)."""
+        return self._left
 
     def tick(self) -> list[str]:
         """One round through all groups; what was found and done, in sentences. A provider that is away is skipped."""
@@ -94,7 +100,7 @@ class Janitor:
     # --- what replacements left ---
 
     def _leftovers(self, group: Group) -> list[str]:
-        said, cleaned = [], 0
+        said, cleaned, left = [], 0, []
         for one in self._find(group):
             if one not in self._again(group, one):
                 continue  # its replacement ended between the list and the record
@@ -105,6 +111,9 @@ class Janitor:
             elif due(one, first_seen, now, self._age) and cleaned < MOST and not self._paused(group.name):
                 cleaned += 1
                 said.append(self._clean(group, one))
+            elif now >= first_seen + self._age and one.what is not What.SNAPSHOT:
+                left.append(Overdue(one.thing, one.said, first_seen))
+        self._left = {**self._left, group.name: left}
         return said
 
     def _find(self, group: Group) -> Sequence[Leftover]:
@@ -133,7 +142,8 @@ class Janitor:
         marked = [one for one in instances if MARKS & one.tags.keys()]
         if not marked:
             return []
-        owners = {thing.attached_to for thing in (*seen.volumes.values(), *seen.addresses.values())}
+        owners = {volume.attached_to for volume in seen.volumes.values()}
+        owners |= {address.attached_to for address in seen.addresses.values()}
         with self._store.read() as tx:
             found = [tx.replacement(one.tags.get(TAG_RID, "")) for one in marked]
         records = {record.rid: record for record in found if record is not None}

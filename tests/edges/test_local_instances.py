@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from servers import LocalDeployment, answers, fetch, wait_until
 
-from driftd.core.errors import Unavailable
+from driftd.core.errors import NoCapacity, Unavailable
 from driftd.core.facts import InstanceState
 from driftd.core.ports import LaunchRequest
-from driftd.edges.providers.local import fleet, image
+from driftd.edges.providers.local import compute as local_compute
+from driftd.edges.providers.local import fleet, image, network
 from driftd.edges.providers.local.deployment import Deployment
 from driftd.edges.providers.local.instance import Home
 
@@ -256,13 +259,16 @@ def test_what_root_made_immutable_and_deep_is_removed_all_the_same(local_deploym
     assert list((local_deployment.dir / "instances").iterdir()) == []
 
 
-def test_a_full_disk_is_one_sentence_and_leaves_no_instance(local_deployment):
+def test_a_full_disk_is_one_sentence_and_leaves_no_instance(local_deployment, monkeypatch):
     local_deployment.dir.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", local_deployment.dir], check=True)
     try:
         compute = local_deployment.make().compute
         (local_deployment.dir / "filler").write_bytes(b"x" * 40960)
         request = LaunchRequest("web", "web/0", local_deployment.image.id, "t", {"big": "x" * 16384})
+        with pytest.raises(NoCapacity, match="has 0 MiB left"):
+            compute.launch(request)
+        monkeypatch.setattr(local_compute, "ROOM_MB", 0)  # as if it filled up meanwhile
         with pytest.raises(Unavailable, match="No space left"):
             compute.launch(request)
         assert compute.list({}) == []
@@ -307,3 +313,27 @@ def test_the_image_is_found_by_its_id_only(image_cache, golden_image):
     assert image.find(image_cache, golden_image.id) == golden_image.rootfs
     for other in ("web-000000000000", "", "..", f"../images/{golden_image.id}", ".work", f"{golden_image.id}/rootfs"):
         assert image.find(image_cache, other) is None
+
+
+def test_a_preflight_says_what_is_lacking_and_makes_nothing(local_deployment, monkeypatch):
+    provider = local_deployment.make()
+    request = LaunchRequest("web", "web/0", local_deployment.image.id, "token")
+
+    def why(**changes):
+        return provider.compute.preflight(replace(request, **changes))
+
+    assert why() == ""
+    assert "image 'web-none' is not in" in why(image="web-none")
+    assert "nobody could log in to a new instance of group other" in why(group="other")
+    real = shutil.disk_usage
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: real(path)._replace(free=60 << 20))
+    assert why().endswith("has 60 MiB left, a launch wants 64")
+    with pytest.raises(NoCapacity):
+        provider.compute.launch(request)
+    monkeypatch.undo()
+    monkeypatch.setattr(network, "MOVABLE", 1024 - 10 - 1)  # room for one
+    one = local_deployment.launch("web/1")
+    assert why().startswith("the private network 10.")
+    with pytest.raises(NoCapacity, match="is full"):
+        provider.compute.launch(request)
+    assert [left.id for left in provider.compute.list({})] == [one.id]
