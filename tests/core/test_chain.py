@@ -194,6 +194,19 @@ def test_any_byte_of_any_line_that_is_another_is_found(data):
     assert made.good == number - 1
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(b":", b": "), (b'"at"', b'"\\u0061t"'), (b"\\udcff", b"\\uDCFF"), (b"}\n", b"}\r\n"), ("é".encode(), b"\\u00e9")],
+)
+def test_another_way_to_write_the_same_is_not_what_was_written(old, new):
+    lines = exported(written(2))
+    assert old in lines[1]
+    made = proof([lines[0], lines[1].replace(old, new, 1), lines[2]])
+    assert made.against == (
+        "the journal is broken at line 1: line 1 is not a journal line as driftd writes it, or is cut"
+    )
+
+
 @given(st.integers(0, 5), st.integers(0, 200))
 def test_a_file_cut_anywhere_is_cut_before_what_was_signed(lines_left, more_bytes):
     lines = written(6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
@@ -122,6 +123,13 @@ def test_a_checkpoint_counts_by_its_signature_alone(driftd, shipped: Path):
     for change in ({"payload": envelope["payload"][:-8] + "AAAAAAA="}, {"signatures": []}, {"more": 1}):
         (shipped / "cp").write_text(json.dumps(envelope | change, sort_keys=True, indent=2) + "\n")
         assert driftd(*words, "key.pub").status in {1, 2}
+    forged = json.loads(base64.b64decode(envelope["payload"]))
+    forged["predicate"]["epoch"] += 1
+    text = json.dumps(forged, sort_keys=True, separators=(",", ":")).encode()
+    envelope["payload"] = base64.b64encode(text).decode()
+    (shipped / "cp").write_text(json.dumps(envelope, sort_keys=True, indent=2) + "\n")
+    found = driftd(*words, "key.pub")
+    assert (found.status, "the checkpoint's signature is wrong" in found.out) == (1, True)
     (shipped / "cp").write_text("no")
     assert driftd(*words, "key.pub").status == 2
 
