@@ -17,14 +17,17 @@ def at(moment: datetime) -> str:
 
 
 def held(instance: str, owner: str, until: datetime, reason: str) -> str:
+    """What a new hold says."""
     return f"{instance} is held by {owner} until {at(until)}: {reason}"
 
 
 def shortened(instance: str, until: datetime) -> str:
+    """A hold that its owner made shorter."""
     return f"the hold of {instance} now ends at {at(until)}"
 
 
 def renewed(instance: str, owner: str, by: str, until: datetime) -> str:
+    """A hold that a second person made longer."""
     return f"{owner}'s hold of {instance} is renewed by {by} until {at(until)}; it cannot be renewed again"
 
 
@@ -37,39 +40,48 @@ def under_way(rid: str, state: str) -> str:
 
 
 def released(instance: str, owner: str, by: str) -> str:
+    """A hold that somebody ended."""
     return f"{owner}'s hold of {instance} is released by {by}"
 
 
 def not_held(name: str) -> str:
+    """Nothing to release."""
     return f"nothing called {name!r} is held"
 
 
 def unknown(name: str) -> str:
+    """No instance of that name."""
     return f"nothing that driftd knows is called {name!r}"
 
 
 def several(name: str, number: int) -> str:
+    """More than one instance of that name."""
     return f"{name!r} names {number} instances"
 
 
 def too_long(span: timedelta) -> str:
+    """More than a hold may last."""
     return f"a hold of {lasting(span)} is longer than 72 h"
 
 
 def renewed_already(instance: str, owner: str, by: str) -> str:
+    """A second renewal."""
     return f"{owner}'s hold of {instance} was renewed by {by} already, and a hold is renewed once"
 
 
 def own_renewal(instance: str, owner: str, ended: datetime, now: datetime) -> str:
+    """A renewal by whose hold it is."""
     tense = "holds" if ended > now else "held"
     return f"{owner} {tense} {instance} until {at(ended)}, and only a second person can make that longer"
 
 
 def ends_soon(instance: str, owner: str, until: datetime, reason: str) -> str:
+    """Said an hour before."""
     return f"{owner}'s hold of {instance} ends at {at(until)} ({reason}): a second person can renew it once"
 
 
 def over(instance: str, owner: str, reason: str) -> str:
+    """Said when it ran out."""
     return f"{owner}'s hold of {instance} has run out ({reason}): it may be replaced again"
 
 
@@ -77,6 +89,7 @@ def over(instance: str, owner: str, reason: str) -> str:
 
 
 def asks_approval(instance: str, group: str, rid: str, why: str) -> str:
+    """Said once, where a group asks a person."""
     return (
         f"{instance} in {group} is to be replaced and waits for a person: driftd approve {rid}, or driftd deny {rid} "
         f"({why})"
@@ -84,24 +97,30 @@ def asks_approval(instance: str, group: str, rid: str, why: str) -> str:
 
 
 def approved(rid: str, instance: str, by: str) -> str:
+    """An approval."""
     return f"replacement {rid} of {instance} is approved by {by}"
 
 
 def approved_already(rid: str, by: str) -> str:
+    """A second approval."""
     return f"replacement {rid} was approved already, by {by}"
 
 
 def needs_none(rid: str) -> str:
+    """An approval that nobody needs."""
     return f"replacement {rid} was asked for by hand, so it needs no approval"
 
 
 def denied(rid: str, instance: str, by: str) -> str:
+    """A denial."""
     return f"replacement {rid} of {instance} is denied by {by}: it is cancelled, and what was begun is undone"
 
 
 def denied_lately(instance: str, by: str, until: datetime) -> str:
+    """Why nothing is planned after a denial."""
     return f"{instance} is not replaced before {at(until)}, since {by} denied it"
 
 
 def waits_long(instance: str, group: str, span: timedelta, note: str) -> str:
+    """Said after a day and after a week."""
     return f"the replacement of {instance} in {group} waits for {lasting(span)} now: {note}"
