@@ -42,10 +42,6 @@ def _no_versions() -> Mapping[tuple[str, str], str]:
     return {}
 
 
-def _nothing_left() -> Mapping[str, Sequence[Leftover]]:
-    return {}
-
-
 @dataclass(frozen=True, slots=True)
 class _Outside:
     """What was said outside the store, and when it was asked."""
@@ -60,7 +56,8 @@ class Tripper:
     """Holds the rules against what is so, once a tick.
 
     ``meter`` counts the calls to providers. ``versions`` says what decides what counts as drift, as (what, scope) to a
-    version or digest. ``left`` says by group what the janitor found and could not clean up.
+    version or digest. ``left`` says by group what the janitor found and could not clean up; a group that it has
+    not been to is missing. Without it there is no janitor.
     """
 
     def __init__(
@@ -72,7 +69,7 @@ class Tripper:
         meter: Meter | None = None,
         limits: Thresholds = DEFAULTS,
         versions: Versions = _no_versions,
-        left: Callable[[], Mapping[str, Sequence[Leftover]]] = _nothing_left,
+        left: Callable[[], Mapping[str, Sequence[Leftover]]] | None = None,
     ) -> None:
         self._store = store
         self._groups = groups
@@ -150,7 +147,7 @@ class Tripper:
             versions=self._known_versions(tx, now),
             alerts=outside.alerts,
             foreign=outside.foreign,
-            leftovers={name: [*_stuck(tx, name), *self._left().get(name, ())] for name in self._groups},
+            leftovers=self._leftovers(tx),
             paced=self._paced(tx, opened_now, now),
             jitter=_jitter(now),
         )
@@ -184,6 +181,12 @@ class Tripper:
             value = f"{seen.sequence}:{seen.statement[:12]}"
             found.append(Version(f"the manifest of {seen.image}", of_image(seen.image), value, seen.seen_at))
         return found
+
+    def _leftovers(self, tx: Tx) -> Mapping[str, Sequence[Leftover]]:
+        """Of a group that the janitor has not been to yet, nobody knows that nothing is left."""
+        left = self._left() if self._left is not None else dict.fromkeys(self._groups, ())
+        found = {name: [*_stuck(tx, name), *left.get(name, ())] for name in self._groups}
+        return {name: things for name, things in found.items() if things or name in left}
 
     def _paced(self, tx: Tx, opened_now: Sequence[Record], now: datetime) -> Mapping[str, Reached]:
         """Of each group with one that waits: the pace limit that it waits for, as its guard says it."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from driftd import __version__
 from driftd.core.breakers.breaker import FLEET, of_group
+from driftd.core.breakers.facts import Leftover
 from driftd.core.breakers.limits import Thresholds
 from driftd.core.memory import Store
 from driftd.core.ports import Provider
@@ -46,9 +47,8 @@ class Watch:
             name: replace(group, provider=wrapped[id(group.provider)]) for name, group in self._house.groups.items()
         }
 
-    @cached_property
-    def tripper(self) -> Tripper:
-        """Holds the rules against what is so."""
+    def tripper(self, left: Callable[[], Mapping[str, Sequence[Leftover]]]) -> Tripper:
+        """Holds the rules against what is so. ``left`` is what the janitor could not clean up."""
         return Tripper(
             self._store,
             self.groups,
@@ -56,6 +56,7 @@ class Watch:
             meter=self._meter,
             limits=limits_of(self._house.settings),
             versions=lambda: self._versions,
+            left=left,
         )
 
     @cached_property

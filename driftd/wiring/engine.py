@@ -90,7 +90,7 @@ class WiredEngine:
             Beat("lease", LEASE_BEAT, self._hold_lease),
             Beat("journal", JOURNAL_BEAT, keeper.tick),
             Beat("sweep", pace.tick, sweeper.tick),
-            Beat("trip", pace.tick, watch.tripper.tick),
+            Beat("trip", pace.tick, watch.tripper(janitor.left).tick),
             Beat("replace", pace.tick, replacer.tick),
             Beat("remind", REMIND_BEAT, reminder.tick),
             Beat("announce", pace.tick, announcer.tick),

@@ -157,6 +157,8 @@ def test_what_is_left_over_holds_until_it_is_gone_or_a_person_has_seen_it():
     watched.see(facts)
     assert watched.open() == {WEB}
     watched.see(Facts(groups=GROUPS), 1)
+    assert watched.open() == {WEB}, "nobody has looked"
+    watched.see(Facts(groups=GROUPS, leftovers={"web": []}), 1)
     assert not watched.open()
     watched.see(facts, 1)
     assert watched.open() == {WEB}

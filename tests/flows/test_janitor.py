@@ -288,3 +288,19 @@ def test_what_was_over_long_ago_is_pruned(house):
     house.clock.advance(91 * 86400)
     assert house.janitor.tick() == ["no longer kept: 1 messages"]
     assert replace(message, id=0).key == "k"
+
+
+def test_what_it_could_not_clean_up_in_time_is_told_by_group(house):
+    assert house.janitor.left() == {}, "it has not been there"
+    known = house.orphan(None)
+    for minutes in (0, 10, 10, 9):
+        house.clock.advance(minutes * 60)
+        house.janitor.tick()
+        assert house.janitor.left()["web"] == []
+    house.clock.advance(60)
+    house.janitor.tick()
+    (one,) = house.janitor.left()["web"]
+    assert (one.name, one.at) == (known, house.clock() - timedelta(minutes=30))
+    house.provider.vanish(known)
+    house.janitor.tick()
+    assert house.janitor.left()["web"] == []

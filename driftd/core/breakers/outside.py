@@ -40,8 +40,13 @@ def leftovers(known: Known, facts: Facts, now: datetime, limits: Thresholds) -> 
                 f"{count(len(fresh), 'thing')} of driftd's is left in {group} and none may be: "
                 f"{listed([f'{one.name} ({one.why})' for one in fresh])}"
             )
+
+    def gone(scope: str) -> bool:
+        group = scope.removeprefix("group:")
+        return group in facts.leftovers or group not in facts.groups
+
     closes_by = "the janitor or a person, once nothing is left"
-    yield from until_calm(LEFTOVERS, known, bad, _always, timedelta(0), now, closes_by)
+    yield from until_calm(LEFTOVERS, known, bad, gone, timedelta(0), now, closes_by)
 
 
 def foreign(known: Known, facts: Facts, now: datetime, limits: Thresholds) -> Iterator[Breaker]:
