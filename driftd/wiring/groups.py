@@ -78,7 +78,7 @@ def limits_of(settings: Settings, group: GroupSettings) -> Limits:
     replacing = group.replacing
     set_here = {name: getattr(replacing, name) for name in type(replacing).model_fields if name in _LIMITS}
     poll = min(settings.daemon.tick, Limits().poll)
-    return Limits(**set_here, canary_soak=replacing.canary.soak, poll=poll)
+    return Limits(**set_here, canary_soak=max(replacing.canary.soak, replacing.soak), poll=poll)
 
 
 def manner_of(group: GroupSettings) -> Manner:

@@ -12,7 +12,7 @@ from driftd.core.canary import Canary
 from driftd.core.errors import BadInput
 from driftd.edges.http.alertmanager import Alertmanager
 from driftd.flows.judging import Lately
-from driftd.wiring import judging
+from driftd.wiring import groups, judging
 
 PAGE = (Path(__file__).parents[2] / "docs" / "canary.md").read_text()
 CONFIGURED, ALERTED = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
@@ -65,6 +65,12 @@ def test_where_nothing_is_configured_a_canary_is_watched_and_nobody_is_asked(tmp
     assert judging.alerts_of(loaded) is None
     assert judging.canary_of("web", loaded.group("web"), None) == Canary()
     assert judging.block_on_of("web", loaded.group("web"), None) == ()
+
+
+def test_a_canary_is_never_watched_shorter_than_others(tmp_path):
+    loaded = load(tmp_path, "groups: {web: {provider: static, replacing: {soak: 1h}}}\n")
+    assert judging.canary_of("web", loaded.group("web"), None).soak == timedelta(hours=1)
+    assert groups.limits_of(loaded, loaded.group("web")).canary_soak == timedelta(hours=1)
 
 
 def test_a_judge_or_alerts_that_nobody_is_asked_about_are_refused(tmp_path):
