@@ -79,6 +79,7 @@ groups:
       canary:
         soak: 2s            # left out: half an hour for the first of its kind, and nobody follows meanwhile
       drain_timeout: 30s
+      park: 0s              # left out: the old one is kept, stopped, for a quarter of an hour before it is ended
       windows: always       # left out: Monday to Thursday from 9 to 4, while people are awake
       pace:
         between: 0s         # left out: 5 minutes from one to the next,
