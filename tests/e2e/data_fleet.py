@@ -26,7 +26,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 
 from daemons import run_daemon, wait_for_end
@@ -34,7 +34,7 @@ from servers import fetch, free_port, wait_until
 
 from driftd.core.facts import Instance
 from driftd.core.ports import LaunchRequest, TargetState
-from driftd.core.replacement import TERMINAL, Record, State
+from driftd.core.replacement import TERMINAL, Record
 from driftd.doors.desks.baking import Source
 from driftd.edges.providers.local import fleet as local_fleet
 from driftd.edges.providers.local import image
@@ -77,6 +77,7 @@ groups:
       dwell: 0s
       min_healthy: 2
       soak: 300ms
+      park: 0s
       canary: {{soak: 300ms}}
       drain_timeout: 30s
       windows: always
@@ -264,10 +265,11 @@ class DataFleet:
     def ended(self, rid: str) -> Record | None:
         return next((r for r in self.replacements() if r.rid == rid and r.state in TERMINAL), None)
 
-    def parked(self, rid: str) -> Record | None:
-        """The replacement, once the newcomer serves and the old one is only kept; or once it is over."""
-        past = {State.PARKING, State.RETIRING, State.SETTLING, *TERMINAL}
-        return next((r for r in self.replacements() if r.rid == rid and r.state in past), None)
+    def steps(self, rid: str) -> list[tuple[str, float]]:
+        """Each state that a replacement went through, and for how many seconds."""
+        with self.house.store() as store, store.read() as tx:
+            entered = [(str(line.body["to"]), line.at) for line in tx.journal_lines(rid) if "to" in line.body]
+        return [(state, (after - at).total_seconds()) for (state, at), (_, after) in pairwise(entered)]
 
     def wait(self, what: Callable[[], object], limit_s: float = 60.0):
         ends = time.monotonic() + limit_s

@@ -94,7 +94,7 @@ def digest(path):
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def test_the_contract_in_a_user_namespace(ordinary, image_cache):
+def test_the_contract_and_volumes_in_a_user_namespace(ordinary, image_cache):
     go, home = ordinary
     base = image.ensure_base(image_cache)
     target = home / "images" / base.name
@@ -106,7 +106,7 @@ def test_the_contract_in_a_user_namespace(ordinary, image_cache):
                 shutil.chown(path, USER)
     done = go("-c", RUN_CONTRACT.format(repo=home / "repo" if os.geteuid() == 0 else REPO, cache=home / "images"))
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-    assert "25 passed" in done.stdout
+    assert "48 passed" in done.stdout
 
 
 RUN_CONTRACT = """
@@ -115,6 +115,6 @@ from driftd.edges.providers.local import userns
 assert userns.needed() and userns.missing() == "", userns.missing()
 os.environ["DRIFTD_TEST_IMAGES"] = "{cache}"
 os.chdir("{repo}")
-test = "tests/edges/test_local_contract.py"
-sys.exit(userns.reexec_in_user_namespace([sys.executable, "-m", "pytest", "-q", "-x", test]))
+tests = ["tests/edges/test_local_contract.py", "tests/edges/test_local_volumes.py"]
+sys.exit(userns.reexec_in_user_namespace([sys.executable, "-m", "pytest", "-q", "-x", *tests]))
 """
