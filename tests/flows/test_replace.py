@@ -17,6 +17,7 @@ from driftd.core.findings import Action, Finding, Severity, Verdict
 from driftd.core.guards.case import Grace
 from driftd.core.memory import LeaseHeld, StoreUnavailable
 from driftd.core.replacement import State
+from driftd.flows import holding
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_the_end_of_the_old_one_carries_the_proof_of_its_guards(sim):
     assert line.body["guards"] == {
         "in_service": 3,
         "min_healthy": 2,
-        "old": {"exists": True, "target": "", "connections": 0},
+        "old": {"state": "stopped", "target": "", "connections": 0},
         "new": {"id": "i-0004", "target": "healthy", "verified": True},
     }
 
@@ -208,6 +209,65 @@ def test_who_logs_in_during_the_soak_is_not_drained_under(sim):
             sim.live_sessions = 0
     assert record.state is State.SUCCEEDED
     assert sim.live_sessions == 0, "it was seen right before the drain"
+
+
+def test_a_hold_on_what_is_being_replaced_makes_it_wait_and_is_said(sim):
+    rid = sim.request()
+    with sim.store.write() as tx:
+        tx.put_instance(replace(instance(sim.old), verdict=Verdict.DRIFTED, action=Action.REPLACE))
+    waited = 0
+    for record in sim.steps(rid):
+        if record.state is State.SOAKING and not waited:
+            holding.hold(sim.store, sim.old, "ann", "look at it first", timedelta(hours=2), sim.clock())
+            waited = 1
+        if record.state is State.DRAINING and waited < 100:
+            assert not record.drain_sent
+            waited += 1
+            if waited == 100:  # far longer than the step may take by itself
+                assert record.note.startswith("ann holds i-0002 until 02:00:")
+                holding.release(sim.store, sim.old, "bob", sim.clock())
+    assert waited == 100
+    assert record.state is State.SUCCEEDED
+    sim.check(rid)
+
+
+def test_a_held_one_can_still_be_cancelled_and_is_put_as_it_was(sim):
+    rid = sim.request()
+    with sim.store.write() as tx:
+        tx.put_instance(replace(instance(sim.old), verdict=Verdict.DRIFTED, action=Action.REPLACE))
+    held = False
+    for record in sim.steps(rid):
+        if record.state is State.SOAKING and not held:
+            holding.hold(sim.store, sim.old, "ann", "look at it first", timedelta(hours=2), sim.clock())
+            held = True
+        if "ann holds" in record.note:
+            sim.replacer.cancel(rid, "ann")
+    assert record.state is State.CANCELLED
+    sim.check(rid)
+
+
+def test_a_denied_one_ends_before_anything_is_changed(sim):
+    sim.group = replace(sim.group, rules=replace(sim.group.rules, approve=True))
+    sim.restart()
+    rid = sim.request(manual=False)
+    for record in sim.steps(rid):
+        if "enforce: approve" in record.note:
+            holding.deny(sim.store, rid, "ann", "not today", sim.clock())
+    assert (record.state, record.note) == (State.CANCELLED, "denied by ann before anything was changed")
+    assert set(sim.provider.alive("web")) == set(sim.servers)
+
+
+def test_an_approved_one_goes_on(sim):
+    sim.group = replace(sim.group, rules=replace(sim.group.rules, approve=True))
+    sim.restart()
+    rid = sim.request(manual=False)
+    for record in sim.steps(rid):
+        if "enforce: approve" in record.note and not record.approved_by:
+            holding.approve(sim.store, rid, "ann", sim.clock())
+    assert record.state is State.SUCCEEDED
+    with sim.store.read() as tx:
+        let_in = [line for line in tx.journal_lines(rid) if line.body.get("from") == "admitting"]
+    assert "and ann approved it" in let_in[0].body["why"]
 
 
 def test_nothing_about_an_instance_that_was_replaced_stays_open(sim):
