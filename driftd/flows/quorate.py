@@ -18,7 +18,7 @@ def without(record: Record, group: Group, old: Instance | None, stand: Stand, se
     """Why the cluster cannot do without ``old``; "" when it can, when there is no cluster, and when nobody asks."""
     if group.hooks is None or not group.hooks.has(HookName.QUORUM) or record.state not in _ASKED or old is None:
         return ""
-    if others := quorum.not_alone([one.slot or one.old_id for one in stand.facts.flights if one.rid != record.rid]):
+    if others := quorum.not_alone(_before(record, stand)):
         return others
     answer = group.hooks.ask(HookName.QUORUM, old, group.name)
     flying = {one.old_id for one in stand.facts.flights}
@@ -33,3 +33,10 @@ def without(record: Record, group: Group, old: Instance | None, stand: Stand, se
         removed=record.quiesced or record.stop_sent or record.drain_seen,
         waiting=waiting,
     )
+
+
+def _before(record: Record, stand: Stand) -> list[str]:
+    """The slots that it waits for. Of two that are under way all the same, the one that began first goes on."""
+    first = record.state is State.ADMITTING
+    flights = stand.facts.flights
+    return [one.slot or one.old_id for one in flights if one.rid != record.rid and (first or one.rid < record.rid)]

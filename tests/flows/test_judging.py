@@ -14,6 +14,7 @@ from driftd.core.canary import Baseline, Canary, Question
 from driftd.core.errors import Unavailable
 from driftd.core.facts import Unseen
 from driftd.core.findings import Verdict
+from driftd.core.guards.case import Flight, GroupFacts
 from driftd.core.matchers import parse
 from driftd.core.memory import InstanceRow
 from driftd.core.ports import Alert, HookName, TargetState
@@ -21,6 +22,8 @@ from driftd.core.replacement import TERMINAL, State
 from driftd.core.world import TAG_RID
 from driftd.flows.judging import LATELY, Lately, alarm, foreign
 from driftd.flows.judging import judged as judged_by
+from driftd.flows.quorate import without
+from driftd.flows.standing import Stand
 from driftd.flows.survey import survey
 from driftd.testing import FakeAlerts, FakeClock, FakeJudge
 
@@ -349,6 +352,24 @@ def test_followers_go_before_their_leader_and_one_at_a_time(cluster):
     assert cluster.record(second).state is State.SUCCEEDED
     assert any(f"it leads the cluster, and followers go first: {follower}" in note for note in notes), notes
     assert any("1 other member is being replaced (web/2)" in note for note in notes), notes
+
+
+def test_two_that_are_under_way_all_the_same_do_not_wait_for_each_other(cluster):
+    """As where the hook was configured meanwhile."""
+    cluster.says([0, 1, 2])
+    rid = cluster.request(manual=False)
+    own = cluster.record(rid)
+    seen = survey(cluster.group)
+    earlier, later = (Flight(name, f"web/{name}", "old", "new", State.SOAKING) for name in ("0", "9"))
+
+    def why(state, flight):
+        stand = Stand(GroupFacts(flights=(flight,)), {})
+        return without(replace(own, state=state), cluster.group, seen.instances[cluster.old], stand, seen)
+
+    assert "being replaced (web/0)" in why(State.ADMITTING, earlier)
+    assert "being replaced (web/9)" in why(State.ADMITTING, later)
+    assert "being replaced (web/0)" in why(State.DRAINING, earlier)
+    assert why(State.DRAINING, later) == ""
 
 
 def row_of(sim, server):
