@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from driftd.core.breakers.breaker import FLEET, Change, of_image
 from driftd.core.breakers.evaluate import evaluate
-from driftd.core.breakers.facts import Facts, Leftover, Reached, Sighting, Standing, Version
+from driftd.core.breakers.facts import Calls, Facts, Leftover, Reached, Sighting, Standing, Version
 from driftd.core.breakers.limits import DEFAULTS, Thresholds
 from driftd.core.breakers.settling import opened
 from driftd.core.breakers.sight import BLIND
@@ -24,6 +24,7 @@ from driftd.core.guards.case import Case
 from driftd.core.memory import InstanceRow, LeaseHeld, Store, StoreUnavailable, Tx
 from driftd.core.ports import Foreign, TargetState
 from driftd.core.replacement import Record, State
+from driftd.core.seal import SeenManifest
 from driftd.core.wording import breakers as wording
 from driftd.flows.breaking import apply
 from driftd.flows.groups import Group
@@ -79,6 +80,7 @@ class Tripper:
         self._versions = versions
         self._left = left
         self._outside: _Outside | None = None
+        self._reached: Mapping[str, Reached] = {}
 
     def tick(self) -> list[str]:
         """One evaluation; what opened and closed, in sentences. Raises ``StoreUnavailable`` and ``LeaseHeld``."""
@@ -92,16 +94,23 @@ class Tripper:
         return said
 
     def _tick(self) -> list[str]:
+        """The facts are read beside whoever writes; written is what changes, by what is so at that moment."""
         now = self._clock()
         outside = self._ask(now)
         counted = self._meter.take()
         try:
+            with self._store.read() as tx:
+                facts, before = self._facts(tx, outside, counted, now), tx.breakers()
+                known = tx.versions()
+            new = [one for one in self._current(known, now) if one not in known]
+            if not (counted or new or evaluate(before, facts, now, self._limits)):
+                return []
             with self._store.write() as tx:
                 tx.count_calls(counted)
-                facts = self._facts(tx, outside, now)
-                changes = evaluate(tx.breakers(), facts, now, self._limits)
-                return apply(tx, changes, now)
-        except (StoreUnavailable, LeaseHeld):
+                for version in new:
+                    tx.put_version(version)
+                return apply(tx, evaluate(tx.breakers(), facts, now, self._limits), now)
+        except BaseException:
             self._meter.add(counted)
             raise
 
@@ -129,7 +138,7 @@ class Tripper:
         )
         return self._outside
 
-    def _facts(self, tx: Tx, outside: _Outside, now: datetime) -> Facts:
+    def _facts(self, tx: Tx, outside: _Outside, counted: Sequence[Calls], now: datetime) -> Facts:
         rows = {name: [row for row in tx.instances(name) if row.gone_at is None] for name in self._groups}
         opened_now = tx.open_replacements()
         alive = {row.id for mine in rows.values() for row in mine}
@@ -143,12 +152,12 @@ class Tripper:
             sightings=[one if one.instance_id in alive else _ended(one, now) for one in tx.sightings(since)],
             records=[*tx.ended_replacements(now - _REMEMBERED), *opened_now],
             passes=tx.passes(),
-            calls=tx.calls(now - self._limits.errors_within),
-            versions=self._known_versions(tx, now),
+            calls=[*tx.calls(now - self._limits.errors_within), *counted],
+            versions=[*self._current(tx.versions(), now), *(_of_manifest(one) for one in tx.manifests_seen())],
             alerts=outside.alerts,
             foreign=outside.foreign,
             leftovers=self._leftovers(tx),
-            paced=self._paced(tx, opened_now, now),
+            paced=self._paced(tx, outside, opened_now, now),
             jitter=_jitter(now),
         )
 
@@ -167,19 +176,14 @@ class Tripper:
             image=group.image,
         )
 
-    def _known_versions(self, tx: Tx, now: datetime) -> Sequence[Version]:
+    def _current(self, known: Sequence[Version], now: datetime) -> Sequence[Version]:
         """Each with since when it is what it is: new to this store is new."""
-        known = {one.what: one for one in tx.versions()}
+        by_name = {one.what: one for one in known}
         found = []
         for (what, scope), value in self._versions().items():
-            one = known.get(what)
-            if one is None or (one.value, one.scope) != (value, scope):
-                one = Version(what, scope, value, now)
-                tx.put_version(one)
-            found.append(one)
-        for seen in tx.manifests_seen():
-            value = f"{seen.sequence}:{seen.statement[:12]}"
-            found.append(Version(f"the manifest of {seen.image}", of_image(seen.image), value, seen.seen_at))
+            one = by_name.get(what)
+            same = one is not None and (one.value, one.scope) == (value, scope)
+            found.append(one if one is not None and same else Version(what, scope, value, now))
         return found
 
     def _leftovers(self, tx: Tx) -> Mapping[str, Sequence[Leftover]]:
@@ -188,8 +192,10 @@ class Tripper:
         found = {name: [*_stuck(tx, name), *left.get(name, ())] for name in self._groups}
         return {name: things for name, things in found.items() if things or name in left}
 
-    def _paced(self, tx: Tx, opened_now: Sequence[Record], now: datetime) -> Mapping[str, Reached]:
+    def _paced(self, tx: Tx, outside: _Outside, opened_now: Sequence[Record], now: datetime) -> Mapping[str, Reached]:
         """Of each group with one that waits: the pace limit that it waits for, as its guard says it."""
+        if outside.at < now:
+            return self._reached  # as often as others are asked: it is only shown
         waiting: dict[str, Record] = {}
         for record in opened_now:
             if record.state is State.ADMITTING and record.group in self._groups:
@@ -201,7 +207,13 @@ class Tripper:
             no = next((no for guard in (pace.daily, pace.hourly, pace.between) if (no := guard(case, now))), None)
             if no is not None:
                 found[name] = Reached(no.why, no.until)
+        self._reached = found
         return found
+
+
+def _of_manifest(seen: SeenManifest) -> Version:
+    value = f"{seen.sequence}:{seen.statement[:12]}"
+    return Version(f"the manifest of {seen.image}", of_image(seen.image), value, seen.seen_at)
 
 
 def _ready(group: Group) -> frozenset[str] | None:

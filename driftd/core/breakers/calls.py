@@ -69,7 +69,7 @@ def _why(account: str, found: _Sum, limits: Thresholds) -> str:
 
 def back_off(times: int, jitter: float, limits: Thresholds) -> timedelta:
     """Doubled with each time in a row, up to the cap; ``jitter`` between -1 and 1 moves it by 20 % at most."""
-    plain = min(limits.back_off * 2 ** min(times, 20), limits.back_off_most)
+    plain: timedelta = min(limits.back_off * 2 ** min(times, 20), limits.back_off_most)
     return plain * (1 + JITTER_PERCENT / 100 * max(-1.0, min(1.0, jitter)))
 
 

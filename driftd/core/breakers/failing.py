@@ -124,15 +124,14 @@ def _may_probe(record: Record, scope: str, groups: Known) -> bool:
 def loops(known: Known, facts: Facts, now: datetime, limits: Thresholds) -> Iterator[Breaker]:
     """C3: a slot that drifts alike after it was replaced, and drifts again; then the image that they are made from."""
     done: dict[tuple[str, str], list[Record]] = defaultdict(list)
-    for one in facts.records:
-        if one.state is Step.SUCCEEDED and one.entered_at > now - limits.loops_within:
-            done[one.group, one.slot or one.old_id].append(one)
-    made = {}
+    for record in facts.records:
+        if record.state is Step.SUCCEEDED and record.entered_at > now - limits.loops_within:
+            done[record.group, record.slot or record.old_id].append(record)
+    made: dict[str, Breaker] = {}
     for (group, slot), ended in sorted(done.items()):
         scope = of_slot(group, slot)
-        one = _loop(known.get(scope), scope, ended, now, limits)
-        if one is not None:
-            made[scope] = one
+        if loop := _loop(known.get(scope), scope, ended, now, limits):
+            made[scope] = loop
     images = {group: standing.image for group, standing in facts.groups.items()}
     for scope, one in {**known, **made}.items():
         if one.holds and scope.startswith("slot:"):

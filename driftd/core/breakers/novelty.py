@@ -19,10 +19,9 @@ RULE = "C8"
 def rule(known: Known, facts: Facts, now: datetime, limits: Thresholds) -> Iterator[Breaker]:
     """Open until ``observe_first`` after the newest change of what counts in the scope; a person may approve before."""
     by_scope: dict[str, list[Version]] = defaultdict(list)
-    for one in facts.versions:
-        before = known.get(one.scope)
-        if now < one.since + limits.observe_first and one.since > passed(before):
-            by_scope[one.scope].append(one)
+    for version in facts.versions:
+        if now < version.since + limits.observe_first and version.since > passed(known.get(version.scope)):
+            by_scope[version.scope].append(version)
     for scope, new in sorted(by_scope.items()):
         until = max(one.since for one in new) + limits.observe_first
         what = listed([f"{one.what} ({one.value[:20]})" for one in sorted(new, key=lambda one: one.what)])

@@ -18,7 +18,7 @@ class BreakerTable(SQLModel, table=True):
 
     rule: str = Field(sa_type=AnyText, primary_key=True, nullable=False)
     scope: str = Field(sa_type=AnyText, primary_key=True, nullable=False)
-    state: State = Field(sa_type=Word(State), nullable=False)  # type: ignore[call-overload]  # takes types only
+    state: State = Field(sa_type=Word(State), nullable=False)
     why: str = Field(sa_type=AnyText, nullable=False)
     opened_at: datetime = Field(sa_type=Instant, nullable=False)
     until: datetime | None = Field(default=None, sa_type=Instant, nullable=True)
