@@ -14,14 +14,14 @@ ALIKE = Breaker(
     "signature:0123456789ab",
     State.OPEN,
     "8 of 40 drifted alike \x1b[31m",
-    NOW - timedelta(hours=2),
+    NOW - timedelta(days=2),
     closes_by="a person",
 )
 REFUSED = Breaker(
-    "C9", "account:aws", State.OPEN, "no room", NOW, NOW + timedelta(minutes=9, seconds=30), closes_by="time (10 min)"
+    "C9", "account:aws", State.OPEN, "no room", NOW, NOW + timedelta(days=5, minutes=-30), closes_by="time (10 min)"
 )
 PROBING = Breaker("C2", "group:web", State.HALF_OPEN, "2 failed", NOW, closes_by="2 probes", probe="R7")
-OVER = Breaker("C4", "group:db", State.CLOSED, "ill", NOW, changed_at=NOW - timedelta(hours=1))
+OVER = Breaker("C4", "group:db", State.CLOSED, "ill", NOW, changed_at=NOW - timedelta(days=3))
 
 
 @pytest.fixture
@@ -38,12 +38,12 @@ def store(tmp_path):
 def test_the_list_says_where_why_and_what_closes_it(driftd, store):
     said = driftd("breakers").out
     assert "C1    open       signature:0123456789ab  8 of 40 drifted alike \\x1b[31m" in said
-    assert "open for 2 h; closed by a person; driftd reset C1 signature:0123456789ab --reason" in said
-    assert "closed by time (10 min), in 9 min" in said
+    assert "open for 2 d; closed by a person; driftd reset C1 signature:0123456789ab --reason" in said
+    assert "closed by time (10 min), in 4 d 23 h" in said
     assert "driftd reset C9" not in said, "no person may close it"
     assert "half-open" in said
     assert "C4" not in said
-    assert "closed 1 h ago by driftd" in driftd("breakers", "--all").out
+    assert "closed 3 d ago by driftd" in driftd("breakers", "--all").out
 
 
 def test_the_list_on_a_narrow_terminal(driftd, store, monkeypatch):
@@ -107,6 +107,6 @@ def test_a_reset_needs_a_reason(driftd, store):
 def test_status_shows_them_first_and_for_machines(driftd, store):
     said = driftd("status").out
     assert said.splitlines()[0].startswith(
-        "BREAKER C1 open for signature 0123456789ab since 2 h: 8 of 40 drifted alike"
+        "BREAKER C1 open for signature 0123456789ab since 2 d: 8 of 40 drifted alike"
     )
     assert [one["rule"] for one in json.loads(driftd("status", "--json").out)["breakers"]] == ["C1", "C2", "C9"]

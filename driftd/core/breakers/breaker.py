@@ -56,6 +56,7 @@ class Breaker:
 
     @property
     def key(self) -> tuple[str, str]:
+        """What it is known by."""
         return self.rule, self.scope
 
     @property
@@ -85,10 +86,12 @@ def of_rule(breakers: Iterable[Breaker], rule: str) -> Known:
 
 
 def of_group(group: str) -> str:
+    """The scope of one group."""
     return f"group:{group}"
 
 
 def of_signature(signature: str) -> str:
+    """The scope of one signature."""
     return f"signature:{signature}"
 
 
@@ -98,14 +101,17 @@ def of_slot(group: str, slot: str) -> str:
 
 
 def of_image(image: str) -> str:
+    """The scope of one image."""
     return f"image:{image}"
 
 
 def of_zone(zone: str) -> str:
+    """The scope of one zone."""
     return f"zone:{zone}"
 
 
 def of_account(account: str) -> str:
+    """The scope of one account."""
     return f"account:{account}"
 
 

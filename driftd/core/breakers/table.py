@@ -32,7 +32,8 @@ class Rule:
     shows: bool = False
 
 
-def _rules(t: Thresholds) -> tuple[Rule, ...]:
+def _of_drift(t: Thresholds) -> tuple[Rule, ...]:
+    """C1 to C6: what drifts, what replacing does, and what can be seen."""
     return (
         Rule(
             "C1",
@@ -95,6 +96,12 @@ def _rules(t: Thresholds) -> tuple[Rule, ...]:
             person="it closes by itself once two passes find the same size",
             by_hand=True,
         ),
+    )
+
+
+def _from_outside(t: Thresholds) -> tuple[Rule, ...]:
+    """C7 to C12: what others say and do, and what is left."""
+    return (
         Rule(
             "C7",
             "alerts fire",
@@ -155,7 +162,7 @@ def _rules(t: Thresholds) -> tuple[Rule, ...]:
     )
 
 
-RULES = _rules(DEFAULTS)
+RULES = (*_of_drift(DEFAULTS), *_from_outside(DEFAULTS))
 RULE = {rule.name: rule for rule in RULES}
 
 
