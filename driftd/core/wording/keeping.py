@@ -21,6 +21,7 @@ BROKEN_HINT = "keep a copy of the store as evidence and find out who changed it;
 
 
 def journal_unverified(count: int, last: int) -> str:
+    """``last`` 0: it is not known yet how many lines there are."""
     far = f", {count} of {last} lines" if last else ""
     return f"the journal is still being verified{far}, and nothing is changed before that"
 

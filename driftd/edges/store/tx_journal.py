@@ -36,21 +36,28 @@ def _line(row: RowMapping) -> JournalLine:
 class JournalPart(Statements):
     """``Tx`` for the journal and the store's knowledge of itself."""
 
+    # Nobody else writes while this transaction does, so what follows on what is read once.
+    _newest: JournalLine | None = None
+    _newest_epoch = 0
+
     def journal(self, kind: str, subject: str, body: Mapping[str, object], now: datetime) -> JournalLine:
         """Add a line. Only whole numbers, text, times, bytes, lists and mappings have a place in ``body``.
 
         Its epoch is the newest lease's: a transaction of a daemon whose lease is older never gets here.
         """
-        last = self.last_line()
+        last = self._newest
+        if last is None:
+            last, self._newest_epoch = self.last_line(), self._epoch()
         if last is not None and not 0 <= last.seq < SEQ_LIMIT:
             raise StoreUnavailable(
                 f"The journal's last line has the number {last.seq}, which driftd never gave it.",
                 "Somebody changed the store; restore a backup: driftd store restore FILE",
             )
-        epoch = max(self._epoch(), last.epoch if last else 0)
+        epoch = max(self._newest_epoch, last.epoch if last else 0)
         line = journal.next_line(last, kind, subject, body, now, epoch)
         kept = {"at": journal.instant(line.at), "body": journal.canonical(line.body).decode()}
         self.add(JOURNAL, values_of(line) | kept)
+        self._newest = line
         return line
 
     def journal_lines(
