@@ -269,7 +269,7 @@ class Hooks(Protocol):
         ...
 
     def run(self, name: HookName, instance: Instance, group: str, facts: Mapping[str, str]) -> str:
-        """ "" when it is done (or there is no such hook), else why not, in one sentence. Never raises for what it did.
+        """Why it is not done, in one sentence; "" when it is, or there is no such hook. Never raises for what it did.
 
         ``facts`` says more of the occasion, by names as in ``rid``: the hook may read them.
         """
