@@ -170,6 +170,9 @@ def test_what_is_over_goes_and_what_lives_stays(store):
             "explained": 0,
             "identities": 0,
             "marks": 0,
+            "holds": 0,
+            "breakers": 0,
+            "sightings": 0,
         }
     with store.read() as tx:
         assert [row.id for row in tx.instances(gone=True)] == ["here", "new"]
