@@ -71,6 +71,7 @@ def closed(tx: Tx, record: Record, now: datetime) -> Record:
 
 
 def write_move(tx: Tx, record: Record, answer: Advance | Finish | Halt, now: datetime) -> None:
+    """A move in the journal, and what people are told of it; what the old one left open is closed with it."""
     body = {"from": record.state.value, "to": answer.state.value, "why": answer.why}
     if isinstance(answer, Halt):
         body["hint"] = answer.hint
