@@ -49,6 +49,7 @@ _NEEDS: Mapping[State, frozenset[Need]] = {
     State.BOOTING: frozenset({Need.HEALTH}),
     State.VERIFYING: frozenset({Need.HEALTH, Need.LOOK_NEW}),
     State.SERVING: frozenset({Need.HEALTH}),
+    State.SNAPSHOTTING: frozenset({Need.SNAPSHOTS}),
 }
 
 

@@ -106,7 +106,8 @@ class World:
     at the old one, ``remembered`` what the store knows of it; ``seen`` a look at the newcomer and ``unhealthy`` its
     application's answer ("" serves, None not asked). ``impossible`` is why the provider would refuse the launch ("" for
     all that is known it would not, None not asked), ``judged`` why the judge is against the canary (likewise).
-    ``volumes`` and ``addresses`` are those of the slot. ``paused`` is the sentence of the pause in force, or "":
+    ``volumes`` and ``addresses`` are those of the slot, ``snapshots`` the tokens of all that are listed (None not asked).
+    ``paused`` is the sentence of the pause in force, or "":
     it holds forward steps, not an undo. ``frozen`` is the sentence of what stops every call, an undo's too, or "".
     """
 
@@ -123,6 +124,7 @@ class World:
     judged: str | None = None
     volumes: Mapping[str, Volume] = field(default_factory=dict)
     addresses: Mapping[str, Address] = field(default_factory=dict)
+    snapshots: frozenset[str] | None = None
     manner: Manner = Manner()
     paused: str = ""
     frozen: str = ""
@@ -151,6 +153,7 @@ class Need(StrEnum):
     HEALTH = "ask the newcomer's application"
     PREFLIGHT = "ask whether a launch would be refused"
     JUDGE = "ask the judge"
+    SNAPSHOTS = "list the snapshots"
 
 
 class Verb(StrEnum):

@@ -75,6 +75,8 @@ def observe(
     )
     if Need.PREFLIGHT in needs and not held.any:
         world = replace(world, impossible=_impossible(record, group))
+    if Need.SNAPSHOTS in needs and group.provider.volumes is not None:
+        world = replace(world, snapshots=frozenset(one.token for one in group.provider.volumes.snapshots()))
     if Need.JUDGE in needs and not held.any:
         world = replace(world, judged=judged(record, group, newcomer, seen, now))
     return world

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from driftd.core.findings import Action, Verdict
-from driftd.core.guards import Case, admission, allowed
+from driftd.core.guards import Case, admission, allowed, budget
 from driftd.core.replacement import Record, State
 from driftd.core.steps.common import late, onward, short, spent
 from driftd.core.variants import DELETE_FIRST, MOVE, SURGE, Variant
@@ -68,7 +68,7 @@ def planning(record: Record, world: World, now: datetime, limits: Limits) -> Ans
     """Which variant, what moves, and whether anything is known that makes it impossible: better now than half-way."""
     variant, why = _variant(world)
     if not why:
-        why = _strangers(record, world) or _gap(record, world, variant) or (world.impossible or "")
+        why = _strangers(record, world) or _gap(record, world, variant, now) or (world.impossible or "")
     if not why and world.impossible is None:
         return Wait(now + limits.poll, "the provider was not asked yet whether it would refuse the launch")
     if why:
@@ -100,7 +100,7 @@ def _strangers(record: Record, world: World) -> str:
     return ""
 
 
-def _gap(record: Record, world: World, variant: Variant) -> str:
+def _gap(record: Record, world: World, variant: Variant, now: datetime) -> str:
     """A variant that takes the old one out of service first needs others that serve meanwhile."""
     if variant is SURGE:
         return ""
@@ -109,7 +109,11 @@ def _gap(record: Record, world: World, variant: Variant) -> str:
             f"{record.old_id} is the last of {world.rules.name} in service, "
             "and the last is never taken out before there is another"
         )
-    return short(record, world)
+    # Only now is it known which variant it is. One that may not begin must not wait where it keeps its place.
+    planned = replace(record, variant=variant.name)
+    if (refusal := budget.alone(Case(planned, world.rules, world.facts), now)) is not None:
+        return refusal.why
+    return short(planned, world)
 
 
 def _owned(plan: Plan) -> str:

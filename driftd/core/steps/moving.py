@@ -57,22 +57,27 @@ def stopping(record: Record, world: World, now: datetime, limits: Limits) -> Ans
 
 
 def snapshotting(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
-    """A copy of each volume as it is now, while nobody writes."""
+    """A copy of each volume as it is now, while nobody writes; that it was asked for is no proof that it is there."""
     if amiss := ill(record, world) or _awake(record, world):
         return failed(amiss)
     if not world.manner.snapshots or not record.volumes:
         return onward(
             record, "there is nothing to take a snapshot of" if not record.volumes else "no snapshot is asked for"
         )
-    missing = [name for name in record.volumes if name not in record.snapshots]
+    listed = world.snapshots or frozenset()
+    missing = [name for name in record.volumes if name not in record.snapshots or _token(record, name) not in listed]
     if not missing:
         return onward(record, f"snapshots are taken: {', '.join(record.snapshots.values())}")
     if record.refusal:
         return failed(f"the provider refused a snapshot of {missing[0]}: {record.refusal}")
     if late(record, now, limits):
         return failed(f"no snapshot of {missing[0]} could be taken, and {spent(record, limits)}")
-    call = Call(Verb.SNAPSHOT, thing=missing[0], token=token(record.rid, f"snapshot {missing[0]}", record.attempt))
+    call = Call(Verb.SNAPSHOT, thing=missing[0], token=_token(record, missing[0]))
     return Do(call, f"taking a snapshot of volume {missing[0]}")
+
+
+def _token(record: Record, volume: str) -> str:
+    return token(record.rid, f"snapshot {volume}", record.attempt)
 
 
 def detaching(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
