@@ -29,8 +29,9 @@ class Warming:
         if not any(one.size and not one.unseen for one in read):
             why = next((one.unseen for one in reversed(read) if one.unseen), "it was empty" if read else "")
             return wording.no_inventory_yet(group, self._since, why)
-        newcomers = {one.new_id for one in opened}
-        expected = [row for row in rows if row.id not in newcomers]
+        # A newcomer is looked at by its replacement; an old one that is out of service already tells nothing more.
+        passing = {one.new_id for one in opened} | {one.old_id for one in opened if one.drain_seen or one.stop_sent}
+        expected = [row for row in rows if row.id not in passing]
         missing = [row.id for row in expected if row.looked_at is None or row.looked_at < self._since]
         if missing:
             return wording.not_looked_yet(group, self._since, len(expected) - len(missing), len(expected), missing)

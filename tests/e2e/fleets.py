@@ -19,6 +19,7 @@ QUICK = (
     .replace("every: 2s", "every: 1s")
     .replace("dwell: 1s ", "dwell: 0s ")
     .replace("soak: 2s", "soak: 300ms")
+    .replace("park: 0s ", "park: 500ms ")
 )
 
 

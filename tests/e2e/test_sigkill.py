@@ -17,7 +17,8 @@ from driftd.flows import replace
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
 
-CALLS = [f"{when} the call: {verb}" for verb in Verb for when in ("before", "after")]
+OF_SURGE = (Verb.LAUNCH, Verb.REGISTER, Verb.DRAIN, Verb.DEREGISTER, Verb.STOP, Verb.TERMINATE, Verb.TAG)
+CALLS = [f"{when} the call: {verb}" for verb in OF_SURGE for when in ("before", "after")]
 FORWARD = SURGE.forward[1:]  # a replacement by hand skips the second look
 STATES = [f"in the state: {state}" for state in FORWARD]
 WRITES = [f"while writing the state: {state}" for state in (State.LAUNCHING, State.RETIRING, State.SUCCEEDED)]
@@ -30,11 +31,11 @@ def rigged(point: str) -> None:
         if here == point:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    make, write_move, step = replace._make, replace._write_move, replace.Replacer._step
+    make, write_move, step = replace.make, replace.write_move, replace.Replacer._step
 
-    def crashing_make(call, group, world):
+    def crashing_make(call, *others):
         crash(f"before the call: {call.verb}")
-        made = make(call, group, world)
+        made = make(call, *others)
         crash(f"after the call: {call.verb}")
         return made
 
@@ -42,11 +43,11 @@ def rigged(point: str) -> None:
         write_move(tx, record, answer, now)
         crash(f"while writing the state: {answer.state}")
 
-    def crashing_step(self, before, group, said):
+    def crashing_step(self, before, *others):
         crash(f"in the state: {before.state}")
-        return step(self, before, group, said)
+        return step(self, before, *others)
 
-    replace._make, replace._write_move, replace.Replacer._step = crashing_make, crashing_move, crashing_step
+    replace.make, replace.write_move, replace.Replacer._step = crashing_make, crashing_move, crashing_step
 
 
 @pytest.mark.parametrize("point", [*CALLS, *STATES, *WRITES])

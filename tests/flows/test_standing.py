@@ -215,6 +215,22 @@ def test_nothing_is_let_in_before_the_whole_group_was_seen_again(store, group):
     assert cold(store, group, standings) == "", "once is enough"
 
 
+def test_an_old_one_that_is_out_of_service_already_is_not_waited_for(store, group):
+    """It may be stopped, and never be looked at again: waiting for that would leave its replacement half done."""
+    standings = Standings(store, {"web": group}, since=NOW)
+    with store.write() as tx:
+        tx.add_pass(Pass("web", NOW + MINUTE, 5, 5))
+        for number in range(5):
+            tx.put_instance(row(f"i-{number}", f"web/{number}", looked_at=NOW + MINUTE))
+        tx.put_instance(row("i-1", "web/1", looked_at=NOW - MINUTE))
+        tx.add_replacement(replace(record(1, State.SOAKING), new_id="n-1"))
+    assert "not at i-1" in cold(store, group, standings)
+    with store.write() as tx:
+        left = tx.open_replacements("web")[0]
+        tx.save_replacement(replace(left, state=State.RETIRING, drain_sent=True, drain_seen=True))
+    assert cold(store, group, standings) == ""
+
+
 def test_an_empty_inventory_is_no_pass(store, group):
     standings = Standings(store, {"web": group}, since=NOW)
     with store.write() as tx:
