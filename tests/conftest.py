@@ -35,7 +35,7 @@ SLOW = (
     "test_sigkill",
     "test_local_rootless",
     "test_main_job",
-    "test_replacement_seeds",
+    "test_fleet_seeds",
     "test_newcomer",
     "test_packer",
     "test_pristine",

@@ -1,0 +1,301 @@
+"""What must always be true, read from the cloud's own log and tables: DESIGN.md, section 9.
+
+Each violation is one sentence. ``Truth.saw`` is told of every event as it happens, with the tables as they stand.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+from driftd.core.leftovers import MARKS
+from driftd.core.world import TAG_RID
+from driftd.testing.matter import Event, Server
+from fleet.cloud import Cloud
+from fleet.scenario import GroupPlan, Scenario
+
+OUT = frozenset({"traffic.drain", "compute.stop", "compute.terminate"})
+FORWARD = frozenset({"compute.launch", "volumes.snapshot"})
+ORPHAN_AGE = timedelta(minutes=30)
+CAP = timedelta(hours=1)
+BACK_OFF = timedelta(seconds=60)
+
+
+class Truth:
+    """Watches one cloud. ``paused``, ``hard``, ``held`` and ``sessions`` are what people did, kept by those people."""
+
+    def __init__(self, cloud: Cloud, scenario: Scenario) -> None:
+        self.cloud = cloud
+        self.plans: dict[str, GroupPlan] = {plan.name: plan for plan in scenario.groups}
+        self.minimum = {name: plan.rules.min_healthy for name, plan in self.plans.items()}
+        self.scenario = scenario
+        self.violations: list[str] = []
+        # what people said and did
+        self.paused: set[str] = set()
+        self.hard: set[str] = set()
+        self.held: dict[str, datetime] = {}
+        self.sessions: dict[str, datetime] = {}  # instance to since when somebody is on it
+        self.put_back: dict[str, tuple[datetime, int]] = {}  # instance to when, and how many its slot had launched then
+        self.taken_by_others: set[str] = set()  # slots of which somebody else ended or took something
+        self.reset_by_person: set[str] = set()  # groups of which a person closed a breaker
+        # what the cloud knows of what driftd made
+        self.made: dict[str, str] = {}  # instance to rid
+        self.settled: set[str] = set()
+        self.odd: set[str] = set()  # made under a token that made two, or without tags
+        self.clean: set[str] = set()  # looked at by driftd, and found as baked
+        self.launches: dict[str, int] = defaultdict(int)  # slot to how many
+        self.tokens: dict[str, int] = defaultdict(int)
+        self.last: dict[str, Event] = {}  # instance to the last change of its service
+        self.stopped_by_us: set[str] = set()
+        self.drained_by_us: set[str] = set()
+        self.by_hand_asked: set[str] = set()  # groups in which a person asked for a replacement
+        self.stuck_groups: Callable[[], set[str]] = set
+        self.late = 0
+
+    # --- as it happens ---
+
+    def saw(self, event: Event) -> None:
+        """One event: check it, and learn from it."""
+        ours = event.by == "driftd" and not self.cloud.coming_true
+        if self.cloud.coming_true and event.call.partition(".")[0] in {"compute", "traffic", "volumes", "addresses"}:
+            self.late += 1
+        if event.call == "compute.launch" and event.by == "driftd":
+            self._launched(event)
+        if ours:
+            for sentence in self._checks(event):
+                self.violations.append(f"{event.at:%H:%M:%S} {event.call} {event.subject}: {sentence}")
+        elif event.call in {"two writers", "torn"} and event.by == "driftd" and not self.scenario.weather.rude:
+            self.violations.append(f"{event.at:%H:%M:%S} {event.call} {event.subject} {event.detail}")
+        self._learn(event)
+
+    def _launched(self, event: Event) -> None:
+        server = self.cloud.servers[event.subject]
+        self.made[event.subject] = server.request.tags.get(TAG_RID, "")
+        self.launches[server.request.slot] += 1
+        self.tokens[event.detail] += 1
+        if TAG_RID not in server.instance.tags or self.cloud.is_twin:
+            self.odd.add(event.subject)
+
+    def _learn(self, event: Event) -> None:
+        key, call = event.subject, event.call
+        ours = event.by == "driftd"
+        if call in {"traffic.register", "traffic.drain", "traffic.deregister", "compute.stop", "compute.start"}:
+            self.last[key] = event
+        if call == "traffic.register":
+            self.drained_by_us.discard(key)
+            if not ours:
+                self.put_back[key] = event.at, self.launches[self._slot(key)]
+        if call in {"traffic.drain", "traffic.deregister"} and ours:
+            self.drained_by_us.add(key)
+        if call == "compute.stop" and ours:
+            self.stopped_by_us.add(key)
+        if call == "compute.start":
+            self.stopped_by_us.discard(key)
+            if not ours:
+                self.put_back[key] = event.at, self.launches[self._slot(key)]
+        if call == "compute.tag" and key in self.made and TAG_RID not in self.cloud.servers[key].instance.tags:
+            self.settled.add(key)
+        if call == "compute.terminate" and ours and self.is_member(key):
+            # What took its place is the slot's instance from now on.
+            self.settled |= {one.instance.id for one in self._others(key) if one.instance.id in self.made}
+
+    def _checks(self, event: Event) -> Iterator[str]:
+        call = event.call
+        if call == "lost":
+            yield f"connections were lost by driftd's hand ({event.detail})"
+        if call in {"two writers", "torn"} and not self._lied_to(event):
+            yield f"{call}: {event.detail}"
+        if call in OUT:
+            yield from self._out(event)
+        if call in OUT or call in FORWARD:
+            yield from self._stops(event)
+        if call == "compute.launch":
+            yield from self._launch(event)
+        if call == "compute.terminate":
+            yield from self._ended(event)
+        if call == "volumes.detach":
+            yield from self._detached(event)
+        if call == "volumes.attach":
+            yield from self._attached(event)
+        if call == "addresses.associate":
+            yield from self._associated(event)
+
+    # --- each of them ---
+
+    def _out(self, event: Event) -> Iterator[str]:
+        key, server = event.subject, self.cloud.servers[event.subject]
+        need = self.minimum[event.group]
+        if self.cloud.served_before and event.in_service < need:
+            yield f"{event.group} has {event.in_service} in service, and its minimum is {need}"
+        if not self.is_member(key) or (event.call == "traffic.drain" and server.gone_at is not None):
+            return
+        until = self.held.get(key)
+        if until is not None and event.at < until:
+            yield f"it is held until {until:%H:%M:%S}"
+        since = self.sessions.get(key)
+        if self.cloud.served_before and since is not None and since < event.at < since + CAP:
+            yield f"somebody is on it since {since:%H:%M:%S}"
+        back, launches = self.put_back.get(key, (None, 0))
+        if back is None or self.launches[server.request.slot] > launches:
+            return
+        if event.call == "compute.terminate" or (event.call == "compute.stop" and event.at < back + BACK_OFF):
+            yield f"a person had put it back at {back:%H:%M:%S}"
+
+    def _stops(self, event: Event) -> Iterator[str]:
+        here = {"", event.group}
+        if self.hard & here:
+            yield "everything is paused, hard"
+        member = (
+            event.call != "compute.launch" and event.subject in self.cloud.servers and self.is_member(event.subject)
+        )
+        if self.paused & here and (member or event.call == "compute.launch"):
+            yield "new work and forward steps are paused"
+
+    def _launch(self, event: Event) -> Iterator[str]:
+        key, slot = event.subject, self.cloud.servers[event.subject].request.slot
+        if key in self.odd:
+            return
+        if self.tokens[event.detail] > 1:
+            yield f"the token {event.detail} made {self.tokens[event.detail]} instances"
+        moving = [one for one in self._alive_newcomers(event.group) if one != key and one not in self.odd]
+        rivals = [one for one in moving if self._slot(one) == slot]
+        if rivals:
+            yield f"slot {slot} has a newcomer already: {', '.join(rivals)}"
+        plan = self.plans[event.group]
+        spare = min(max(1, plan.size * plan.rules.at_once.percent // 100), plan.rules.at_once.most)
+        if len(moving) + 1 > spare:
+            yield f"{len(moving)} newcomers are there already, and {event.group} may spare {spare} at once"
+
+    def _ended(self, event: Event) -> Iterator[str]:
+        key, server = event.subject, self.cloud.servers[event.subject]
+        others = self._others(key)
+        if self.cloud.actor == "janitor" and event.at < server.born + ORPHAN_AGE:
+            yield f"the janitor ended what is {(event.at - server.born).total_seconds():.0f} s old"
+        if self.is_member(key):
+            serving = set(self.cloud.in_service(event.group))
+            good = [one.instance.id for one in others if one.instance.id in serving]
+            if not [one for one in good if one in self.made and one in self.clean]:
+                yield f"no verified newcomer serves in its place (in service for the slot: {good})"
+            owned = [volume.id for volume in self.cloud.volume_table.values() if volume.attached_to == key]
+            if owned:
+                yield f"it still had {owned}"
+            return
+        back = [one for one in others if self.is_member(one.instance.id)]
+        for old in back:
+            name = old.instance.id
+            if name in self.stopped_by_us and (old.stopped or old.stopping):
+                yield f"it is ended, and {name}, which driftd stopped, is not started again"
+            elif name in self.drained_by_us:
+                yield f"it is ended, and {name}, which driftd drained, is not back in service"
+
+    def _detached(self, event: Event) -> Iterator[str]:
+        server = self.cloud.servers[event.detail]
+        if self.cloud.runs(server) and server.claims is None:
+            yield f"{event.detail} still runs: there was no fence"
+        plan = self.plans[event.group]
+        if plan.manner.snapshots and self.is_member(event.detail):
+            stop = self.last.get(event.detail)
+            since = stop.at if stop is not None and stop.call == "compute.stop" else event.at
+            taken = [s for s in self.cloud.snapshot_table.values() if s.volume_id == event.subject and s.at >= since]
+            if not taken and stop is not None:
+                yield "no snapshot was taken since the old one was stopped"
+
+    def _attached(self, event: Event) -> Iterator[str]:
+        volume = self.cloud.volume_table[event.subject]
+        if self._slot(event.detail) != volume.slot:
+            yield f"a volume of {volume.slot} went to {event.detail} of {self._slot(event.detail)}"
+        running = [
+            one.instance.id
+            for one in self._others(event.detail)
+            if self.cloud.runs(one) and one.claims is None and one.instance.id not in self.odd
+        ]
+        if running and self.is_member(running[0]) and self.plans[event.group].hooked is False:
+            yield f"{running} of the same slot still runs"
+
+    def _associated(self, event: Event) -> Iterator[str]:
+        address = self.cloud.address_table[event.subject]
+        if self._slot(event.detail) != address.slot:
+            yield f"an address of {address.slot} went to {event.detail} of {self._slot(event.detail)}"
+
+    # --- after calm ---
+
+    def at_rest(self) -> Iterator[str]:
+        """What must be so once everything is calm and the janitor had its hours; what is stuck is a person's."""
+        stuck = self.stuck_groups()
+        for plan in self.plans.values():
+            if plan.name not in stuck:
+                yield from self._group_at_rest(plan)
+        for volume in self.cloud.volume_table.values():
+            if volume.slot.partition("/")[0] in stuck:
+                continue
+            writers = self.cloud.writers(volume.id)
+            if len(writers) > 1:
+                yield f"volume {volume.id} has writers {writers}"
+
+    def _group_at_rest(self, plan: GroupPlan) -> Iterator[str]:
+        serving = set(self.cloud.in_service(plan.name))
+        by_slot: dict[str, list[str]] = {slot: [] for slot in plan.slots}
+        for key in self.cloud.alive(plan.name):
+            by_slot[self._slot(key)].append(key)
+        for slot, found in by_slot.items():
+            odd = {key for key in found if key in self.odd and key not in serving} if len(found) > 1 else set()
+            here = [key for key in found if key not in odd]
+            if len(here) > 1:
+                yield f"{slot} has {len(here)} instances: {', '.join(here)}"
+            if not here and slot not in self.taken_by_others:
+                yield f"{slot} is empty, and by nobody else's hand"
+            for key in here:
+                yield from self._instance_at_rest(plan, slot, key, key in serving)
+        leftover = set(self.cloud.backends.get(plan.name, {})) - set(self.cloud.alive(plan.name))
+        for key in sorted(leftover):
+            if key not in self.gone_by_others():
+                yield f"{key} is gone and is still a target"
+
+    def gone_by_others(self) -> set[str]:
+        """Instances that ended, and not by driftd's call."""
+        ended = {one.subject for one in self.cloud.events if (one.call, one.by) == ("compute.terminate", "driftd")}
+        return set(self.cloud.servers) - ended
+
+    def _instance_at_rest(self, plan: GroupPlan, slot: str, key: str, serves: bool) -> Iterator[str]:
+        server = self.cloud.servers[key]
+        marks = MARKS & server.instance.tags.keys()
+        if marks:
+            yield f"{key} of {slot} still has our marks {sorted(marks)}"
+        last = self.last.get(key)
+        ours = last is not None and last.by == "driftd" and not self._was_late(last)
+        if not serves and ours and server.healthy and slot not in self.taken_by_others:
+            yield f"{key} of {slot} does not serve, and driftd's {last.call if last else ''} was the last to touch it"
+        if plan.owning and slot not in self.taken_by_others:
+            for thing in (*self.cloud.volume_table.values(), *self.cloud.address_table.values()):
+                if thing.slot == slot and thing.attached_to != key:
+                    name = getattr(thing, "id", "") or getattr(thing, "address", "")
+                    yield f"{name} of {slot} is {thing.attached_to or 'nobody'}'s, not {key}'s"
+
+    def _was_late(self, event: Event) -> bool:
+        return event in self.cloud.late_events
+
+    # --- who is who ---
+
+    def is_member(self, key: str) -> bool:
+        """It is its slot's instance, and no newcomer that is not settled yet."""
+        return key not in self.made or key in self.settled
+
+    def _alive_newcomers(self, group: str) -> list[str]:
+        return [key for key in self.cloud.alive(group) if not self.is_member(key)]
+
+    def _others(self, key: str) -> list[Server]:
+        slot = self._slot(key)
+        return [
+            server
+            for name, server in self.cloud.servers.items()
+            if name != key and server.request.slot == slot and server.gone_at is None
+        ]
+
+    def _slot(self, key: str) -> str:
+        return self.cloud.servers[key].request.slot
+
+    def _lied_to(self, event: Event) -> bool:
+        """The provider itself said what was not so, in a way that nobody can find out."""
+        names = [*event.detail.split(), event.subject]
+        return any((one := self.cloud.servers.get(name)) is not None and one.claims is not None for name in names)

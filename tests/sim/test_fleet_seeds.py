@@ -1,0 +1,57 @@
+"""The fleet's simulation: seeds, each a run of its own; ``DRIFTD_SEED=n`` plays that one again, and nothing else."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections import Counter
+
+import pytest
+from fleet.run import play
+
+SEEDS = 300
+BATCH = 10
+ONE = os.environ.get("DRIFTD_SEED", "")
+
+
+def batches() -> list[range]:
+    """What is played: all, or the one that was asked for."""
+    return [range(int(ONE), int(ONE) + 1)] if ONE else [range(n, n + BATCH) for n in range(0, SEEDS, BATCH)]
+
+
+@pytest.mark.parametrize("seeds", batches(), ids=lambda seeds: f"{seeds.start}-{seeds.stop - 1}")
+def test_whatever_goes_wrong_it_ends_well(seeds):
+    states: Counter[str] = Counter()
+    gc.disable()  # a run makes much that lives as long as the run
+    try:
+        for seed in seeds:
+            result = play(seed)
+            assert not result.violations, result.report()
+            states.update(result.states)
+            gc.collect()
+    finally:
+        gc.enable()
+    assert ONE or states["succeeded"]
+
+
+def test_a_seed_gives_the_same_run_again():
+    first, second = play(3), play(3)
+    assert first.timeline == second.timeline
+    assert len(first.timeline) > 10
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+def test_soak():
+    """``DRIFTD_SEEDS=first:last`` says which; what fails is told with its seed, and the others go on."""
+    first, _, last = os.environ.get("DRIFTD_SEEDS", "0:10000").partition(":")
+    failed, states = {}, Counter()
+    for seed in range(int(first), int(last)):
+        result = play(seed)
+        states.update(result.states)
+        if result.violations:
+            failed[seed] = result.violations[0]
+            sys.stdout.write(f"{result.report()}\n")
+    sys.stdout.write(f"seeds {first} to {last}: {sum(states.values())} replacements, {dict(states)}\n")
+    assert not failed
