@@ -75,7 +75,9 @@ class Calm:
         for one in held:
             holding.release(self.office, one.instance_id, "ann", self.clock())
         for name, group in self.groups.items():
-            self.groups[name] = replace(group, rules=replace(group.rules, calendar=ALWAYS))
+            rules = self.truth.plans[name].rules
+            self.groups[name] = replace(group, rules=replace(rules, calendar=ALWAYS))
+            self.truth.minimum[name] = rules.min_healthy
         for controller in self.controllers:
             controller.die(politely=True)
         self._mend(LEFT)

@@ -1,0 +1,146 @@
+"""Whatever stops driftd stops a replacement where it stands: a pause, a broken journal, an old store, a lost lease."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from simulation import Simulation
+
+from driftd.core.memory import LeaseHeld, Pause
+from driftd.core.replacement import TERMINAL, State
+from driftd.core.upkeep import ChainState, Doubt
+from driftd.core.variants import SURGE
+from driftd.edges.store import open_store
+from driftd.flows import calls
+
+FORWARD = SURGE.forward
+
+
+@pytest.fixture
+def sim(tmp_path):
+    return Simulation(tmp_path)
+
+
+@pytest.mark.parametrize("by", ["store", "file"])
+@pytest.mark.parametrize("state", FORWARD)
+def test_a_pause_in_any_state_stops_every_change_and_then_it_goes_on(sim, state, by):
+    rid = sim.request(manual=False)
+    assert sim.stop_in(rid, state)
+    stop(sim, by)
+    before = len(sim.provider.events)
+    for _ in range(60):  # longer than any step's limit
+        sim.tick()
+    assert len(sim.provider.events) == before
+    assert "stopped while" in sim.record(rid).note or sim.record(rid).state in TERMINAL
+    go_on(sim)
+    assert sim.run(rid).state is State.SUCCEEDED
+    sim.check(rid)
+
+
+def stop(sim, by: str) -> None:
+    with sim.store.write() as tx:
+        if by in {"store", "hard"}:
+            tx.set_pause(Pause("", "ann", "freeze", sim.clock(), hard=by == "hard"))
+        elif by == "broken journal":
+            tx.put_chain(ChainState(broken=3, why="line 3 is missing"))
+        elif by == "old store":
+            tx.add_doubt(Doubt("restored", "x", "it was restored", sim.clock()))
+        else:
+            sim.pause_file = "there is a pause file"
+
+
+def go_on(sim) -> None:
+    sim.pause_file = ""
+    with sim.store.write() as tx:
+        tx.clear_pause("")
+        tx.put_chain(ChainState())
+        tx.settle_doubts("ann", "looked", sim.clock())
+
+
+@pytest.mark.parametrize("by", ["store", "hard", "file", "broken journal", "old store"])
+def test_a_pause_lets_an_undo_go_on_and_nothing_else_does(sim, by):
+    rid = sim.request()
+    assert sim.stop_in(rid, State.SOAKING)
+    stop(sim, by)
+    before = len(sim.provider.events)
+    sim.replacer.cancel(rid, "ann")
+    if by == "store":
+        assert sim.run(rid).state is State.CANCELLED
+    else:
+        for _ in range(60):
+            sim.tick()
+        assert sim.record(rid).state is State.SOAKING
+        assert len(sim.provider.events) == before
+        go_on(sim)
+        assert sim.run(rid).state is State.CANCELLED
+    sim.check(rid)
+
+
+@pytest.mark.parametrize("by", ["hard", "file", "broken journal", "old store"])
+def test_what_stops_everything_stops_an_undo_that_is_under_way(sim, by):
+    rid = sim.request()
+    assert sim.stop_in(rid, State.SOAKING)
+    sim.replacer.cancel(rid, "ann")
+    assert sim.stop_in(rid, State.UNDOING)
+    stop(sim, by)
+    before = len(sim.provider.events)
+    for _ in range(60):
+        sim.tick()
+    assert len(sim.provider.events) == before
+    assert "stopped while undoing" in sim.record(rid).note
+    go_on(sim)
+    assert sim.run(rid).state is State.CANCELLED
+
+
+def test_a_pause_between_intent_and_call_is_honoured(sim):
+    rid = sim.request()
+    asked = []
+
+    def pause(_group: str) -> str:
+        asked.append(1)
+        return "just now" if len(asked) % 2 == 0 else ""
+
+    sim.replacer._pause = pause
+    assert sim.stop_in(rid, State.LAUNCHING)
+    asked.clear()
+    for _ in range(10):
+        asked.clear()
+        sim.tick()
+    assert "compute.launch" not in [e.call for e in sim.provider.events[sim.first_event :]]
+    with sim.store.read() as tx:
+        assert "not sent" in {line.body.get("outcome") for line in tx.journal_lines(rid)}
+
+
+def test_a_result_that_comes_after_a_take_over_is_only_logged(sim, tmp_path, monkeypatch, caplog):
+    """The provider answered when another daemon held the lease already: that one decides, by what it sees."""
+    sim.store.take_lease("alpha", 1, sim.clock())
+    rid = sim.request()
+    assert sim.stop_in(rid, State.LAUNCHING)
+    successor = open_store(f"sqlite:///{tmp_path / 'driftd.db'}")
+
+    def slow(call, *others):
+        made = calls.make(call, *others)
+        successor.take_lease("beta", 30, sim.clock() + timedelta(seconds=60))
+        return made
+
+    monkeypatch.setattr("driftd.flows.replace.make", slow)
+    before = sim.record(rid)
+    with pytest.raises(LeaseHeld, match="beta"):
+        sim.tick()
+    assert "a late result, not written: launch" in caplog.text
+    with successor.read() as tx:
+        last = tx.journal_lines(rid)[-1]
+        assert (last.kind, last.epoch) == ("intent", 1)
+        record = tx.replacement(rid)
+        assert (record.state, record.epoch, record.new_id) == (before.state, 1, before.new_id)
+    monkeypatch.undo()
+    sim.store = successor
+    sim.restart()
+    assert sim.run(rid).state is State.SUCCEEDED
+    sim.check(rid)
+    newcomer = sim.provider.compute.describe(sim.record(rid).new_id)
+    assert newcomer.tags["driftd:epoch"] == "1"
+    with successor.read() as tx:
+        assert {line.epoch for line in tx.journal_lines(rid)} == {1, 2}
+    successor.close()
