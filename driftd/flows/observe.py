@@ -14,7 +14,7 @@ from driftd.core.replacement import Record, State
 from driftd.core.steps.arriving import launch_request
 from driftd.core.stops import Stops
 from driftd.core.variants import variant_of
-from driftd.core.world import TAG_RID, Manner, Need, Sight, World
+from driftd.core.world import Manner, Need, Sight, World
 from driftd.flows.groups import Group
 from driftd.flows.judging import judged
 from driftd.flows.quorate import without
@@ -117,7 +117,7 @@ def _impossible(record: Record, group: Group) -> str:
 
 def _newcomers(record: Record, group: Group, seen: Survey) -> tuple[Instance, ...]:
     """Those that carry our tag; and the one we know, which loses its tag when it settles."""
-    found = {key: one for key, one in seen.instances.items() if one.tags.get(TAG_RID) == record.rid}
+    found = {one.id: one for one in seen.marked.get(record.rid, ())}
     if record.new_id and record.new_id not in found and (known := described(group, seen, record.new_id)) is not None:
         found[known.id] = known
     found.pop(record.old_id, None)

@@ -20,7 +20,7 @@ from driftd.core.facts import Instance
 from driftd.core.journal import canonical
 from driftd.core.memory import LeaseHeld, StaleRecord, Store, StoreUnavailable
 from driftd.core.moves import announced, answered, moved, unanswered, unheeded, waiting, withdrawn
-from driftd.core.replacement import TERMINAL, UNSTARTED, Record, State
+from driftd.core.replacement import TERMINAL, UNSTARTED, WAITING, Record, State
 from driftd.core.stops import Stops
 from driftd.core.world import Answer, Call, Do, Need, Wait, World
 from driftd.flows.calls import guards, make
@@ -33,6 +33,8 @@ from driftd.flows.stops import stops
 from driftd.flows.survey import Survey, Surveys
 
 STEPS_A_TICK = 40
+# One that waits and goes on waiting, or is called off, leaves to all others what they had.
+_TAKES_NOTHING = WAITING | {State.CANCELLED}
 
 _log = logging.getLogger(__name__)
 
@@ -80,6 +82,7 @@ class Replacer:
         self._pause = pause
         self._fence = fence
         self._waits: list[tuple[Record, Record]] = []
+        self._again: dict[str, tuple[int, datetime | None]] = {}  # the version for which it is meant, and when
         self._held: dict[str, Stops] = {}
 
     # --- what people ask ---
@@ -111,8 +114,9 @@ class Replacer:
         with self._store.read() as tx:
             records = self._ordering.sorted(tx, tx.open_replacements(), self._clock())
         began, said, surveys = self._clock(), [], Surveys()
-        self._standings.forget(records)
+        self._standings.begin(records)
         self._held.clear()
+        self._again = {one.rid: kept for one in records if (kept := self._again.get(one.rid)) is not None}
         for record in records:
             if self._stopping() or (record.state in UNSTARTED and self._overdue(records, began)):
                 break
@@ -130,7 +134,9 @@ class Replacer:
         """A timer that beats as often as we poll must not miss every second beat by a hair."""
         group = self._groups.get(record.group)
         slack = group.limits.poll / 2 if group else timedelta(0)
-        return record.next_at is None or record.next_at <= self._clock() + slack
+        version, at = self._again.get(record.rid, (-1, None))
+        at = at if version == record.version else record.next_at
+        return at is None or at <= self._clock() + slack
 
     def _carry(self, record: Record, surveys: Surveys) -> list[str]:
         said: list[str] = []
@@ -193,12 +199,13 @@ class Replacer:
             if after.state is State.LAUNCHING and record.state is not State.LAUNCHING:
                 after = replace(after, epoch=tx.store_facts().epoch)
             if not isinstance(answer, Wait):
-                self._standings.forget()
                 write_move(tx, record, answer, now)
                 said.append(f"replacement {record.rid}: {answer.state}, since {answer.why}")
             if after != before:
                 tx.save_replacement(after)
                 after = replace(after, version=after.version + 1)
+        if not (record.state in WAITING and after.state in _TAKES_NOTHING):
+            self._standings.moved(after)
         return after
 
     def _decide(
@@ -215,8 +222,16 @@ class Replacer:
         return record, world, decide(record, world, self._clock(), group.limits)
 
     def _keep_waits(self) -> None:
-        """All that only waits is written together: a thousand of them are one transaction, not a thousand."""
-        changed = [after for before, after in self._waits if after != before]
+        """All that only waits is written together: a thousand of them are one transaction, not a thousand.
+
+        When to look again is not worth a line: after a restart, each is looked at once.
+        """
+        changed = []
+        for before, after in self._waits:
+            if after == replace(before, next_at=after.next_at):
+                self._again[before.rid] = before.version, after.next_at
+            else:
+                changed.append(after)
         self._waits.clear()
         if not changed:
             return

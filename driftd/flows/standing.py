@@ -19,7 +19,7 @@ from driftd.core.guards.pace import BACK_OFF_DOUBLINGS, DAY
 from driftd.core.guards.width import FAILED, Widths, widths
 from driftd.core.memory import InstanceRow, SessionRow, Store, Tx
 from driftd.core.ports import Target
-from driftd.core.replacement import UNSTARTED, Record, State
+from driftd.core.replacement import TERMINAL, UNSTARTED, Record, State
 from driftd.core.world import Sight
 from driftd.flows.groups import Group
 from driftd.flows.judging import foreign
@@ -57,7 +57,8 @@ class Standings:
         self._warming = Warming(since)
         self._longest = max((_memory(group) for group in groups.values()), default=DAY)
         self._shared: _Shared | None = None
-        self._opened: Sequence[Record] | None = None
+        self._opened: dict[str, Record] | None = None
+        self._ended: Sequence[Record] | None = None
         self._made: dict[str, tuple[Survey, Stand]] = {}
 
     def of(self, group: Group, seen: Survey, now: datetime) -> Stand:
@@ -69,21 +70,40 @@ class Standings:
         with self._store.read() as tx:
             if known is not None or self._shared is None:
                 # Surveyed a second time in one round: somebody is about to act, and reads everything again.
-                self._shared = _shared(tx, now, self._longest, self._opened)
-                self._opened = None
+                self._shared = self._read(tx, now)
             rows = tx.instances(group.name)
             cold = self._warming.lacks(tx, group.name, rows, self._shared.opened)
             stand = _stand(tx, group, seen, self._shared, rows, now, cold=cold, foreign=busy)
         self._made[group.name] = (seen, stand)
         return stand
 
-    def forget(self, opened: Sequence[Record] | None = None) -> None:
-        """Something moved on: what one replacement takes, no other has. That counts for every group of the fleet.
+    def begin(self, opened: Iterable[Record]) -> None:
+        """A round begins, and all open replacements have just been read."""
+        self._forget()
+        self._opened, self._ended = {record.rid: record for record in opened}, None
 
-        ``opened`` are all open replacements, where they have just been read: a round begins with them.
+    def moved(self, record: Record) -> None:
+        """One replacement moved on: what it takes, no other has. That counts for every group of the fleet.
+
+        Nobody but who holds the controller's lease moves any, so that the others need not be read again.
         """
+        if self._opened is not None:
+            self._opened[record.rid] = record
+        if record.state in TERMINAL:
+            self._ended = None
+            if self._opened is not None:
+                self._opened.pop(record.rid, None)
+        self._forget()
+
+    def _forget(self) -> None:
         self._made.clear()
-        self._shared, self._opened = None, opened
+        self._shared = None
+
+    def _read(self, tx: Tx, now: datetime) -> _Shared:
+        if self._ended is None:
+            self._ended = tx.ended_replacements(now - self._longest)
+        opened = tx.open_replacements() if self._opened is None else [*self._opened.values()]
+        return _shared(tx, now, opened, self._ended)
 
 
 def _memory(group: Group) -> timedelta:
@@ -92,8 +112,7 @@ def _memory(group: Group) -> timedelta:
     return max(DAY, longest)
 
 
-def _shared(tx: Tx, now: datetime, longest: timedelta, opened: Sequence[Record] | None = None) -> _Shared:
-    every, ended = tx.open_replacements() if opened is None else opened, tx.ended_replacements(now - longest)
+def _shared(tx: Tx, now: datetime, every: Sequence[Record], ended: Sequence[Record]) -> _Shared:
     return _Shared(
         every,
         ended,
@@ -126,7 +145,9 @@ def standing(
     tx: Tx, group: Group, targets: Mapping[str, Target], now: datetime, *, opened: Sequence[Record] | None = None
 ) -> GroupFacts:
     """The facts of one group alone. ``opened`` are all open replacements, where the caller has read them already."""
-    return _facts(tx, group, targets, _shared(tx, now, _memory(group), opened), tx.instances(group.name), now)
+    every = tx.open_replacements() if opened is None else opened
+    shared = _shared(tx, now, every, tx.ended_replacements(now - _memory(group)))
+    return _facts(tx, group, targets, shared, tx.instances(group.name), now)
 
 
 def _facts(

@@ -6,34 +6,41 @@ anew, right before: what is acted on is never older than that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from driftd.core.errors import NotFound, Unavailable
 from driftd.core.facts import Instance, InstanceState
 from driftd.core.ports import Address, Compute, Target, Traffic, Volume
+from driftd.core.world import TAG_RID
 from driftd.flows.groups import Group
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """Instances of the whole deployment by id, and the group's targets, volumes and addresses by theirs."""
+    """Instances of the whole deployment by id, and the group's targets, volumes and addresses by theirs.
+
+    ``marked`` are the instances that carry a replacement's mark, by its id.
+    """
 
     instances: Mapping[str, Instance]
     targets: Mapping[str, Target] = field(default_factory=dict)
     volumes: Mapping[str, Volume] = field(default_factory=dict)
     addresses: Mapping[str, Address] = field(default_factory=dict)
+    marked: Mapping[str, Sequence[Instance]] = field(default_factory=dict)
 
 
 def survey(group: Group) -> Survey:
     """Ask the provider. Raises ``ProviderError`` when it cannot be asked, and when it answers what cannot be true."""
     compute, traffic = edges_of(group)
     volumes, addresses = group.provider.volumes, group.provider.addresses
+    instances = {instance.id: instance for instance in compute.list({})}
     found = Survey(
-        {instance.id: instance for instance in compute.list({})},
+        instances,
         {target.instance_id: target for target in traffic.targets(group.name)},
         {volume.id: volume for volume in volumes.list()} if volumes else {},
         {address.address: address for address in addresses.list()} if addresses else {},
+        _marked(instances.values()),
     )
     if not found.instances and found.targets:
         raise Unavailable(
@@ -41,6 +48,14 @@ def survey(group: Group) -> Survey:
             "nothing is changed by an empty answer",
         )
     return found
+
+
+def _marked(instances: Iterable[Instance]) -> Mapping[str, Sequence[Instance]]:
+    marked: dict[str, list[Instance]] = {}
+    for one in instances:
+        if rid := one.tags.get(TAG_RID):
+            marked.setdefault(rid, []).append(one)
+    return marked
 
 
 class Surveys:

@@ -117,9 +117,8 @@ def replaced(
                 record = next((one for one in tx.replacements() if one.old_id == old.id), None)
                 lines = len(tx.journal_lines(record.rid)) if record else 0
             if record is not None and record.state in TERMINAL:
-                say(
-                    f"{record.slot} {record.state} in {LIMIT_S - (ends - time.monotonic()):.1f} s: {_steps(store, record)}"
-                )
+                took = LIMIT_S - (ends - time.monotonic())
+                say(f"{record.slot} {record.state} in {took:.1f} s: {_steps(store, record)}")
                 return record
             if moments and lines >= int(moments[0]):
                 time.sleep(moments.pop(0) % 1)

@@ -282,3 +282,22 @@ def test_nothing_about_an_instance_that_was_replaced_stays_open(sim):
     with sim.store.read() as tx:
         assert tx.open_findings(old) == []
         assert tx.instance(old).gone_at is not None
+
+
+def test_who_only_goes_on_waiting_is_not_written_and_not_asked_before_its_time(sim):
+    sim.group = replace(sim.group, limits=replace(sim.group.limits, soak=timedelta(seconds=30)))
+    sim.restart()
+    rid = sim.request()
+    assert sim.stop_in(rid, State.SOAKING)
+    sim.tick()
+    before, begun, decided = sim.record(rid), sim.clock(), []
+    usual = sim.replacer._decide
+    sim.replacer._decide = lambda *words: decided.append(sim.clock()) or usual(*words)
+    while sim.clock() < begun + timedelta(seconds=20):
+        sim.replacer.tick()
+        assert sim.record(rid) == before
+        sim.clock.advance(0.25)
+    assert len(decided) <= 25, "as often as it polls, and with the slack of half of that"
+    sim.replacer.cancel(rid, "ann")
+    sim.replacer.tick()
+    assert sim.record(rid).state is State.UNDOING

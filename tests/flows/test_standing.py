@@ -167,8 +167,24 @@ def test_it_is_made_once_a_round_and_anew_for_each_survey(store, group):
     assert standings.of(group, first, NOW) is made
     assert standings.of(group, Survey({}, TARGETS), NOW).facts.holds, "who acts reads again, live"
     made = standings.of(group, first, NOW)
-    standings.forget()
+    standings.begin([])
     assert standings.of(group, first, NOW) is not made
+
+
+def test_what_one_takes_the_next_does_not_have(store, group):
+    waits, flies = record(1, State.ADMITTING), record(2, State.ADMITTING)
+    standings, seen = Standings(store, {"web": group}), Survey({}, TARGETS)
+    standings.begin([waits, flies])
+    assert not standings.of(group, seen, NOW).facts.flights
+    standings.moved(replace(flies, state=State.PLANNING))
+    assert [one.rid for one in standings.of(group, seen, NOW).facts.flights] == [flies.rid]
+    ended = replace(flies, state=State.FAILED_CLEAN, entered_at=NOW)
+    with store.write() as tx:
+        tx.add_replacement(ended)
+    standings.moved(ended)
+    stand = standings.of(group, seen, NOW)
+    assert not stand.facts.flights
+    assert stand.facts.failures.count == 1, "what ended is read again"
 
 
 def test_what_the_store_remembers_of_those_that_wait(store, group):
@@ -184,7 +200,8 @@ def test_what_the_store_remembers_of_those_that_wait(store, group):
 
 
 def cold(store, group, standings) -> str:
-    standings.forget()
+    with store.read() as tx:
+        standings.begin(tx.open_replacements())
     return standings.of(group, Survey({}, TARGETS), NOW).facts.cold
 
 
