@@ -9,10 +9,10 @@ from driftd.core.errors import Unavailable
 from driftd.core.replacement import TERMINAL, State
 from driftd.testing import Crash
 
-CHANGES = ["launch", "register", "drain", "deregister", "terminate", "tag"]
+CHANGES = ["launch", "register", "drain", "deregister", "stop", "terminate", "tag"]
 UNDO_CHANGES = ["launch", "register", "drain", "register the old one", "drain", "deregister", "terminate"]
-CALLS = 96
-COMMITS = 36
+CALLS = 165
+COMMITS = 37
 
 
 def test_the_numbers_above_are_those_of_a_run_without_a_fault(tmp_path):
@@ -47,7 +47,7 @@ def test_a_lost_answer_or_an_outage_at_each_change(tmp_path, number, after):
     succeeds(sim, rid)
 
 
-@pytest.mark.parametrize("number", range(0, CALLS, 3))
+@pytest.mark.parametrize("number", range(0, CALLS, 5))
 def test_a_crash_at_any_call(tmp_path, number):
     sim = Simulation(tmp_path)
     rid = sim.request(manual=False)
