@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 from unittest import mock
@@ -15,8 +14,7 @@ from driftd.core.guards import breakers, budget, health, people
 from driftd.core.replacement import Record, State
 from driftd.core.steps import arriving, common, leaving, moving
 from driftd.core.stops import Stops
-from driftd.core.world import Advance, Do, World
-from driftd.flows import janitor
+from driftd.core.world import Do, Finish
 from driftd.flows import replace as replacing
 
 Broken = Callable[[], Any]
@@ -93,30 +91,6 @@ def no_fence() -> Iterator[None]:
 
 
 @contextmanager
-def nothing_adopted() -> Iterator[None]:
-    """A launch without an answer is made again under another token."""
-    real = deciding.learn
-
-    def learn(record: Record, world: World) -> Record:
-        return replace(real(record, world), new_id=record.new_id)
-
-    def launch(record: Record, world: World, now: datetime, limits: Any) -> Any:
-        return arriving.launching(replace(record, attempt=record.attempt + record.tries), world, now, limits)
-
-    with mock.patch.object(replacing, "learn", learn), mock.patch.dict(deciding._DECISIONS, {State.LAUNCHING: launch}):
-        yield
-
-
-@contextmanager
-def fresh_tokens() -> Iterator[None]:
-    """Each try has a token of its own."""
-    numbers = iter(range(10**9))
-    real = arriving.token
-    with mock.patch.object(arriving, "token", lambda rid, step, _n: real(rid, step, 1000 + next(numbers))):
-        yield
-
-
-@contextmanager
 def newcomer_ended_first() -> Iterator[None]:
     """An undo ends the newcomer before the old one is back."""
     with (
@@ -148,32 +122,17 @@ def return_unseen() -> Iterator[None]:
 
 
 @contextmanager
-def hasty_janitor() -> Iterator[None]:
-    """What looks left over is ended when it is seen a second time, however young, and whosever it is."""
-    with mock.patch.object(janitor, "due", return_value=True):
+def no_snapshot() -> Iterator[None]:
+    """Volumes are moved without a copy."""
+    no = {State.SNAPSHOTTING: lambda record, *_: common.onward(record, "no need")}
+    with mock.patch.dict(deciding._DECISIONS, no):
         yield
 
 
 @contextmanager
-def any_volume() -> Iterator[None]:
-    """Volumes are attached without asking whose they are, and without the old one at rest."""
-
-    def detaching(record: Record, world: World, now: datetime, limits: Any) -> Any:
-        for name in record.volumes:
-            volume = world.volumes.get(name)
-            if volume is not None and volume.attached_to not in {"", record.new_id}:
-                return Do(moving.Call(moving.Verb.DETACH, thing=name), "give it here")
-        return common.onward(record, "all free")
-
-    with (
-        mock.patch.dict(
-            deciding._DECISIONS,
-            {
-                State.DETACHING: detaching,
-                State.SNAPSHOTTING: lambda record, *_: common.onward(record, "no need"),
-            },
-        ),
-    ):
+def newcomers_left() -> Iterator[None]:
+    """An undo forgets to end what it made."""
+    with mock.patch.object(undo, "_newcomers_away", lambda record, *_: Finish(State(record.outcome), "undone")):
         yield
 
 
@@ -188,7 +147,9 @@ def sessions_ignored() -> Iterator[None]:
 def rash_drain() -> Iterator[None]:
     """Connections that are open are not waited for."""
 
-    def let_go(record: Record, _target: Any, _now: datetime, _limits: Any) -> Advance:
+    def let_go(record: Record, target: Any, _now: datetime, _limits: Any) -> Any:
+        if target.state not in leaving.OUT_OF_SERVICE:
+            return Do(moving.Call(moving.Verb.DRAIN, record.old_id), "no new work")
         return common.onward(record, "enough waited")
 
     with mock.patch.object(leaving, "_let_go", let_go):
@@ -201,15 +162,12 @@ BROKEN: dict[str, Broken] = {
     "holds ignored": holds_ignored,
     "pauses ignored": pauses_ignored,
     "no fence": no_fence,
-    "nothing adopted": nothing_adopted,
-    "fresh tokens": fresh_tokens,
     "newcomer ended first": newcomer_ended_first,
     "no budget": no_budget,
     "alike ignored": alike_ignored,
     "return unseen": return_unseen,
-    "hasty janitor": hasty_janitor,
-    "any volume": any_volume,
+    "no snapshot": no_snapshot,
+    "newcomers left": newcomers_left,
     "sessions ignored": sessions_ignored,
     "rash drain": rash_drain,
-    "none": nullcontext,
 }
