@@ -19,20 +19,19 @@ from driftd.probe import wire
 from driftd.probe.wire import Entry
 
 KIND = "identity"
-PATHS = tuple(
-    path(text)
-    for text in (
-        "/etc/machine-id",
-        "/var/lib/dbus/machine-id",
-        "/etc/ssh/ssh_host_*_key",
-        "/etc/nvme/hostnqn",
-        "/etc/nvme/hostid",
-        "/etc/iscsi/initiatorname.iscsi",
-        "/var/lib/systemd/random-seed",
-        "/var/lib/systemd/credential.secret",
-        "/etc/ssl/private/ssl-cert-snakeoil.key",
-    )
+_TEXTS = (
+    "/etc/machine-id",
+    "/var/lib/dbus/machine-id",
+    "/etc/ssh/ssh_host_*_key",
+    "/etc/nvme/hostnqn",
+    "/etc/nvme/hostid",
+    "/etc/iscsi/initiatorname.iscsi",
+    "/var/lib/systemd/random-seed",
+    "/var/lib/systemd/credential.secret",
+    "/etc/ssl/private/ssl-cert-snakeoil.key",
 )
+PATHS = tuple(path(text) for text in _TEXTS)
+_BEGINNINGS = tuple(text.partition("*")[0].encode() for text in _TEXTS)  # each look asks this of every entry
 # machine-id(5): what an image holds that is to get its own at the first boot.
 _UNSET = frozenset(hashlib.sha256(text).digest() for text in (b"", b"\n", b"uninitialized", b"uninitialized\n"))
 _SHOWN = 3
@@ -44,7 +43,8 @@ def identities(entries: Iterable[Entry]) -> dict[bytes, bytes]:
     return {
         entry.path: entry.sha256
         for entry in entries
-        if entry.kind == wire.FILE
+        if entry.path.startswith(_BEGINNINGS)
+        and entry.kind == wire.FILE
         and entry.sha256
         and entry.sha256 not in _UNSET
         and any(glob.matches(entry.path) for glob in PATHS)
