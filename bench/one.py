@@ -118,6 +118,9 @@ class Bench:
         def inside(span: Span) -> float:
             return max(0.0, min(ended, span.ended) - max(began, span.began))
 
+        def used(span: Span) -> float:
+            return span.cpu * inside(span) / max(span.ended - span.began, 1e-6)
+
         ticks = [one for one in self.ticks if inside(one)]
         spans = [
             one
@@ -129,8 +132,7 @@ class Bench:
             by_name[one.name] += inside(one)
         edges = sum(by_name.values())
         slowest = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in by_name.most_common(3))
-        cpu = sum(one.cpu for one in ticks if began <= one.began <= one.ended <= ended)
-        cpu -= sum(one.cpu for one in spans if began <= one.began <= one.ended <= ended)
+        cpu = sum(map(used, ticks)) - sum(map(used, spans))
         return Share(ended - began, edges, sum(map(inside, ticks)) - edges, cpu, slowest)
 
     def _ended(self, rid: str) -> Record | None:
