@@ -19,8 +19,10 @@ from driftd.core.memory import FindingRow, InstanceRow, Message, Tx
 from driftd.core.replacement import Record, State
 from driftd.core.sessions import differences, taint_of
 from driftd.core.taint import SESSION, standing, taint_action
+from driftd.core.wording import leftovers
 from driftd.core.wording.causes import alone
 from driftd.core.wording.holds import denied_lately
+from driftd.core.world import TAG_RID
 from driftd.flows.groups import Group
 from driftd.flows.likeness import likeness
 from driftd.flows.opening import new_record, plan
@@ -167,17 +169,24 @@ def _planned(tx: Tx, group: Group, look: Look, row: InstanceRow, now: datetime) 
     """The replacement to plan, where policy asks for one and the group allows it; else why not, or ""."""
     if row.verdict is Verdict.UNKNOWN or row.action.rank < Action.REPLACE.rank:
         return ""
-    if not group.rules.replaces:
-        return wording.only_observes(row.id, group.name)
-    if cannot := group.cannot_replace():
-        return wording.cannot_be_replaced(row.id, cannot)
     if any(row.id in {record.old_id, record.new_id} for record in tx.open_replacements(group.name)):
-        return ""
+        return wording.only_observes(row.id, group.name) if not group.rules.replaces else ""
+    if why := _not_here(group, look, row):
+        return why
     if refused := _refused_lately(tx, group, row, now):
         return refused
     drifted = row.verdict in {Verdict.DRIFTED, Verdict.TAMPERED}
     why = row.reason if drifted else row.taint
     return new_record(look.instance, group, why, now, manual=False)
+
+
+def _not_here(group: Group, look: Look, row: InstanceRow) -> str:
+    if not group.rules.replaces:
+        return wording.only_observes(row.id, group.name)
+    if cannot := group.cannot_replace():
+        return wording.cannot_be_replaced(row.id, cannot)
+    rid = look.instance.tags.get(TAG_RID, "")
+    return leftovers.no_successor(row.id, rid) if rid else ""
 
 
 def _refused_lately(tx: Tx, group: Group, row: InstanceRow, now: datetime) -> str:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from fleet.run import world
+from fleet.scenario import draw
+from fleet.sights import edited
 from simulation import Simulation
 
 from driftd.core.replacement import State
+from driftd.core.world import TAG_RID
 
 
 def test_nothing_is_taken_off_before_the_snapshot_is_listed(tmp_path):
@@ -48,3 +52,18 @@ def test_the_share_that_must_serve_is_that_of_the_variant(tmp_path):
     rid = sim.request(manual=True)
     sim.run(rid)
     assert sim.record(rid).state is State.SUCCEEDED
+
+
+def test_what_was_left_behind_gets_no_successor(tmp_path):
+    """Seed 301: a newcomer that had "ended" came back drifted, was replaced, and its slot had two in service."""
+    with world(replace(draw(301), drifts=(), mishaps=0)) as run:
+        run.cloud.witness = run.event
+        run.controllers[0].beat()
+        with run.office.read() as tx:
+            row = next(iter(tx.instances()))
+        instance = run.cloud.compute.describe(row.id)
+        run.drift[row.id] = [edited("/etc/x")]
+        run.controllers[0].sweeper.sweep_one(replace(instance, tags={**instance.tags, TAG_RID: "over"}))
+        assert run.open_records() == []
+        run.controllers[0].sweeper.sweep_one(instance)
+        assert [one.old_id for one in run.open_records()] == [row.id]

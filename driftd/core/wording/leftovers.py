@@ -31,3 +31,8 @@ def cleaned(what: str, thing: str, why_not: str) -> str:
     }[what]
     verb = "were" if what == "marks" else "was"
     return f"{name} could not be {done}: {why_not}" if why_not else f"{name} {verb} {done}"
+
+
+def no_successor(instance_id: str, rid: str) -> str:
+    """Why what a replacement left behind is not itself replaced."""
+    return f"{instance_id} is a leftover of replacement {rid} in nobody's place: nothing is launched in its stead"

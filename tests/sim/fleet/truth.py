@@ -158,7 +158,9 @@ class Truth:
             return
         if self.tokens[event.detail] > 1:
             yield f"the token {event.detail} made {self.tokens[event.detail]} instances"
-        moving = [one for one in self._alive_newcomers(event.group) if one != key and one not in self.odd]
+        # Of what says that it is gone, and is not, nobody can know.
+        there = [one for one in self._alive_newcomers(event.group) if self.cloud.servers[one].claims is None]
+        moving = [one for one in there if one != key and one not in self.odd]
         rivals = [one for one in moving if self._slot(one) == slot]
         if rivals:
             yield f"slot {slot} has a newcomer already: {', '.join(rivals)}"
