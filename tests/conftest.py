@@ -33,6 +33,7 @@ SLOW = (
     "test_local_vm_contract",
     "test_bad_days",
     "test_sigkill",
+    "test_long_haul",
     "test_local_rootless",
     "test_main_job",
     "test_fleet_seeds",
