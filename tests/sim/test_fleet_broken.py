@@ -12,6 +12,7 @@ CAUGHT = {
     "ended unverified": (7, "no verified newcomer serves in its place"),
     "pauses ignored": (32, "new work and forward steps are paused"),
     "no fence": (6, "still runs: there was no fence"),
+    "fresh tokens": (132, "has a newcomer already"),
     "newcomer ended first": (14, "which driftd stopped, is not started again"),
     "no budget": (18, "may spare 2 at once"),
     "alike ignored": (18, "all of which drifted alike"),

@@ -91,6 +91,15 @@ def no_fence() -> Iterator[None]:
 
 
 @contextmanager
+def fresh_tokens() -> Iterator[None]:
+    """Each try has a token of its own."""
+    numbers = iter(range(10**9))
+    real = arriving.token
+    with mock.patch.object(arriving, "token", lambda rid, step, _n: real(rid, step, 1000 + next(numbers))):
+        yield
+
+
+@contextmanager
 def newcomer_ended_first() -> Iterator[None]:
     """An undo ends the newcomer before the old one is back."""
     with (
@@ -162,6 +171,7 @@ BROKEN: dict[str, Broken] = {
     "holds ignored": holds_ignored,
     "pauses ignored": pauses_ignored,
     "no fence": no_fence,
+    "fresh tokens": fresh_tokens,
     "newcomer ended first": newcomer_ended_first,
     "no budget": no_budget,
     "alike ignored": alike_ignored,
