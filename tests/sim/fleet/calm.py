@@ -120,7 +120,6 @@ class Calm:
             self.clock.advance(2400)
             self.cloud.settle()
             for controller in self.controllers:
-                controller.beat()
                 controller.cleans()
 
     def people_clear_up(self: Run, records: list[Record]) -> None:

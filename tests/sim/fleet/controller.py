@@ -217,8 +217,8 @@ class Controller:
             self._job("sweep", lambda: self.sweeper.sweep_one(self.run.cloud.view(self.run.cloud.servers[key])))
 
     def cleans(self) -> None:
-        """A round of the janitor."""
-        if self.up and self._job("lease", self._renew):
+        """A round of the janitor, and of nobody else."""
+        if self._runs() and self._job("lease", self._renew):
             self._job("janitor", self.janitor.tick)
 
     def _job(self, name: str, job: Callable[[], object]) -> bool:
