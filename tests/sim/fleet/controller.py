@@ -150,7 +150,7 @@ class Controller:
         self.sweeper = Sweeper(
             kept, self.groups, self.run.look, SqlQueue(kept), clock=clock, lookers=1, within=BREAKERS.reported_within
         )
-        self.sweeper._pool = Inline()  # type: ignore[assignment]
+        self.sweeper._pool = Inline()  # type: ignore[assignment]  # it needs no thread
         self.tripper = Tripper(kept, self.groups, clock=clock, meter=meter, limits=BREAKERS)
         self.replacer = Replacer(
             kept,
