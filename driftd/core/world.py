@@ -106,9 +106,9 @@ class World:
     at the old one, ``remembered`` what the store knows of it; ``seen`` a look at the newcomer and ``unhealthy`` its
     application's answer ("" serves, None not asked). ``impossible`` is why the provider would refuse the launch ("" for
     all that is known it would not, None not asked), ``judged`` why the judge is against the canary (likewise).
-    ``volumes`` and ``addresses`` are those of the slot, ``snapshots`` the tokens of all that are listed (None not asked).
-    ``paused`` is the sentence of the pause in force, or "":
-    it holds forward steps, not an undo. ``frozen`` is the sentence of what stops every call, an undo's too, or "".
+    ``volumes`` and ``addresses`` are those of the slot, ``snapshots`` the tokens of all that are listed (None not
+    asked). ``paused`` is the sentence of the pause in force, or "": it holds forward steps, not an undo. ``frozen`` is
+    the sentence of what stops every call, an undo's too, or "".
     """
 
     rules: GroupRules
