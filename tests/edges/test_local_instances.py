@@ -20,7 +20,7 @@ from driftd.core.errors import NoCapacity, Unavailable
 from driftd.core.facts import InstanceState
 from driftd.core.ports import LaunchRequest
 from driftd.edges.providers.local import compute as local_compute
-from driftd.edges.providers.local import fleet, image, network
+from driftd.edges.providers.local import fleet, image, namespaces, network
 from driftd.edges.providers.local.deployment import Deployment
 from driftd.edges.providers.local.instance import Home
 
@@ -219,6 +219,23 @@ def test_a_launch_killed_half_way_is_finished_by_its_retry_or_removed(local_depl
     assert [one.id for one in compute.list({})] == [server.id]
     local_deployment.clean()
     assert traces(local_deployment) == set()
+
+
+def test_a_launch_that_was_cut_off_goes_on_with_the_next_start(local_deployment):
+    compute = local_deployment.make().compute
+
+    def cut_off(*_words):
+        raise KeyboardInterrupt
+
+    request = LaunchRequest("web", "web/0", local_deployment.image.id, "cut-off")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(namespaces.Namespaces, "start", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            compute.launch(request)
+    assert [one.state for one in compute.list({})] == [InstanceState.PENDING]
+    [server] = local_deployment.make().compute.list({})
+    assert server.state is InstanceState.RUNNING
+    local_deployment.ready(server)
 
 
 def test_an_ending_that_was_cut_off_is_finished(local_deployment):

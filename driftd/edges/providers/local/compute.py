@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 import shutil
 import time
@@ -13,7 +14,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
-from driftd.core.errors import NoCapacity, NotFound, Refused
+from driftd.core.errors import DriftdError, NoCapacity, NotFound, Refused
 from driftd.core.facts import Instance, InstanceState, Reach
 from driftd.core.ports import LaunchRequest
 from driftd.edges.providers.local import image, instance, network
@@ -24,6 +25,8 @@ from driftd.edges.providers.local.tools import on_disk, read_json, write_json
 TOKEN_TAG = "driftd:token"  # noqa: S105 - the name of a tag
 KEEP_TOKENS_S = 7 * 24 * 3600
 ROOM_MB = 64  # of disk that a new instance must find: keys, logs and whatever it writes
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +100,7 @@ class LocalCompute:
                 home = Home(self._deployment, known["id"])
             else:
                 home = self._create(request)
-        with home.busy():
-            meta = home.meta()
-            if meta["desired"] == "launching":
-                self._kind.start(home, self._rootfs(meta["image"]))
-                meta = home.save(desired="running")
-        return self._view(home, meta)
+        return self._view(home, self._power_on(home))
 
     @on_disk
     def stop(self, instance_id: str) -> None:
@@ -165,7 +163,28 @@ class LocalCompute:
                 path.unlink(missing_ok=True)
         return removed
 
+    def resume(self) -> None:
+        """Go on with launches that a crash cut off: they are listed, and nobody may ask for them again.
+
+        What cannot be started stays pending, and whoever asked for it decides.
+        """
+        for home, meta in self._all():
+            if meta["desired"] == "launching":
+                try:
+                    self._power_on(home)
+                except DriftdError as error:
+                    _log.warning("the launch of %s was cut off and cannot go on: %s", home.id, error)
+
     # --- inside ---
+
+    def _power_on(self, home: Home) -> dict[str, Any]:
+        """What is left of a launch once its directory is there."""
+        with home.busy():
+            meta = home.meta()
+            if meta["desired"] == "launching":
+                self._kind.start(home, self._rootfs(meta["image"]))
+                meta = home.save(desired="running")
+        return meta
 
     def _all(self) -> Sequence[tuple[Home, dict[str, Any]]]:
         found = []

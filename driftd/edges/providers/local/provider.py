@@ -67,6 +67,7 @@ class FleetProvider:
         """See ``Provider.prepare``: launches and endings that a crash interrupted."""
         self.deployment.prepare()
         fleet.sweep_leftovers(self.deployment.root, self._kind)
+        self._compute.resume()
 
     def up(self) -> None:
         """Bring up what serves before the first instance: finish what a crash left, and start the load balancer."""
