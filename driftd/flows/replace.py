@@ -182,8 +182,11 @@ class Replacer:
         if isinstance(answer, Do) and not fresh:
             # What is acted on is read again, live.
             record, world, answer = self._decide(before, group, surveys.anew(group))
-        if leaves(record, answer):
-            record, world, answer = self._decide(before, group, surveys.of(group)[0], frozenset({Need.LOOK_OLD}))
+        if leaves(record, answer) and world.old is not None:
+            # Whether people are on it takes a while to see, and everything else is read once more after that.
+            look = self._look(world.old)
+            people = frozenset({Need.LOOK_OLD})
+            record, world, answer = self._decide(before, group, surveys.anew(group), people, lambda _old: look)
         now = self._clock()
         if isinstance(answer, Do):
             answer = unheeded(record, answer, now, group.limits) or answer
@@ -209,7 +212,12 @@ class Replacer:
         return after
 
     def _decide(
-        self, before: Record, group: Group, seen: Survey, more: frozenset[Need] = frozenset()
+        self,
+        before: Record,
+        group: Group,
+        seen: Survey,
+        more: frozenset[Need] = frozenset(),
+        look: LookAt | None = None,
     ) -> tuple[Record, World, Answer]:
         now = self._clock()
         # Read once a round for deciding, since a thousand may wait; and again, live, before each call.
@@ -217,7 +225,7 @@ class Replacer:
         self._held[before.group] = held
         wanted = needs(before, now, group.limits) | more
         stand = self._standings.of(group, seen, now)
-        world = observe(before, group, seen, stand, self._look, wanted, held, now)
+        world = observe(before, group, seen, stand, look or self._look, wanted, held, now)
         record = learn(before, world)
         return record, world, decide(record, world, self._clock(), group.limits)
 

@@ -67,6 +67,22 @@ def test_the_end_of_the_old_one_carries_the_proof_of_its_guards(sim):
     }
 
 
+def test_what_happens_while_people_are_looked_for_is_seen_before_the_old_one_is_let_go(sim):
+    rid = sim.request()
+    look = sim.look
+
+    def slow(instance):
+        if instance.id == sim.old:
+            sim.provider.make_sick(sim.record(rid).new_id)
+        return look(instance)
+
+    sim.replacer._look = slow
+    assert sim.run(rid).state is State.FAILED_CLEAN
+    drained = [e.subject for e in sim.provider.events[sim.first_event :] if e.call == "traffic.drain"]
+    assert sim.old not in drained
+    assert sim.old in sim.provider.in_service("web")
+
+
 def test_while_the_store_is_away_nothing_is_changed(sim):
     rid = sim.request()
     events = len(sim.provider.events)
