@@ -93,12 +93,12 @@ def test_a_pause_stops_a_replacement_before_its_next_call(day_of, how: str):
         assert day.command("pause", "--reason", "we look ourselves").returncode == 0
     else:
         (home / "pause").touch()
-    day.wait(lambda: "paused" in day.record(rid).note)
+    day.wait(lambda: "stopped while" in day.record(rid).note)
     day.still()
     instances, targets = day.world()
     assert instances[old.id] == "running"
     assert targets[old.id] == TargetState.HEALTHY
-    assert "PAUSED everywhere by" in day.command("status").stdout
+    assert "PAUSED everywhere" in day.command("status").stdout
     assert len(json.loads(day.command("status", "--json").stdout)["paused"]) == 1
     assert day.command("resume").returncode == 0
     assert not (home / "pause").exists()
@@ -110,7 +110,7 @@ def test_nothing_is_launched_during_a_pause(day_of):
     (day.fleet.stage.config.parent / "pause").touch()
     day.start()
     rid = day.replace()
-    day.wait(lambda: "paused" in day.record(rid).note)
+    day.wait(lambda: "stopped while" in day.record(rid).note)
     day.still()
     assert len(day.world()[0]) == 3
     (day.fleet.stage.config.parent / "pause").unlink()
@@ -324,7 +324,7 @@ def test_an_old_one_that_vanishes_during_the_undo_leaves_the_newcomer_in_its_slo
     rid = day.replace()
     day.until(rid, State.SOAKING)
     (day.fleet.stage.config.parent / "pause").touch()
-    day.wait(lambda: "paused" in day.record(rid).note)
+    day.wait(lambda: "stopped while" in day.record(rid).note)
     day.house.request_cancel(rid)
     with day.house.store() as store, store.write() as tx:
         record = tx.replacement(rid)
