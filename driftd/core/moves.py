@@ -31,7 +31,7 @@ def moved(record: Record, answer: Advance | Finish | Halt, now: datetime) -> Rec
     if not isinstance(answer, Advance):
         return after
     after = replace(after, verified=record.verified or answer.verified, next_at=answer.until)
-    after = replace(after, canary=record.canary or answer.canary)
+    after = replace(after, canary=record.canary or answer.canary, stayed=record.stayed or record.state is State.UNDOING)
     if answer.plan is not None:
         plan = answer.plan
         after = replace(after, variant=plan.variant, volumes=plan.volumes, addresses=plan.addresses)

@@ -65,7 +65,8 @@ class Record:
     UUID of each one's file system ("" where the provider cannot tell), ``addresses`` with whom each belonged to then.
     What was done to them: ``snapshots`` by volume; ``quiesce_sent`` that the old one's service was asked to rest,
     ``quiesced`` that it then did, ``stop_sent`` that we asked for the old one to be stopped, ``stop_seen`` that it then
-    was, ``launched`` that a launch was announced, ``served`` that the newcomer's service was started.
+    was, ``launched`` that a launch was announced, ``served`` that the newcomer's service was started, ``stayed`` that
+    an undo was given up because the old one was gone, and the newcomer was to stay.
     """
 
     rid: str
@@ -112,6 +113,7 @@ class Record:
     stop_sent: bool = False
     stop_seen: bool = False
     served: bool = False
+    stayed: bool = False
 
     @property
     def owns(self) -> bool:

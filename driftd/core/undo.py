@@ -20,6 +20,11 @@ REFUSALS = 2
 
 def decide_undo(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
     """The next step back, in reverse order; the end is the record's ``outcome``."""
+    if world.old_gone and record.stayed and record.owns:
+        # It stayed once already and could not serve: what the slot owns is with it, and there is no way back or on.
+        return _stuck(
+            record, f"{record.old_id} is gone, and {record.new_id}, which stayed in its place, does not serve"
+        )
     if world.old_gone and _can_stay(record, world):
         # Nothing is left to go back to; without the newcomer the slot would be empty.
         good = record.streak + 1

@@ -11,7 +11,7 @@ from driftd.testing import Crash
 
 CHANGES = ["launch", "register", "drain", "deregister", "stop", "terminate", "tag"]
 UNDO_CHANGES = ["launch", "register", "drain", "register the old one", "drain", "deregister", "terminate"]
-CALLS = 165
+CALLS = 170
 COMMITS = 37
 
 

@@ -9,6 +9,7 @@ from simulation import Simulation
 
 from driftd.core.errors import Refused, Unavailable
 from driftd.core.facts import InstanceState
+from driftd.core.ports import HookName
 from driftd.core.replacement import State
 from driftd.core.variants import DELETE_FIRST, MOVE
 from driftd.core.world import Manner
@@ -204,6 +205,18 @@ def test_the_old_one_vanishes_by_itself(sim, state):
         assert sim.owners("web/1") == {last.new_id}
 
 
+def test_a_newcomer_that_cannot_serve_while_there_is_no_way_back_is_a_persons(sim):
+    sim.provider.load = 0
+    rid = sim.request(manual=False)
+    until(sim, rid, State.ENROLLING)
+    sim.provider.vanish(sim.old)
+    sim.provider.make_sick(sim.record(rid).new_id)
+    last = sim.run(rid, 3000)
+    assert last.state is State.STUCK, last.note
+    assert "does not serve" in last.note
+    assert sim.owners("web/1") == {last.new_id}
+
+
 def test_without_room_the_old_one_goes_first_by_permission(tmp_path):
     sim = Simulation(tmp_path, owning=True, manner=GAP)
     sim.provider.quota, sim.provider.quota_counts_stopped = 3, False
@@ -223,13 +236,46 @@ def test_without_permission_nothing_goes_first(tmp_path):
 
 
 def test_the_last_in_service_never_goes_first(tmp_path):
-    sim = Simulation(tmp_path, servers=2, min_healthy=0, manner=GAP)
-    sim.provider.make_sick(sim.servers[0])
+    sim = Simulation(tmp_path, min_healthy=0, manner=GAP)
+    for other in (sim.servers[0], sim.servers[2]):
+        sim.provider.make_sick(other)
     rid = sim.request(manual=True)
     for _ in range(60):
         sim.tick()
     assert "the last of web in service" in sim.record(rid).note
     assert len(sim.provider.events) == sim.first_event
+
+
+def test_one_that_came_to_be_the_last_since_it_was_planned_stays(tmp_path):
+    sim = Simulation(tmp_path, min_healthy=0, manner=GAP)
+    rid = sim.request(manual=True)
+    until(sim, rid, State.DRAINING)
+    for other in (sim.servers[0], sim.servers[2]):
+        sim.provider.make_sick(other)
+    last = sim.run(rid)
+    assert last.state is State.ABORTED_SAFE
+    assert "the last of web in service" in last.note
+    assert "drain" not in calls(sim)
+
+
+def test_a_volume_that_somebody_took_off_is_not_given_to_anybody(sim):
+    with sim.provider.by_hand():
+        sim.provider.compute.stop(sim.old)
+        sim.provider.volumes.detach("vol-1")
+        sim.provider.compute.start(sim.old)
+    rid = sim.request(manual=True)
+    for _ in range(30):
+        sim.tick()
+    assert "volume vol-1 belongs to slot web/1 and is nobody's" in sim.record(rid).note
+    assert "launch" not in calls(sim)
+
+
+def test_a_leader_steps_down_also_where_that_is_all_that_its_owner_wrote(sim):
+    sim.provider.hooked = {HookName.STEP_DOWN}
+    rid = sim.request(manual=False)
+    assert sim.run(rid).state is State.SUCCEEDED
+    told = [event.call for event in sim.provider.events]
+    assert told.index("hooks.step_down") < told.index("compute.stop")
 
 
 def test_a_refused_launch_after_the_old_one_went_first_starts_it_again(tmp_path):

@@ -91,12 +91,14 @@ def _variant(world: World) -> tuple[Variant, str]:
 
 
 def _strangers(record: Record, world: World) -> str:
-    """What the slot owns must be the old one's, or nobody's."""
-    kept = {name: volume.attached_to for name, volume in world.volumes.items()}
-    kept |= {name: address.attached_to for name, address in world.addresses.items()}
-    for name, owner in sorted(kept.items()):
-        if owner not in {"", record.old_id}:
-            return f"{name} belongs to slot {record.slot} and is {owner}'s, not {record.old_id}'s"
+    """What the slot owns must be the old one's. A free address is taken; of a free volume somebody else has plans."""
+    for name, volume in sorted(world.volumes.items()):
+        if volume.attached_to != record.old_id:
+            whose = f"{volume.attached_to}'s" if volume.attached_to else "nobody's"
+            return f"volume {name} belongs to slot {record.slot} and is {whose}, not {record.old_id}'s"
+    for name, address in sorted(world.addresses.items()):
+        if address.attached_to not in {"", record.old_id}:
+            return f"address {name} belongs to slot {record.slot} and is {address.attached_to}'s, not {record.old_id}'s"
     return ""
 
 
@@ -104,11 +106,6 @@ def _gap(record: Record, world: World, variant: Variant, now: datetime) -> str:
     """A variant that takes the old one out of service first needs others that serve meanwhile."""
     if variant is SURGE:
         return ""
-    if variant is DELETE_FIRST and world.facts.in_service - 1 < 1:
-        return (
-            f"{record.old_id} is the last of {world.rules.name} in service, "
-            "and the last is never taken out before there is another"
-        )
     # Only now is it known which variant it is. One that may not begin must not wait where it keeps its place.
     planned = replace(record, variant=variant.name)
     if (refusal := budget.alone(Case(planned, world.rules, world.facts), now)) is not None:

@@ -8,7 +8,7 @@ from driftd.core.facts import Instance, InstanceState
 from driftd.core.guards import Case, health
 from driftd.core.ports import TargetState
 from driftd.core.replacement import Record, State
-from driftd.core.variants import STEP, variant_of
+from driftd.core.variants import DELETE_FIRST, STEP, variant_of
 from driftd.core.world import Advance, Limits, Plan, World
 
 
@@ -95,4 +95,11 @@ def elsewhere(record: Record, world: World) -> str:
 
 def short(record: Record, world: World) -> str:
     """Why the group cannot do without the old one now, with the arithmetic."""
-    return health.short(Case(record, world.rules, world.facts))
+    case, variant = Case(record, world.rules, world.facts), variant_of(record)
+    others = case.facts.in_service - (1 if case.old_serves else 0)
+    if variant is DELETE_FIRST and not variant.passed(record.state, State.LAUNCHING) and others < 1:
+        return (
+            f"{record.old_id} is the last of {world.rules.name} in service, "
+            "and the last is never taken out before there is another"
+        )
+    return health.short(case)

@@ -13,7 +13,8 @@ from driftd.core.steps.common import aborted, called_off, failed, ill, late, onw
 from driftd.core.steps.leaving import halt, returned
 from driftd.core.world import Answer, Call, Do, Halt, Limits, Verb, Wait, World, token
 
-QUIESCE, SERVE = "quiesce", "serve"
+SERVE = "serve"
+_TO_REST = frozenset({"quiesce", "step_down"})
 
 
 def quiescing(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
@@ -24,7 +25,7 @@ def quiescing(record: Record, world: World, now: datetime, limits: Limits) -> An
         return onward(record, f"{record.old_id} is gone by itself")
     if back := returned(record, world):
         return called_off(back)
-    if not record.owns or QUIESCE not in world.manner.hooks:
+    if not record.owns or not _TO_REST & world.manner.hooks:
         return onward(record, f"nothing has to come to rest on {record.old_id} before it is stopped")
     if record.quiesced:
         return onward(record, f"the service on {record.old_id} is at rest")
