@@ -66,7 +66,8 @@ class Record:
     What was done to them: ``snapshots`` by volume; ``quiesce_sent`` that the old one's service was asked to rest,
     ``quiesced`` that it then did, ``stop_sent`` that we asked for the old one to be stopped, ``stop_seen`` that it then
     was, ``launched`` that a launch was announced, ``served`` that the newcomer's service was started, ``stayed`` that
-    an undo was given up because the old one was gone, and the newcomer was to stay.
+    an undo was given up because the old one was gone, and the newcomer was to stay. ``doubted`` says that the store was
+    put back from a copy while this was under way: what was done since, only the world can tell.
     """
 
     rid: str
@@ -114,6 +115,7 @@ class Record:
     stop_seen: bool = False
     served: bool = False
     stayed: bool = False
+    doubted: bool = False
 
     @property
     def owns(self) -> bool:

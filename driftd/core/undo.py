@@ -20,11 +20,8 @@ REFUSALS = 2
 
 def decide_undo(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
     """The next step back, in reverse order; the end is the record's ``outcome``."""
-    if world.old_gone and record.stayed and record.owns:
-        # It stayed once already and could not serve: what the slot owns is with it, and there is no way back or on.
-        return _stuck(
-            record, f"{record.old_id} is gone, and {record.new_id}, which stayed in its place, does not serve"
-        )
+    if world.old_gone and (why := _nowhere(record)):
+        return _stuck(record, f"{record.old_id} is gone, and {why}")
     if world.old_gone and _can_stay(record, world):
         # Nothing is left to go back to; without the newcomer the slot would be empty.
         good = record.streak + 1
@@ -45,6 +42,16 @@ def decide_undo(record: Record, world: World, now: datetime, limits: Limits) -> 
     if late and not isinstance(answer, Finish):
         return _stuck(record, f"undoing did not end in {limits.undo_timeout.total_seconds():.0f} s: {answer.why}")
     return answer
+
+
+def _nowhere(record: Record) -> str:
+    """Why a person has to say what becomes of the newcomer, with the old one gone; "" when that can be told."""
+    if record.doubted and not record.verified:
+        return f"the store, put back from a copy, cannot say whether {record.new_id or 'a newcomer'} was to stay"
+    if record.stayed and record.owns:
+        # What the slot owns is with it, and there is no way back or on.
+        return f"{record.new_id}, which stayed in its place, does not serve"
+    return ""
 
 
 def _can_stay(record: Record, world: World) -> bool:

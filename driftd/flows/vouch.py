@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from driftd.core import checkpoint
@@ -12,6 +13,7 @@ from driftd.core.checkpoint import Checkpoint, CheckpointPlace
 from driftd.core.errors import BadInput
 from driftd.core.findings import Severity
 from driftd.core.memory import Message, Store
+from driftd.core.replacement import UNSTARTED
 from driftd.core.upkeep import ChainState, Doubt, KeptCheckpoint
 from driftd.core.wording import keeping
 
@@ -87,11 +89,17 @@ def accept_break(store: Store, by: str, reason: str, now: datetime) -> str:
 
 
 def accept_store(store: Store, by: str, reason: str, now: datetime) -> Sequence[Doubt]:
-    """A person looked, and says that the store may act again; what was settled. Raises BadInput when nothing was."""
+    """A person looked, and says that the store may act again; what was settled. Raises BadInput when nothing was.
+
+    Of what is under way the store knows only how it stood in the copy: each such record is marked ``doubted``.
+    """
     with store.write() as tx:
         settled = tx.settle_doubts(by, reason, now)
         if not settled:
             raise BadInput("nothing is doubted about this store, so there is nothing to accept", "see: driftd status")
         body = {"did": "store accepted", "by": by, "reason": reason, "doubts": [doubt.why for doubt in settled]}
         tx.journal("human", SUBJECT, body, now)
+        for record in tx.open_replacements():
+            if record.state not in UNSTARTED and not record.doubted:
+                tx.save_replacement(replace(record, doubted=True))
     return settled

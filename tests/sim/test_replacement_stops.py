@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from driftd.core.upkeep import ChainState, Doubt
 from driftd.core.variants import SURGE
 from driftd.edges.store import open_store
 from driftd.flows import calls
+from driftd.flows.vouch import accept_store
 
 FORWARD = SURGE.forward
 
@@ -144,3 +146,44 @@ def test_a_result_that_comes_after_a_take_over_is_only_logged(sim, tmp_path, mon
     with successor.read() as tx:
         assert {line.epoch for line in tx.journal_lines(rid)} == {1, 2}
     successor.close()
+
+
+def put_back(sim: Simulation, copy):
+    """The store's row as it stood in a copy, and a person who says that it may act on that."""
+    with sim.store.write() as tx:
+        tx.save_replacement(replace(copy, version=tx.replacement(copy.rid).version))
+        tx.add_doubt(Doubt("restored", "a copy", "the store was put back", sim.clock()))
+    accept_store(sim.store, "ann", "looked at it", sim.clock())
+
+
+@pytest.mark.parametrize("state", [State.DRAINING, State.PARKING])
+def test_a_store_put_back_does_not_forget_whom_it_took_out_of_service(sim, state):
+    rid = sim.request(manual=False)
+    assert sim.stop_in(rid, State.BOOTING)
+    copy = sim.record(rid)
+    assert sim.stop_in(rid, state)
+    out = sim.provider.servers[sim.old]
+    for _ in range(4):
+        if not (out.stopped if state is State.PARKING else sim.old not in sim.provider.in_service("web")):
+            sim.tick()
+    assert sim.old not in sim.provider.in_service("web")
+    put_back(sim, copy)
+    sim.provider.make_sick(sim.provider.alive()[-1])
+    last = sim.run(rid)
+    assert last.state is State.FAILED_CLEAN, last.note
+    assert sim.old in sim.provider.in_service("web")
+    sim.check(rid)
+
+
+def test_a_store_put_back_does_not_end_what_may_be_all_that_is_left(sim):
+    rid = sim.request(manual=False)
+    assert sim.stop_in(rid, State.BOOTING)
+    copy = sim.record(rid)
+    assert sim.stop_in(rid, State.SETTLING)
+    put_back(sim, copy)
+    newcomer = copy.new_id or sim.provider.alive()[-1]
+    sim.provider.make_sick(newcomer)
+    last = sim.run(rid)
+    assert last.state is State.STUCK, last.note
+    assert "cannot say whether" in last.note
+    assert newcomer in sim.provider.alive()

@@ -165,8 +165,8 @@ class Calm:
         records = {record.old_id: record for record in self.open_records()}
         for key in self._drifted():
             group = self.cloud.servers[key].instance.group
-            if group in stuck or key in self.denied:
-                continue
+            if group in stuck or key in self.denied or self.cloud.servers[key].stopped:
+                continue  # what is stopped cannot be looked at
             record = records.get(key)
             if record is None:
                 self.truth.violations.append(f"{key} of {group} is drifted still, and nobody intends to replace it")
