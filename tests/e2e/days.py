@@ -127,6 +127,14 @@ def inside(fleet, instance: Instance) -> Path:
     return Path(f"/proc/{pid}/root")
 
 
+def drift(day, slot: str = "web/1") -> str:
+    """Somebody changes a file there; who it is."""
+    victim = day.fleet.instances()[slot]
+    with (inside(day.fleet, victim) / "etc/motd").open("a") as motd:
+        motd.write("hello\n")
+    return victim.id
+
+
 def listeners(root: Path) -> list[int]:
     """The processes of an instance that are its sshd's listener."""
     found = []

@@ -1,28 +1,17 @@
 """Whose word a daemon takes, on real servers: what nobody vouches for is never replaced by, and never put in service.
 
-The first three share one store, and the order of the tests matters only to the last, which has a store of its own.
+They share one store; a configuration that takes unsigned manifests has a fleet of its own, in test_trust_unsigned.py.
 """
 
 from __future__ import annotations
 
 import pytest
-from days import inside
-
-from driftd.core.replacement import State
-from driftd.core.wording import trust as wording
+from days import drift
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
 
 REPLACING = {"enforce: replace": "enforce: replace"}
 UNKNOWN = ["unknown"] * 3
-
-
-def drift(day, slot: str = "web/1") -> str:
-    """Somebody changes a file there; who it is."""
-    victim = day.fleet.instances()[slot]
-    with (inside(day.fleet, victim) / "etc/motd").open("a") as motd:
-        motd.write("hello\n")
-    return victim.id
 
 
 def verdicts(day) -> list[str]:
@@ -97,29 +86,3 @@ def seen(day, image: str) -> int:
     with day.house.store() as store, store.read() as tx:
         row = tx.manifest_seen(image)
         return row.sequence if row else 0
-
-
-def test_where_unsigned_is_looked_by_nothing_is_replaced_and_no_newcomer_serves(day_of, golden_image):
-    day = day_of(
-        {**REPLACING, "driftd.db": "other.db", "manifest_keys:": "unsigned: look\n  manifest_keys:"}, start=False
-    )
-    manifest = day.house.manifests.path_for(golden_image.id)
-    envelope = manifest.with_name(manifest.name + ".dsse.json")
-    kept = envelope.read_bytes()
-    envelope.unlink()
-    before = day.world()
-    try:
-        victim = drift(day)
-        day.start()
-        row = day.wait(lambda: (row := day.rows().get(victim)) and row.verdict == "drifted" and row)
-        assert wording.UNSIGNED in row.reason
-        assert wording.looking_unsigned() in day.said()
-        day.still(2)
-        rid = day.replace("web/1")
-        record = day.over(rid)
-        assert record.state is State.FAILED_CLEAN
-        assert "nobody vouches for the manifest that" in record.fault
-        assert day.world() == before
-    finally:
-        day.stop()
-        envelope.write_bytes(kept)
