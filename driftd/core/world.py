@@ -107,8 +107,9 @@ class World:
     application's answer ("" serves, None not asked). ``impossible`` is why the provider would refuse the launch ("" for
     all that is known it would not, None not asked), ``judged`` why the judge is against the canary (likewise).
     ``volumes`` and ``addresses`` are those of the slot, ``snapshots`` the tokens of all that are listed (None not
-    asked). ``paused`` is the sentence of the pause in force, or "": it holds forward steps, not an undo. ``frozen`` is
-    the sentence of what stops every call, an undo's too, or "".
+    asked), ``rivals`` the slot's instances that carry another replacement's mark. ``paused`` is the sentence of the
+    pause in force, or "": it holds forward steps, not an undo. ``frozen`` is the sentence of what stops every call, an
+    undo's too, or "".
     """
 
     rules: GroupRules
@@ -125,6 +126,7 @@ class World:
     volumes: Mapping[str, Volume] = field(default_factory=dict)
     addresses: Mapping[str, Address] = field(default_factory=dict)
     snapshots: frozenset[str] | None = None
+    rivals: tuple[Instance, ...] = ()
     manner: Manner = Manner()
     paused: str = ""
     frozen: str = ""

@@ -75,6 +75,8 @@ def observe(
     )
     if Need.PREFLIGHT in needs and not held.any:
         world = replace(world, impossible=_impossible(record, group))
+    if record.state is State.PLANNING:
+        world = replace(world, rivals=_rivals(record, seen))
     if Need.SNAPSHOTS in needs and group.provider.volumes is not None:
         world = replace(world, snapshots=frozenset(one.token for one in group.provider.volumes.snapshots()))
     if Need.JUDGE in needs and not held.any:
@@ -113,6 +115,14 @@ def _impossible(record: Record, group: Group) -> str:
     """Why the launch would be refused now. With delete-first it is no use asking while the old one takes the room."""
     compute, _ = edges_of(group)
     return "" if group.manner.delete_first else compute.preflight(launch_request(record))
+
+
+def _rivals(record: Record, seen: Survey) -> tuple[Instance, ...]:
+    """The slot's instances that carry the mark of another replacement, which may still have plans for them."""
+    place = record.group, record.slot
+    others = (one for rid, ones in seen.marked.items() if rid != record.rid for one in ones)
+    found = (one for one in others if one.id != record.old_id and one.state is not InstanceState.TERMINATED)
+    return tuple(one for one in found if record.slot and (one.group, one.slot) == place)
 
 
 def _newcomers(record: Record, group: Group, seen: Survey) -> tuple[Instance, ...]:

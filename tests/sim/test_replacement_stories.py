@@ -6,8 +6,10 @@ import pytest
 from simulation import BEAT_S, Simulation
 
 from driftd.core.errors import BadInput, Refused, Unavailable
+from driftd.core.ports import LaunchRequest
 from driftd.core.replacement import TERMINAL, UNSTARTED, State
 from driftd.core.variants import SURGE
+from driftd.core.world import ROLE, TAG_RID, TAG_ROLE, TAG_SLOT
 from driftd.flows.replace import Replacer
 
 BEFORE_THE_POINT = SURGE.forward[: SURGE.forward.index(State.RETIRING)]
@@ -340,4 +342,18 @@ def test_a_stop_begins_no_further_step(sim):
         assert replacer.tick() == []
         sim.clock.advance(BEAT_S)
     assert len(sim.provider.calls) == calls
+    assert sim.run(rid).state is State.SUCCEEDED
+
+
+def test_a_slot_with_a_newcomer_of_a_replacement_that_nobody_knows_waits_for_a_person(sim):
+    tags = {"role": "web", TAG_ROLE: ROLE, TAG_SLOT: "web/1", TAG_RID: "01FORGOTTEN"}
+    with sim.provider.by_hand():
+        stray = sim.provider.compute.launch(LaunchRequest("web", "web/1", "golden", "forgotten", tags))
+    rid = sim.request(manual=True)
+    for _ in range(30):
+        sim.tick()
+    assert f"{stray.id} in slot web/1 carries the mark of another replacement" in sim.record(rid).note
+    assert len(sim.provider.alive()) == 4
+    with sim.provider.by_hand():
+        sim.provider.compute.terminate(stray.id)
     assert sim.run(rid).state is State.SUCCEEDED

@@ -10,7 +10,8 @@ from driftd.core.guards import Case, admission, allowed, budget
 from driftd.core.replacement import Record, State
 from driftd.core.steps.common import late, onward, short, spent
 from driftd.core.variants import DELETE_FIRST, MOVE, SURGE, Variant
-from driftd.core.world import Advance, Answer, Finish, Limits, Plan, Sight, Wait, World
+from driftd.core.wording import printable
+from driftd.core.world import TAG_RID, Advance, Answer, Finish, Limits, Plan, Sight, Wait, World
 
 
 def _asks(sight: Sight) -> str:
@@ -68,7 +69,8 @@ def planning(record: Record, world: World, now: datetime, limits: Limits) -> Ans
     """Which variant, what moves, and whether anything is known that makes it impossible: better now than half-way."""
     variant, why = _variant(world)
     if not why:
-        why = _strangers(record, world) or _gap(record, world, variant, now) or (world.impossible or "")
+        why = _rival(record, world) or _strangers(record, world) or _gap(record, world, variant, now)
+        why = why or world.impossible or ""
     if not why and world.impossible is None:
         return Wait(now + limits.poll, "the provider was not asked yet whether it would refuse the launch")
     if why:
@@ -88,6 +90,14 @@ def _variant(world: World) -> tuple[Variant, str]:
         lacks = "" if world.manner.allow_gap else "variant delete-first leaves a gap, and allow_gap does not allow one"
         return DELETE_FIRST, lacks
     return (MOVE if world.volumes or world.addresses else SURGE), ""
+
+
+def _rival(record: Record, world: World) -> str:
+    """A newcomer that somebody else made for the slot: of an unknown replacement, nobody can say what becomes of it."""
+    for one in world.rivals:
+        mark = f"{TAG_RID}={printable(one.tags.get(TAG_RID, '')[:64])}"
+        return f"{one.id} in slot {record.slot} carries the mark of another replacement ({mark}): end it, or untag it"
+    return ""
 
 
 def _strangers(record: Record, world: World) -> str:

@@ -136,6 +136,7 @@ class Calm:
                 if one.holds and one.rule in {"C1", "C3", "C6"}:
                     try:
                         reset(tx, one.rule, one.scope, "ann", "it was us", now)
+                        self.truth.reset_by_person |= set(self.groups)
                     except BadInput:
                         continue
         with self.office.read() as tx:
