@@ -7,7 +7,6 @@ run observes and decides as ever, and every call is a no-op where the world alre
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -22,8 +21,9 @@ from driftd.core.memory import LeaseHeld, StaleRecord, Store, StoreUnavailable
 from driftd.core.moves import announced, answered, moved, unanswered, unheeded, waiting, withdrawn
 from driftd.core.replacement import TERMINAL, UNSTARTED, WAITING, Record, State
 from driftd.core.stops import Stops
-from driftd.core.world import Answer, Call, Do, Need, Wait, World
+from driftd.core.world import Advance, Answer, Call, Do, Finish, Halt, Need, Wait, World
 from driftd.flows.calls import guards, make
+from driftd.flows.deferred import Deferred
 from driftd.flows.groups import Group
 from driftd.flows.observe import LookAt, observe
 from driftd.flows.opening import cancel, closed, new_record, plan, write_move
@@ -81,8 +81,7 @@ class Replacer:
         self._clock = clock
         self._pause = pause
         self._fence = fence
-        self._waits: list[tuple[Record, Record]] = []
-        self._again: dict[str, tuple[int, datetime | None]] = {}  # the version for which it is meant, and when
+        self._deferred = Deferred(store)
         self._held: dict[str, Stops] = {}
 
     # --- what people ask ---
@@ -116,13 +115,13 @@ class Replacer:
         began, said, surveys = self._clock(), [], Surveys()
         self._standings.begin(records)
         self._held.clear()
-        self._again = {one.rid: kept for one in records if (kept := self._again.get(one.rid)) is not None}
+        self._deferred.begin(frozenset(one.rid for one in records))
         for record in records:
             if self._stopping() or (record.state in UNSTARTED and self._overdue(records, began)):
                 break
             if self._due(record):
                 said += self._carry(record, surveys)
-        self._keep_waits()
+        self._deferred.write()
         return said
 
     def _overdue(self, records: Sequence[Record], began: datetime) -> bool:
@@ -134,8 +133,7 @@ class Replacer:
         """A timer that beats as often as we poll must not miss every second beat by a hair."""
         group = self._groups.get(record.group)
         slack = group.limits.poll / 2 if group else timedelta(0)
-        version, at = self._again.get(record.rid, (-1, None))
-        at = at if version == record.version else record.next_at
+        at = self._deferred.due(record)
         return at is None or at <= self._clock() + slack
 
     def _carry(self, record: Record, surveys: Surveys) -> list[str]:
@@ -192,23 +190,32 @@ class Replacer:
             answer = unheeded(record, answer, now, group.limits) or answer
         if isinstance(answer, Do):
             surveys.forget(group)
-            return self._do(record, answer, world, group, said)
-        after = waiting(record, answer, now) if isinstance(answer, Wait) else moved(record, answer, now)
-        if isinstance(answer, Wait) and not record.intent:
-            self._waits.append((before, after))
-            return after
+            return self._do(self._deferred.settled(record), answer, world, group, said)
+        if isinstance(answer, Wait):
+            after = waiting(record, answer, now)
+            if not record.intent:
+                self._deferred.waits(before, after)
+                return after
+        else:
+            after = moved(record, answer, now)
+            said.append(f"replacement {record.rid}: {answer.state}, since {answer.why}")
+            if record.state in WAITING and after.state in _TAKES_NOTHING:
+                self._deferred.moves(record, after, answer, now)
+                return after
+        return self._write(record, after, answer, now)
+
+    def _write(self, record: Record, after: Record, answer: Advance | Finish | Halt | Wait, now: datetime) -> Record:
+        """What others have to know at once is durable before anything else is decided."""
+        after = replace(after, version=self._deferred.settled(record).version)
         with self._store.write() as tx:
             after = closed(tx, after, now)
             if after.state is State.LAUNCHING and record.state is not State.LAUNCHING:
                 after = replace(after, epoch=tx.store_facts().epoch)
             if not isinstance(answer, Wait):
                 write_move(tx, record, answer, now)
-                said.append(f"replacement {record.rid}: {answer.state}, since {answer.why}")
-            if after != before:
-                tx.save_replacement(after)
-                after = replace(after, version=after.version + 1)
-        if not (record.state in WAITING and after.state in _TAKES_NOTHING):
-            self._standings.moved(after)
+            tx.save_replacement(after)
+        after = replace(after, version=after.version + 1)
+        self._standings.moved(after)
         return after
 
     def _decide(
@@ -228,26 +235,6 @@ class Replacer:
         world = observe(before, group, seen, stand, look or self._look, wanted, held, now)
         record = learn(before, world)
         return record, world, decide(record, world, self._clock(), group.limits)
-
-    def _keep_waits(self) -> None:
-        """All that only waits is written together: a thousand of them are one transaction, not a thousand.
-
-        When to look again is not worth a line: after a restart, each is looked at once.
-        """
-        changed = []
-        for before, after in self._waits:
-            if after == replace(before, next_at=after.next_at):
-                self._again[before.rid] = before.version, after.next_at
-            else:
-                changed.append(after)
-        self._waits.clear()
-        if not changed:
-            return
-        with self._store.write() as tx:
-            for after in changed:
-                # Whoever moved one meanwhile (a cancel) knows better; it is read again in the next round.
-                with contextlib.suppress(StaleRecord):
-                    tx.save_replacement(after)
 
     # --- acting ---
 
