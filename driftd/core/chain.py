@@ -1,8 +1,9 @@
 """The chain: many lines checked in order, without keeping them (docs/journal.md tells a stranger how).
 
 A chain that was found broken goes on in a new segment once a person accepted the break: a line that names the first
-line that does not fit, and seals every line from there up to itself by a digest. Nothing is ever rewritten, so whoever
-verifies later sees the break, who accepted it, and that what lies between is still what was accepted.
+line that does not fit, binds the one before it by its hash, and seals every line from there up to itself by a digest.
+Nothing is ever rewritten, so whoever verifies later sees the break, who accepted it, and that what lies before and
+between is still what was accepted.
 """
 
 from __future__ import annotations
@@ -47,13 +48,15 @@ class Verified:
 class Broken:
     """The chain does not hold from line ``seq`` on; ``why`` is one sentence.
 
-    ``lines`` and ``found`` are how many lines follow from there and the digest that would seal them.
+    ``head`` is the hash of the last line that fits; ``lines`` and ``found`` are how many lines follow from there and
+    the digest that would seal them.
     """
 
     seq: int
     why: str
     lines: int = field(default=0, compare=False)
     found: str = field(default="", compare=False)
+    head: str = field(default="", compare=False)
 
 
 class Walk:
@@ -78,7 +81,7 @@ class Walk:
     def answer(self) -> Verified | Broken:
         """What is so up to the last line that was given."""
         if self._broken is not None:
-            return Broken(*self._broken, self._sealed, self._seal.hexdigest())
+            return Broken(*self._broken, self._sealed, self._seal.hexdigest(), self.head)
         return Verified(self.count, self.head, tuple(self._accepted))
 
     def step(self, line: JournalLine) -> None:
@@ -103,8 +106,10 @@ class Walk:
         body = line.body
         if line.kind != "human" or line.subject != SUBJECT or body.get("did") != ACCEPTED or not self._sealed:
             return None
-        same = body.get("broken") == broken[0] and body.get("lines") == self._sealed
-        if not same or body.get("found") != self._seal.hexdigest() or not _whole(line) or line.seq <= self.last:
+        wanted = {"broken": broken[0], "head": self.head, "lines": self._sealed, "found": self._seal.hexdigest()}
+        if any(body.get(name) != value for name, value in wanted.items()):
+            return None
+        if not _whole(line) or line.seq <= self.last:
             return None
         texts = [str(body.get(name, "")) for name in ("why", "by", "reason")]
         return Accepted(broken[0], texts[0], line.seq, line.at, texts[1], texts[2])
@@ -143,6 +148,7 @@ def acceptance(broken: Broken, by: str, reason: str) -> Mapping[str, object]:
         "did": ACCEPTED,
         "broken": broken.seq,
         "why": broken.why,
+        "head": broken.head,
         "lines": broken.lines,
         "found": broken.found,
         "by": by,

@@ -17,7 +17,9 @@ from driftd.core.world import ROLE, TAG_EPOCH, TAG_RID, TAG_ROLE
 
 # A tag is a stranger's text: what is quoted of it.
 _SHOWN = 64
-_EPOCH_LIMIT = 2**53
+# An epoch is one more with each start of a daemon: who names a higher one names none. What is believed becomes the next
+# lease's, and it must stay far below what every reader of JSON holds exactly.
+EPOCH_LIMIT = 2**40
 
 
 def put_back(at: datetime, source: str, epoch: int) -> Doubt:
@@ -37,12 +39,13 @@ def by_checkpoint(
         why = keeping.not_as_signed(claim.seq, claim.at)
     else:
         return None
-    return Doubt("checkpoint", f"{claim.store}/{claim.seq}/{claim.hash}", why, now, claim.epoch)
+    epoch = claim.epoch if claim.epoch < EPOCH_LIMIT else 0
+    return Doubt("checkpoint", f"{claim.store}/{claim.seq}/{claim.hash}", why, now, epoch)
 
 
 def unreadable_checkpoint(digest: str, why: str, now: datetime) -> Doubt:
-    """A checkpoint beside the store that cannot be read, by the digest of what is there."""
-    return Doubt("checkpoint", digest, keeping.unreadable_checkpoint(why), now)
+    """A checkpoint beside the store that cannot be read, by the digest of what is there; "" where that is not known."""
+    return Doubt("checkpoint", digest or f"{now:%Y%m%dT%H%M%S.%f}", keeping.unreadable_checkpoint(why), now)
 
 
 def by_marks(
@@ -61,12 +64,12 @@ def _by_epoch(facts: StoreFacts, instance: Instance, now: datetime) -> Doubt | N
     text = instance.tags.get(TAG_EPOCH, "")
     if not text:
         return None
-    epoch = int(text) if text.isascii() and text.isdigit() and len(text) < 17 else _EPOCH_LIMIT
-    if epoch >= _EPOCH_LIMIT:
+    epoch = int(text) if text.isascii() and text.isdigit() and len(text) < 17 else None
+    if epoch is not None and epoch <= max(facts.epoch, facts.floor):
+        return None
+    if epoch is None or epoch >= EPOCH_LIMIT:
         why = keeping.unreadable_epoch(instance.id, printable(text[:_SHOWN]))
         return Doubt("epoch", f"{instance.id}: {text[:_SHOWN]}", why, now)
-    if epoch <= max(facts.epoch, facts.floor):
-        return None
     return Doubt("epoch", str(epoch), keeping.later_epoch(instance.id, epoch, facts.epoch), now, epoch)
 
 

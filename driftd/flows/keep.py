@@ -94,29 +94,32 @@ class Keeper:
         if state.broken:
             self._caught_up = True
             return [keeping.broken(state.broken, state.why)]
-        broken = self._newest(state, last, now, until) or self._all(state, now, until)
-        if broken is None:
-            return []
-        self._caught_up = True  # to know of a break is to know
-        return self._break(broken, now)
+        answer, at_end = self._newest(state, last, now, until)
+        broken = answer or self._all(state, now, until)
+        said = self._break(broken, now) if broken is not None else []
+        # Only now: others ask while this runs, and a break holds them once it is written. To know of one is to know.
+        self._caught_up |= at_end or broken is not None
+        return said
 
-    def _newest(self, state: ChainState, last: JournalLine | None, now: datetime, until: float) -> Broken | None:
-        """What was added since the last beat, or the last time driftd ran."""
+    def _newest(
+        self, state: ChainState, last: JournalLine | None, now: datetime, until: float
+    ) -> tuple[Broken | None, bool]:
+        """What was added since the last beat, or the last time driftd ran; and whether that is all."""
         end = last.seq if last is not None else 0
         if end < state.count:
-            return Broken(end + 1, keeping.cut_off(end, state.count), 0, NOTHING)
+            return Broken(end + 1, keeping.cut_off(end, state.count), 0, NOTHING), True
         known = self._line(state.count) if state.count else None
         if state.count and (known is None or known.hash != state.head):
-            return Broken(state.count, keeping.rewritten(state.count), 0, NOTHING)
+            return Broken(state.count, keeping.rewritten(state.count), 0, NOTHING), True
         walk = Walk(state.count, state.head, known.epoch if known else 0)
-        self._caught_up |= self._advance(walk, state.count or BEFORE_ALL, until)[0]
+        at_end, _ = self._advance(walk, state.count or BEFORE_ALL, until)
         self._far = (walk.count, end)
         answer = walk.answer
         if isinstance(answer, Broken):
-            return answer
+            return answer, at_end
         if answer.count != state.count:
             self._save(state, replace(state, count=answer.count, head=answer.head, checked_at=now))
-        return None
+        return None, at_end
 
     def _all(self, state: ChainState, now: datetime, until: float) -> Broken | None:
         """The whole chain, once a day and after each start, as much of it as there is time for."""
@@ -127,9 +130,10 @@ class Keeper:
         at_end, self._whole_last = self._advance(self._whole, self._whole_last, until)
         if not at_end:
             return None
-        answer, self._whole = self._whole.answer, None
+        answer = self._whole.answer
         if isinstance(answer, Broken):
-            return answer
+            return answer  # and stays, until it is written
+        self._whole = None
         with self._store.read() as tx:
             state = tx.chain()
         self._save(state, replace(state, whole_at=now))
@@ -168,34 +172,39 @@ class Keeper:
                 tx.journal("observation", SUBJECT, {"broken": broken.seq, "why": broken.why}, now)
                 key = f"journal/broken/{broken.seq}/{now:%Y%m%dT%H%M%S}"
                 tx.say(Message(key, "journal-broken", Severity.CRITICAL, f"{text}; {keeping.BROKEN_HINT}"), now)
+        self._whole = None  # whoever accepts it walks the whole chain
         return [text]
 
     # --- doubts ---
 
     def _doubt(self) -> list[str]:
+        """A claim, and a group's marks, count as read once what they say against the store is written."""
         now = self._clock()
-        found: list[Doubt] = []
         said: list[str] = []
         if not self._claim_read:
-            found += self._by_checkpoint(now)
+            said += self._write_doubts(self._by_checkpoint(now), now)
             self._claim_read = True
         for name, group in self._groups.items():
             read_at = self._marks_at.get(name)
             if read_at is not None and now < read_at + self._marks_every:
                 continue
             try:
-                found += self._by_marks(group, now)
+                found = self._by_marks(group, now)
             except ProviderError as error:
                 said.append(f"the marks of {name} could not be read: {error}")
                 continue
+            said += self._write_doubts(found, now)
             self._marks_at[name] = now
-        return said + self._write_doubts(found, now)
+        return said
 
     def _by_checkpoint(self, now: datetime) -> list[Doubt]:
         try:
             text = self._place.read()
         except BadInput as error:
-            return [restored.unreadable_checkpoint("", str(error), now)]
+            with self._store.read() as tx:
+                known = any(doubt.code == "checkpoint" and doubt.settled_at is None for doubt in tx.doubts())
+            # What cannot be read at all has no digest: it is asked about anew with each start after it was settled.
+            return [] if known else [restored.unreadable_checkpoint("", str(error), now)]
         if text is None:
             return []
         try:

@@ -23,14 +23,17 @@ NOTHING = hashlib.sha256(b"").hexdigest()  # the seal over no line at all
 
 
 def write_checkpoint(store: Store, place: CheckpointPlace, made: Checkpoint, generator: str) -> KeptCheckpoint:
-    """Seal ``made``, keep it in the store, and put it where it is shipped from. Raises BadInput, StoreUnavailable."""
+    """Seal ``made``, keep it in the store, and put it where it is shipped from. Raises BadInput, StoreUnavailable.
+
+    What cannot be put there is not kept either, so that it is tried again.
+    """
     text = place.seal(checkpoint.encode(made, generator))
     kept = KeptCheckpoint(
         made.seq, made.hash, made.epoch, made.at, checkpoint.opened(text).envelope is not None, text
     )  # fmt: skip
     with store.write() as tx:
         tx.add_checkpoint(kept)
-    place.write(text)
+        place.write(text)
     return kept
 
 
@@ -77,7 +80,7 @@ def accept_break(store: Store, by: str, reason: str, now: datetime) -> str:
         if isinstance(answer, Verified) and not state.broken:
             raise BadInput(f"{keeping.holds(answer.count, answer.head)}, so there is nothing to accept", "")
         # A chain that was cut, or rewritten whole, holds in itself; what is accepted then is what was known before.
-        broken = answer if isinstance(answer, Broken) else Broken(state.broken, state.why, 0, NOTHING)
+        broken = answer if isinstance(answer, Broken) else Broken(state.broken, state.why, 0, NOTHING, answer.head)
         line = tx.journal("human", SUBJECT, acceptance(broken, by, reason), now)
         walk.step(line)
         if walk.broken:

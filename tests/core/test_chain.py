@@ -109,6 +109,17 @@ def test_what_lies_behind_an_accepted_break_is_sealed(data):
     assert answer.seq == 3
 
 
+@given(st.integers(1, 5))
+def test_what_lies_before_an_accepted_break_is_bound(at):
+    """Another chain of the same length, whole in itself, in the place of the good lines."""
+    lines = gone_on(tampered(written(6), at))
+    swapped = [*written(at, word="forged"), *lines[at:]]
+    assert isinstance(verify(swapped[:at]), Verified)
+    answer = verify(swapped)
+    assert isinstance(answer, Broken)
+    assert answer.seq == at + 1
+
+
 def test_lines_taken_out_of_or_put_into_what_was_accepted_are_found():
     lines = gone_on(tampered(written(6), 2))
     assert isinstance(verify([*lines[:4], *lines[5:]]), Broken)
@@ -128,7 +139,9 @@ def test_a_second_break_after_an_accepted_one_is_found_and_accepted_by_itself():
     assert [one.seq for one in answer.accepted] == [2, 7]
 
 
-@pytest.mark.parametrize("change", [{"broken": 3}, {"lines": 1}, {"found": "0" * 64}, {"did": "nothing"}])
+@pytest.mark.parametrize(
+    "change", [{"broken": 3}, {"head": GENESIS}, {"lines": 1}, {"found": "0" * 64}, {"did": "nothing"}]
+)
 def test_an_acceptance_of_another_break_accepts_nothing(change):
     lines = tampered(written(4), 1)
     answer = verify(lines)

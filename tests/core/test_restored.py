@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from driftd.core.checkpoint import Checkpoint
 from driftd.core.facts import Instance, InstanceState
 from driftd.core.memory import Pause
-from driftd.core.restored import by_checkpoint, by_marks, put_back
+from driftd.core.restored import EPOCH_LIMIT, by_checkpoint, by_marks, put_back
 from driftd.core.stops import stops_of
 from driftd.core.upkeep import ChainState, Doubt, StoreFacts
 from driftd.core.world import ROLE, TAG_EPOCH, TAG_RID, TAG_ROLE
@@ -61,6 +61,7 @@ def test_a_checkpoint_that_knows_more_than_the_store(claim, why):
         ({TAG_EPOCH: "05"}, ["epoch"]),
         ({TAG_EPOCH: "five"}, ["epoch"]),
         ({TAG_EPOCH: "9" * 400}, ["epoch"]),
+        ({TAG_EPOCH: str(EPOCH_LIMIT)}, ["epoch"]),
         ({TAG_EPOCH: "\u0665"}, ["epoch"]),
         ({TAG_EPOCH: "-1"}, ["epoch"]),
         ({TAG_RID: "known", TAG_ROLE: ROLE}, []),
@@ -81,6 +82,22 @@ def test_an_epoch_that_a_person_took_note_of_is_no_longer_news():
     (doubt,) = by_marks(StoreFacts(MINE.id, 4, 9), [tagged({TAG_EPOCH: "10"})], known, NOW)
     assert doubt.epoch == 10
     assert "i-1 was launched in epoch 10, and this store only knows of epoch 4" in doubt.why
+
+
+@pytest.mark.parametrize("named", [EPOCH_LIMIT, 2**53 - 1])
+def test_an_epoch_that_no_daemon_can_have_reached_raises_no_floor(named):
+    (doubt,) = by_marks(MINE, [tagged({TAG_EPOCH: str(named)})], known, NOW)
+    assert doubt.epoch == 0
+    assert "carries an epoch that nobody can read" in doubt.why
+    claim = Checkpoint(MINE.id, 10, "aa" * 32, named, NOW)
+    doubt = by_checkpoint(MINE, 9, lambda seq: "", claim, NOW)
+    assert (doubt.code, doubt.epoch) == ("checkpoint", 0)
+
+
+def test_the_highest_epoch_that_is_believed_leaves_the_next_leases_own_marks_readable():
+    (doubt,) = by_marks(MINE, [tagged({TAG_EPOCH: str(EPOCH_LIMIT - 1)})], known, NOW)
+    after = StoreFacts(MINE.id, epoch=doubt.epoch + 1, floor=doubt.epoch)
+    assert not by_marks(after, [tagged({TAG_EPOCH: str(after.epoch)})], known, NOW)
 
 
 @given(st.text(max_size=80))

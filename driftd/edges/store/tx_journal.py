@@ -17,6 +17,8 @@ from driftd.edges.store.tables_journal import CHAIN, CHECKPOINT, DOUBT, JOURNAL,
 
 # How many checkpoints are kept: those that were written to files are the proof, these are for convenience.
 CHECKPOINTS_KEPT = 300
+# Not by line: where lines were cut off and a person accepted it, the newest is of a lower one.
+_NEWEST_FIRST = (CHECKPOINT.c.at.desc(), CHECKPOINT.c.seq.desc())
 # What any reader of JSON holds exactly. A line with a higher number was not written by driftd.
 SEQ_LIMIT = 2**53
 # Below any number that a line can have, so that a line with an impossible one is read, too, and found.
@@ -119,10 +121,10 @@ class JournalPart(Statements):
         return doubts
 
     def checkpoints(self, limit: int = 50) -> Sequence[KeptCheckpoint]:
-        rows = self.rows(select(CHECKPOINT).order_by(CHECKPOINT.c.seq.desc()).limit(limit))
+        rows = self.rows(select(CHECKPOINT).order_by(*_NEWEST_FIRST).limit(limit))
         return [KeptCheckpoint(**row) for row in rows]
 
     def add_checkpoint(self, checkpoint: KeptCheckpoint) -> None:
         self.put(CHECKPOINT, values_of(checkpoint))
-        kept = select(CHECKPOINT.c.seq).order_by(CHECKPOINT.c.seq.desc()).limit(CHECKPOINTS_KEPT)
+        kept = select(CHECKPOINT.c.seq).order_by(*_NEWEST_FIRST).limit(CHECKPOINTS_KEPT)
         self.run(delete(CHECKPOINT).where(CHECKPOINT.c.seq.not_in(kept)))
