@@ -107,6 +107,7 @@ def parse(text: str) -> Query:
                     f'a place stands in a label matcher, between double quotes, as in instance="{{{name}}}"',
                 )
             pattern = "~" in operator.group(1)
+            _check_before(piece[: found.start()], name, text, pattern=pattern)
             if name in MANY and not pattern:
                 raise BadInput(f"{{{name}}} of the query {text[:200]!r} stands for several", f'write ...=~"{{{name}}}"')
             parts += [piece[at : found.start()], Place(name, pattern, quote)]
@@ -114,6 +115,16 @@ def parse(text: str) -> Query:
         parts.append(piece[at:])
         before = piece if not quote else ""
     return Query(text, tuple(part for part in parts if part != ""))
+
+
+def _check_before(before: str, name: str, text: str, *, pattern: bool) -> None:
+    """A backslash that is left over would escape what a name begins with: in the string, or in the pattern it says."""
+    run = len(before) - len(before.rstrip("\\"))
+    if run % 2 or (pattern and run // 2 % 2):
+        raise BadInput(
+            f"{{{name}}} stands in the query {text[:200]!r} right after a backslash, which would escape the name",
+            "take the backslash away",
+        )
 
 
 def _pieces(text: str) -> Iterator[tuple[str, str]]:

@@ -91,6 +91,29 @@ def test_a_place_stands_in_a_label_matcher_and_nowhere_else(text):
         parse(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        r'a{x="\{instance}"}',
+        r'a{x="b\\\{instance}"}',
+        r"a{x='\{instance}'}",
+        r'a{x=~"\{peers}"}',
+        r'a{x=~"\\{peers}"}',
+        r'a{x!~"\\\\\\{instance}"}',
+    ],
+)
+def test_a_backslash_before_a_place_escapes_no_name(text):
+    with pytest.raises(BadInput, match="right after a backslash"):
+        parse(text)
+
+
+@given(NAMES)
+def test_backslashes_in_pairs_stand_for_themselves(name):
+    assert strings(parse(r'a{x="\\{instance}"}').fill({"instance": [name]})) == ["\\" + name]
+    (pattern,) = strings(parse(r'a{x=~"\\\\{instance}"}').fill({"instance": [name]}))
+    assert re.fullmatch(pattern, "\\" + name)
+
+
 @pytest.mark.parametrize("text", ['x{a="b}', "x{a='b\n'}", 'x{a="b\\"}', "x{a=`b}", ""])
 def test_what_is_no_query_is_refused(text):
     with pytest.raises(BadInput):
