@@ -53,7 +53,8 @@ def outlook(
         return Outlook(f"it could not be seen: {row.reason}", look)
     if enforce is not Action.REPLACE:
         return Outlook(
-            f"group {row.group} only observes (enforce: {enforce_word(enforce)})", f"driftd replace {row.id}, or {look}"
+            f"group {row.group} only observes (enforce: {enforce_word(enforce)})",
+            f"driftd replace {row.id} --reason …, or {look}",
         )
     return Outlook(_pause(row, pauses) or "the next look decides", look)
 

@@ -212,7 +212,7 @@ def test_status_says_first_what_stops_everything(driftd, home: Path):
     assert said.status == 0
     first, second, *_ = said.out.splitlines()
     assert first.startswith("NOTHING IS CHANGED: the journal is broken from line 3 on (line 3 is missing)")
-    assert "driftd journal accept-break" in second
+    assert "driftd journal accept-break --reason …" in second
     (stopped,) = json.loads(driftd("status", "--json").out)["stopped"]
     assert stopped["code"] == "journal-broken"
 

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
 
 from driftd import settings
 from driftd.doors.cli import program
@@ -39,6 +40,26 @@ def test_every_command_stands_in_the_readme():
     text = (ROOT / "README.md").read_text()
     for name in commands():
         assert re.search(rf"`[^`]*\b{name}\b|, `{name}`", text), f"driftd {name} is not in the README"
+
+
+def reasoned() -> set[str]:
+    """Commands that end with a usage error where no reason is given."""
+    found = set()
+    for name in commands():
+        command = typer.main.get_command(program.app)
+        for word in name.split():
+            command = command.commands[word]
+        if any("--reason" in one.opts and one.required for one in command.params):
+            found.add(name)
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_command_that_needs_a_reason_is_written_with_one(page: Path):
+    assert "replace" in reasoned()
+    for name in reasoned():
+        for line in re.findall(rf"^\s*(?:\.venv/bin/)?driftd {name} ([^-#].*)$", code(page), re.MULTILINE):
+            assert "--reason" in line, f"{page.name}: driftd {name} {line}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -17,7 +17,9 @@ def journal_broken(seq: int, why: str) -> str:
     return f"the journal is broken from line {seq} on ({why}), so nothing is changed; looking goes on"
 
 
-BROKEN_HINT = "keep a copy of the store as evidence and find out who changed it; then: driftd journal accept-break"
+BROKEN_HINT = (
+    "keep a copy of the store as evidence and find out who changed it; then: driftd journal accept-break --reason …"
+)
 
 
 def journal_unverified(count: int, last: int) -> str:

@@ -15,7 +15,11 @@ def replace(
     instance: Annotated[str, typer.Argument(help="The instance, by id or slot.")],
     reason: Annotated[str, typer.Option(help="Why; it stands in the journal and in every message.")],
 ) -> None:
-    """Ask the daemon to replace an instance, with every guard but the second look."""
+    """Ask the daemon to replace an instance: at any hour, without a second look, pace or approval.
+
+    Whatever the reason, it waits for holds, people on the instance, the minimum in service, the budget, a quorum,
+    other people's operations, and the breakers C6, C7, C9 and C11.
+    """
     context = of(ctx)
     rid = context.house().request_replacement(instance, reason)
     context.out.print(
