@@ -61,7 +61,18 @@ CLOSED = replace(RULES, calendar=WORK_HOURS)
         (case(unready=frozenset({"i-3"})), "budget", "0 are under way already, 1 is not ready, 0 are ending", None),
         (case(ending=frozenset({"i-3", "i-4"})), "budget", "0 are not ready, 2 are ending by other hands", None),
         (case(fleet=10), "fleet", "the fleet has 10 replacements under way, and at most 10 may be", None),
-        (case(size=1, healthy=frozenset({OLD})), "singleton", "replacing.allow_singleton: true", None),
+        (
+            case(size=1, healthy=frozenset({OLD})),
+            "singleton",
+            "replacing.allow_singleton: true, or ask for it by hand",
+            None,
+        ),
+        (
+            case(replace(HAND, variant="move"), replace(RULES, min_percent=0), size=1, healthy=frozenset({OLD})),
+            "singleton",
+            "replacing.allow_singleton: true (this one is a move)",
+            None,
+        ),
         (
             case(replace(RECORD, variant="move"), replace(RULES, min_percent=0), size=2),
             "singleton",
@@ -123,7 +134,7 @@ CLOSED = replace(RULES, calendar=WORK_HOURS)
             "2 replacements for drift of the same look (s)",
             NOW + HOUR,
         ),
-        (case(stuck="S"), "stuck", "stuck (S); mend it", None),
+        (case(stuck="S"), "stuck", "stuck (S); mend it (docs/stuck.md)", None),
         (case(rules=APPROVE), "approval", "enforce: approve); it waits for driftd approve R", None),
         (
             case(holds={OLD: Held("ann", "a crash", NOW + HOUR)}),

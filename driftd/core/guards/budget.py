@@ -48,10 +48,11 @@ def alone(case: Case, _now: datetime) -> Refusal | None:
     """A group of one is only replaced where that was allowed, and one of two never but with the newcomer first."""
     size, name = case.facts.size, case.rules.name
     if size == 1 and not case.rules.allow_singleton and not (case.by_hand and case.surge):
+        # By hand it goes only where the newcomer serves first; no use telling others to ask so.
+        ask = ", or ask for it by hand" if case.surge else f" (this one is a {case.record.variant})"
         return Refusal(
             "singleton",
-            f"{name} has 1 member, and replacing the only one has to be allowed: replacing.allow_singleton: true, or "
-            "ask for it by hand",
+            f"{name} has 1 member, and replacing the only one has to be allowed: replacing.allow_singleton: true{ask}",
         )
     if size == 2 and not case.surge:
         return Refusal(

@@ -10,7 +10,7 @@ from driftd.core.guards.said import part, when
 HOUR, DAY = timedelta(hours=1), timedelta(hours=24)
 BACK_OFF_DOUBLINGS = 3
 STUCK = (
-    "mend it (docs/replacement.md), then replace one instance of the group by hand: its success lets the others go on"
+    "mend it (docs/stuck.md), then replace one instance of the group by hand: its success lets the others go on"
 )
 
 
