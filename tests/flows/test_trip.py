@@ -54,6 +54,7 @@ def test_forty_that_drift_alike_are_not_replaced(forty):
     assert herd.why(rule, scope).startswith("40 of 40 instances in web drifted alike (")
     assert "/etc/x modified" in herd.why(rule, scope)
     notes = {one.note for one in herd.read("open_replacements")}
+    assert notes
     assert all("C1 is open for signature" in note for note in notes)
     assert len(herd.messages("breaker-opened")) == 1
     (line,) = herd.read("journal_lines", f"breaker/{rule}/{scope}")
@@ -279,7 +280,7 @@ def test_a_stuck_replacement_and_what_the_janitor_left_hold_the_group(three):
     (sentence,) = said
     assert sentence == (
         "breaker C10 of group web is open: 1 thing of driftd's is left in web and none may be: i-77 (an orphan); "
-        "closed by the janitor or a person, once nothing is left"
+        "closed by the janitor, once nothing is left; or a person"
     )
     left.clear()
     assert len(tripper.tick()) == 1

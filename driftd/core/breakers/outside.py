@@ -45,7 +45,7 @@ def leftovers(known: Known, facts: Facts, now: datetime, limits: Thresholds) -> 
         group = scope.removeprefix("group:")
         return group in facts.leftovers or group not in facts.groups
 
-    closes_by = "the janitor or a person, once nothing is left"
+    closes_by = "the janitor, once nothing is left; or a person"
     yield from until_calm(LEFTOVERS, known, bad, gone, timedelta(0), now, closes_by)
 
 

@@ -136,7 +136,7 @@ def _from_outside(t: Thresholds) -> tuple[Rule, ...]:
             "something is left over",
             "a replacement is stuck, or a mark or lock of driftd's is past its time",
             "the group",
-            "the janitor or a person, once nothing is left",
+            "the janitor, once nothing is left; or a person",
             outside.leftovers,
         ),
         Rule(
@@ -153,7 +153,7 @@ def _from_outside(t: Thresholds) -> tuple[Rule, ...]:
             "C12",
             "pace",
             "a limit of pace is reached (its guard holds; the breaker shows it)",
-            "the group; the fleet",
+            "the group",
             "time",
             outside.pace,
             person="only time closes it; the limits are those of the configuration",
