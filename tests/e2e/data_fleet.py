@@ -248,15 +248,16 @@ class DataFleet:
         """What is on the slot's volume, as its fixed address tells it."""
         return wait_until(lambda: self._log(slot), f"the log of {slot}")
 
-    def _log(self, slot: str) -> str:
+    def _log(self, slot: str) -> str | None:
+        """None where nobody answers: that is no empty log."""
         try:
             return fetch(self.address(slot), 8080, "/log")
         except (OSError, AssertionError):
-            return ""
+            return None
 
     def _last(self, slot: str) -> int:
-        lines = wait_until(lambda: [self._log(slot)], "the log")[0].splitlines()
-        return int(lines[-1].split()[1]) if lines else 0
+        [log] = wait_until(lambda: [log] if (log := self._log(slot)) is not None else [], f"the log of {slot}")
+        return int(log.splitlines()[-1].split()[1]) if log else 0
 
     def replacements(self) -> list[Record]:
         with self.house.store() as store, store.read() as tx:

@@ -6,11 +6,11 @@ import time
 
 import pytest
 from data_fleet import Writer, data_fleets
-from servers import wait_until
+from servers import answers, fetch, wait_until
 
 from driftd.core.errors import Refused
 from driftd.core.facts import InstanceState
-from driftd.core.ports import HookName, LaunchRequest
+from driftd.core.ports import HookName, LaunchRequest, TargetState
 from driftd.core.replacement import State
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
@@ -85,9 +85,14 @@ def test_the_check_finds_what_it_looks_for(log, said):
 
 def test_who_has_no_volume_is_alive_and_not_in_service(fleet):
     made = fleet.provider.compute.launch(LaunchRequest("db", "db/2", fleet.image.id, "spare", {}))
+    wait_until(lambda: answers(made.address, 8080), "its application")
+    assert fetch(made.address, 8080, "/healthz") == "ok\n"
     fleet.provider.traffic.register("db", made)
-    time.sleep(1)
-    assert made.id not in fleet.healthy()
+    ends = time.monotonic() + 1
+    while time.monotonic() < ends:
+        states = {target.instance_id: target.state for target in fleet.provider.traffic.targets("db")}
+        assert states[made.id] is not TargetState.HEALTHY
+        time.sleep(0.05)
     fleet.provider.traffic.drain("db", made.id)
     fleet.provider.traffic.deregister("db", made.id)
     fleet.provider.compute.terminate(made.id)
