@@ -138,3 +138,38 @@ def test_an_address_that_is_none_is_a_sentence():
     why = HttpHealth("http://{address}:8080/").check(Instance("i-1", "web", "img", address="a\r\nX: y"))
     assert "cannot stand in" in why
     assert "\n" not in why
+
+
+# --- a name with several addresses -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hole():
+    """A port where nobody answers a SYN: its queue is full."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.settimeout(0)
+            filler.connect_ex(listener.getsockname())
+        yield listener.getsockname()
+
+
+def named(monkeypatch, *addresses):
+    """``many.test`` has these addresses."""
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_words, **_more: found)
+
+
+def test_one_deadline_covers_all_addresses_of_a_name(monkeypatch, hole):
+    named(monkeypatch, hole, hole, hole, hole)
+    began = time.monotonic()
+    said = HttpHealth("http://many.test/", timeout_s=1.0).check(HERE)
+    assert said == "http://many.test/ did not answer within 1 s"
+    assert time.monotonic() - began < 2.5
+
+
+def test_an_address_where_nobody_answers_hides_no_other(monkeypatch, hole):
+    with server(say(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")) as (port, _):
+        named(monkeypatch, hole, ("127.0.0.1", port))
+        assert HttpHealth("http://many.test/", timeout_s=2.0).check(HERE) == ""

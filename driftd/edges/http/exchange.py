@@ -1,6 +1,8 @@
-"""One request and its answer over a socket: bounded in bytes, and in time from the connection to the last byte.
+"""One request and its answer over a socket: bounded in bytes, and in time from the first address to the last byte.
 
 ``http.client`` reads the answer; what it lacks is a deadline over all its reads, so that a slow drip is no way around.
+A name is looked up before that: the resolver cannot be interrupted, and has its own time (resolv.conf(5): timeout,
+attempts).
 """
 
 from __future__ import annotations
@@ -11,8 +13,12 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+# One of getaddrinfo's answers.
+_Found = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +79,12 @@ def _left(until: float) -> float:
 def exchange(request: Request, timeout_s: float, limit: int) -> Answer:
     """Send ``request``, take at most ``limit`` bytes of the answer. Raises OSError, HTTPException or ValueError.
 
-    A redirect is an answer like any other, and the environment's proxies are not asked.
+    A redirect is an answer like any other, and the environment's proxies are not asked. ``timeout_s`` is for all of
+    the host's addresses together; looking up its name comes before.
     """
+    addresses = socket.getaddrinfo(request.host, request.port, type=socket.SOCK_STREAM)
     until = time.monotonic() + timeout_s
-    with socket.create_connection((request.host, request.port), timeout=timeout_s) as plain:
+    with _connected(addresses, until) as plain:
         plain.settimeout(_left(until))
         sock = request.tls.wrap_socket(plain, server_hostname=request.host) if request.tls else plain
         with sock:
@@ -89,6 +97,29 @@ def exchange(request: Request, timeout_s: float, limit: int) -> Answer:
                 if response.length and len(body) < limit:
                     raise http.client.IncompleteRead(body, response.length)
                 return Answer(response.status, body, whole=not response.length and response.read(1) == b"")
+
+
+def _connected(addresses: Sequence[_Found], until: float) -> socket.socket:
+    """A connection to the first that answers; each has its share of what is left, so that one hole hides no other."""
+    failed = OSError("there is no address")
+    for number, found in enumerate(addresses):
+        try:
+            return _connection(found, _left(until) / (len(addresses) - number))
+        except OSError as error:
+            failed = error
+    raise failed
+
+
+def _connection(found: _Found, timeout_s: float) -> socket.socket:
+    family, kind, protocol, _name, address = found
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.settimeout(timeout_s)
+        sock.connect(address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _head(request: Request) -> bytes:

@@ -13,7 +13,8 @@ BODY_LIMIT = 64 * 1024
 
 
 class HttpHealth:
-    """``Health`` over plain HTTP. ``url`` may hold ``{address}``; ``timeout_s`` is for all of it, name to last byte.
+    """``Health`` over plain HTTP. ``url`` may hold ``{address}``; ``timeout_s`` is for all of it, first address to
+    last byte; a name is looked up before, in the resolver's own time.
 
     A redirect is an answer like any other (not the expected status), and the environment's proxies are not asked:
     the question is whether *this* instance serves. Raises ``BadInput`` for what is not such a URL.
