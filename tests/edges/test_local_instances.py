@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -236,6 +237,24 @@ def test_a_launch_that_was_cut_off_goes_on_with_the_next_start(local_deployment)
     [server] = local_deployment.make().compute.list({})
     assert server.state is InstanceState.RUNNING
     local_deployment.ready(server)
+
+
+def test_a_full_disk_at_the_start_leaves_what_was_cut_off_for_later(local_deployment, monkeypatch):
+    """What is up goes on, and the daemon starts."""
+    one, two = local_deployment.launch("web/0"), local_deployment.launch("web/1")
+    home(local_deployment, one).save(desired="launching")
+    home(local_deployment, two).save(desired="gone")
+
+    def full(*_words, **_more):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Home, "save", full)
+        compute = local_deployment.make().compute
+        states = {found.id: found.state for found in compute.list({})}
+        assert states == {one.id: InstanceState.PENDING, two.id: InstanceState.SHUTTING_DOWN}
+    compute = local_deployment.make().compute
+    assert [(found.id, found.state) for found in compute.list({})] == [(one.id, InstanceState.RUNNING)]
 
 
 def test_an_ending_that_was_cut_off_is_finished(local_deployment):

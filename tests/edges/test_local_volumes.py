@@ -107,6 +107,23 @@ def test_a_snapshot_keeps_what_was_there(local_deployment, pair):
     assert list(copy.parent.iterdir()) == []
 
 
+def test_a_copy_is_on_the_disk_before_its_record_says_that_it_is_whole(local_deployment, pair, monkeypatch):
+    """Of a directory every file in it: fsync of the directory itself says nothing about them."""
+    done = []
+    for name, real in (("run", filesystem.run), ("fsync", os.fsync)):
+        monkeypatch.setattr(
+            filesystem if name == "run" else os,
+            name,
+            lambda *words, real=real, **more: (done.append(words), real(*words, **more))[1],
+        )
+    provider = local_deployment.provider
+    made = provider.volumes.snapshot("data", "token-1")
+    copy = disk_of(local_deployment).parent / "snapshots" / f"{made.id}.data"
+    synced = any(words[:2] == ("sync", "--file-system") and copy in words for words in done)
+    assert synced is copy.is_dir()
+    assert any(isinstance(words[0], int) for words in done)
+
+
 def test_half_a_snapshot_is_none_and_goes_with_the_next(local_deployment, pair, monkeypatch):
     volumes = local_deployment.provider.volumes
     shelf = local_deployment.dir / "volumes/data/snapshots"

@@ -146,8 +146,12 @@ class LocalCompute:
             merged = {**home.meta()["tags"], **tags}
             home.save(tags={key: value for key, value in merged.items() if value})
 
+    @on_disk
     def finish(self) -> Sequence[str]:
-        """Finish what a crash left half done: endings, drafts, old tokens. Returns what was removed."""
+        """Finish what a crash left half done: endings, drafts, old tokens. Returns what was removed.
+
+        An ending that cannot be finished (a full disk) stays one, and whoever asked for it asks again.
+        """
         removed = []
         for path in sorted(self._deployment.instances.glob(".*-*")):
             kind, _, name = path.name.partition("-")
@@ -156,13 +160,18 @@ class LocalCompute:
                 removed.append(name)
         for home, meta in self._all():
             if meta["desired"] == "gone":
-                self.terminate(home.id)
-                removed.append(home.id)
+                try:
+                    self.terminate(home.id)
+                except DriftdError as error:
+                    _log.warning("the ending of %s was cut off and cannot go on: %s", home.id, error)
+                else:
+                    removed.append(home.id)
         for path in self._deployment.tokens.glob("*.json"):
             if time.time() - path.stat().st_mtime > KEEP_TOKENS_S:
                 path.unlink(missing_ok=True)
         return removed
 
+    @on_disk
     def resume(self) -> None:
         """Go on with launches that a crash cut off: they are listed, and nobody may ask for them again.
 
@@ -172,7 +181,7 @@ class LocalCompute:
             if meta["desired"] == "launching":
                 try:
                     self._power_on(home)
-                except DriftdError as error:
+                except (DriftdError, OSError) as error:  # a full disk, say
                     _log.warning("the launch of %s was cut off and cannot go on: %s", home.id, error)
 
     # --- inside ---

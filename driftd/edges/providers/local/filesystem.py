@@ -64,6 +64,8 @@ def check(path: Path) -> None:
 def copy(path: Path, draft: Path) -> None:
     """A copy of a volume that nobody has mounted, sharing blocks where the host's file system can."""
     run("cp", "-a", "--reflink=auto", "--sparse=always", "--", path, draft, timeout_s=900)
+    if draft.is_dir():
+        run("sync", "--file-system", draft, timeout_s=900)  # every file in it is on the disk, too
     for file in (draft, draft.parent):
         handle = os.open(file, os.O_RDONLY)
         try:
