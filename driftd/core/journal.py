@@ -19,6 +19,8 @@ from datetime import UTC, datetime
 from driftd.core.memory import JournalLine
 
 GENESIS = "0" * 64
+# Below any number that a line can have, so that a line with an impossible one is read, too, and found.
+BEFORE_ALL = -(2**63)
 # What lines are written in now, and what the first ones were. Old lines stay as they are, and still verify.
 SCHEMA = 2
 OLDEST = 1

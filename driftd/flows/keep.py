@@ -17,11 +17,12 @@ from driftd.core.chain import SUBJECT, Broken, Walk
 from driftd.core.checkpoint import Checkpoint, CheckpointPlace
 from driftd.core.errors import BadInput, ProviderError
 from driftd.core.findings import Severity
+from driftd.core.journal import BEFORE_ALL
 from driftd.core.memory import JournalLine, Message, Store, Tx
 from driftd.core.upkeep import ChainState, Doubt
 from driftd.core.wording import keeping
 from driftd.flows.groups import Group
-from driftd.flows.vouch import BEFORE_ALL, NOTHING, PAGE, write_checkpoint
+from driftd.flows.vouch import NOTHING, PAGE, write_checkpoint
 
 BUDGET_S = 1.0  # of one beat, for verifying
 WHOLE_EVERY = timedelta(days=1)

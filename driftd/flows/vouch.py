@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -12,13 +12,13 @@ from driftd.core.chain import SUBJECT, Broken, Verified, Walk, acceptance
 from driftd.core.checkpoint import Checkpoint, CheckpointPlace
 from driftd.core.errors import BadInput
 from driftd.core.findings import Severity
-from driftd.core.memory import Message, Store
+from driftd.core.journal import BEFORE_ALL
+from driftd.core.memory import JournalLine, Message, Store
 from driftd.core.replacement import UNSTARTED
 from driftd.core.upkeep import ChainState, Doubt, KeptCheckpoint
 from driftd.core.wording import keeping
 
 PAGE = 1000  # lines that one read of the store brings
-BEFORE_ALL = -(2**63)  # below any number that a line can have
 NOTHING = hashlib.sha256(b"").hexdigest()  # the seal over no line at all
 
 
@@ -38,16 +38,23 @@ def write_checkpoint(store: Store, place: CheckpointPlace, made: Checkpoint, gen
 
 
 def walked(store: Store) -> tuple[Walk, int]:
-    """The whole chain, page by page, so that nobody waits; and the number of the last line that was read."""
+    """The whole chain; and the number of the last line that was read."""
     walk, last = Walk(), BEFORE_ALL
+    for line in lines_after(store, BEFORE_ALL):
+        walk.step(line)
+        last = line.seq
+    return walk, last
+
+
+def lines_after(store: Store, after: int) -> Iterator[JournalLine]:
+    """The journal's lines, page by page, so that nobody waits for whoever reads them."""
     while True:
         with store.read() as tx:
-            lines = tx.journal_lines(after=last, limit=PAGE)
-        for line in lines:
-            walk.step(line)
-            last = line.seq
+            lines = tx.journal_lines(after=after, limit=PAGE)
+        yield from lines
         if len(lines) < PAGE:
-            return walk, last
+            return
+        after = lines[-1].seq
 
 
 def sign_head(store: Store, place: CheckpointPlace, generator: str, now: datetime) -> KeptCheckpoint:

@@ -12,13 +12,13 @@ from driftd import __version__
 from driftd.core import checkpoint, export
 from driftd.core.chain import Accepted, Broken, Verified
 from driftd.core.errors import BadInput
-from driftd.core.journal import instant
-from driftd.core.wording import count, keeping
+from driftd.core.journal import BEFORE_ALL, instant
+from driftd.core.wording import count, keeping, putback
 from driftd.doors.desks.keeping import CheckpointMade, Proven, Stopped, StoreState
 from driftd.edges import documents
 from driftd.edges import store as stores
 from driftd.edges.store import SqlStore, open_store
-from driftd.flows.vouch import BEFORE_ALL, PAGE, accept_break, accept_store, sign_head
+from driftd.flows.vouch import accept_break, accept_store, lines_after, sign_head
 
 if TYPE_CHECKING:
     from driftd.wiring.house import WiredHouse
@@ -68,19 +68,18 @@ class Keeping:
         return {"ok": True, "lines": answer.count, "head": answer.head, "said": said + also, "accepted": accepted}
 
     def export(self, since: int) -> Iterator[bytes]:
-        with self._opened(read_only=True) as store, store.read() as tx:
-            header = export.Header(tx.store_facts().id)
-            if since:
-                before = tx.journal_lines(after=since - 1, limit=1)
-                if not before or before[0].seq != since:
-                    raise BadInput(f"the journal has no line {since}", "see: driftd journal show")
-                header = export.Header(header.store, since, before[0].hash, before[0].epoch)
+        with self._opened(read_only=True) as store:
+            with store.read() as tx:
+                header = export.Header(tx.store_facts().id)
+                if since:
+                    before = tx.journal_lines(after=since - 1, limit=1)
+                    if not before or before[0].seq != since:
+                        raise BadInput(f"the journal has no line {since}", "see: driftd journal show")
+                    header = export.Header(header.store, since, before[0].hash, before[0].epoch)
             yield export.head_line(header)
-            after = since or BEFORE_ALL
-            while lines := tx.journal_lines(after=after, limit=PAGE):
-                for line in lines:
-                    yield export.body_line(line)
-                after = lines[-1].seq
+            # Page by page: who reads this may be slow, and a transaction that stays open lets the store's log grow.
+            for line in lines_after(store, since or BEFORE_ALL):
+                yield export.body_line(line)
 
     def prove(self, file: Path, checkpoint: Path | None, keys: Sequence[Path]) -> Proven:
         return prove(file, checkpoint, keys)
@@ -119,6 +118,7 @@ class Keeping:
             said.append(f"what was there before is kept: {done.aside}")
         if isinstance(done.chain, Broken):
             said.append(keeping.broken(done.chain.seq, done.chain.why))
+        said += _lost(done.lost, self._now())
         return [*said, f"nothing is changed in the fleet until somebody has looked: {keeping.DOUBT_HINT}"]
 
     def upgrade(self) -> Sequence[str]:
@@ -164,7 +164,12 @@ def prove(file: Path, checkpoint_file: Path | None, keys: Sequence[Path]) -> Pro
     if against:
         said.append(against)
     elif claim is not None and not proof.against:
-        said.append(f"line {claim.seq}, and all before it, is as it was signed at {instant(claim.at)}")
+        here = (
+            ", and all before it,"
+            if claim.seq > header.after
+            else ", which is not in this file and on which it follows,"
+        )
+        said.append(f"line {claim.seq}{here} is as it was signed at {instant(claim.at)}")
     elif claim is None:
         said.append("nothing was said about lines cut off its end: no checkpoint was given")
     return Proven(not proof.against and not against, proof, said)
@@ -172,6 +177,14 @@ def prove(file: Path, checkpoint_file: Path | None, keys: Sequence[Path]) -> Pro
 
 def _accepted(one: Accepted) -> str:
     return keeping.accepted(one.seq, one.why, one.line, one.by, one.reason)
+
+
+def _lost(lost: stores.Stops | None, now: datetime) -> Sequence[str]:
+    """What people said to the store that was replaced, and nobody knows any more."""
+    if lost is None:
+        return [putback.UNREAD]
+    paused = [putback.paused(one.group, one.owner, one.reason, hard=one.hard) for one in lost.pauses]
+    return [*paused, *(putback.held(one.instance_id, one.owner, one.reason, one.until, now) for one in lost.holds)]
 
 
 def _state(found: stores.Checked) -> StoreState:
@@ -184,6 +197,8 @@ def _state(found: stores.Checked) -> StoreState:
         said.append(keeping.broken(chain.seq, chain.why))
     elif chain is not None:
         said.append(keeping.holds(chain.count, chain.head))
+    else:
+        said.append("its journal was not looked at: that takes a whole file of the newest schema")
     good = not found.damage and not isinstance(chain, Broken)
     values: dict[str, object] = {
         "ok": good,

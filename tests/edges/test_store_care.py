@@ -179,6 +179,25 @@ def test_what_is_no_store_is_said(tmp_path, content):
         check(url(tmp_path / "x"))
 
 
+def test_a_copy_on_media_that_nobody_can_write_to_is_read_where_it_lies(path, small):
+    """Copied with cp: a log is kept beside it, SQLite thinks, and there it cannot be made."""
+    (small / "copy").write_bytes(path.read_bytes())
+    subprocess.run(["mount", "-o", "remount,ro", small], check=True)
+    found = check(url(small / "copy"))
+    assert (found.damage, found.chain.count) == ("", 10)
+    restore(url(path), small / "copy", "ann", NOW)
+    assert len(lines_of(path)) == 11
+
+
+def test_a_break_that_was_found_before_counts_until_it_is_accepted(path):
+    """Lines were cut off its end: what is left holds in itself."""
+    store = open_store(url(path))
+    with store.write() as tx:
+        tx.put_chain(ChainState(10, "ab" * 32, broken=11, why="lines were cut off its end"))
+    store.close()
+    assert check(url(path)).chain == Broken(11, "lines were cut off its end")
+
+
 # --- backup ----------------------------------------------------------------------------------------------------------
 
 
@@ -358,6 +377,22 @@ def test_a_log_that_was_left_behind_is_not_played_into_what_was_restored(path, t
     done = restore(url(path), tmp_path / "backup", "ann", NOW)
     assert len(lines_of(path)) == 11
     assert (done.aside.parent / f"{done.aside.name}-wal").exists()
+
+
+def test_a_log_without_its_file_is_not_played_into_what_was_restored_either(path, tmp_path):
+    """Somebody took the damaged file away, and left its log."""
+    backup(url(path), tmp_path / "backup")
+    store = open_store(url(path))
+    with store.write() as tx:
+        tx.journal("human", "s", {"late": 1}, NOW)
+    log = (tmp_path / "driftd.db-wal").read_bytes()
+    store.close()
+    path.unlink()
+    (tmp_path / "driftd.db-wal").write_bytes(log)
+    assert restore(url(path), tmp_path / "backup", "ann", NOW).aside is None
+    assert len(lines_of(path)) == 11
+    (aside,) = tmp_path.glob("driftd.db.replaced-*-wal")
+    assert aside.read_bytes() == log
 
 
 @pytest.mark.parametrize("wrong", ["missing", "words", "cut", "newer", "itself"])

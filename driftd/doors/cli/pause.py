@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from driftd.core.memory import Pause, StoreUnavailable
+from driftd.core.memory import LeaseHeld, Pause, StoreUnavailable
 from driftd.core.wording import printable
 from driftd.doors.cli.app import app, of
 
@@ -30,7 +30,7 @@ def pause(
             tx.set_pause(Pause(group, owner, reason, now, hard))
             body = {"did": "pause", "owner": owner, "reason": reason, "hard": hard}
             tx.journal("human", group or "everywhere", body, now)
-    except StoreUnavailable as error:
+    except (StoreUnavailable, LeaseHeld) as error:  # LeaseHeld: an older daemon runs, which heeds the file, too
         context.err.print(
             f"The store did not take it ({error}); the pause file does, and stops undoing, too: {house.pause_file()}",
             highlight=False,

@@ -1,6 +1,6 @@
 """The store: what driftd remembers, in one SQLite file. ``open_store(url)`` gives a ``SqlStore``; docs/store.md."""
 
-from driftd.edges.store.care import Checked, Restored, backup, check, restore, upgrade
+from driftd.edges.store.care import Checked, Restored, Stops, backup, check, restore, upgrade
 from driftd.edges.store.holder import here
 from driftd.edges.store.opening import open_store, path_of
 from driftd.edges.store.queue import SqlQueue
@@ -13,6 +13,7 @@ __all__ = [
     "SqlQueue",
     "SqlStore",
     "SqlTx",
+    "Stops",
     "backup",
     "check",
     "here",

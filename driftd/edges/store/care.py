@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +14,8 @@ from pathlib import Path
 from driftd.core import restored
 from driftd.core.chain import SUBJECT, Broken, Verified
 from driftd.core.errors import BadInput
-from driftd.core.memory import LeaseHeld, StoreUnavailable
+from driftd.core.holds import Hold
+from driftd.core.memory import LeaseHeld, Pause, StoreUnavailable
 from driftd.core.upkeep import StoreFacts
 from driftd.edges.store import copies
 from driftd.edges.store.holder import here
@@ -28,9 +29,11 @@ _OPEN_BYTE = 128
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A store, looked at. ``damage`` is SQLite's sentence, "" when the file is whole; ``chain`` None where it is older.
+    """A store, looked at. ``damage`` is SQLite's sentence, "" when the file is whole.
 
-    ``size`` and ``log`` are bytes of the file and of its write-ahead log, ``free`` bytes in it that nothing uses.
+    ``chain`` is None where it was not looked at: the file is damaged, or of an older driftd. A break that was found
+    before counts until it is accepted, also where what is left holds in itself. ``size`` and ``log`` are bytes of the
+    file and of its write-ahead log, ``free`` bytes in it that nothing uses.
     """
 
     path: Path
@@ -46,12 +49,33 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What ``restore`` did: the store put in place, the one it replaced (None: there was none), and the sentence."""
+    """What ``restore`` did: the store put in place, the one it replaced (None: there was none), and the sentence.
+
+    ``lost`` is what people said to the one it replaced and the copy does not know; None where that could not be read.
+    """
 
     path: Path
     aside: Path | None
     why: str
     chain: Verified | Broken
+    lost: Stops | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stops:
+    """What people keep from being changed: pauses, and holds that have not ended."""
+
+    pauses: Sequence[Pause] = ()
+    holds: Sequence[Hold] = ()
+
+    def without(self, known: Stops) -> Stops:
+        """Those that ``known`` does not have, or has for less."""
+        paused = {(one.group, one.hard) for one in known.pauses} | {(one.group, False) for one in known.pauses}
+        until = {one.instance_id: one.until for one in known.holds}
+        return Stops(
+            [one for one in self.pauses if (one.group, one.hard) not in paused],
+            [one for one in self.holds if one.instance_id not in until or until[one.instance_id] < one.until],
+        )
 
 
 def check(url: str) -> Checked:
@@ -73,7 +97,9 @@ def check_file(path: str) -> Checked:
         try:
             chain = store.verify_journal()
             with store.read() as tx:
-                facts = tx.store_facts()
+                facts, known = tx.store_facts(), tx.chain()
+            if known.broken and isinstance(chain, Verified):
+                chain = Broken(known.broken, known.why)
         finally:
             store.close()
     return Checked(Path(path), schema, HEAD, damage, chain, facts, _size(path), _size(f"{path}-wal"), page * free)
@@ -113,18 +139,18 @@ def restore(url: str, source: Path, by: str, now: datetime) -> Restored:
     if found.damage:
         raise StoreUnavailable(f"The backup {source} is damaged: {found.damage}.", "Restore another one.")
     made = Path(f"{path}.restoring-{os.getpid()}")
-    with _alone(path, now) as epoch:
+    with _alone(path, now) as (epoch, before):
         try:
             copies.copy(str(source.absolute()), made, replaces=True)
-            doubt, chain = _mark(made, source, epoch, by, now)
+            doubt, chain, known = _mark(made, source, epoch, by, now)
             aside = _exchange(path, made, now)
         finally:
             for leftover in (made, Path(f"{made}-wal"), Path(f"{made}-shm")):
                 leftover.unlink(missing_ok=True)
-    return Restored(Path(path), aside, doubt, chain)
+    return Restored(Path(path), aside, doubt, chain, before.without(known) if before is not None else None)
 
 
-def _mark(made: Path, source: Path, epoch: int, by: str, now: datetime) -> tuple[str, Verified | Broken]:
+def _mark(made: Path, source: Path, epoch: int, by: str, now: datetime) -> tuple[str, Verified | Broken, Stops]:
     """Write into the copy, before it is anybody's store, that it was restored."""
     store = open_file(str(made), keep_old=False)
     try:
@@ -136,21 +162,27 @@ def _mark(made: Path, source: Path, epoch: int, by: str, now: datetime) -> tuple
             doubt = restored.put_back(now, said, epoch)
             tx.note_restored(doubt, said)
             tx.journal("human", SUBJECT, {"did": "store restored", "by": by, "from": said}, now)
+            known = Stops(tx.pauses(), tx.holds(now))
     finally:
         store.close()
-    return doubt.why, chain
+    return doubt.why, chain, known
 
 
 @contextmanager
-def _alone(path: str, now: datetime) -> Iterator[int]:
-    """Nobody runs on the store, nor begins to, inside the block. Gives its epoch, 0 where it can no longer tell."""
+def _alone(path: str, now: datetime) -> Iterator[tuple[int, Stops | None]]:
+    """Nobody runs on the store, nor begins to, inside the block. Gives its epoch, 0 where it can no longer tell, and
+    what people keep from being changed, None where it cannot tell that.
+    """
     holder, epoch = here(), 0
-    if Path(path).exists():
+    stops = None if Path(path).exists() else Stops()
+    if stops is None:
         with suppress(StoreUnavailable), _opened(path) as store:  # damaged: most likely why somebody restores
             epoch = store.take_lease(holder, LEASE.total_seconds(), now)
+            with store.read() as tx:
+                stops = Stops(tx.pauses(), tx.holds(now))
     try:
         _check_closed(path)
-        yield epoch
+        yield epoch, stops
     except BaseException:
         if epoch:
             with suppress(StoreUnavailable), _opened(path) as store:
@@ -174,17 +206,16 @@ def _opened(path: str) -> Iterator[SqlStore]:
 
 def _exchange(path: str, made: Path, now: datetime) -> Path | None:
     """Put ``made`` in the store's place in one step; whoever opens the store finds the one or the other, never none."""
-    aside = None
-    if Path(path).exists():
-        aside = Path(f"{path}.replaced-{now:%Y%m%dT%H%M%S.%f}")
+    aside, there = Path(f"{path}.replaced-{now:%Y%m%dT%H%M%S.%f}"), Path(path).exists()
+    if there:
         aside.hardlink_to(path)
-        # A log that was left belongs to the old file, and would be played into the new one.
-        for part in ("-wal", "-shm"):
-            if Path(path + part).exists():
-                Path(path + part).rename(f"{aside}{part}")
+    # A log that was left belongs to the old file, also where that is gone, and would be played into the new one.
+    for part in ("-wal", "-shm", "-journal"):
+        if Path(path + part).exists():
+            Path(path + part).rename(f"{aside}{part}")
     made.replace(path)
     copies.sync(Path(path).parent)
-    return aside
+    return aside if there else None
 
 
 def open_by(path: str) -> int:

@@ -14,16 +14,42 @@ from driftd.core.memory import StoreUnavailable
 from driftd.edges.store.faults import said
 
 _BUSY_S = 10.0
+# How SQLite is asked for a file that ``stands_alone``.
+ALONE = "mode=ro&immutable=1"
 
 
 @contextmanager
 def reading(path: str) -> Iterator[sqlite3.Connection]:
     """The file at ``path``, opened only to be read; whatever goes wrong is ``StoreUnavailable``."""
     try:
-        with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=_BUSY_S)) as raw:
+        with closing(_reader(path)) as raw:
             yield raw
     except sqlite3.Error as error:
         raise said(error, path) from error
+
+
+def stands_alone(path: str, error: BaseException | None) -> bool:
+    """Whether ``error`` is that this user may not write beside the file, and no log is there: then the file alone is
+    the whole truth.
+    """
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY) and not Path(f"{path}-wal").exists()
+
+
+def _reader(path: str) -> sqlite3.Connection:
+    raw = _connected(path, "mode=ro")
+    try:
+        raw.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        raw.close()
+        if not stands_alone(path, error):
+            raise
+        raw = _connected(path, ALONE)
+    return raw
+
+
+def _connected(path: str, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(path)}?{mode}", uri=True, timeout=_BUSY_S)
 
 
 def damage(raw: sqlite3.Connection) -> str:

@@ -153,16 +153,15 @@ def _use_wal(engine: Engine, path: str, patience_s: float) -> None:
 
 
 def _readable(engine: Engine, path: str, patience_s: float) -> Engine:
-    """Where this user may not write beside the file and no daemon has it open, the file alone is the whole truth."""
+    """``engine``, or one for a file that stands alone."""
     try:
         with engine.connect() as connection:
             connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
     except DBAPIError as error:
-        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
-        if code not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY) or Path(f"{path}-wal").exists():
+        if not copies.stands_alone(path, error.orig):
             raise
         engine.dispose()
-        return _engine(path, "mode=ro&immutable=1", patience_s)
+        return _engine(path, copies.ALONE, patience_s)
     return engine
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, RowMapping, select, update
 
 from driftd.core.chain import Broken, Verified, Walk
+from driftd.core.journal import BEFORE_ALL
 from driftd.core.memory import LeaseHeld, StoreUnavailable
 from driftd.edges.store.faults import translated
 from driftd.edges.store.holder import is_gone, short
 from driftd.edges.store.tables import LEASE
 from driftd.edges.store.tx import SqlTx
-from driftd.edges.store.tx_journal import BEFORE_ALL
 
 # Lines verified at a time, so that a journal of any length fits in memory.
 PAGE = 2000

@@ -9,6 +9,7 @@ from sqlalchemy import RowMapping, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from driftd.core import journal
+from driftd.core.journal import BEFORE_ALL
 from driftd.core.memory import JournalLine, StoreUnavailable
 from driftd.core.upkeep import ChainState, Doubt, KeptCheckpoint, StoreFacts
 from driftd.edges.store.statements import Statements, fields_of, values_of
@@ -21,8 +22,6 @@ CHECKPOINTS_KEPT = 300
 _NEWEST_FIRST = (CHECKPOINT.c.at.desc(), CHECKPOINT.c.seq.desc())
 # What any reader of JSON holds exactly. A line with a higher number was not written by driftd.
 SEQ_LIMIT = 2**53
-# Below any number that a line can have, so that a line with an impossible one is read, too, and found.
-BEFORE_ALL = -(2**63)
 
 
 def _line(row: RowMapping) -> JournalLine:
