@@ -57,7 +57,7 @@ class WiredEngine:
         )
         self._keeper = keeper = Keeper(
             store,
-            house.groups,
+            watch.groups,
             house.keeping().place(),
             clock=clock,
             generator=GENERATOR,
@@ -83,7 +83,7 @@ class WiredEngine:
             stopping=self._stopping.is_set,
             since=clock(),
         )
-        janitor = Janitor(store, house.groups, clock=clock, pause=self._outside, fence=self._renew, keep=pace.keep)
+        janitor = Janitor(store, watch.groups, clock=clock, pause=self._outside, fence=self._renew, keep=pace.keep)
         reminder = Reminder(store, house.groups, clock=clock)
         announcer = Announcer(store, logs.LogNotifier(), clock=clock)
         return (

@@ -1,5 +1,7 @@
 """The daemon's breakers as configured: what is new to a store is observed first, unless the configuration says not."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from driftd.edges.store import open_store
@@ -58,6 +60,32 @@ def test_a_changed_policy_is_observed_again(tripped, tmp_path):
     after = {one.what: (one.value, one.since) for one in _versions(store)}
     store.close()
     assert {what for what in before if before[what] != after[what]} == {"the rules of web"}
+
+
+def test_every_call_of_the_daemon_counts_for_the_providers_breaker(tmp_path):
+    """The keeper's and the janitor's, too: an account that throttles counts them all."""
+    (tmp_path / "driftd.yaml").write_text(
+        "groups: {web: {provider: static, hosts: [192.0.2.1]}}\nmetrics: {listen: ''}\n"
+    )
+    engine = WiredHouse(load(tmp_path / "driftd.yaml"), tmp_path / "driftd.yaml").engine()
+    try:
+        beats = {beat.name: beat.run for beat in engine.beats}
+        beats["trip"]()
+        before = _counted(tmp_path)
+        beats["journal"]()
+        beats["trip"]()
+        assert _counted(tmp_path) == 2 * before + 1, "the keeper read the marks"
+    finally:
+        engine.stop()
+        engine.close()
+
+
+def _counted(home):
+    store = open_store(f"sqlite:///{home / 'driftd.db'}", read_only=True)
+    with store.read() as tx:
+        counted = sum(one.calls for one in tx.calls(datetime.now(UTC) - timedelta(hours=1)))
+    store.close()
+    return counted
 
 
 def _versions(store):
