@@ -4,7 +4,7 @@
     with restless.running():
         for number in range(3):
             replaced(fleet, restless, slot, drift=...)      # by policy; without a drift, by hand
-    print(restless.ended, "times ended")
+    print(restless.ended, "of", restless.due, "times ended")
 
 A moment is a number of journal lines that the replacement has by then, and a fraction of a second more: so that slow
 machines are interrupted in the same steps as quick ones. A seed gives the same moments again.
@@ -54,6 +54,7 @@ class Restless:
         self._config = config
         self.luck = luck
         self.ended = 0
+        self.due = 0  # a replacement that is over sooner than its moment is not interrupted then
         self._log = config.parent / "driftd.log"
         self._said = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -106,6 +107,7 @@ def replaced(
 ) -> Record:
     """One replacement of ``old``, during which the daemon is ended ``times`` times; the record when it is over."""
     moments = sorted(restless.luck.randrange(LINES) + restless.luck.random() / 2 for _ in range(times))
+    restless.due += len(moments)
     ends = time.monotonic() + LIMIT_S
     with fleet.house.store() as store:
         if drift is None:

@@ -63,10 +63,11 @@ def surge(fleet: Fleet, number: int, *, seed: int) -> str:
             assert fleet.instances()[old.slot].id == record.new_id != old.id
         load.stop()
     assert load.requests > 50 * number
+    assert restless.ended, f"it was never interrupted, and {restless.due} times were due"
     took = (time.monotonic() - began) / number
     return (
-        f"seed {seed}: {number} surge replacements, {restless.ended} times SIGKILL, {load.requests:,} requests, "
-        f"{load.failed} failed, {took:.1f} s each"
+        f"seed {seed}: {number} surge replacements, {restless.ended} of {restless.due} times SIGKILL, "
+        f"{load.requests:,} requests, {load.failed} failed, {took:.1f} s each"
     )
 
 
@@ -100,14 +101,16 @@ def moves(fleet, number: int, *, seed: int) -> str:
             assert record.state is State.SUCCEEDED, (turn, fleet.tale())
             hosts[old.slot].append(record.new_id)
     took = (time.monotonic() - began) / number
+    assert restless.ended, f"it was never interrupted, and {restless.due} times were due"
+    assert all(len(writer.answered) > 50 * number for writer in writers), {w.slot: len(w.answered) for w in writers}
     checked = {writer.slot: writer.checked(fleet.log(writer.slot)) for writer in writers}
     for slot, written in checked.items():
         assert set(written.hosts) <= set(hosts[slot])
         assert written.hosts == [host for host in hosts[slot] if host in written.hosts], "nobody wrote after his time"
     gaps = ", ".join(f"{slot} {written.gap_s:.2f} s" for slot, written in checked.items())
     return (
-        f"seed {seed}: {number} moves, {restless.ended} times SIGKILL, {_lines(checked):,} writes, none lost, none "
-        f"doubled, longest gap {gaps}, {took:.1f} s each"
+        f"seed {seed}: {number} moves, {restless.ended} of {restless.due} times SIGKILL, {_lines(checked):,} writes, "
+        f"none lost, none doubled, longest gap {gaps}, {took:.1f} s each"
     )
 
 
