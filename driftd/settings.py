@@ -329,7 +329,7 @@ class Breakers(_Strict):
     well_for: Duration = DEFAULTS.well_for
     reported_percent: Share = DEFAULTS.reported_percent
     reported_within: Duration = DEFAULTS.reported_within
-    full_passes: Several = DEFAULTS.full_passes
+    full_passes: Annotated[int, Field(ge=2, le=12)] = DEFAULTS.full_passes
     size_percent: Share = DEFAULTS.size_percent
     quiet_alerts: Duration = DEFAULTS.quiet_alerts
     observe_first: Duration = DEFAULTS.observe_first

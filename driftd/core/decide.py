@@ -26,15 +26,9 @@ def learn(record: Record, world: World) -> Record:
     target = world.targets.get(record.old_id)
     drained = target is None or target.state in OUT_OF_SERVICE
     stopped = world.old is not None and world.old.state is InstanceState.STOPPED
-    if record.doubted:
+    if record.doubted and record.state not in UNSTARTED:
         # Whatever may have been our own doing since the copy is taken for that, so that an undo puts it right.
-        record = replace(
-            record,
-            launched=True,
-            quiesce_sent=True,
-            drain_sent=record.drain_sent or drained,
-            stop_sent=record.stop_sent or stopped,
-        )
+        record = replace(record, drain_sent=record.drain_sent or drained, stop_sent=record.stop_sent or stopped)
     if not record.new_id and record.launched and world.newcomers:
         record = replace(record, new_id=world.newcomers[0].id)
     if record.drain_sent and drained and not record.drain_seen:

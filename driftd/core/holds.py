@@ -67,7 +67,7 @@ def placed(
     if last.owner == who:
         raise BadInput(wording.own_renewal(instance_id, last.owner, last.ended_at, now), wording.RENEW_HINT)
     if last.holds(now):
-        return replace(last, until=now + span, renewed_by=who)
+        return replace(last, until=max(last.until, now + span), renewed_by=who)
     return Hold(0, instance_id, group, last.owner, reason, now, now + span, renewed_by=who)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from driftd.core.replacement import Record, State
+from driftd.core.replacement import UNSTARTED, Record, State
 from driftd.core.variants import TRANSITIONS
 from driftd.core.world import Advance, Call, Do, Finish, Halt, Limits, Verb, Wait
 
@@ -81,6 +81,14 @@ def announced(record: Record, call: Call, intent: str, why: str, now: datetime) 
         quiesce_sent=record.quiesce_sent or (verb is Verb.QUIESCE and about_old),
         launched=record.launched or verb is Verb.LAUNCH,
         committed=record.committed or (verb is Verb.TERMINATE and about_old),
+    )
+
+
+def doubted(record: Record) -> Record:
+    """The record when its store was put back from a copy: whatever may have been done since counts as done."""
+    begun = record.state not in UNSTARTED
+    return replace(
+        record, doubted=True, launched=record.launched or begun, quiesce_sent=record.quiesce_sent or begun, next_at=None
     )
 
 

@@ -38,9 +38,11 @@ class State(StrEnum):
     STUCK = "stuck"
 
 
+# Before this is over nothing was changed and nothing is reserved.
 WAITING = frozenset({State.CONFIRMING, State.ADMITTING})
 UNSTARTED = WAITING | {State.PLANNING}
 TERMINAL = frozenset({State.SUCCEEDED, State.CANCELLED, State.FAILED_CLEAN, State.ABORTED_SAFE, State.STUCK})
+FAILED = frozenset({State.FAILED_CLEAN, State.ABORTED_SAFE, State.STUCK})
 
 
 @dataclass(frozen=True, slots=True)

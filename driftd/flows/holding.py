@@ -12,9 +12,10 @@ from driftd.core.errors import BadInput
 from driftd.core.findings import Severity
 from driftd.core.holds import Hold, placed, released
 from driftd.core.memory import InstanceRow, Message, Store, Tx
-from driftd.core.replacement import Record, State
+from driftd.core.replacement import State
 from driftd.core.wording import holds as wording
-from driftd.core.wording import no_open_replacement, too_late_to_cancel
+from driftd.core.wording import too_late_to_cancel
+from driftd.flows.opening import the_open
 
 SEE = "see: driftd status"
 
@@ -62,7 +63,7 @@ def release(store: Store, name: str, who: str, now: datetime) -> str:
 def approve(store: Store, name: str, who: str, now: datetime) -> str:
     """Agree to the open replacement ``name`` (id, slot or old instance). Raises BadInput where there is none."""
     with store.write() as tx:
-        record = _replacement(tx, name)
+        record = the_open(tx, name)
         if record.denied_by:
             raise BadInput(wording.denied(record.rid, record.old_id, record.denied_by), SEE)
         if record.approved_by:
@@ -77,7 +78,7 @@ def approve(store: Store, name: str, who: str, now: datetime) -> str:
 def deny(store: Store, name: str, who: str, reason: str, now: datetime) -> str:
     """Refuse the open replacement ``name``: it ends cancelled, and what it did is undone. Raises BadInput."""
     with store.write() as tx:
-        record = _replacement(tx, name)
+        record = the_open(tx, name)
         if record.committed or record.state is State.SETTLING:
             raise BadInput(too_late_to_cancel(record.rid, record.old_id), SEE)
         if not record.denied_by:
@@ -94,10 +95,3 @@ def _instance(tx: Tx, name: str) -> InstanceRow:
     if len(found) > 1 and not exactly:
         raise BadInput(wording.several(name, len(found)), "name one by its id: " + ", ".join(r.id for r in found[:8]))
     return (exactly or found)[0]
-
-
-def _replacement(tx: Tx, name: str) -> Record:
-    named = [one for one in tx.open_replacements() if name in {one.rid, one.old_id} or (one.slot and name == one.slot)]
-    if not named:
-        raise BadInput(no_open_replacement(name), SEE)
-    return named[0]

@@ -101,8 +101,12 @@ class Janitor:
 
     def _leftovers(self, group: Group) -> list[str]:
         said, cleaned, left = [], 0, []
+        with self._store.read() as tx:
+            held = {one.instance_id for one in tx.holds(self._clock())}
         for one in self._find(group):
-            if one not in self._again(group, one):
+            if one.thing in held:
+                continue  # somebody wants to look at it
+            if one.what is not What.SNAPSHOT and one not in self._again(group, one):
                 continue  # its replacement ended between the list and the record
             now = self._clock()
             first_seen = self._first_seen(one, now)
@@ -110,7 +114,8 @@ class Janitor:
                 said.append(one.said)
             elif due(one, first_seen, now, self._age) and cleaned < MOST and not self._paused(group.name):
                 cleaned += 1
-                said.append(self._clean(group, one))
+                if one.what is not What.SNAPSHOT or one in self._again(group, one):
+                    said.append(self._clean(group, one))
             elif now >= first_seen + self._age and one.what is not What.SNAPSHOT:
                 left.append(Overdue(one.thing, one.said, first_seen))
         self._left = {**self._left, group.name: left}

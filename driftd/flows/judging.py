@@ -61,7 +61,7 @@ def judged(record: Record, group: Group, newcomer: Instance | None, seen: Survey
     canary = group.canary
     if canary is None or canary.question is None:
         return ""
-    last = now >= record.entered_at + canary.soak
+    last = now >= record.entered_at + group.limits.canary_soak
     if newcomer is None or (not last and now < record.entered_at + canary.warmup):
         return None
     question = canary.question

@@ -50,16 +50,25 @@ def cancel(store: Store, name: str, who: str, now: datetime) -> str:
     Raises ``BadInput`` when there is none, or it is past the point of no return.
     """
     with store.write() as tx:
-        found = [r for r in tx.open_replacements() if name in {r.rid, r.old_id} or (r.slot and name == r.slot)]
-        if not found:
-            raise BadInput(wording.no_open_replacement(name), "see: driftd status")
-        record = found[0]
+        record = the_open(tx, name)
         if record.committed or record.state is State.SETTLING:
             raise BadInput(wording.too_late_to_cancel(record.rid, record.old_id), "see: driftd status")
         if not record.cancel_requested:
             tx.save_replacement(replace(record, cancel_requested=True, next_at=None))
             tx.journal("human", record.rid, {"cancel": True, "by": who}, now)
     return wording.cancel_requested(record.rid, record.old_id)
+
+
+def the_open(tx: Tx, name: str) -> Record:
+    """The open replacement of this id, old instance or slot. Raises ``BadInput`` when there is none, or several."""
+    found = [one for one in tx.open_replacements() if name in {one.rid, one.old_id, one.slot or one.rid}]
+    if not found:
+        raise BadInput(wording.no_open_replacement(name), "see: driftd status")
+    exactly = [one for one in found if name in {one.rid, one.old_id}]
+    if len(found) > 1 and len(exactly) != 1:
+        ids = ", ".join(f"{one.rid} ({one.group})" for one in found[:8])
+        raise BadInput(f"{name} is being filled again in {len(found)} groups", f"name one by its id: {ids}")
+    return (exactly or found)[0]
 
 
 def closed(tx: Tx, record: Record, now: datetime) -> Record:

@@ -277,4 +277,6 @@ class Replacer:
             # Too late: the successor decides by what it sees. This log is the only place that may still say it.
             _log.warning("replacement %s: a late result, not written: %s %s: %s", after.rid, call.verb, outcome, error)
             raise
-        return replace(after, version=after.version + 1)
+        after = replace(after, version=after.version + 1)
+        self._standings.moved(after)
+        return after

@@ -14,12 +14,12 @@ from driftd.core import taint
 from driftd.core.breakers.breaker import Breaker
 from driftd.core.facts import InstanceState
 from driftd.core.findings import Action
-from driftd.core.guards.case import WAITING, Failures, Flight, GroupFacts, Held, Presence, Retired
+from driftd.core.guards.case import Failures, Flight, GroupFacts, Held, Presence, Retired
 from driftd.core.guards.pace import BACK_OFF_DOUBLINGS, DAY
-from driftd.core.guards.width import FAILED, Widths, widths
+from driftd.core.guards.width import Widths, widths
 from driftd.core.memory import InstanceRow, SessionRow, Store, Tx
 from driftd.core.ports import Target
-from driftd.core.replacement import TERMINAL, UNSTARTED, Record, State
+from driftd.core.replacement import FAILED, TERMINAL, UNSTARTED, WAITING, Record, State
 from driftd.core.world import Sight
 from driftd.flows.groups import Group
 from driftd.flows.judging import foreign
@@ -87,8 +87,11 @@ class Standings:
 
         Nobody but who holds the controller's lease moves any, so that the others need not be read again.
         """
+        known = None if self._opened is None else self._opened.get(record.rid)
         if self._opened is not None:
             self._opened[record.rid] = record
+        if known is not None and _seen_by_others(known) == _seen_by_others(record):
+            return
         if record.state in TERMINAL:
             self._ended = None
             if self._opened is not None:
@@ -104,6 +107,11 @@ class Standings:
             self._ended = tx.ended_replacements(now - self._longest)
         opened = tx.open_replacements() if self._opened is None else [*self._opened.values()]
         return _shared(tx, now, opened, self._ended)
+
+
+def _seen_by_others(record: Record) -> tuple[State, str, bool]:
+    """What of a replacement counts for any other."""
+    return record.state, record.new_id, _takes(record)
 
 
 def _memory(group: Group) -> timedelta:
@@ -178,7 +186,7 @@ def _facts(
         ),
         failures=_failures(own),
         signatures=_by_signature(shared.ended),
-        stuck=_stuck(tx, group.name),
+        stuck=next((one.rid for one in reversed(stuck(tx, group.name))), ""),
         holds=shared.holds,
         present=_present(tx.recent_sessions(group.name, now - group.rules.grace.after), now),
         zones=zones,
@@ -226,7 +234,13 @@ def _flight(record: Record, zones: Mapping[str, str]) -> Flight:
         record.state,
         attended=record.manual or bool(record.approved_by),
         zone=zones.get(record.old_id, ""),
+        out=_takes(record),
     )
+
+
+def _takes(record: Record) -> bool:
+    """Whether its old one was taken out of service, or is about to be."""
+    return record.drain_sent or record.quiesce_sent or record.stop_sent
 
 
 def _failures(ended: Iterable[Record]) -> Failures:
@@ -249,14 +263,14 @@ def _by_signature(ended: Sequence[Record]) -> Mapping[str, Failures]:
     return {signature: failures for signature, failures in found.items() if failures.count}
 
 
-def _stuck(tx: Tx, group: str) -> str:
-    """The one that needs a person; until one that began later succeeded."""
-    stuck = tx.stuck_replacements(group)
-    if not stuck:
-        return ""
-    last = max(stuck, key=lambda one: one.entered_at)
-    after = (one for one in tx.ended_replacements(last.entered_at, group) if one.entered_at > last.entered_at)
-    return "" if any(one.state is State.SUCCEEDED for one in after) else last.rid
+def stuck(tx: Tx, group: str) -> Sequence[Record]:
+    """Those that need a person, oldest first; until one that was asked for after that succeeded."""
+    found = sorted(tx.stuck_replacements(group), key=lambda one: one.entered_at)
+    if not found:
+        return found
+    ended = tx.ended_replacements(found[0].entered_at, group)
+    proven = max((one.created_at for one in ended if one.state is State.SUCCEEDED), default=found[0].entered_at)
+    return [one for one in found if one.entered_at >= proven]
 
 
 def _present(sessions: Iterable[SessionRow], now: datetime) -> Mapping[str, Presence]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from driftd.core.errors import NotFound, Unavailable
+from driftd.core.errors import NotFound, ProviderError, Unavailable
 from driftd.core.facts import Instance, InstanceState
 from driftd.core.ports import Address, Compute, Target, Traffic, Volume
 from driftd.core.world import TAG_RID
@@ -62,14 +62,21 @@ class Surveys:
     """The surveys of one round, each made when it is first wanted."""
 
     def __init__(self) -> None:
-        self._made: dict[str, Survey] = {}
+        self._made: dict[str, Survey | ProviderError] = {}
 
     def of(self, group: Group) -> tuple[Survey, bool]:
-        """The group's survey, and whether it was made just now."""
-        if group.name in self._made:
-            return self._made[group.name], False
-        self._made[group.name] = survey(group)
-        return self._made[group.name], True
+        """The group's survey, and whether it was made just now. Who could not be asked is not asked again at once."""
+        known = self._made.get(group.name)
+        if isinstance(known, ProviderError):
+            raise known
+        if known is not None:
+            return known, False
+        try:
+            made = self._made[group.name] = survey(group)
+        except ProviderError as error:
+            self._made[group.name] = error
+            raise
+        return made, True
 
     def anew(self, group: Group) -> Survey:
         """A survey of this moment."""

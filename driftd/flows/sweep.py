@@ -70,7 +70,7 @@ class Sweeper:
         self._within = within
         self._pool = ThreadPoolExecutor(lookers, thread_name_prefix="look")
         self._running: dict[Future[list[str]], Job] = {}
-        self._unsure = True
+        self._unsure = self._fresh = True
         self._known: dict[str, Instance] = {}
         self._missing: dict[str, set[str]] = {}
         self._discovered: dict[str, datetime] = {}
@@ -161,6 +161,10 @@ class Sweeper:
         said = self._ended(0.0)
         began = self._clock()
         self._reclaim()
+        if self._fresh:
+            # Nothing is changed before each was seen again, and nobody has seen what happened meanwhile.
+            self._queue.hurry(KIND, began)
+            self._fresh = False
         while not self._stopping():
             room = self._lookers - len(self._running)
             for job in self._queue.take(KIND, room, LEASE_S, began) if room else ():

@@ -31,10 +31,10 @@ from driftd.flows.groups import Group
 from driftd.flows.judging import alarm, foreign
 from driftd.flows.metered import Meter
 from driftd.flows.passes import reports
-from driftd.flows.standing import standing
+from driftd.flows.standing import standing, stuck
 
 OUTSIDE_EVERY = timedelta(seconds=30)  # how often load balancers, alerts and others are asked
-_REMEMBERED = timedelta(hours=48)
+_REMEMBERED = timedelta(hours=48)  # at least so long, replacements that ended count
 
 Versions = Callable[[], Mapping[tuple[str, str], str]]
 
@@ -150,7 +150,7 @@ class Tripper:
                 for name, group in self._groups.items()
             },
             sightings=[one if one.instance_id in alive else _ended(one, now) for one in tx.sightings(since)],
-            records=[*tx.ended_replacements(now - _REMEMBERED), *opened_now],
+            records=[*tx.ended_replacements(now - self._remembered()), *opened_now],
             passes=tx.passes(),
             calls=[*tx.calls(now - self._limits.errors_within), *counted],
             versions=[*self._current(tx.versions(), now), *(_of_manifest(one) for one in tx.manifests_seen())],
@@ -185,6 +185,9 @@ class Tripper:
             same = one is not None and (one.value, one.scope) == (value, scope)
             found.append(one if one is not None and same else Version(what, scope, value, now))
         return found
+
+    def _remembered(self) -> timedelta:
+        return max(_REMEMBERED, self._limits.loops_within, self._limits.failures_within)
 
     def _leftovers(self, tx: Tx) -> Mapping[str, Sequence[Leftover]]:
         """Of a group that the janitor has not been to yet, nobody knows that nothing is left."""
@@ -232,14 +235,11 @@ def _ended(one: Sighting, now: datetime) -> Sighting:
 
 
 def _stuck(tx: Tx, group: str) -> list[Leftover]:
-    """Replacements that need a person; until one that ended later succeeded."""
-    found = []
-    for record in tx.stuck_replacements(group):
-        later = tx.ended_replacements(record.entered_at, group)
-        if not any(one.state is State.SUCCEEDED and one.entered_at > record.entered_at for one in later):
-            why = f"stuck: {record.fault or record.note}" if record.fault or record.note else "stuck"
-            found.append(Leftover(record.rid, why, record.entered_at))
-    return found
+    """Replacements that need a person."""
+    return [
+        Leftover(one.rid, f"stuck: {why}" if (why := one.fault or one.note) else "stuck", one.entered_at)
+        for one in stuck(tx, group)
+    ]
 
 
 def _jitter(now: datetime) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from driftd.core import checkpoint
@@ -14,7 +13,7 @@ from driftd.core.errors import BadInput
 from driftd.core.findings import Severity
 from driftd.core.journal import BEFORE_ALL
 from driftd.core.memory import JournalLine, Message, Store
-from driftd.core.replacement import UNSTARTED
+from driftd.core.moves import doubted
 from driftd.core.upkeep import ChainState, Doubt, KeptCheckpoint
 from driftd.core.wording import keeping
 
@@ -110,6 +109,6 @@ def accept_store(store: Store, by: str, reason: str, now: datetime) -> Sequence[
         body = {"did": "store accepted", "by": by, "reason": reason, "doubts": [doubt.why for doubt in settled]}
         tx.journal("human", SUBJECT, body, now)
         for record in tx.open_replacements():
-            if record.state not in UNSTARTED and not record.doubted:
-                tx.save_replacement(replace(record, doubted=True))
+            if not record.doubted:
+                tx.save_replacement(doubted(record))
     return settled

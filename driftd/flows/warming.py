@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from driftd.core.memory import InstanceRow, Tx
-from driftd.core.replacement import Record
+from driftd.core.replacement import Record, State
 from driftd.core.wording import warming as wording
+
+_LAST = frozenset({State.RETIRING, State.SETTLING})
 
 
 class Warming:
@@ -30,7 +32,8 @@ class Warming:
             why = next((one.unseen for one in reversed(read) if one.unseen), "it was empty" if read else "")
             return wording.no_inventory_yet(group, self._since, why)
         # A newcomer is looked at by its replacement; an old one that is out of service already tells nothing more.
-        passing = {one.new_id for one in opened} | {one.old_id for one in opened if one.drain_seen or one.stop_sent}
+        passing = {one.new_id for one in opened}
+        passing |= {one.old_id for one in opened if one.drain_seen or one.stop_sent or one.state in _LAST}
         expected = [row for row in rows if row.id not in passing]
         missing = [row.id for row in expected if row.looked_at is None or row.looked_at < self._since]
         if missing:

@@ -53,6 +53,8 @@ def test_what_is_refused_and_why(earlier, changed, said):
 def test_a_second_person_makes_it_longer_once():
     longer = place([FIRST], who="bob", span=5 * HOUR, now=NOW + HOUR)
     assert longer == replace(FIRST, until=NOW + 6 * HOUR, renewed_by="bob")
+    # Nobody makes another's shorter by wanting less.
+    assert place([FIRST], who="bob", span=HOUR / 2, now=NOW + HOUR).until == FIRST.until
     # One that ran out a moment ago is the same hold, whoever begins it anew.
     again = place([FIRST], who="bob", now=NOW + 3 * HOUR)
     assert (again.id, again.owner, again.renewed_by, again.until) == (0, "ann", "bob", NOW + 5 * HOUR)

@@ -16,7 +16,7 @@ from driftd.core.ports import Target, TargetState
 from driftd.core.replacement import UNSTARTED, Record, State
 from driftd.core.steps.arriving import launch_request
 from driftd.core.variants import MOVE, STEP, SURGE, TRANSITIONS, VARIANTS
-from driftd.core.world import Advance, Do, Sight, Verb, Wait, World, token
+from driftd.core.world import TAG_RID, Advance, Do, Halt, Sight, Verb, Wait, World, token
 
 
 def ready_to_end() -> tuple[Record, World]:
@@ -97,6 +97,28 @@ def test_a_pause_lets_an_undo_go_on_and_a_cancellation_begin_one_and_nothing_els
         assert isinstance(undone, Advance)
         assert undone.state is State.UNDOING
         assert isinstance(decide(asked, frozen, NOW, LIMITS), Wait)
+
+
+def test_the_old_one_is_kept_from_when_it_is_seen_at_rest_however_long_stopping_took():
+    record, world = ready_to_end()
+    record = replace(record, state=State.PARKING, variant=SURGE.name, stop_sent=True, entered_at=NOW - LIMITS.park)
+    answer = decide(record, replace(world, old=instance("old", InstanceState.STOPPED)), NOW, LIMITS)
+    assert isinstance(answer, Wait)
+    kept = waiting(record, answer, NOW)
+    assert kept.entered_at == NOW
+    rests = replace(world, old=instance("old", InstanceState.STOPPED))
+    assert isinstance(decide(kept, rests, NOW + LIMITS.park - timedelta(seconds=1), LIMITS), Wait)
+    assert isinstance(decide(kept, rests, NOW + LIMITS.park, LIMITS), Advance)
+
+
+def test_marks_that_are_never_seen_to_go_are_a_persons_in_the_end():
+    record, world = ready_to_end()
+    newcomer = replace(instance("new", InstanceState.RUNNING), tags={TAG_RID: "R"})
+    record = replace(record, state=State.SETTLING, variant=SURGE.name, committed=True, asked="tag new", asked_times=2)
+    world = replace(world, old=None, newcomers=(newcomer,))
+    answer = decide(record, world, NOW + LIMITS.settle_timeout, LIMITS)
+    assert isinstance(answer, Halt)
+    assert "could not be settled" in answer.why
 
 
 def test_a_transition_that_is_not_in_the_table_is_refused():

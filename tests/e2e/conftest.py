@@ -16,10 +16,10 @@ def stage_of(image_cache, golden_image):
 
 
 @pytest.fixture(scope="module")
-def shared_fleet(image_cache, golden_image):
-    """One fleet for all tests of a module; each leaves it whole."""
+def shared_fleet(request, image_cache, golden_image):
+    """One fleet for all tests of a module, of its ``TEMPLATE`` where it has one; each leaves it whole."""
     with stages(image_cache) as make:
-        yield Fleet(make())
+        yield Fleet(make(getattr(request.module, "TEMPLATE", QUICK)))
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """SIGKILL of the daemon at every step of a replacement: it always ends with one healthy newcomer and nothing else.
 
 The daemon is the shipped one, run by a forked child (so that it need not import everything for each case), with one
-wrapped function in it that ends the process at an exact point.
+wrapped function in it that ends the process at an exact point. Its successor goes on, and ends at the next one.
 """
 
 import os
@@ -9,19 +9,26 @@ import signal
 
 import pytest
 from daemons import run_daemon, wait_for_end
+from fleets import BY_HAND
 
 from driftd.core.replacement import State
 from driftd.core.variants import SURGE
 from driftd.core.world import Verb
 from driftd.flows import replace
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
+TEMPLATE = BY_HAND
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(240)]
 
 OF_SURGE = (Verb.LAUNCH, Verb.REGISTER, Verb.DRAIN, Verb.DEREGISTER, Verb.STOP, Verb.TERMINATE, Verb.TAG)
-CALLS = [f"{when} the call: {verb}" for verb in OF_SURGE for when in ("before", "after")]
 FORWARD = SURGE.forward[1:]  # a replacement by hand skips the second look
-STATES = [f"in the state: {state}" for state in FORWARD]
-WRITES = [f"while writing the state: {state}" for state in (State.LAUNCHING, State.RETIRING, State.SUCCEEDED)]
+POINTS = {
+    "before each call": [f"before the call: {verb}" for verb in OF_SURGE],
+    "after each call": [f"after the call: {verb}" for verb in OF_SURGE],
+    "in each state": [f"in the state: {state}" for state in FORWARD],
+    "while a state is written": [
+        f"while writing the state: {state}" for state in (State.LAUNCHING, State.RETIRING, State.SUCCEEDED)
+    ],
+}
 
 
 def rigged(point: str) -> None:
@@ -50,14 +57,16 @@ def rigged(point: str) -> None:
     replace.make, replace.write_move, replace.Replacer._step = crashing_make, crashing_move, crashing_step
 
 
-@pytest.mark.parametrize("point", [*CALLS, *STATES, *WRITES])
-def test_a_replacement_survives_sigkill(shared_fleet, point: str):
+@pytest.mark.parametrize("points", POINTS.values(), ids=POINTS)
+def test_a_replacement_survives_sigkill(shared_fleet, points: list[str]):
     fleet = shared_fleet
     old = fleet.instances()["web/2"]
     with fleet.house.store():
-        rid = fleet.house.request_replacement("web/2", f"SIGKILL {point}")
-    assert wait_for_end(run_daemon(fleet.stage.config, lambda: rigged(point))) == -signal.SIGKILL, fleet.tale()
-    assert fleet.ended(rid) is None
+        rid = fleet.house.request_replacement("web/2", "SIGKILL")
+    for point in points:
+        ended = wait_for_end(run_daemon(fleet.stage.config, lambda point=point: rigged(point)))
+        assert ended == -signal.SIGKILL, f"{point}: {fleet.tale()}"
+        assert fleet.ended(rid) is None, point
     successor = run_daemon(fleet.stage.config)
     try:
         record = fleet.wait(lambda: fleet.ended(rid))

@@ -39,6 +39,19 @@ class QueueContract:
         assert queue.take("look", 9, 30, later(10)) == []
         assert [job.key for job in queue.take("look", 9, 30, later(60))] == ["a", "b", "z"]
 
+    def test_those_that_wait_can_be_wanted_at_once(self, queue: Queue):
+        queue.put("look", "a", NOW, NOW)
+        queue.put("look", "b", later(300), NOW)
+        queue.put("send", "s", later(300), NOW)
+        (taken,) = queue.take("look", 1, 30, NOW)
+        queue.hurry("look", later(1))
+        assert [job.key for job in queue.take("look", 9, 30, later(1))] == ["b"], (
+            "one that is worked on is not given out"
+        )
+        assert queue.take("send", 9, 30, later(1)) == []
+        queue.retry(taken, later(60))
+        assert queue.take("look", 9, 30, later(30)) == []
+
     def test_a_lease_that_runs_out_gives_the_job_back_and_counts(self, queue: Queue):
         queue.put("look", "a", NOW, NOW)
         (first,) = queue.take("look", 1, 30, NOW)

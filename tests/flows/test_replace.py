@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -11,7 +12,7 @@ from simulation import Simulation
 from store_rows import instance
 
 from driftd.core.difference import Change
-from driftd.core.errors import BadInput
+from driftd.core.errors import BadInput, Unavailable
 from driftd.core.facts import Session
 from driftd.core.findings import Action, Finding, Severity, Verdict
 from driftd.core.guards.case import Grace
@@ -194,6 +195,35 @@ def test_cancel_knows_slot_instance_and_id_and_nothing_else(sim):
         assert rid in sim.replacer.cancel(name, "ann")
     with pytest.raises(BadInput, match="no open replacement"):
         sim.replacer.cancel("web/7", "ann")
+
+
+def test_a_provider_that_is_away_is_asked_once_a_round_whoever_waits_for_it(sim):
+    for name in sim.servers:
+        sim.drifted.add(name)
+        sim.replacer.request(sim.provider.compute.describe(name), "drift was found", manual=True)
+    sim.provider.fail_next("compute.list", Unavailable("no answer in 30 s"), times=math.inf)
+    sim.provider.calls.clear()
+    sim.tick()
+    assert sim.provider.calls.count("compute.list") == 1
+    with sim.store.read() as tx:
+        assert all("no answer in 30 s" in one.note for one in tx.open_replacements())
+    sim.clock.advance(60)
+    sim.tick()
+    assert sim.provider.calls.count("compute.list") == 2
+
+
+def test_a_slot_that_is_filled_again_in_two_groups_is_named_by_its_id(sim):
+    rid = sim.request()
+    with sim.store.write() as tx:
+        tx.add_replacement(replace(tx.replacement(rid), rid="01OTHER", group="db", old_id="d-1"))
+    with pytest.raises(BadInput, match="web/1 is being filled again in 2 groups") as caught:
+        sim.replacer.cancel("web/1", "ann")
+    assert rid in caught.value.hint
+    with pytest.raises(BadInput, match="in 2 groups"):
+        holding.deny(sim.store, "web/1", "ann", "no", sim.clock())
+    assert "i-0002" in sim.replacer.cancel("i-0002", "ann")
+    with sim.store.read() as tx:
+        assert not tx.replacement("01OTHER").cancel_requested
 
 
 def test_a_live_session_is_waited_for_until_its_grace_is_over(tmp_path):

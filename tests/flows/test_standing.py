@@ -129,13 +129,14 @@ def test_what_ended_lately_counts_for_pace_and_back_off(store, group):
     assert (seen.fleet, seen.flights) == (1, ())
 
 
-def test_stuck_holds_until_one_that_ended_later_succeeded(store, group):
+def test_stuck_holds_until_one_that_was_asked_for_after_it_succeeded(store, group):
     with store.write() as tx:
         tx.add_replacement(record(0, State.STUCK, NOW - 9 * HOUR))
         tx.add_replacement(record(1, State.SUCCEEDED, NOW - 10 * HOUR))
+        tx.add_replacement(replace(record(2, State.SUCCEEDED, NOW - 8 * HOUR), created_at=NOW - 10 * HOUR))
     assert facts(store, group).stuck == "Rweb0"
     with store.write() as tx:
-        tx.add_replacement(record(2, State.SUCCEEDED, NOW - HOUR))
+        tx.add_replacement(replace(record(3, State.SUCCEEDED, NOW - HOUR), created_at=NOW - 2 * HOUR))
     assert facts(store, group).stuck == ""
 
 
@@ -232,7 +233,12 @@ def test_nothing_is_let_in_before_the_whole_group_was_seen_again(store, group):
     assert cold(store, group, standings) == "", "once is enough"
 
 
-def test_an_old_one_that_is_out_of_service_already_is_not_waited_for(store, group):
+@pytest.mark.parametrize(
+    "more",
+    [{"state": State.PARKING, "drain_sent": True, "drain_seen": True}, {"state": State.RETIRING}],
+    ids=["drained", "was no target, and is ended"],
+)
+def test_an_old_one_that_is_out_of_service_already_is_not_waited_for(store, group, more):
     """It may be stopped, and never be looked at again: waiting for that would leave its replacement half done."""
     standings = Standings(store, {"web": group}, since=NOW)
     with store.write() as tx:
@@ -244,7 +250,7 @@ def test_an_old_one_that_is_out_of_service_already_is_not_waited_for(store, grou
     assert "not at i-1" in cold(store, group, standings)
     with store.write() as tx:
         left = tx.open_replacements("web")[0]
-        tx.save_replacement(replace(left, state=State.RETIRING, drain_sent=True, drain_seen=True))
+        tx.save_replacement(replace(left, **more))
     assert cold(store, group, standings) == ""
 
 

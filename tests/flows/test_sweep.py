@@ -36,6 +36,22 @@ def test_every_instance_is_discovered_and_looked_at_in_its_time(fleet):
     assert len(fleet.looked) == 9
 
 
+def test_one_that_has_just_begun_looks_at_all_of_them_whatever_was_seen_before(fleet):
+    fleet.group = replace(fleet.group, every=timedelta(minutes=5))
+    fleet.groups["web"] = fleet.group
+    fleet.sweeper.tick()
+    fleet.looked.clear()
+    fleet.clock.advance(20)
+    fleet.sweeper.tick()
+    assert not fleet.looked
+    fleet.restart()
+    fleet.sweeper.tick()
+    assert sorted(fleet.looked) == sorted(fleet.provider.servers)
+    fleet.clock.advance(20)
+    fleet.sweeper.tick()
+    assert len(fleet.looked) == 3
+
+
 def test_a_look_that_confirms_adds_no_journal_line_and_says_nothing(fleet):
     fleet.one(drifted(EDITED))
     lines, messages = len(fleet.read("journal_lines")), len(fleet.read("unsent"))

@@ -187,3 +187,33 @@ def test_a_store_put_back_does_not_end_what_may_be_all_that_is_left(sim):
     assert last.state is State.STUCK, last.note
     assert "cannot say whether" in last.note
     assert newcomer in sim.provider.alive()
+
+
+def test_a_store_put_back_starts_what_it_brought_to_rest_once(tmp_path):
+    sim = Simulation(tmp_path, owning=True)
+    rid = sim.request(manual=False)
+    assert sim.stop_in(rid, State.BOOTING)
+    copy = sim.record(rid)
+    assert sim.stop_in(rid, State.SNAPSHOTTING)
+    put_back(sim, copy)
+    sim.replacer.cancel(rid, "ann")
+    last = sim.run(rid, 2000)
+    assert last.state is State.CANCELLED, last.note
+    assert sim.old in sim.provider.in_service("web")
+    sim.check(rid)
+
+
+def test_a_store_from_before_it_began_finds_what_was_done_and_can_undo_it(sim):
+    rid = sim.request(manual=False)
+    assert sim.stop_in(rid, State.ADMITTING)
+    copy = sim.record(rid)
+    assert sim.stop_in(rid, State.PARKING)
+    sim.tick()
+    newcomer = sim.record(rid).new_id
+    put_back(sim, copy)
+    assert sim.stop_in(rid, State.ENROLLING)
+    assert sim.record(rid).new_id == newcomer
+    sim.provider.make_sick(newcomer)
+    last = sim.run(rid)
+    assert last.state is State.FAILED_CLEAN, last.note
+    assert sim.old in sim.provider.in_service("web")

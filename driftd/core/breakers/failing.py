@@ -12,13 +12,12 @@ from driftd.core.breakers.facts import Facts
 from driftd.core.breakers.limits import Thresholds
 from driftd.core.breakers.settling import LONG_AGO, closed, opened, passed
 from driftd.core.breakers.signature import parts
-from driftd.core.replacement import TERMINAL, Record
+from driftd.core.replacement import FAILED, TERMINAL, Record
 from driftd.core.replacement import State as Step
 from driftd.core.wording import count, lasting, listed
 
 FAILURES = "C2"
 LOOPS = "C3"
-_FAILED = frozenset({Step.FAILED_CLEAN, Step.ABORTED_SAFE, Step.STUCK})
 _TURN = timedelta(minutes=1)  # after which a probe that cannot begin makes room for the next
 
 
@@ -49,7 +48,7 @@ def _in_a_row(ended: Sequence[Record], group: str, before: Breaker | None, limit
     for one in ended:
         if one.entered_at <= _since(before):
             continue
-        row = [] if one.state is Step.SUCCEEDED else [*row, one] if one.state in _FAILED else row
+        row = [] if one.state is Step.SUCCEEDED else [*row, one] if one.state in FAILED else row
     if len(row) < limits.failures:
         return ""
     return (
@@ -60,7 +59,7 @@ def _in_a_row(ended: Sequence[Record], group: str, before: Breaker | None, limit
 
 def _within(over: Sequence[Record], before: Breaker | None, now: datetime, limits: Thresholds) -> str:
     start = max(now - limits.failures_within, _since(before))
-    bad = [one for one in over if one.state in _FAILED and one.entered_at > start]
+    bad = [one for one in over if one.state in FAILED and one.entered_at > start]
     if len(bad) < limits.fleet_failures:
         return ""
     return (
@@ -88,7 +87,7 @@ def _moved(
             return before
         return replace(before, state=State.HALF_OPEN, until=None, changed_at=now, since=None, count=0)
     news = [one for one in ended if one.entered_at > before.entered]
-    if failed := [one for one in news if one.state in _FAILED]:
+    if failed := [one for one in news if one.state in FAILED]:
         why = f"a probe failed in {place(scope)}, of {failed[-1].old_id}: {failed[-1].fault or failed[-1].note}"
         return opened(FAILURES, scope, why, now, closes_by, until=now + limits.probe_after)
     proven = sum(1 for one in news if one.state is Step.SUCCEEDED)

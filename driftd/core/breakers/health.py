@@ -10,12 +10,10 @@ from driftd.core.breakers.breaker import FLEET, Breaker, Known, of_group, of_zon
 from driftd.core.breakers.facts import Facts
 from driftd.core.breakers.limits import Thresholds
 from driftd.core.breakers.settling import until_calm
-from driftd.core.replacement import TERMINAL
-from driftd.core.replacement import State as Step
+from driftd.core.replacement import TERMINAL, WAITING
 from driftd.core.wording import lasting, listed
 
 RULE = "C4"
-_WAITING = frozenset({Step.CONFIRMING, Step.ADMITTING})
 
 
 def rule(known: Known, facts: Facts, now: datetime, limits: Thresholds) -> Iterator[Breaker]:
@@ -50,7 +48,7 @@ def rule(known: Known, facts: Facts, now: datetime, limits: Thresholds) -> Itera
 
 def _numbers(facts: Facts) -> dict[str, tuple[int, int]]:
     """How many are not ready, of how many, by group and zone. A group that nobody could be asked about is left out."""
-    busy = {(one.group, one.slot) for one in facts.records if one.state not in TERMINAL | _WAITING}
+    busy = {(one.group, one.slot) for one in facts.records if one.state not in TERMINAL | WAITING}
     made: dict[str, tuple[int, int]] = {}
     zones: dict[str, list[bool]] = defaultdict(list)
     for group, standing in sorted(facts.groups.items()):

@@ -14,10 +14,6 @@ from driftd.core.ports import Target, TargetState
 from driftd.core.replacement import Record, State
 
 SURGE = "surge"
-# Before this nothing was changed and nothing is reserved.
-WAITING = frozenset({State.CONFIRMING, State.ADMITTING})
-# From here on the group is about to be, or is, the poorer by the old one.
-LEAVING = frozenset({State.QUIESCING, State.STOPPING, State.DRAINING, State.PARKING, State.RETIRING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +82,9 @@ class GroupRules:
 
 @dataclass(frozen=True, slots=True)
 class Flight:
-    """A replacement under way: past admission, and not over."""
+    """A replacement under way: past admission, and not over. ``out`` says that its old one was taken out of service, or
+    is about to be: the group is the poorer by it until the replacement is over.
+    """
 
     rid: str
     slot: str
@@ -95,6 +93,7 @@ class Flight:
     state: State
     attended: bool = False
     zone: str = ""
+    out: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from driftd.core.guards.case import LEAVING, Case, Failures, Refusal
+from driftd.core.guards.case import Case, Failures, Refusal
 from driftd.core.guards.said import part, when
 
 HOUR, DAY = timedelta(hours=1), timedelta(hours=24)
 BACK_OFF_DOUBLINGS = 3
-STUCK = (
-    "mend it (docs/stuck.md), then replace one instance of the group by hand: its success lets the others go on"
-)
+STUCK = "mend it (docs/stuck.md), then replace one instance of the group by hand: its success lets the others go on"
 
 
 def between(case: Case, now: datetime) -> Refusal | None:
@@ -39,15 +37,15 @@ def between(case: Case, now: datetime) -> Refusal | None:
 
 def one_leaves(case: Case, _now: datetime) -> Refusal | None:
     """Where instances must not follow one another at once, only one at a time is on its way out."""
-    if case.by_hand or not case.rules.pace.between:
+    if case.by_hand or not case.rules.pace.between or case.record.drain_sent:
         return None
-    leaving = [flight.old_id for flight in case.others if flight.state in LEAVING]
+    leaving = [flight.old_id for flight in case.others if flight.out]
     if not leaving:
         return None
     return Refusal(
         "pace",
         f"{leaving[0]} of {case.rules.name} is on its way out, and at least {_minutes(case.rules.pace.between)} pass "
-        "between two; it waits until that one is gone",
+        "between two; it waits until that replacement is over",
     )
 
 

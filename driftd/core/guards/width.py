@@ -12,11 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from driftd.core.replacement import TERMINAL, Record, State
+from driftd.core.replacement import FAILED, TERMINAL, WAITING, Record, State
 
 WIDEST = 1024
-FAILED = frozenset({State.FAILED_CLEAN, State.ABORTED_SAFE, State.STUCK})
-WAITING = frozenset({State.CONFIRMING, State.ADMITTING})
 
 
 @dataclass(frozen=True, slots=True)

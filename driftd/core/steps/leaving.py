@@ -96,9 +96,11 @@ def parking(record: Record, world: World, now: datetime, limits: Limits) -> Answ
         if late(record, now, limits):
             return aborted(f"{record.old_id} could not be stopped, and {spent(record, limits)}")
         return halt(record, world, now, limits)
-    ends = record.entered_at + limits.park
+    # The time counts from when it is seen at rest; stopping it may have taken long.
+    ends = (record.entered_at if record.streak else now) + limits.park
     if now < ends:
-        return Wait(min(ends, now + 5 * limits.poll), f"{record.old_id} is kept, stopped, until {ends:%H:%M:%S} UTC")
+        why = f"{record.old_id} is kept, stopped, until {ends:%H:%M:%S} UTC"
+        return Wait(min(ends, now + 5 * limits.poll), why, 1, restart=not record.streak)
     return onward(record, f"{record.old_id} was stopped for {limits.park.total_seconds():.0f} s and nobody missed it")
 
 
@@ -157,7 +159,7 @@ def settling(record: Record, world: World, now: datetime, limits: Limits) -> Ans
     """None of our marks is left."""
     amiss = ill(record, world)
     over = late(record, now, limits)
-    if over and (amiss or record.refusal or record.tries):
+    if over and (amiss or record.refusal or record.tries or record.asked_times > 1):
         why = f"the newcomer {record.new_id} could not be settled, and {spent(record, limits)}: "
         hint = f"look at {record.new_id} and at the load balancer of {record.group}"
         return Halt(State.STUCK, why + (amiss or record.refusal or record.note), hint)

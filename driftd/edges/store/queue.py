@@ -45,6 +45,10 @@ class SqlQueue:
             leased = (JOB.c.kind == kind) & JOB.c.leased_until.is_not(None)
             tx.run(update(JOB).where(leased).values(leased_until=None))
 
+    def hurry(self, kind: str, now: datetime) -> None:
+        with self._store.write() as tx:
+            tx.run(update(JOB).where((JOB.c.kind == kind) & (JOB.c.due > now)).values(due=now))
+
     def done(self, job: Job) -> None:
         """The lease having run out and another having taken the job, nothing happens."""
         with self._store.write() as tx:
