@@ -117,9 +117,10 @@ def test_replacements_are_found_by_when_they_ended(store):
             record("3", State.DRAINING, NOW),
             record("4", State.FAILED_CLEAN, NOW - HOUR / 2, "db"),
             record("5", State.STUCK, NOW - 500 * HOUR),
+            record("6", State.SUCCEEDED, NOW - HOUR / 4, created=NOW - 5000 * HOUR),  # it waited for half a year
         ):
             tx.add_replacement(one)
-        assert [one.rid for one in tx.ended_replacements(NOW - HOUR)] == ["2", "4"]
-        assert [one.rid for one in tx.ended_replacements(NOW - 3 * HOUR, "web")] == ["2", "1"]
+        assert [one.rid for one in tx.ended_replacements(NOW - HOUR)] == ["6", "2", "4"]
+        assert [one.rid for one in tx.ended_replacements(NOW - 3 * HOUR, "web")] == ["6", "2", "1"]
         assert [one.rid for one in tx.stuck_replacements("web")] == ["5"]
         assert tx.stuck_replacements("db") == []

@@ -130,6 +130,27 @@ def test_a_store_of_any_older_step_is_brought_up_to_date_and_loses_nothing(tmp_p
     store.close()
 
 
+@pytest.mark.parametrize(
+    ("is_open", "body", "ended"),
+    [
+        (0, '{"entered_at": "2026-01-31T09:00:00.000000Z"}', "2026-01-31T09:00:00.000000Z"),
+        (0, "{}", "2026-01-31T08:00:00.000000Z"),
+        (0, "no JSON", "2026-01-31T08:00:00.000000Z"),
+        (1, '{"entered_at": "2026-01-31T09:00:00.000000Z"}', None),
+    ],
+)
+def test_when_an_older_replacement_ended_is_taken_from_its_record(tmp_path, is_open, body, ended):
+    path = tmp_path / "driftd.db"
+    older(path, "0006")
+    with closing(sqlite3.connect(path)) as raw:
+        said = (is_open, body, "2026-01-31T08:00:00.000000Z")
+        assert raw.execute("UPDATE replacement SET open = ?, record = ?, created_at = ?", said).rowcount
+        raw.commit()
+    open_store(url(path)).close()
+    with closing(sqlite3.connect(path)) as raw:
+        assert raw.execute("SELECT ended_at FROM replacement").fetchall() == [(ended,)]
+
+
 def test_an_older_daemon_that_runs_is_not_pulled_the_store_away_from(tmp_path):
     path = tmp_path / "driftd.db"
     older(path, "0006")

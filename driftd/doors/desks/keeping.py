@@ -21,10 +21,7 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """An export, verified offline. ``signers`` are the keys behind the checkpoint, ``said`` the sentences for a person.
-
-    ``good`` is False when anything speaks against it.
-    """
+    """An export, verified offline: ``said`` are sentences for a person, ``good`` is False where one is against it."""
 
     good: bool
     proof: Proof

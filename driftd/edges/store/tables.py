@@ -303,7 +303,7 @@ class PauseTable(SQLModel, table=True):
 class ReplacementTable(SQLModel, table=True):
     """``Record``, whole, as JSON, since it grows with the steps; what is searched by has columns beside it.
 
-    ``open`` is true until the state is terminal; it carries the two uniqueness rules.
+    ``open`` is true until the state is terminal; it carries the two uniqueness rules. ``ended_at`` is since when it is.
     """
 
     __tablename__ = "replacement"
@@ -322,6 +322,7 @@ class ReplacementTable(SQLModel, table=True):
     version: int
     open: bool
     record: str = _json()
+    ended_at: datetime | None = _when(nullable=True)
 
 
 class MessageTable(SQLModel, table=True):

@@ -30,5 +30,7 @@ class HoldTable(SQLModel, table=True):
 
 HOLD: Table = SQLModel.metadata.tables["hold"]
 
+Index("replacement_ended", REPLACEMENT.c.ended_at)
+Index("replacement_ended_group", REPLACEMENT.c.group, REPLACEMENT.c.ended_at)
 Index("replacement_group", REPLACEMENT.c.group, REPLACEMENT.c.created_at)
 Index("replacement_stuck", REPLACEMENT.c.group, sqlite_where=text("state = 'stuck'"))

@@ -42,7 +42,9 @@ _TIMES = tuple(field.name for field in fields(Record) if str(field.type).startsw
 
 def _columns(record: Record) -> dict[str, object]:
     searched = {name: getattr(record, name) for name in ("rid", "group", "slot", "old_id", "state", "created_at")}
-    return searched | {"version": record.version, "open": record.state not in TERMINAL, "record": values_of(record)}
+    over = record.state in TERMINAL
+    searched |= {"open": not over, "ended_at": record.entered_at if over else None}
+    return searched | {"version": record.version, "record": values_of(record)}
 
 
 def _record(row: RowMapping) -> Record:
@@ -72,18 +74,27 @@ class SqlTx(BreakerPart, FleetPart, GuardPart, HistoryPart, ImagesPart, JournalP
             query = query.where(REPLACEMENT.c.group == group)
         return [_record(row) for row in self.rows(query.order_by(REPLACEMENT.c.created_at, REPLACEMENT.c.rid))]
 
-    def replacements(self, limit: int = 50) -> Sequence[Record]:
+    def replacements(self, limit: int = 50, group: str | None = None) -> Sequence[Record]:
         """Newest first."""
         query = select(REPLACEMENT).order_by(REPLACEMENT.c.created_at.desc(), REPLACEMENT.c.rid.desc())
+        if group is not None:
+            query = query.where(REPLACEMENT.c.group == group)
         return [_record(row) for row in self.rows(query.limit(limit))]
 
     def ended_replacements(self, since: datetime, group: str | None = None) -> Sequence[Record]:
         """See ``Tx.ended_replacements``."""
-        return [_record(row) for row in self._ended(since, group)]
+        query = select(REPLACEMENT).where(REPLACEMENT.c.ended_at >= since.astimezone(UTC))
+        if group is not None:
+            query = query.where(REPLACEMENT.c.group == group)
+        # Sorted here: for an order SQLite would walk through all that ever were.
+        return sorted(map(_record, self.rows(query)), key=lambda one: (one.created_at, one.rid))
 
-    def stuck_replacements(self, group: str) -> Sequence[Record]:
+    def stuck_replacements(self, group: str | None = None) -> Sequence[Record]:
         """See ``Tx.stuck_replacements``."""
-        return [_record(row) for row in self._stuck(group)]
+        query = select(REPLACEMENT).where(REPLACEMENT.c.state == State.STUCK)
+        if group is not None:
+            query = query.where(REPLACEMENT.c.group == group)
+        return [_record(row) for row in self.rows(query.order_by(REPLACEMENT.c.created_at, REPLACEMENT.c.rid))]
 
     def replacement(self, rid: str) -> Record | None:
         row = self.one(select(REPLACEMENT).where(REPLACEMENT.c.rid == rid))

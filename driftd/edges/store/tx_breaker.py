@@ -11,9 +11,7 @@ from sqlalchemy import delete, select, update
 from driftd.core.breakers.breaker import Breaker
 from driftd.core.breakers.facts import Calls, Pass, Sighting, Version
 from driftd.core.memory import InstanceRow
-from driftd.core.seal import SeenManifest
 from driftd.edges.store.statements import Statements, values_of
-from driftd.edges.store.tables import MANIFEST
 from driftd.edges.store.tables_breaker import BREAKER, CALLS, PASS, SIGHTING, VERSION
 
 PASSES = 12  # of each group
@@ -81,7 +79,3 @@ class BreakerPart(Statements):
 
     def put_version(self, version: Version) -> None:
         self.put(VERSION, values_of(version))
-
-    def manifests_seen(self) -> Sequence[SeenManifest]:
-        """By image."""
-        return [SeenManifest(**row) for row in self.rows(select(MANIFEST).order_by(MANIFEST.c.image))]

@@ -23,7 +23,8 @@ def finding_row(row: RowMapping) -> FindingRow:
     return FindingRow(finding=Finding(**fields_of(Finding, row)), **seen)
 
 
-def _session_row(row: RowMapping) -> SessionRow:
+def session_row(row: RowMapping) -> SessionRow:
+    """The row as the core knows it."""
     seen = {name: row[name] for name in ("id", "instance_id", "own", "first_seen")}
     return SessionRow(session=Session(**fields_of(Session, row)), **seen)
 
@@ -84,7 +85,7 @@ class FleetPart(Statements):
     def sessions(self, instance_id: str) -> Sequence[SessionRow]:
         """By start."""
         query = select(SESSION).where(SESSION.c.instance_id == instance_id)
-        return [_session_row(row) for row in self.rows(query.order_by(SESSION.c.started_at, SESSION.c.id))]
+        return [session_row(row) for row in self.rows(query.order_by(SESSION.c.started_at, SESSION.c.id))]
 
     def add_session(self, instance_id: str, session: Session, own: bool, now: datetime) -> bool:
         """A session known already learns what became known since (its end, say); whose it was stays as first said."""

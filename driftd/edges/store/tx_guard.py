@@ -1,24 +1,19 @@
-"""The part of a transaction about what guards read: holds, people on instances, and how replacements ended lately."""
+"""The part of a transaction about what guards read: holds, and people on instances."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-from sqlalchemy import RowMapping, delete, func, select, update
+from sqlalchemy import delete, select, update
 
-from driftd.core.facts import Session
 from driftd.core.findings import Severity
 from driftd.core.holds import Hold
-from driftd.core.journal import instant
 from driftd.core.memory import SessionRow
-from driftd.core.replacement import State
-from driftd.edges.store.statements import Statements, fields_of, values_of
-from driftd.edges.store.tables import FINDING, INSTANCE, REPLACEMENT, SESSION
+from driftd.edges.store.statements import Statements, values_of
+from driftd.edges.store.tables import FINDING, INSTANCE, SESSION
 from driftd.edges.store.tables_guard import HOLD
-
-# A replacement that waited longer than this before it ended is not found by when it ended.
-LONGEST_WAIT = timedelta(days=30)
+from driftd.edges.store.tx_fleet import session_row
 
 
 class GuardPart(Statements):
@@ -52,7 +47,7 @@ class GuardPart(Statements):
         mine = select(INSTANCE.c.id).where((INSTANCE.c.group == group) & INSTANCE.c.gone_at.is_(None))
         lately = SESSION.c.live | (SESSION.c.ended_at >= since) | (SESSION.c.first_seen >= since)
         query = select(SESSION).where(SESSION.c.instance_id.in_(mine) & SESSION.c.own.is_(False) & lately)
-        return [_session(row) for row in self.rows(query.order_by(SESSION.c.instance_id, SESSION.c.id))]
+        return [session_row(row) for row in self.rows(query.order_by(SESSION.c.instance_id, SESSION.c.id))]
 
     def critical_instances(self) -> Sequence[str]:
         """See ``Tx.critical_instances``."""
@@ -60,25 +55,7 @@ class GuardPart(Statements):
         query = select(FINDING.c.instance_id).where(bad & (FINDING.c.suppressed_by == "")).distinct()
         return [row["instance_id"] for row in self.rows(query.order_by(FINDING.c.instance_id))]
 
-    def _ended(self, since: datetime, group: str | None) -> Sequence[RowMapping]:
-        """Rows of replacements that ended since."""
-        query = select(REPLACEMENT).where(REPLACEMENT.c.open.is_(False))
-        query = query.where(REPLACEMENT.c.created_at >= (since - LONGEST_WAIT).astimezone(UTC))
-        query = query.where(func.json_extract(REPLACEMENT.c.record, "$.entered_at") >= instant(since))
-        if group is not None:
-            query = query.where(REPLACEMENT.c.group == group)
-        return self.rows(query.order_by(REPLACEMENT.c.created_at, REPLACEMENT.c.rid))
-
-    def _stuck(self, group: str) -> Sequence[RowMapping]:
-        """Rows of replacements that needed a person."""
-        stuck = (REPLACEMENT.c.group == group) & (REPLACEMENT.c.state == State.STUCK)
-        return self.rows(select(REPLACEMENT).where(stuck).order_by(REPLACEMENT.c.created_at, REPLACEMENT.c.rid))
-
     def prune_holds(self, before: datetime) -> int:
         """Delete those that ended before; how many."""
         before = before.astimezone(UTC)
         return self.changed(delete(HOLD).where((HOLD.c.until < before) | (HOLD.c.released_at < before)))
-
-
-def _session(row: RowMapping) -> SessionRow:
-    return SessionRow(row["id"], row["instance_id"], Session(**fields_of(Session, row)), row["own"], row["first_seen"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import select
 
 from driftd.core.seal import SeenManifest
@@ -15,6 +17,10 @@ class ImagesPart(Statements):
     def manifest_seen(self, image: str) -> SeenManifest | None:
         row = self.one(select(MANIFEST).where(MANIFEST.c.image == image))
         return SeenManifest(**row) if row else None
+
+    def manifests_seen(self) -> Sequence[SeenManifest]:
+        """By image."""
+        return [SeenManifest(**row) for row in self.rows(select(MANIFEST).order_by(MANIFEST.c.image))]
 
     def see_manifest(self, seen: SeenManifest) -> None:
         """Remember it, unless a newer one is remembered."""

@@ -28,5 +28,12 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("hold_instance", "hold", ["instance_id"])
+    op.add_column("replacement", sa.Column("ended_at", sa.Text(), nullable=True))
+    op.execute(
+        "UPDATE replacement SET ended_at = coalesce("
+        "CASE WHEN json_valid(record) THEN json_extract(record, '$.entered_at') END, created_at) WHERE NOT open"
+    )
+    op.create_index("replacement_ended", "replacement", ["ended_at"])
+    op.create_index("replacement_ended_group", "replacement", ["group", "ended_at"])
     op.create_index("replacement_group", "replacement", ["group", "created_at"])
     op.create_index("replacement_stuck", "replacement", ["group"], sqlite_where=sa.text("state = 'stuck'"))
