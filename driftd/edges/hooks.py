@@ -19,10 +19,10 @@ from dataclasses import dataclass
 
 from driftd.core.facts import Instance, Unseen
 from driftd.core.ports import HookName
+from driftd.core.wording.judging import plain
 
 ANSWER_LIMIT = 1 << 20
 SAID_LIMIT = 8 << 10  # of what a hook says beside its answer, the end is kept
-LINE_LIMIT = 200
 GRACE_S = 1.0
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 KEPT = ("PATH", "HOME", "USER", "TZ")  # of driftd's own environment; the rest may hold secrets
@@ -76,7 +76,7 @@ class CommandHooks:
                 start_new_session=True,
             )
         except OSError as error:
-            return _Outcome(f"could not be started: {printable(command[0])}: {error.strerror}")
+            return _Outcome(f"could not be started: {plain(command[0])}: {error.strerror}")
         except ValueError:
             return _Outcome("could not be started: a name or an argument holds a NUL byte")
         with child:
@@ -107,12 +107,6 @@ class CommandHooks:
         if len(answer) > ANSWER_LIMIT:
             return _Outcome(f"said more than {ANSWER_LIMIT >> 20} MiB")
         return _judged(child.wait(), bytes(answer), bytes(said))
-
-
-def printable(text: str) -> str:
-    """One line that cannot end a line, move a cursor or fill a screen."""
-    line = "".join(c if c.isprintable() else "?" for c in text.strip())
-    return line if len(line) <= LINE_LIMIT else line[: LINE_LIMIT - 1] + "…"
 
 
 def _environment(name: HookName, instance: Instance, group: str, facts: Mapping[str, str]) -> dict[str, str]:
@@ -157,7 +151,7 @@ def _judged(status: int, answer: bytes, said: bytes) -> _Outcome:
     if status == 0:
         return _Outcome("", answer)
     lines = [line for line in (said or answer).decode("utf-8", "replace").splitlines() if line.strip()]
-    why = printable(lines[-1]) if lines else "it said nothing"
+    why = plain(lines[-1]) if lines else "it said nothing"
     how = f"failed with status {status}" if status > 0 else f"was ended by signal {-status}"
     return _Outcome(f"{how}: {why}")
 

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from driftd.core.errors import Refused, Unavailable
+from driftd.core.wording.judging import plain
 from driftd.edges.providers.local.tools import PATH, last_line, owns_machine, poll, run
 
 # blkid(8) and e2fsck(8): EXIT STATUS.
@@ -135,5 +136,5 @@ def _complaint(said: str) -> str:
     for line in said.splitlines():
         text = line.strip()
         if text and not text.startswith(("e2fsck ", "e2fsck: ", "Pass ")) and "********" not in text:
-            return "".join(c if c.isprintable() else "?" for c in text)[:200]
+            return plain(text)
     return "it said nothing"
