@@ -1,6 +1,7 @@
 """What the README and the docs say must be so."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -42,11 +43,12 @@ def test_every_command_stands_in_the_readme():
         assert re.search(rf"`[^`]*\b{name}\b|, `{name}`", text), f"driftd {name} is not in the README"
 
 
+@cache
 def reasoned() -> set[str]:
     """Commands that end with a usage error where no reason is given."""
-    found = set()
+    found, whole = set(), typer.main.get_command(program.app)
     for name in commands():
-        command = typer.main.get_command(program.app)
+        command = whole
         for word in name.split():
             command = command.commands[word]
         if any("--reason" in one.opts and one.required for one in command.params):

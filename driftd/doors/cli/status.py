@@ -20,6 +20,7 @@ from driftd.core.outlook import Outlook, outlook
 from driftd.core.replacement import TERMINAL, Record
 from driftd.core.wording import count, lasting, printable
 from driftd.core.wording import holds as wording
+from driftd.doors.cli import stuck
 from driftd.doors.cli.app import app, of
 from driftd.doors.cli.breakers import as_value, holding, in_short
 from driftd.doors.cli.lines import narrow, stacked
@@ -36,7 +37,7 @@ def read(house: House, group: str | None) -> tuple[list[Line], Sequence[Record],
     with house.store(read_only=True) as store, store.read() as tx:
         rows = sorted(tx.instances(group), key=lambda row: (row.group, row.slot, row.id))
         records = tx.open_replacements(group)
-        recent = [record for record in tx.replacements(10) if record.state in TERMINAL]
+        recent = [record for record in tx.replacements(10, group) if record.state in TERMINAL]
         pauses = [*tx.pauses(), *by_file(house.pause_file())]
     by_instance = {i: record for record in records for i in (record.old_id, record.new_id) if i}
     lines = [
@@ -74,6 +75,7 @@ def status(
                 | {
                     "stopped": [asdict(one) for one in stopped],
                     "breakers": [as_value(one) for one in holding(house)],
+                    "stuck": [stuck.as_value(one) for one in stuck.waiting(house, group)],
                     "holds": [hold_value(one) for one in held(house, group)],
                 },
                 indent=2,
@@ -89,6 +91,9 @@ def status(
         context.out.print(Text(printable(said), "bold yellow"))
     for one in holding(house):
         context.out.print(in_short(one, house.now()))
+    waiting = stuck.waiting(house, group)
+    for record in waiting:
+        context.out.print(stuck.in_short(record, house.now()))
     for hold in held(house, group):
         said = wording.held(hold.instance_id, hold.owner, hold.until, hold.reason)
         context.out.print(Text(printable(f"HELD {said}"), "yellow"))
@@ -97,7 +102,7 @@ def status(
     context.out.print(render(lines, house.now(), short=narrow(context.out)))
     if accepted := _accepted(house, group):
         context.out.print(Text(accepted, "dim"))
-    for record in recent[:3]:
+    for record in [one for one in recent if one not in waiting][:3]:
         said = f"{record.slot}: replacement {record.rid} {record.state}, {record.note}"
         context.out.print(Text(printable(said), "dim"))
 
