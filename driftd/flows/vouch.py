@@ -22,17 +22,18 @@ NOTHING = hashlib.sha256(b"").hexdigest()  # the seal over no line at all
 
 
 def write_checkpoint(store: Store, place: CheckpointPlace, made: Checkpoint, generator: str) -> KeptCheckpoint:
-    """Seal ``made``, keep it in the store, and put it where it is shipped from. Raises BadInput, StoreUnavailable.
+    """Seal ``made``, put it where it is shipped from, and keep it in the store. Raises BadInput, StoreUnavailable.
 
-    What cannot be put there is not kept either, so that it is tried again.
+    The file first: what cannot be put there is not kept, so that it is tried again. And in no transaction, since that
+    place may be a slow one, and everybody who writes would wait for it.
     """
     text = place.seal(checkpoint.encode(made, generator))
     kept = KeptCheckpoint(
         made.seq, made.hash, made.epoch, made.at, checkpoint.opened(text).envelope is not None, text
     )  # fmt: skip
+    place.write(text)
     with store.write() as tx:
         tx.add_checkpoint(kept)
-        place.write(text)
     return kept
 
 

@@ -12,6 +12,7 @@ from driftd.core.checkpoint import opened
 from driftd.core.errors import BadInput
 from driftd.core.memory import StoreUnavailable
 from driftd.core.world import TAG_EPOCH
+from driftd.edges.store import open_store
 from driftd.flows.vouch import accept_break, accept_store
 
 
@@ -186,3 +187,22 @@ def test_no_tag_makes_the_next_lease_one_that_nobody_can_read(house):
     house.keeper.tick()
     assert house.frozen() == ""
     assert opened(house.place.read()).said.epoch == 2
+
+
+def test_nobody_waits_for_the_place_where_checkpoints_go(house, monkeypatch):
+    """It may be on another machine."""
+    house.write()
+    put = house.place.write
+
+    def slowly(text):
+        other = open_store(f"sqlite:///{house.file}", patience_s=0.1)
+        with other.write() as tx:
+            tx.journal("human", "s", {}, house.clock())
+        other.close()
+        put(text)
+
+    monkeypatch.setattr(house.place, "write", slowly)
+    house.keeper.tick()
+    assert opened(house.place.read()).said.seq == 1
+    with house.store.read() as tx:
+        assert [one.seq for one in tx.checkpoints()] == [1]

@@ -20,7 +20,8 @@ class NoAnswerError(Exception):
 
 
 class Server:
-    """Asks one HTTP server. ``url`` may have a path that all of its own begin with; ``timeout_s`` is for each answer.
+    """Asks one HTTP server. ``url`` may have a path that all of its own begin with; ``timeout_s`` is for each answer,
+    from the first address to the last byte; a name is looked up before.
 
     ``token_file`` holds a bearer token and is read for every request, so that it can be renewed; ``ca_file`` is whom
     to trust instead of the machine's own list. The token goes over TLS or to this machine, and into no sentence.
