@@ -298,14 +298,24 @@ def test_a_full_disk_under_the_store_stops_everything_until_there_is_room(day_of
             subprocess.run(["umount", "-l", tmp_path], check=True)
 
 
-def test_haproxy_killed_in_the_middle_comes_back_and_the_replacement_succeeds(day_of):
+def test_haproxy_killed_in_the_middle_comes_back_and_the_replacement_ends_or_is_undone(day_of):
+    """A newcomer that is not healthy while it is watched is undone, whoever's fault that was."""
     day = day_of({"soak: 300ms": "soak: 1s"})
+    before, traffic = day.world(), day.house.provider("web").traffic
     rid = day.replace()
     day.until(rid, State.SOAKING)
-    for pid in day.house.provider("web").traffic._processes():
+    killed = traffic._processes()
+    assert killed
+    for pid in killed:
         os.kill(pid, signal.SIGKILL)
     record = day.over(rid)
-    assert record.state in {State.SUCCEEDED, State.FAILED_CLEAN}, day.fleet.tale()
+    day.wait(lambda: list(day.world()[1].values()) == ["healthy"] * 3)
+    assert not {*killed} & {*traffic._processes()}
+    if record.state is State.SUCCEEDED:
+        assert day.fleet.instances()["web/2"].id == record.new_id
+    else:
+        assert (record.state, day.world()) == (State.FAILED_CLEAN, before), day.fleet.tale()
+        assert "during the soak" in record.fault
 
 
 def test_an_old_one_that_vanishes_in_the_middle_leaves_the_newcomer_in_its_slot(day_of):
