@@ -17,6 +17,7 @@ from fleet.scenario import GroupPlan, Scenario
 
 OUT = frozenset({"traffic.drain", "compute.stop", "compute.terminate"})
 FORWARD = frozenset({"compute.launch", "volumes.snapshot"})
+CHANGING = frozenset({"compute", "traffic", "volumes", "addresses", "hooks"})  # whatever a call changes begins so
 ORPHAN_AGE = timedelta(minutes=30)
 CAP = timedelta(hours=1)
 BACK_OFF = timedelta(seconds=60)
@@ -108,8 +109,8 @@ class Truth:
             yield f"{call}: {event.detail}"
         if call in OUT:
             yield from self._out(event)
-        if call in OUT or call in FORWARD:
-            yield from self._stops(event)
+            yield from self._share(event)
+        yield from self._stops(event)
         if call == "compute.launch":
             yield from self._launch(event)
         if call == "compute.terminate":
@@ -142,14 +143,24 @@ class Truth:
         if event.call == "compute.terminate" or (event.call == "compute.stop" and event.at < back + BACK_OFF):
             yield f"a person had put it back at {back:%H:%M:%S}"
 
+    def _share(self, event: Event) -> Iterator[str]:
+        """Where the newcomer comes first and no share was chosen: as many serve without the old one as there are slots.
+
+        A newcomer that is undone is drained whatever else is ill.
+        """
+        if self.plans[event.group].rules.min_percent is not None or not self.is_member(event.subject):
+            return
+        slots = {self._slot(key) for key in self.cloud.alive(event.group)}
+        if self.cloud.served_before and event.in_service < len(slots):
+            yield f"{event.group} has {event.in_service} in service, and its share is 100 % of {len(slots)}"
+
     def _stops(self, event: Event) -> Iterator[str]:
         here = {"", event.group}
-        if self.hard & here:
+        if self.hard & here and event.call.partition(".")[0] in CHANGING:
             yield "everything is paused, hard"
-        member = (
-            event.call != "compute.launch" and event.subject in self.cloud.servers and self.is_member(event.subject)
-        )
-        if self.paused & here and (member or event.call == "compute.launch"):
+        # An undo takes out newcomers alone.
+        forward = event.call in FORWARD or (event.call in OUT and self.is_member(event.subject))
+        if self.paused & here and forward:
             yield "new work and forward steps are paused"
 
     def _launch(self, event: Event) -> Iterator[str]:
