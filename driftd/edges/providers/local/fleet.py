@@ -40,6 +40,8 @@ def clean(root: Path, *, grace_s: float = 2.0) -> list[str]:
             remove_tree(path)
     for name in ("deployment.json", "lock"):
         (deployment.root / name).unlink(missing_ok=True)
+    for cut_off in deployment.root.glob(".deployment.json.*"):  # by a crash while it was written: see write_whole
+        cut_off.unlink()
     return found
 
 
