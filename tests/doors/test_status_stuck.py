@@ -10,7 +10,6 @@ import pytest
 from driftd.core.replacement import Record, State
 from driftd.edges.store import open_store
 
-NOW = datetime.now(UTC)
 NOTE = "the undo failed; check that i-1 serves, then drain and end i-2 by hand"
 
 
@@ -22,7 +21,7 @@ def store(tmp_path):
 
 
 def ended(store, rid: str, state: State, hours_ago: float, group: str = "web", note: str = "") -> None:
-    at = NOW - timedelta(hours=hours_ago)
+    at = datetime.now(UTC) - timedelta(hours=hours_ago)
     record = Record(rid, group, f"{group}/1", "golden", f"i-{rid}", "drift", state, at, at, note=note)
     with store.write() as tx:
         assert tx.add_replacement(record)

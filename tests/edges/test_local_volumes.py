@@ -182,6 +182,8 @@ def test_the_name_of_a_file_system_is_the_one_on_the_disk(local_deployment, pair
     volumes.detach("data")
     wait_until(lambda: not subprocess.check_output(["losetup", "--associated", disk_of(local_deployment)]))
     other = "01234567-89ab-4cde-8f01-23456789abcd"
+    # tune2fs gives a new name only to one that was checked since it was last mounted.
+    subprocess.run(["e2fsck", "-f", "-y", disk_of(local_deployment)], check=True, capture_output=True)
     subprocess.run(["tune2fs", "-f", "-U", other, disk_of(local_deployment)], check=True, capture_output=True)
     assert volumes.list()[0].filesystem == other
 
