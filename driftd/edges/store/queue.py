@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from driftd.core.memory import Job
 from driftd.edges.store.sql import SqlStore
 from driftd.edges.store.statements import fields_of
 from driftd.edges.store.tables import JOB
 
-
-def _lease_of(job: Job) -> ColumnElement[bool]:
-    # A lease that ran out and was taken by another has one more attempt: the late answer then changes nothing.
-    return (JOB.c.id == job.id) & (JOB.c.attempts == job.attempts) & JOB.c.leased_until.is_not(None)
+_FREE = JOB.c.leased_until.is_(None) | (JOB.c.leased_until <= bindparam("now"))
+_DUE = (
+    select(JOB)
+    .where((JOB.c.kind == bindparam("kind")) & (JOB.c.due <= bindparam("now")) & _FREE)
+    .order_by(JOB.c.due, JOB.c.id)
+    .limit(bindparam("most"))
+)
+# A lease that ran out and was taken by another has one more attempt: the late answer then changes nothing.
+_LEASED = (JOB.c.id == bindparam("job")) & (JOB.c.attempts == bindparam("tries")) & JOB.c.leased_until.is_not(None)
+_DONE = delete(JOB).where(_LEASED)
+_RETRY = update(JOB).where(_LEASED).values(due=bindparam("at"), leased_until=None)
 
 
 class SqlQueue:
@@ -31,13 +38,10 @@ class SqlQueue:
     def take(self, kind: str, limit: int, lease_s: float, now: datetime) -> Sequence[Job]:
         """At most ``limit`` due jobs, longest due first."""
         with self._store.write() as tx:
-            free = JOB.c.leased_until.is_(None) | (JOB.c.leased_until <= now)
-            due = select(JOB).where((JOB.c.kind == kind) & (JOB.c.due <= now) & free).order_by(JOB.c.due, JOB.c.id)
-            rows = tx.rows(due.limit(limit))
-            until = now + timedelta(seconds=lease_s)
-            numbers = [row["id"] for row in rows]
-            taken = update(JOB).where(JOB.c.id.in_(numbers))
-            tx.run(taken.values(attempts=JOB.c.attempts + 1, leased_until=until))
+            rows = tx.rows(_DUE, kind=kind, now=now, most=limit)
+            if rows:
+                taken = update(JOB).where(JOB.c.id.in_([row["id"] for row in rows]))
+                tx.run(taken.values(attempts=JOB.c.attempts + 1, leased_until=now + timedelta(seconds=lease_s)))
             return [Job(**fields_of(Job, row) | {"attempts": row["attempts"] + 1}) for row in rows]
 
     def reclaim(self, kind: str) -> None:
@@ -52,8 +56,8 @@ class SqlQueue:
     def done(self, job: Job) -> None:
         """The lease having run out and another having taken the job, nothing happens."""
         with self._store.write() as tx:
-            tx.run(delete(JOB).where(_lease_of(job)))
+            tx.run(_DONE, {"job": job.id, "tries": job.attempts})
 
     def retry(self, job: Job, due: datetime) -> None:
         with self._store.write() as tx:
-            tx.run(update(JOB).where(_lease_of(job)).values(due=due, leased_until=None))
+            tx.run(_RETRY, {"job": job.id, "tries": job.attempts, "at": due})

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, RowMapping, select, update
+from sqlalchemy import Connection, Engine, RowMapping, bindparam, select, update
 
 from driftd.core.chain import Broken, Verified, Walk
 from driftd.core.journal import BEFORE_ALL
@@ -23,6 +23,11 @@ PAGE = 2000
 
 # Execution option of a connection: how its transactions begin.
 BEGIN = "driftd_begin"
+
+_LEASE = select(LEASE)
+_OURS = (LEASE.c.holder == bindparam("by")) & (LEASE.c.epoch == bindparam("under"))
+_RENEW = update(LEASE).where(_OURS).values(expires_at=bindparam("until"))
+_DROP = update(LEASE).where(_OURS).values(holder="")
 
 
 class SqlStore:
@@ -126,7 +131,7 @@ class SqlStore:
 
     def take_lease(self, holder: str, ttl_s: float, now: datetime) -> int:
         with self._writable() as tx:
-            row = tx.one(select(LEASE))
+            row = tx.one(_LEASE)
             if row is not None and row["holder"] and row["expires_at"] > now and not self._may_take(row, holder):
                 raise LeaseHeld(
                     f"Another driftd runs on the store {self._path}: {short(row['holder'])}, "
@@ -147,20 +152,18 @@ class SqlStore:
 
     def renew_lease(self, holder: str, epoch: int, ttl_s: float, now: datetime) -> None:
         with self._writable() as tx:
-            ours = (LEASE.c.holder == holder) & (LEASE.c.epoch == epoch)
-            until = now + timedelta(seconds=ttl_s)
-            if not tx.changed(update(LEASE).where(ours).values(expires_at=until)):
-                raise self._lost(tx.one(select(LEASE)))
+            if not tx.changed(_RENEW, by=holder, under=epoch, until=now + timedelta(seconds=ttl_s)):
+                raise self._lost(tx.one(_LEASE))
 
     def drop_lease(self, holder: str, epoch: int) -> None:
         """Give it back, so that the next one need not wait. No longer ours is success."""
         with self._writable() as tx:
-            tx.run(update(LEASE).where((LEASE.c.holder == holder) & (LEASE.c.epoch == epoch)).values(holder=""))
+            tx.changed(_DROP, by=holder, under=epoch)
 
     def _fence(self, tx: SqlTx) -> None:
         if self._epoch is None:
             return
-        row = tx.one(select(LEASE))
+        row = tx.one(_LEASE)
         if row is None or row["epoch"] != self._epoch:
             raise self._lost(row)
 

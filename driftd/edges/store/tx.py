@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 
-from sqlalchemy import RowMapping, delete, select, update
+from sqlalchemy import RowMapping, bindparam, delete, select, update
 
 from driftd.core import journal
 from driftd.core.breakers.breaker import State as Breaking
@@ -40,6 +40,17 @@ from driftd.edges.store.tx_shown import ShownPart
 _TIMES = tuple(field.name for field in fields(Record) if str(field.type).startswith("datetime"))
 
 
+_OF_GROUP = REPLACEMENT.c.group == bindparam("group")
+_OPEN = select(REPLACEMENT).where(REPLACEMENT.c.open).order_by(REPLACEMENT.c.created_at, REPLACEMENT.c.rid)
+_ENDED = select(REPLACEMENT).where(REPLACEMENT.c.ended_at >= bindparam("since"))
+_STUCK = (
+    select(REPLACEMENT).where(REPLACEMENT.c.state == State.STUCK).order_by(REPLACEMENT.c.created_at, REPLACEMENT.c.rid)
+)
+_OPEN_OF, _ENDED_OF, _STUCK_OF = (query.where(_OF_GROUP) for query in (_OPEN, _ENDED, _STUCK))
+_ONE = select(REPLACEMENT).where(REPLACEMENT.c.rid == bindparam("rid"))
+_SAVE = update(REPLACEMENT).where((REPLACEMENT.c.rid == bindparam("of")) & (REPLACEMENT.c.version == bindparam("read")))
+
+
 def _columns(record: Record) -> dict[str, object]:
     searched = {name: getattr(record, name) for name in ("rid", "group", "slot", "old_id", "state", "created_at")}
     over = record.state in TERMINAL
@@ -69,10 +80,8 @@ class SqlTx(BreakerPart, FleetPart, GuardPart, HistoryPart, ImagesPart, JournalP
 
     def open_replacements(self, group: str | None = None) -> Sequence[Record]:
         """Oldest first."""
-        query = select(REPLACEMENT).where(REPLACEMENT.c.open)
-        if group is not None:
-            query = query.where(REPLACEMENT.c.group == group)
-        return [_record(row) for row in self.rows(query.order_by(REPLACEMENT.c.created_at, REPLACEMENT.c.rid))]
+        rows = self.rows(_OPEN) if group is None else self.rows(_OPEN_OF, group=group)
+        return [_record(row) for row in rows]
 
     def replacements(self, limit: int = 50, group: str | None = None) -> Sequence[Record]:
         """Newest first."""
@@ -83,21 +92,18 @@ class SqlTx(BreakerPart, FleetPart, GuardPart, HistoryPart, ImagesPart, JournalP
 
     def ended_replacements(self, since: datetime, group: str | None = None) -> Sequence[Record]:
         """See ``Tx.ended_replacements``."""
-        query = select(REPLACEMENT).where(REPLACEMENT.c.ended_at >= since.astimezone(UTC))
-        if group is not None:
-            query = query.where(REPLACEMENT.c.group == group)
+        since = since.astimezone(UTC)
+        rows = self.rows(_ENDED, since=since) if group is None else self.rows(_ENDED_OF, since=since, group=group)
         # Sorted here: for an order SQLite would walk through all that ever were.
-        return sorted(map(_record, self.rows(query)), key=lambda one: (one.created_at, one.rid))
+        return sorted(map(_record, rows), key=lambda one: (one.created_at, one.rid))
 
     def stuck_replacements(self, group: str | None = None) -> Sequence[Record]:
         """See ``Tx.stuck_replacements``."""
-        query = select(REPLACEMENT).where(REPLACEMENT.c.state == State.STUCK)
-        if group is not None:
-            query = query.where(REPLACEMENT.c.group == group)
-        return [_record(row) for row in self.rows(query.order_by(REPLACEMENT.c.created_at, REPLACEMENT.c.rid))]
+        rows = self.rows(_STUCK) if group is None else self.rows(_STUCK_OF, group=group)
+        return [_record(row) for row in rows]
 
     def replacement(self, rid: str) -> Record | None:
-        row = self.one(select(REPLACEMENT).where(REPLACEMENT.c.rid == rid))
+        row = self.one(_ONE, rid=rid)
         return _record(row) if row else None
 
     def add_replacement(self, record: Record) -> bool:
@@ -111,8 +117,7 @@ class SqlTx(BreakerPart, FleetPart, GuardPart, HistoryPart, ImagesPart, JournalP
         ``version`` by one, or reads it again.
         """
         kept = replace(record, version=record.version + 1)
-        where = (REPLACEMENT.c.rid == record.rid) & (REPLACEMENT.c.version == record.version)
-        if not self.changed(update(REPLACEMENT).where(where).values(_columns(kept))):
+        if not self.changed(_SAVE, of=record.rid, read=record.version, **_columns(kept)):
             raise StaleRecord(
                 f"Replacement {record.rid} was changed by somebody else in the meantime.",
                 "It is read again and goes on.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import RowMapping, select, update
+from sqlalchemy import RowMapping, bindparam, select, update
 
 from driftd.core.facts import Session
 from driftd.core.findings import Finding
@@ -15,6 +15,35 @@ from driftd.edges.store.tables import FINDING, INSTANCE, SESSION, VISIT
 
 # What may become known of a session after it was first seen.
 _LATER = ("ended_at", "live", "tty", "key", "key_id", "evidence")
+
+_INSTANCES = select(INSTANCE).order_by(INSTANCE.c.group, INSTANCE.c.slot, INSTANCE.c.id)
+_OF_GROUP = _INSTANCES.where(INSTANCE.c.group == bindparam("group"))
+_THERE, _THERE_OF_GROUP = (query.where(INSTANCE.c.gone_at.is_(None)) for query in (_INSTANCES, _OF_GROUP))
+_INSTANCE = select(INSTANCE).where(INSTANCE.c.id == bindparam("id"))
+_OPEN = select(FINDING).where(FINDING.c.resolved_at.is_(None)).order_by(FINDING.c.id)
+_OPEN_ON = _OPEN.where(FINDING.c.instance_id == bindparam("instance_id"))
+_FINDING = select(FINDING).where(FINDING.c.id == bindparam("id"))
+_ALIKE = _OPEN_ON.where(FINDING.c.signature == bindparam("signature"))
+_TOUCH = update(FINDING).where(FINDING.c.id == bindparam("number"))
+_RESOLVE = _TOUCH.where(FINDING.c.resolved_at.is_(None)).values(resolved_at=bindparam("now"))
+_SESSIONS = (
+    select(SESSION)
+    .where(SESSION.c.instance_id == bindparam("instance_id"))
+    .order_by(SESSION.c.started_at, SESSION.c.id)
+)
+# One session, whoever told of it and when.
+_SAME = ("instance_id", "door", "user", "source", "port", "pid", "started_at")
+_KNOWN = select(SESSION).where(*(SESSION.c[name] == bindparam(name) for name in _SAME))
+_CLOSE = (
+    update(VISIT)
+    .where((VISIT.c.id == bindparam("number")) & VISIT.c.closed_at.is_(None))
+    .values(closed_at=bindparam("now"))
+)
+_VISITS = (
+    select(VISIT.c.key, VISIT.c.opened_at, VISIT.c.closed_at)
+    .where(VISIT.c.instance_id == bindparam("instance_id"))
+    .order_by(VISIT.c.opened_at.desc(), VISIT.c.id.desc())
+)
 
 
 def finding_row(row: RowMapping) -> FindingRow:
@@ -34,15 +63,14 @@ class FleetPart(Statements):
 
     def instances(self, group: str | None = None, *, gone: bool = False) -> Sequence[InstanceRow]:
         """Sorted by group, slot and id; with ``gone``, those that no longer exist are among them."""
-        query = select(INSTANCE).order_by(INSTANCE.c.group, INSTANCE.c.slot, INSTANCE.c.id)
-        if group is not None:
-            query = query.where(INSTANCE.c.group == group)
-        if not gone:
-            query = query.where(INSTANCE.c.gone_at.is_(None))
-        return [InstanceRow(**row) for row in self.rows(query)]
+        if group is None:
+            rows = self.rows(_INSTANCES if gone else _THERE)
+        else:
+            rows = self.rows(_OF_GROUP if gone else _THERE_OF_GROUP, group=group)
+        return [InstanceRow(**row) for row in rows]
 
     def instance(self, instance_id: str) -> InstanceRow | None:
-        row = self.one(select(INSTANCE).where(INSTANCE.c.id == instance_id))
+        row = self.one(_INSTANCE, id=instance_id)
         return InstanceRow(**row) if row else None
 
     def put_instance(self, row: InstanceRow) -> None:
@@ -50,53 +78,40 @@ class FleetPart(Statements):
 
     def open_findings(self, instance_id: str | None = None) -> Sequence[FindingRow]:
         """Oldest first."""
-        query = select(FINDING).where(FINDING.c.resolved_at.is_(None)).order_by(FINDING.c.id)
-        if instance_id is not None:
-            query = query.where(FINDING.c.instance_id == instance_id)
-        return [finding_row(row) for row in self.rows(query)]
+        rows = self.rows(_OPEN) if instance_id is None else self.rows(_OPEN_ON, instance_id=instance_id)
+        return [finding_row(row) for row in rows]
 
     def finding(self, finding_id: int) -> FindingRow | None:
-        row = self.one(select(FINDING).where(FINDING.c.id == finding_id))
+        row = self.one(_FINDING, id=finding_id)
         return finding_row(row) if row else None
 
     def add_finding(self, instance_id: str, finding: Finding, now: datetime) -> FindingRow:
         """An open finding of this signature on this instance is seen again instead of added twice."""
         values = values_of(finding) | {"instance_id": instance_id, "first_seen": now, "last_seen": now}
         number = self.add(FINDING, values)
-        if number:
-            where = FINDING.c.id == number
-        else:
-            where = (
-                FINDING.c.resolved_at.is_(None)
-                & (FINDING.c.instance_id == instance_id)
-                & (FINDING.c.signature == finding.signature)
-            )
-            self.run(update(FINDING).where(where).values(**values_of(finding), last_seen=now))
-        return finding_row(self.run(select(FINDING).where(where)).mappings().one())
+        if not number:
+            alike = {"instance_id": instance_id, "signature": finding.signature}
+            number = self.run(_ALIKE, alike).mappings().one()["id"]
+            self.touch_finding(number, finding, now)
+        return finding_row(self.run(_FINDING, {"id": number}).mappings().one())
 
     def touch_finding(self, finding_id: int, finding: Finding, now: datetime) -> None:
-        self.run(update(FINDING).where(FINDING.c.id == finding_id).values(**values_of(finding), last_seen=now))
+        self.run(_TOUCH, {"number": finding_id, **values_of(finding), "last_seen": now})
 
     def resolve_finding(self, finding_id: int, now: datetime) -> None:
         """Resolved already is success, and keeps its first date."""
-        still_open = (FINDING.c.id == finding_id) & FINDING.c.resolved_at.is_(None)
-        self.run(update(FINDING).where(still_open).values(resolved_at=now))
+        self.run(_RESOLVE, {"number": finding_id, "now": now})
 
     def sessions(self, instance_id: str) -> Sequence[SessionRow]:
         """By start."""
-        query = select(SESSION).where(SESSION.c.instance_id == instance_id)
-        return [session_row(row) for row in self.rows(query.order_by(SESSION.c.started_at, SESSION.c.id))]
+        return [session_row(row) for row in self.rows(_SESSIONS, instance_id=instance_id)]
 
     def add_session(self, instance_id: str, session: Session, own: bool, now: datetime) -> bool:
         """A session known already learns what became known since (its end, say); whose it was stays as first said."""
         values = values_of(session) | {"instance_id": instance_id, "own": own, "first_seen": now}
         if self.add(SESSION, values):
             return True
-        same = ("instance_id", "door", "user", "source", "port", "pid", "started_at")
-        query = select(SESSION)
-        for name in same:
-            query = query.where(SESSION.c[name] == values[name])
-        known = self.run(query).mappings().one()
+        known = self.run(_KNOWN, {name: values[name] for name in _SAME}).mappings().one()
         news = {name: values[name] for name in _LATER if values[name] != known[name] and values[name] not in (None, "")}
         if news:
             self.run(update(SESSION).where(SESSION.c.id == known["id"]).values(news))
@@ -106,10 +121,8 @@ class FleetPart(Statements):
         return self.add(VISIT, {"instance_id": instance_id, "key": key, "opened_at": now})
 
     def close_visit(self, visit_id: int, now: datetime) -> None:
-        still_open = (VISIT.c.id == visit_id) & VISIT.c.closed_at.is_(None)
-        self.run(update(VISIT).where(still_open).values(closed_at=now))
+        self.run(_CLOSE, {"number": visit_id, "now": now})
 
     def visits(self, instance_id: str) -> Sequence[tuple[str, datetime, datetime | None]]:
-        query = select(VISIT.c.key, VISIT.c.opened_at, VISIT.c.closed_at).where(VISIT.c.instance_id == instance_id)
-        rows = self.rows(query.order_by(VISIT.c.opened_at.desc(), VISIT.c.id.desc()))
+        rows = self.rows(_VISITS, instance_id=instance_id)
         return [(row["key"], row["opened_at"], row["closed_at"]) for row in rows]

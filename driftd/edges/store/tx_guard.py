@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from driftd.core.findings import Severity
 from driftd.core.holds import Hold
@@ -15,14 +15,22 @@ from driftd.edges.store.tables import FINDING, INSTANCE, SESSION
 from driftd.edges.store.tables_guard import HOLD
 from driftd.edges.store.tx_fleet import session_row
 
+_HOLDS = select(HOLD).where((HOLD.c.until > bindparam("now")) & HOLD.c.released_at.is_(None)).order_by(HOLD.c.id)
+_MEMBERS = select(INSTANCE.c.id).where((INSTANCE.c.group == bindparam("group")) & INSTANCE.c.gone_at.is_(None))
+_LATELY = SESSION.c.live | (SESSION.c.ended_at >= bindparam("since")) | (SESSION.c.first_seen >= bindparam("since"))
+_VISITORS = (
+    select(SESSION)
+    .where(SESSION.c.instance_id.in_(_MEMBERS) & SESSION.c.own.is_(False) & _LATELY)
+    .order_by(SESSION.c.instance_id, SESSION.c.id)
+)
+
 
 class GuardPart(Statements):
     """``Tx`` for holds and what else guards read."""
 
     def holds(self, now: datetime) -> Sequence[Hold]:
         """See ``Tx.holds``."""
-        stands = (HOLD.c.until > now) & HOLD.c.released_at.is_(None)
-        return [Hold(**row) for row in self.rows(select(HOLD).where(stands).order_by(HOLD.c.id))]
+        return [Hold(**row) for row in self.rows(_HOLDS, now=now)]
 
     def every_hold(self, instance_id: str | None = None, *, since: datetime | None = None) -> Sequence[Hold]:
         """See ``Tx.every_hold``."""
@@ -43,11 +51,7 @@ class GuardPart(Statements):
 
     def recent_sessions(self, group: str, since: datetime) -> Sequence[SessionRow]:
         """See ``Tx.recent_sessions``."""
-        since = since.astimezone(UTC)
-        mine = select(INSTANCE.c.id).where((INSTANCE.c.group == group) & INSTANCE.c.gone_at.is_(None))
-        lately = SESSION.c.live | (SESSION.c.ended_at >= since) | (SESSION.c.first_seen >= since)
-        query = select(SESSION).where(SESSION.c.instance_id.in_(mine) & SESSION.c.own.is_(False) & lately)
-        return [session_row(row) for row in self.rows(query.order_by(SESSION.c.instance_id, SESSION.c.id))]
+        return [session_row(row) for row in self.rows(_VISITORS, group=group, since=since.astimezone(UTC))]
 
     def critical_instances(self) -> Sequence[str]:
         """See ``Tx.critical_instances``."""

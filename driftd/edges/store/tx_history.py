@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, or_, select, update
+from sqlalchemy import RowMapping, bindparam, or_, select, update
 
 from driftd.core.difference import Difference
 from driftd.core.expect import PATH_KINDS
@@ -19,6 +19,16 @@ from driftd.edges.store.tx_fleet import finding_row
 # An instance can be made to have any number of files in /tmp; this many of what is explained there are remembered.
 MOST = 2000
 _Key = tuple[str, bytes, str, str]
+
+_EXPLAINED_ON = select(EXPLAINED).where(EXPLAINED.c.instance_id == bindparam("instance_id"))
+_GONE = (
+    update(EXPLAINED)
+    .where(
+        EXPLAINED.c.instance_id == bindparam("of"),
+        *(EXPLAINED.c[name] == bindparam(f"the_{name}") for name in ("kind", "subject", "change", "shape")),
+    )
+    .values(gone_at=bindparam("now"))
+)
 
 
 class HistoryPart(Statements):
@@ -37,8 +47,7 @@ class HistoryPart(Statements):
 
     def keep_explained(self, instance_id: str, explained: Sequence[Finding], now: datetime) -> None:
         """See ``Tx.keep_explained``. Only what is another than it was is written."""
-        here = EXPLAINED.c.instance_id == instance_id
-        known = {_key_of(dict(row)): dict(row) for row in self.rows(select(EXPLAINED).where(here))}
+        known = {_key_of(dict(row)): dict(row) for row in self.rows(_EXPLAINED_ON, instance_id=instance_id)}
         seen: set[_Key] = set()
         for finding in explained[:MOST]:
             values = _values(finding)
@@ -51,10 +60,8 @@ class HistoryPart(Statements):
                 self.put(EXPLAINED, {**was, **values})
         for key, row in known.items():
             if key not in seen and row["gone_at"] is None:
-                one = here
-                for name in ("kind", "subject", "change", "shape"):
-                    one &= EXPLAINED.c[name] == row[name]
-                self.run(update(EXPLAINED).where(one).values(gone_at=now))
+                which = {f"the_{name}": row[name] for name in ("kind", "subject", "change", "shape")}
+                self.run(_GONE, {"of": instance_id, "now": now, **which})
 
 
 def _values(finding: Finding) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import RowMapping, delete, func, select, update
+from sqlalchemy import RowMapping, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from driftd.core import journal
@@ -20,6 +20,13 @@ from driftd.edges.store.tables_journal import CHAIN, CHECKPOINT, DOUBT, JOURNAL,
 CHECKPOINTS_KEPT = 300
 # Not by line: where lines were cut off and a person accepted it, the newest is of a lower one.
 _NEWEST_FIRST = (CHECKPOINT.c.at.desc(), CHECKPOINT.c.seq.desc())
+_LINES = select(JOURNAL).where(JOURNAL.c.seq > bindparam("after")).order_by(JOURNAL.c.seq).limit(bindparam("most"))
+_LINES_OF = _LINES.where(JOURNAL.c.subject == bindparam("subject"))
+_LAST = select(JOURNAL).order_by(JOURNAL.c.seq.desc()).limit(1)
+_EPOCH = select(LEASE.c.epoch)
+_STORE, _CHAIN = select(STORE), select(CHAIN)
+_DOUBTS = select(DOUBT).order_by(DOUBT.c.since, DOUBT.c.code, DOUBT.c.subject)
+_CHECKPOINTS = select(CHECKPOINT).order_by(*_NEWEST_FIRST).limit(bindparam("most"))
 # What any reader of JSON holds exactly. A line with a higher number was not written by driftd.
 SEQ_LIMIT = 2**53
 
@@ -65,24 +72,26 @@ class JournalPart(Statements):
         self, subject: str | None = None, after: int = BEFORE_ALL, *, limit: int | None = None
     ) -> Sequence[JournalLine]:
         """In order, from the line after number ``after``; at most ``limit``."""
-        query = select(JOURNAL).where(JOURNAL.c.seq > after).order_by(JOURNAL.c.seq)
-        if subject is not None:
-            query = query.where(JOURNAL.c.subject == subject)
-        return [_line(row) for row in self.rows(query.limit(limit))]
+        most = -1 if limit is None else limit  # SQLite's word for "all"
+        if subject is None:
+            rows = self.rows(_LINES, after=after, most=most)
+        else:
+            rows = self.rows(_LINES_OF, after=after, most=most, subject=subject)
+        return [_line(row) for row in rows]
 
     def last_line(self) -> JournalLine | None:
         """The newest line."""
-        row = self.one(select(JOURNAL).order_by(JOURNAL.c.seq.desc()).limit(1))
+        row = self.one(_LAST)
         return _line(row) if row else None
 
     def _epoch(self) -> int:
-        row = self.one(select(LEASE.c.epoch))
+        row = self.one(_EPOCH)
         return int(row["epoch"]) if row else 0
 
     # what the store knows of itself
 
     def store_facts(self) -> StoreFacts:
-        row = self.one(select(STORE))
+        row = self.one(_STORE)
         if row is None:
             raise StoreUnavailable(
                 "The store does not know who it is: its own row is gone.",
@@ -98,7 +107,7 @@ class JournalPart(Statements):
         self.add_doubt(doubt)
 
     def chain(self) -> ChainState:
-        row = self.one(select(CHAIN))
+        row = self.one(_CHAIN)
         return ChainState(**fields_of(ChainState, row)) if row else ChainState(head=journal.GENESIS)
 
     def put_chain(self, state: ChainState) -> None:
@@ -106,7 +115,7 @@ class JournalPart(Statements):
 
     def doubts(self) -> Sequence[Doubt]:
         """Oldest first, settled ones too."""
-        return [Doubt(**row) for row in self.rows(select(DOUBT).order_by(DOUBT.c.since, DOUBT.c.code, DOUBT.c.subject))]
+        return [Doubt(**row) for row in self.rows(_DOUBTS)]
 
     def add_doubt(self, doubt: Doubt) -> bool:
         return self.run(insert(DOUBT).on_conflict_do_nothing(), values_of(doubt)).rowcount > 0
@@ -120,8 +129,7 @@ class JournalPart(Statements):
         return doubts
 
     def checkpoints(self, limit: int = 50) -> Sequence[KeptCheckpoint]:
-        rows = self.rows(select(CHECKPOINT).order_by(*_NEWEST_FIRST).limit(limit))
-        return [KeptCheckpoint(**row) for row in rows]
+        return [KeptCheckpoint(**row) for row in self.rows(_CHECKPOINTS, most=limit)]
 
     def add_checkpoint(self, checkpoint: KeptCheckpoint) -> None:
         self.put(CHECKPOINT, values_of(checkpoint))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 
 from driftd.core.marks import Mark, Twin
 from driftd.core.memory import StoreUnavailable
@@ -16,25 +16,29 @@ from driftd.probe import wire
 
 _MOST = 500  # digests of one question, and twins of one answer
 
+_MARKS = select(MARKS).where(MARKS.c.instance_id == bindparam("instance_id"))
+_IDENTITIES = select(IDENTITY).where(IDENTITY.c.instance_id == bindparam("instance_id"))
+
 
 class MarksPart(Statements):
     """``Tx`` for marks and identities."""
 
     def marks(self, instance_id: str) -> Sequence[Mark]:
-        row = self.one(select(MARKS).where(MARKS.c.instance_id == instance_id))
+        row = self.one(_MARKS, instance_id=instance_id)
         return _read(row["body"], instance_id) if row else ()
 
     def put_marks(self, instance_id: str, marks: Sequence[Mark]) -> None:
         """See ``Tx.put_marks``. Nothing is written when they are as they were."""
         body = wire.pack([[m.path, m.of.encode(), m.size, m.sha256, int(m.at.timestamp())] for m in marks])
-        row = self.one(select(MARKS).where(MARKS.c.instance_id == instance_id))
+        row = self.one(_MARKS, instance_id=instance_id)
         if (bytes(row["body"]) if row else wire.pack([])) != body:
             self.put(MARKS, {"instance_id": instance_id, "body": body})
 
     def put_identities(self, instance_id: str, identities: Mapping[bytes, bytes]) -> None:
         """See ``Tx.put_identities``. Nothing is written when they are as they were."""
         here = IDENTITY.c.instance_id == instance_id
-        known = {bytes(row["path"]): bytes(row["sha256"]) for row in self.rows(select(IDENTITY).where(here))}
+        rows = self.rows(_IDENTITIES, instance_id=instance_id)
+        known = {bytes(row["path"]): bytes(row["sha256"]) for row in rows}
         for path in known.keys() - identities.keys():
             self.run(delete(IDENTITY).where(here & (IDENTITY.c.path == path)))
         for path, digest in identities.items():

@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import RowMapping, delete, select, update
+from sqlalchemy import RowMapping, bindparam, delete, select, update
 
 from driftd.core.memory import Message, Pause, Suppression, Topic
 from driftd.edges.store.statements import Statements, fields_of, values_of
 from driftd.edges.store.tables import MESSAGE, PAUSE, SUPPRESSION, TOPIC
+
+_SUPPRESSIONS = select(SUPPRESSION).order_by(SUPPRESSION.c.id)
+_STANDING = _SUPPRESSIONS.where((SUPPRESSION.c.expires_at > bindparam("now")) & SUPPRESSION.c.withdrawn_at.is_(None))
+_PAUSES = select(PAUSE).order_by(PAUSE.c.group)
+_UNSENT = (
+    select(MESSAGE)
+    .where(MESSAGE.c.sent_at.is_(None))
+    .order_by(MESSAGE.c.attempts, MESSAGE.c.id)
+    .limit(bindparam("most"))
+)
+_UNSENT_AND_DUE = _UNSENT.where(MESSAGE.c.due.is_(None) | (MESSAGE.c.due <= bindparam("now")))
+_TOPIC = select(TOPIC).where(TOPIC.c.topic == bindparam("topic"))
 
 
 def _suppression(row: RowMapping) -> Suppression:
@@ -26,12 +38,11 @@ class PeoplePart(Statements):
 
     def suppressions(self, now: datetime) -> Sequence[Suppression]:
         """Those that still count at ``now``."""
-        holds = (SUPPRESSION.c.expires_at > now) & SUPPRESSION.c.withdrawn_at.is_(None)
-        return [_suppression(row) for row in self.rows(select(SUPPRESSION).where(holds).order_by(SUPPRESSION.c.id))]
+        return [_suppression(row) for row in self.rows(_STANDING, now=now)]
 
     def every_suppression(self) -> Sequence[Suppression]:
         """Oldest first."""
-        return [_suppression(row) for row in self.rows(select(SUPPRESSION).order_by(SUPPRESSION.c.id))]
+        return [_suppression(row) for row in self.rows(_SUPPRESSIONS)]
 
     def add_suppression(self, suppression: Suppression) -> int:
         values = values_of(suppression, without=["id"]) | {"members": " ".join(suppression.members)}
@@ -46,7 +57,7 @@ class PeoplePart(Statements):
         return self.changed(update(SUPPRESSION).where(still).values(withdrawn_at=now, withdrawn_by=by)) > 0
 
     def pauses(self) -> Sequence[Pause]:
-        return [Pause(**row) for row in self.rows(select(PAUSE).order_by(PAUSE.c.group))]
+        return [Pause(**row) for row in self.rows(_PAUSES)]
 
     def set_pause(self, pause: Pause) -> None:
         """A group that is paused already is paused anew, under the new owner and reason."""
@@ -63,10 +74,8 @@ class PeoplePart(Statements):
 
     def unsent(self, limit: int = 50, *, now: datetime | None = None) -> Sequence[Message]:
         """Least tried first, so that one that never arrives does not hold up the others; then oldest first."""
-        query = select(MESSAGE).where(MESSAGE.c.sent_at.is_(None)).order_by(MESSAGE.c.attempts, MESSAGE.c.id)
-        if now is not None:
-            query = query.where(MESSAGE.c.due.is_(None) | (MESSAGE.c.due <= now))
-        return [Message(**fields_of(Message, row)) for row in self.rows(query.limit(limit))]
+        rows = self.rows(_UNSENT, most=limit) if now is None else self.rows(_UNSENT_AND_DUE, most=limit, now=now)
+        return [Message(**fields_of(Message, row)) for row in rows]
 
     def message_id(self, key: str) -> int:
         row = self.one(select(MESSAGE.c.id).where(MESSAGE.c.key == key))
@@ -87,7 +96,7 @@ class PeoplePart(Statements):
         return self.changed(update(MESSAGE).where(still).values(told)) > 0
 
     def topic(self, topic: str) -> Topic | None:
-        row = self.one(select(TOPIC).where(TOPIC.c.topic == topic))
+        row = self.one(_TOPIC, topic=topic)
         return _topic(row) if row else None
 
     def topics(self, message_id: int) -> Sequence[Topic]:
