@@ -146,10 +146,6 @@ class Bench:
         self.thread.join()
 
 
-def _within(one: Span, tick: Span) -> bool:
-    return tick.thread == one.thread and tick.began <= one.began <= tick.ended
-
-
 def wait(what, limit_s: float = 120.0):
     """Poll until true."""
     ends = time.monotonic() + limit_s

@@ -77,6 +77,7 @@ class Bench:
             provider.traffic.register(name, self.instances[-1])
         self.clock.advance(60)
         self.instances = [provider.compute.describe(one.id) for one in self.instances]
+        self._drifted = frozenset(one.id for one in self.instances)
         for port in ("inventory", "compute", "traffic", "volumes", "addresses", "health"):
             setattr(provider, port, self.watch.around(getattr(provider, port), port))
         self.store = open_store(f"sqlite:///{home / 'driftd.db'}")
@@ -90,7 +91,7 @@ class Bench:
         return GroupRules(name, min_healthy=1, enforce=Action.REPLACE, pace=UNPACED, calendar=ALWAYS)
 
     def _look(self, instance, judgement: Judgement) -> Look:
-        good = judgement if instance in self.instances else Judgement(Verdict.CLEAN, "as baked")
+        good = judgement if instance.id in self._drifted else Judgement(Verdict.CLEAN, "as baked")
         return Look(instance, self.clock(), 0.1, good)
 
     def tick(self, seconds: float) -> Tick:
