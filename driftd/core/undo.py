@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from driftd.core.facts import Instance, InstanceState
+from driftd.core.guards import Case, health
 from driftd.core.ports import TargetState
 from driftd.core.replacement import Record, State
 from driftd.core.steps.common import newcomer_of
@@ -112,7 +113,7 @@ def _fence(record: Record, world: World, now: datetime, limits: Limits) -> Answe
     newcomer = newcomer_of(record, world)
     if newcomer is None:
         return None
-    if answer := _out_of_traffic(newcomer, world, now, limits):
+    if answer := _out_of_traffic(record, newcomer, world, now, limits):
         return answer
     if newcomer.state is InstanceState.STOPPED or newcomer.state.ending:
         return None
@@ -153,7 +154,7 @@ def _old_back(record: Record, world: World, now: datetime, limits: Limits) -> An
 def _newcomers_away(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
     present = [i for i in world.newcomers if i.state is not InstanceState.TERMINATED]
     for newcomer in present:
-        answer = _one_away(newcomer, world, now, limits)
+        answer = _one_away(record, newcomer, world, now, limits)
         if answer is not None:
             return answer
     if present:
@@ -170,25 +171,24 @@ def _newcomers_away(record: Record, world: World, now: datetime, limits: Limits)
     return Finish(State(record.outcome), f"undone: {record.fault}")
 
 
-def _out_of_traffic(newcomer: Instance, world: World, now: datetime, limits: Limits) -> Answer | None:
+def _out_of_traffic(record: Record, newcomer: Instance, world: World, now: datetime, limits: Limits) -> Answer | None:
     """One step towards being no target; None when it is none."""
     target = world.targets.get(newcomer.id)
     if target is None:
         return None
     if target.state not in OUT_OF_SERVICE:
-        left = world.facts.in_service - 1
-        if target.state is TargetState.HEALTHY and left < world.rules.min_healthy:
-            why = f"{world.rules.name} would have {left} in service without {newcomer.id}, minimum "
-            return Wait(now + limits.poll, why + str(world.rules.min_healthy))
+        case = Case(record, world.rules, world.facts)
+        if target.state is TargetState.HEALTHY and (lacking := health.without_newcomer(case, newcomer.id)):
+            return Wait(now + limits.poll, lacking)
         return Do(Call(Verb.DRAIN, newcomer.id), f"no more work for the newcomer {newcomer.id}")
     if target.connections:
         return Wait(now + limits.poll, f"the newcomer {newcomer.id} has {target.connections} connections left")
     return Do(Call(Verb.DEREGISTER, newcomer.id), f"the newcomer {newcomer.id} has no connection left")
 
 
-def _one_away(newcomer: Instance, world: World, now: datetime, limits: Limits) -> Answer | None:
+def _one_away(record: Record, newcomer: Instance, world: World, now: datetime, limits: Limits) -> Answer | None:
     """Out of traffic, then ended; None when it is ending already."""
-    if answer := _out_of_traffic(newcomer, world, now, limits):
+    if answer := _out_of_traffic(record, newcomer, world, now, limits):
         return answer
     if newcomer.state.ending:
         return None

@@ -11,12 +11,13 @@ from replacing import LIMITS, NOW, OPEN, RULES, facts, instance, rules
 from driftd.core.decide import decide
 from driftd.core.facts import InstanceState
 from driftd.core.findings import Action, Verdict
+from driftd.core.guards.case import GroupFacts
 from driftd.core.moves import moved, waiting
 from driftd.core.ports import Target, TargetState
 from driftd.core.replacement import UNSTARTED, Record, State
 from driftd.core.steps.arriving import launch_request
 from driftd.core.variants import MOVE, STEP, SURGE, TRANSITIONS, VARIANTS
-from driftd.core.world import TAG_RID, Advance, Do, Halt, Sight, Verb, Wait, World, token
+from driftd.core.world import TAG_RID, Advance, Call, Do, Halt, Sight, Verb, Wait, World, token
 
 
 def ready_to_end() -> tuple[Record, World]:
@@ -219,3 +220,27 @@ def test_a_gone_newcomer_that_the_load_balancer_still_lists_is_nothing_to_stay_w
     record = replace(record, state=State.UNDOING, outcome="failed-clean", fault="the newcomer new is gone")
     answer = decide(record, replace(world, old=None, newcomers=()), NOW, LIMITS)
     assert not isinstance(answer, Advance)
+
+
+@pytest.mark.parametrize(
+    ("variant", "count", "percent", "serving", "held"),
+    [
+        (SURGE, 0, 80, 5, ""),
+        (SURGE, 0, 80, 4, "web would have 3 in service without new, and its minimum is 4 (80 % of 5)"),
+        (SURGE, 4, 0, 4, "web would have 3 in service without new, and its minimum is 4"),
+        (SURGE, 3, 80, 4, "web would have 3 in service without new, and its minimum is 4 (80 % of 5)"),
+        (SURGE, 3, None, 4, ""),  # the 100 % that nobody chose would keep one that has to go while its old one is ill
+        (MOVE, 0, None, 5, ""),
+        (MOVE, 0, None, 4, "web would have 3 in service without new, and its minimum is 4 (90 % of 5)"),
+    ],
+)
+def test_an_undo_takes_no_newcomer_out_below_the_count_or_the_share(variant, count, percent, serving, held):
+    record, world = ready_to_end()
+    record = replace(record, state=State.UNDOING, variant=variant.name, drain_sent=False, outcome="failed-clean")
+    healthy = frozenset({"new", *(f"peer-{number}" for number in range(serving - 1))})
+    group = replace(rules(count), min_percent=percent)
+    world = replace(world, rules=group, facts=GroupFacts(size=5, healthy=healthy))
+    answer = decide(record, world, NOW, LIMITS)
+    assert isinstance(answer, Wait if held else Do)
+    assert not held or answer.why == held
+    assert held or answer.call == Call(Verb.DRAIN, "new")

@@ -12,14 +12,19 @@ OTHER_PERCENT = 90
 
 
 def least(case: Case) -> tuple[int, str]:
-    """How many must be in service, and how that comes about.
+    """How many must be in service, and how that comes about."""
+    percent = case.rules.min_percent
+    if percent is None:
+        percent = SURGE_PERCENT if case.surge else OTHER_PERCENT
+    return _greater(case, percent)
+
+
+def _greater(case: Case, percent: int) -> tuple[int, str]:
+    """The count or the share, whichever is more.
 
     A share below 100 % spares at least one: it never rounds to "nobody may ever go".
     """
     count, size = case.rules.min_healthy, case.facts.size
-    percent = case.rules.min_percent
-    if percent is None:
-        percent = SURGE_PERCENT if case.surge else OTHER_PERCENT
     share = size - part(100 - percent, size)
     if share > count:
         return share, f"{share} ({percent} % of {size})"
@@ -33,6 +38,20 @@ def short(case: Case) -> str:
     if without >= need:
         return ""
     return f"{case.rules.name} would have {without} in service without {case.record.old_id}, and its minimum is {said}"
+
+
+def without_newcomer(case: Case, newcomer: str) -> str:
+    """Why an undo may not take a newcomer that serves out of service now, with the arithmetic; "" when it may.
+
+    Where the newcomer came first and no share was chosen, the count alone binds: of the 100 % that go without saying
+    then, one that has to go would never be spared while its old one is ill.
+    """
+    left = case.facts.in_service - 1
+    unsaid = case.surge and case.rules.min_percent is None
+    need, said = _greater(case, 0) if unsaid else least(case)
+    if left >= need:
+        return ""
+    return f"{case.rules.name} would have {left} in service without {newcomer}, and its minimum is {said}"
 
 
 def without_it(case: Case, _now: datetime) -> Refusal | None:
