@@ -37,9 +37,11 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """How a canary is watched: for ``soak``; from ``warmup`` on and at the end by the ``question``, if there is one."""
+    """Who watches a canary besides the load balancer: from ``warmup`` on, and at the end of its soak, the ``question``.
 
-    soak: timedelta = timedelta(minutes=30)
+    How long it soaks is a limit of its step (``core.world.Limits``).
+    """
+
     warmup: timedelta = timedelta(minutes=5)
     question: Question | None = None
 

@@ -12,6 +12,11 @@ from driftd.core.guards.case import AtOnce, Grace, GroupRules, Pace
 from driftd.settings import Enforce, GroupSettings, Pacing, Replacing, Settings
 
 
+def most_of(group: GroupSettings) -> Action:
+    """The most that any rule may do in the group; that a person has to agree is a guard's to say."""
+    return Action.ALERT if group.enforce is Enforce.OBSERVE else Action.REPLACE
+
+
 def rules_of(settings: Settings, name: str, group: GroupSettings) -> GroupRules:
     """What the group allows."""
     replacing = group.replacing
@@ -19,7 +24,7 @@ def rules_of(settings: Settings, name: str, group: GroupSettings) -> GroupRules:
     return GroupRules(
         name=name,
         min_healthy=count,
-        enforce=Action.ALERT if group.enforce is Enforce.OBSERVE else Action.REPLACE,
+        enforce=most_of(group),
         back_off=replacing.back_off,
         approve=group.enforce is Enforce.APPROVE,
         min_percent=percent,
@@ -28,7 +33,6 @@ def rules_of(settings: Settings, name: str, group: GroupSettings) -> GroupRules:
         calendar=_calendar(replacing),
         grace=Grace(replacing.sessions.grace, replacing.sessions.cap),
         allow_singleton=replacing.allow_singleton,
-        canary=True,
     )
 
 

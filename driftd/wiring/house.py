@@ -34,12 +34,13 @@ from driftd.flows.groups import Group
 from driftd.flows.remembering import Run, past
 from driftd.flows.replace import Replacer
 from driftd.flows.visit import Audit, Visitor
-from driftd.settings import Enforce, Settings
+from driftd.settings import Settings
 from driftd.wiring.baking import DEADLINE_S, Baking, tree
 from driftd.wiring.calibrating import Calibrating
 from driftd.wiring.explaining import Explaining
 from driftd.wiring.exports import Exporting
 from driftd.wiring.groups import join
+from driftd.wiring.guarding import most_of
 from driftd.wiring.keeping import Keeping
 from driftd.wiring.looking import RoutedLooker, several
 from driftd.wiring.policies import Policies
@@ -67,7 +68,7 @@ class WiredHouse:
     def enforce(self, group: str) -> Action:
         """The most that any rule may do in ``group``; a group that left the configuration is only observed."""
         known_group = self.settings.groups.get(group)
-        return Action.REPLACE if known_group and known_group.enforce is not Enforce.OBSERVE else Action.ALERT
+        return most_of(known_group) if known_group else Action.ALERT
 
     def every(self, group: str) -> timedelta:
         """How often an instance of ``group`` is looked at."""

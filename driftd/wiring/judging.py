@@ -45,13 +45,13 @@ def _server(settings: Settings, asked: ServerSettings) -> Server | None:
 
 
 def canary_of(name: str, group: GroupSettings, judge: Judge | None) -> Canary:
-    """How the group's canary is watched, never shorter than others. Raises BadInput where its judge is missing."""
+    """How the group's canary is judged. Raises BadInput where its judge is missing."""
     said = group.replacing.canary
     if said.query is not None and judge is None:
         raise BadInput(
             f"the canary of {name} is judged by a query, and nobody is there to ask", "name one: prometheus: {url: …}"
         )
-    return Canary(max(said.soak, group.replacing.soak), said.warmup, _question(said))
+    return Canary(said.warmup, _question(said))
 
 
 def _question(said: CanarySettings) -> Question | None:

@@ -45,7 +45,7 @@ def guards_of(loaded: settings.Settings) -> GroupRules:
 
 def test_the_defaults_are_those_that_the_page_tells(tmp_path: Path):
     rules = guards_of(load(tmp_path, "groups: {web: {provider: static}}\n"))
-    assert rules == GroupRules("web", canary=rules.canary)
+    assert rules == GroupRules("web")
     assert not rules.replaces
     assert not rules.calendar.chosen
 

@@ -40,8 +40,7 @@ class Judged(Simulation):
         self.judge = FakeJudge()
         self.set(
             judge=self.judge,
-            canary=Canary(SOAK, WARMUP, question),
-            rules=replace(self.group.rules, canary=True),
+            canary=Canary(WARMUP, question),
             limits=replace(LIMITS, canary_soak=SOAK),
         )
 
@@ -110,7 +109,7 @@ def test_a_canary_that_turns_bad_at_the_last_moment_fails(judged):
 def test_the_peers_are_those_who_serve_and_neither_leave_nor_have_just_come(judged, tmp_path):
     sim = judged(below=1)
     about = promql.parse('errors{instance=~"{instance}"}')
-    sim.set(canary=Canary(SOAK, WARMUP, Question(about, below=1, baseline=Baseline(about.of_peers(), 0.5))))
+    sim.set(canary=Canary(WARMUP, Question(about, below=1, baseline=Baseline(about.of_peers(), 0.5))))
     peers = "|".join(one for one in sim.servers if one != sim.old)
     sim.judge.answers[f'errors{{instance=~"(?:{peers})"}}'] = 0.01
     sim.judge.otherwise = 0.02
@@ -123,7 +122,7 @@ def test_the_peers_are_those_who_serve_and_neither_leave_nor_have_just_come(judg
 def test_a_peer_that_is_ill_or_new_itself_is_no_measure(judged):
     sim = judged(below=1)
     about = promql.parse('errors{instance=~"{instance}"}')
-    sim.set(canary=Canary(SOAK, WARMUP, Question(about, below=1, baseline=Baseline(about.of_peers(), 0.5))))
+    sim.set(canary=Canary(WARMUP, Question(about, below=1, baseline=Baseline(about.of_peers(), 0.5))))
     rid = sim.request(manual=False)
     assert sim.stop_in(rid, State.SOAKING) or sim.record(rid).state is State.SOAKING
     record, seen = sim.record(rid), survey(sim.group)

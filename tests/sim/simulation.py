@@ -36,6 +36,7 @@ LIMITS = Limits(
     verify_timeout=timedelta(seconds=60),
     enroll_timeout=timedelta(seconds=60),
     soak=timedelta(seconds=5),
+    canary_soak=timedelta(seconds=5),
     drain_timeout=timedelta(seconds=60),
     stop_timeout=timedelta(seconds=60),
     quiesce_timeout=timedelta(seconds=60),

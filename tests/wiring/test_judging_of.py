@@ -35,7 +35,8 @@ def test_the_canary_of_the_docs_is_what_it_says(tmp_path):
     judge = judging.judge_of(loaded)
     assert isinstance(judge, Lately)
     canary = judging.canary_of("web", loaded.group("web"), judge)
-    assert (canary.soak, canary.warmup) == (timedelta(minutes=30), timedelta(minutes=5))
+    assert groups.limits_of(loaded, loaded.group("web")).canary_soak == timedelta(minutes=30)
+    assert canary.warmup == timedelta(minutes=5)
     assert (canary.question.below, canary.question.above) == (0.01, None)
     assert (canary.question.baseline.tolerance, canary.question.baseline.slack) == (0.5, 0.001)
     asked = canary.question.query.fill({"instance": ["i-1"], "group": ["web"]})
@@ -69,7 +70,6 @@ def test_where_nothing_is_configured_a_canary_is_watched_and_nobody_is_asked(tmp
 
 def test_a_canary_is_never_watched_shorter_than_others(tmp_path):
     loaded = load(tmp_path, "groups: {web: {provider: static, replacing: {soak: 1h}}}\n")
-    assert judging.canary_of("web", loaded.group("web"), None).soak == timedelta(hours=1)
     assert groups.limits_of(loaded, loaded.group("web")).canary_soak == timedelta(hours=1)
 
 

@@ -55,8 +55,6 @@ class Grace:
 class GroupRules:
     """What a group allows. ``enforce`` caps what any rule may do; with ``approve`` a person has to agree to each.
 
-    With ``canary`` the first of its kind goes first, and is watched by the judge before others follow.
-
     ``min_healthy`` is a count; ``min_percent`` a share of the group, None for 100 % where the newcomer comes first and
     90 % where it cannot. The greater of the two holds.
     """
@@ -72,7 +70,6 @@ class GroupRules:
     calendar: Calendar = WORK_HOURS
     grace: Grace = Grace()
     allow_singleton: bool = False
-    canary: bool = False
 
     @property
     def replaces(self) -> bool:
@@ -138,7 +135,8 @@ class GroupFacts:
     calls so, newcomers included; ``unready`` are members that are targets and not healthy; ``ending`` are members that
     go, and not by driftd. ``fleet`` counts the replacements under way everywhere. ``stuck`` is the id of one that needs
     a person.
-    ``signatures`` are the failures by what the drift looked like. ``holds``, ``present`` and ``zones`` are by instance.
+    ``signatures`` are the failures by what the drift looked like. ``holds`` and ``present`` are by instance, ``zones`` by
+    instance and slot (core/zones.py).
     ``foreign`` says which operation of others is going on, ``cold`` what is not yet known since the daemon began.
     ``quorum`` says by instance why a cluster cannot do without it, ``widths`` what slow start allows, ``breakers`` are
     all that hold, ``account`` is the provider's.
@@ -210,7 +208,7 @@ class Case:
     def goes_first(self) -> bool:
         """It is the first of its kind, so the group watches it before others follow."""
         widths = self.facts.widths
-        return self.rules.canary and widths is not None and widths.canary(self.record)
+        return widths is not None and widths.canary(self.record)
 
     @property
     def by_hand(self) -> bool:

@@ -9,7 +9,7 @@ from driftd.core.guards import Case, health
 from driftd.core.ports import TargetState
 from driftd.core.replacement import Record, State
 from driftd.core.variants import DELETE_FIRST, STEP, variant_of
-from driftd.core.world import Advance, Limits, Plan, World
+from driftd.core.world import Advance, Limits, World
 
 
 def late(record: Record, now: datetime, limits: Limits) -> bool:
@@ -24,9 +24,9 @@ def spent(record: Record, limits: Limits) -> str:
     return f"the limit of {seconds:.0f} s is over"
 
 
-def onward(record: Record, why: str, *, verified: bool = False, plan: Plan | None = None) -> Advance:
-    """To the next state of the record's variant (of ``plan``'s, where that is being made)."""
-    return Advance(variant_of(record).after(record.state), why, verified=verified, plan=plan)
+def onward(record: Record, why: str, *, verified: bool = False) -> Advance:
+    """To the next state of the record's variant."""
+    return Advance(variant_of(record).after(record.state), why, verified=verified)
 
 
 def failed(why: str) -> Advance:

@@ -127,7 +127,7 @@ class Run(Calm):
 
     def _group(self, name: str) -> Group:
         plan = self.truth.plans[name]
-        canary = Canary(plan.limits.canary_soak, timedelta(0)) if plan.rules.canary else None
+        canary = Canary(timedelta(0)) if plan.watched else None
         return Group(
             name,
             self.cloud,

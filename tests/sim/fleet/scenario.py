@@ -58,13 +58,14 @@ BREAKERS = replace(
 
 @dataclass(frozen=True, slots=True)
 class GroupPlan:
-    """One group: its rules, how it is replaced, and what its slots own."""
+    """One group: its rules, how it is replaced, and what its slots own; ``watched``: its canaries soak longer."""
 
     name: str
     size: int
     rules: GroupRules
     manner: Manner
     limits: Limits
+    watched: bool
     owning: bool
     hooked: bool
     every: timedelta
@@ -197,20 +198,26 @@ def _group(chance: random.Random, name: str, size: int, every: timedelta) -> Gro
         calendar=calendar,
         grace=Grace(timedelta(seconds=20), timedelta(hours=1)),
         allow_singleton=sort == "surge",
-        canary=chance.random() < 0.2,
     )
+    watched = chance.random() < 0.2
     delete_first = sort == "delete-first"
     return GroupPlan(
         name=name,
         size=size,
         rules=rules,
         manner=Manner(delete_first, delete_first, snapshots=chance.random() < 0.7),
-        limits=LIMITS if chance.random() < 0.8 else replace(LIMITS, park=timedelta(0), soak=timedelta(0)),
+        limits=_limits(chance, watched),
+        watched=watched,
         owning=owning,
         hooked=owning and chance.random() < 0.7,
         every=every,
         keep_snapshots=timedelta(days=30),
     )
+
+
+def _limits(chance: random.Random, watched: bool) -> Limits:
+    limits = LIMITS if chance.random() < 0.8 else replace(LIMITS, park=timedelta(0), soak=timedelta(0))
+    return limits if watched else replace(limits, canary_soak=limits.soak)
 
 
 def _drifts(chance: random.Random, groups: tuple[GroupPlan, ...]) -> tuple[tuple[Drift, ...], str]:
