@@ -172,8 +172,8 @@ def test_what_is_left_over_holds_until_it_is_gone_or_a_person_has_seen_it():
 def test_pace_is_shown_with_its_own_time():
     until = NOW + 4 * MIN
     watched = Watched()
-    watched.see(Facts(groups=GROUPS, paced={"web": Reached("6 within the hour", until), "": Reached("10 in all")}))
-    assert watched.open() == {WEB, "fleet"}
+    watched.see(Facts(groups=GROUPS, paced={"web": Reached("6 within the hour", until)}))
+    assert watched.open() == {WEB}
     assert watched.rows["C12", WEB].until == until
     watched.see(Facts(groups=GROUPS), 1)
     assert not watched.open()

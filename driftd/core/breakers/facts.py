@@ -80,7 +80,8 @@ class Standing:
     """How one group stands. ``every`` is how often its instances are looked at; ``slots`` are those that exist.
 
     ``ready`` are the slots that the load balancer calls healthy; None where nobody can be asked. ``zones`` maps slots
-    to their zone. ``expected`` and ``reported`` are as in ``Pass``. ``image`` is what it is replaced by.
+    to their zone, where it is told. ``expected`` and ``reported`` are as in ``Pass``. ``image`` is what it is replaced
+    by.
     """
 
     slots: frozenset[str]
@@ -114,7 +115,7 @@ class Facts:
     """Of each group by name, where it is one group's. ``records`` are replacements: open ones and those of late.
 
     ``alerts`` and ``foreign`` are sentences, "" where all is quiet; a group that nobody asks about is left out.
-    ``paced`` is by group, "" is the fleet. ``jitter`` is between -1 and 1, the same for the same moment.
+    ``jitter`` is between -1 and 1, the same for the same moment.
     """
 
     groups: Mapping[str, Standing] = field(default_factory=dict)

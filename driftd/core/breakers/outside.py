@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from driftd.core.breakers.breaker import FLEET, Breaker, Known, of_group
+from driftd.core.breakers.breaker import Breaker, Known, of_group
 from driftd.core.breakers.facts import Facts
 from driftd.core.breakers.limits import Thresholds
 from driftd.core.breakers.settling import closed, opened, passed, until_calm
@@ -59,7 +59,7 @@ def foreign(known: Known, facts: Facts, now: datetime, limits: Thresholds) -> It
 def pace(known: Known, facts: Facts, now: datetime, limits: Thresholds) -> Iterator[Breaker]:
     """C12: a limit of pace is reached, which its guard enforces; the breaker only shows that it is."""
     del limits
-    bad = {of_group(group) if group else FLEET: reached for group, reached in sorted(facts.paced.items())}
+    bad = {of_group(group): reached for group, reached in sorted(facts.paced.items())}
     for scope, reached in bad.items():
         one = known.get(scope)
         if one is not None and one.holds:
