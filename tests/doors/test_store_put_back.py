@@ -20,11 +20,16 @@ from driftd.core.holds import Hold
 from driftd.core.memory import InstanceRow
 from driftd.core.upkeep import ChainState
 from driftd.edges.store import open_store
+from driftd.edges.store.opening import HEAD
 
 CONFIGURATION = """\
 store: sqlite:///driftd.db
 groups: {}
 """
+LEASE_OF_ANOTHER = (
+    "INSERT OR REPLACE INTO lease (id, holder, epoch, taken_at, expires_at) "
+    "VALUES (1, 'elsewhere pid 7', 3, '2026-01-01T00:00:00.000000Z', '2999-01-01T00:00:00.000000Z')"
+)
 
 
 @pytest.fixture
@@ -129,13 +134,54 @@ def test_a_pause_holds_while_an_older_driftd_runs_on_the_store(driftd, home: Pat
     raw(
         home,
         "UPDATE alembic_version SET version_num = '0008'",
-        "INSERT OR REPLACE INTO lease (id, holder, epoch, taken_at, expires_at) "
-        "VALUES (1, 'elsewhere pid 7', 3, '2026-01-01T00:00:00.000000Z', '2999-01-01T00:00:00.000000Z')",
+        LEASE_OF_ANOTHER,
     )
     said = driftd("pause", "--reason", "a fire")
     assert said.status == 0, said.err
     assert "An older driftd runs on the store" in said.err
     assert "a fire" in (home / "driftd.pause").read_text()
+
+
+def test_resuming_beside_an_older_driftd_removes_the_pause_file_and_says_what_stays(driftd, home: Path):
+    assert driftd("pause", "--reason", "lunch").status == 0
+    older = ("UPDATE alembic_version SET version_num = '0008'", LEASE_OF_ANOTHER)
+    raw(home, *older)
+    assert driftd("pause", "--reason", "a fire").status == 0
+    said = driftd("resume", "--group", "web")
+    assert said.status == 3
+    assert (home / "driftd.pause").exists(), "it is not the group's"
+    said = driftd("resume")
+    assert said.status == 3
+    assert not (home / "driftd.pause").exists()
+    assert (
+        "driftd.pause is removed; what is paused in the store still is: An older driftd runs on the store" in said.err
+    )
+    assert "driftd resume again" in said.err
+    again = driftd("resume")
+    assert again.status == 3
+    assert "is removed" not in again.err, "there was nothing left to remove"
+    raw(home, f"UPDATE alembic_version SET version_num = '{HEAD}'")
+    assert driftd("resume").out == "Resumed everywhere.\n"
+
+
+def test_resuming_a_group_says_that_the_pause_file_still_stops_it(driftd, home: Path):
+    assert driftd("pause", "--group", "web", "--reason", "lunch").status == 0
+    (home / "driftd.pause").touch()
+    assert "Resumed web. The pause file" in driftd("resume", "--group", "web").out
+    assert (home / "driftd.pause").exists()
+    assert driftd("resume").status == 0
+    assert not (home / "driftd.pause").exists()
+
+
+def test_a_pause_file_that_cannot_be_removed_is_said(driftd, home: Path):
+    assert driftd("pause", "--reason", "lunch").status == 0
+    (home / "driftd.pause").mkdir()
+    said = driftd("resume")
+    assert said.status == 3
+    assert "The pause in the store is lifted, but the pause file" in said.err
+    status = driftd("status").out
+    assert "lunch" not in status
+    assert "undoing too, by the file" in status
 
 
 # --- check -----------------------------------------------------------------------------------------------------------

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from driftd.core.errors import DriftdError
 from driftd.core.memory import LeaseHeld, Pause, StoreUnavailable
 from driftd.core.wording import printable
 from driftd.doors.cli.app import app, of
@@ -51,17 +53,39 @@ def resume(ctx: typer.Context, group: Group = "") -> None:
     context = of(ctx)
     house = context.house()
     now, owner = house.now(), house.person()
-    with house.store() as store, store.write() as tx:
-        was = tx.clear_pause(group)
-        if was:
-            tx.journal("human", group or "everywhere", {"did": "resume", "owner": owner}, now)
-    file = house.pause_file()
-    if not group and file.exists():
-        file.unlink()
+    file, refused = house.pause_file(), None
+    was = False
+    try:
+        with house.store() as store, store.write() as tx:
+            was = tx.clear_pause(group)
+            if was:
+                tx.journal("human", group or "everywhere", {"did": "resume", "owner": owner}, now)
+    except (StoreUnavailable, LeaseHeld) as error:  # the file is another matter: it may be older than the fault
+        refused = error
+    if file.exists() and not group:
+        _remove(file, was)
+        if refused is not None:
+            raise type(refused)(
+                f"The pause file {file} is removed; what is paused in the store still is: {refused}",
+                f"{refused.hint} Then say driftd resume again.".lstrip(),
+            )
         was = True
-    said = (
-        f"Resumed {group or 'everywhere'}."
-        if was
-        else f"Nothing was paused {'in ' + group if group else 'everywhere'}."
-    )
-    context.out.print(said, highlight=False, markup=False)
+    if refused is not None:
+        raise refused
+    where = f"in {group}" if group else "everywhere"
+    said = f"Resumed {group or where}." if was else f"Nothing was paused {where}."
+    if group and file.exists():
+        said += f" The pause file {file} still stops everything; driftd resume, without a group, removes it."
+    context.out.print(printable(said), highlight=False, markup=False)
+
+
+def _remove(file: Path, was: bool) -> None:
+    """The pause file, which somebody else may just have removed."""
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        done = "The pause in the store is lifted, but the" if was else "The"
+        raise DriftdError(
+            f"{done} pause file {file} cannot be removed and still stops everything: {error.strerror or error}",
+            "Remove it as its owner.",
+        ) from error
