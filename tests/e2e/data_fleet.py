@@ -71,7 +71,7 @@ groups:
     health: {{http: "http://{{address}}:8080/serving"}}
     policy: [auto, shared-kernel, sessions, data-volume, db.yaml]
     enforce: replace
-    every: 1s
+    every: 3s
     hooks: {{quiesce: [./tell, rest], serve: [./tell, serve], timeout: 10s}}
     replacing:
       dwell: 0s

@@ -18,6 +18,7 @@ from dataclasses import replace
 
 import pytest
 from days import inside, listeners, loaded
+from fleets import BY_HAND
 
 from driftd.core.ports import LaunchRequest, TargetState
 from driftd.core.replacement import TERMINAL, State
@@ -28,7 +29,9 @@ from driftd.edges.stage.clients import person
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
 
 
-REPLACING = {"enforce: replace": "enforce: replace"}
+TEMPLATE = BY_HAND
+SOON = {"every: 5m": "every: 1s"}  # for what only a second look sees
+REPLACING = {"enforce: replace": "enforce: replace", **SOON}
 
 
 # --- one daemon, and none ---------------------------------------------------------------------------------------------
@@ -227,7 +230,7 @@ def test_without_a_manifest_it_is_unknown_and_the_command_is_named(day_of, golde
 
 
 def test_a_group_that_observes_is_left_alone_and_so_is_what_was_accepted_until_somebody_asks(day_of):
-    day = day_of({})
+    day = day_of(SOON)
     victim = day.fleet.instances()["web/1"]
     day.wait(lambda: (row := day.rows().get(victim.id)) and row.verdict in {"clean", "explained"})
     with (inside(day.fleet, victim) / "etc/motd").open("a") as motd:
@@ -262,7 +265,7 @@ def test_a_group_that_observes_is_left_alone_and_so_is_what_was_accepted_until_s
 def test_a_full_disk_under_the_store_stops_everything_until_there_is_room(day_of, tmp_path):
     # Roomier than the log that SQLite lets grow before it tidies it into the file (4 MB).
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "driftd-test", tmp_path], check=True)
-    day = day_of({"sqlite:///driftd.db": f"sqlite:///{tmp_path}/driftd.db", "soak: 300ms": "soak: 1s"})
+    day = day_of({"sqlite:///driftd.db": f"sqlite:///{tmp_path}/driftd.db", "soak: 300ms": "soak: 1s", **SOON})
     try:
         day.wait(lambda: (tmp_path / "driftd.db").exists() and len(day.rows()) == 3)
         if any(int(i.tags.get(TAG_EPOCH) or 0) > 1 for i in day.fleet.instances().values()):
@@ -345,7 +348,7 @@ def test_an_old_one_that_vanishes_during_the_undo_leaves_the_newcomer_in_its_slo
 
 
 def test_an_instance_that_vanishes_by_itself_is_said_to_be_gone(day_of, golden_image):
-    day = day_of({})
+    day = day_of(SOON)
     victim = day.fleet.instances()["web/3"]
     day.wait(lambda: (row := day.rows().get(victim.id)) and row.looked_at)
     provider = day.house.provider("web")
