@@ -221,13 +221,16 @@ class HookSettings(_Strict):
 
 
 class GroupSettings(_Strict):
-    """Instances that serve the same purpose. ``select``, ``traffic`` and ``hosts`` are the provider's to read."""
+    """Instances that serve the same purpose. ``select``, ``traffic``, ``zones`` and ``hosts`` are the
+    provider's to read.
+    """
 
     provider: str
     image: str = ""
     select: dict[str, str] = Field(default_factory=dict)
     hosts: list[str | dict[str, Any]] = Field(default_factory=list)
     traffic: dict[str, Any] = Field(default_factory=dict)
+    zones: list[str] = Field(default_factory=list)
     reach: Reach = Reach()
     health: Health = Health()
     policy: list[str] = Field(default_factory=lambda: [*packs.DEFAULT])

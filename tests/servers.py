@@ -89,11 +89,13 @@ class LocalDeployment:
     def dir(self) -> Path:
         return self.root / "d"
 
-    def options(self, *, traffic: bool = False, **settings: object) -> dict[str, object]:
+    def options(self, *, traffic: bool = False, zones: tuple[str, ...] = (), **settings: object) -> dict[str, object]:
         """What ``driftd.edges.providers.load("local", …)`` takes: one group, ``web``."""
         group: dict[str, object] = {"image": self.image.id, "reach": {"ssh": {"user": "root", "key": str(self.key)}}}
         if traffic:
             group["traffic"] = {"listen": f"127.0.0.1:{self.port}"}
+        if zones:
+            group["zones"] = list(zones)
         return {
             "settings": {"dir": str(self.dir), "images": str(self.images), **settings},
             "groups": {"web": group},

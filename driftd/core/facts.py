@@ -50,7 +50,9 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One running server. ``image`` is the id of the image it was made from, "" where the provider cannot tell."""
+    """One running server. ``image`` is the id of the image it was made from, "" where the provider cannot tell;
+    ``zone`` is the failure domain that it is in, which its slot stays in, "" where the provider tells none.
+    """
 
     id: str
     group: str
@@ -61,6 +63,7 @@ class Instance:
     launched_at: datetime | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     reach: Reach = Reach()
+    zone: str = ""
 
 
 # The kinds of facts that this driftd knows. A newer probe may bring others; they are compared and told all the same.

@@ -24,6 +24,7 @@ from driftd.core.replacement import Record
 from driftd.core.seal import SeenManifest
 from driftd.core.shown import Shown
 from driftd.core.upkeep import Upkeep
+from driftd.core.zones import Placed
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class InstanceRow:
     taint_since: datetime | None = None
     boot_id: str = ""
     gone_at: datetime | None = None
+    zone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +200,10 @@ class Tx(Upkeep, Protocol):
     def instances(self, group: str | None = None, *, gone: bool = False) -> Sequence[InstanceRow]: ...
     def instance(self, instance_id: str) -> InstanceRow | None: ...
     def put_instance(self, row: InstanceRow) -> None: ...
+    def zones(self, since: datetime) -> Sequence[Placed]:
+        """Of whom a zone is told: those that are there, then those gone no longer than since; oldest first."""
+        ...
+
     def open_findings(self, instance_id: str | None = None) -> Sequence[FindingRow]: ...
     def finding(self, finding_id: int) -> FindingRow | None: ...
     def add_finding(self, instance_id: str, finding: Finding, now: datetime) -> FindingRow: ...

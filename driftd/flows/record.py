@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from driftd.core import wording
+from driftd.core import wording, zones
 from driftd.core.acceptance import STALE, Acceptances
 from driftd.core.causes import gather
 from driftd.core.facts import Session
@@ -142,6 +142,7 @@ def _row(row: InstanceRow, look: Look, now: datetime) -> InstanceRow:
         image=instance.image,
         address=instance.address,
         state=instance.state.value,
+        zone=zones.named(instance.zone),
         verdict=judgement.verdict,
         reason=f"{judgement.reason}; {look.hint}" if unknown and look.hint else judgement.reason,
         root=look.root.hex() if look.root else row.root,

@@ -21,6 +21,7 @@ from driftd.core.memory import InstanceRow, SessionRow, Store, Tx
 from driftd.core.ports import Target
 from driftd.core.replacement import FAILED, TERMINAL, UNSTARTED, WAITING, Record, State
 from driftd.core.world import Sight
+from driftd.core.zones import by_name, zone_of
 from driftd.flows.groups import Group
 from driftd.flows.judging import foreign
 from driftd.flows.survey import Survey
@@ -44,6 +45,7 @@ class _Shared:
     holds: Mapping[str, Held]
     breakers: tuple[Breaker, ...]
     widths: Widths
+    zones: Mapping[str, str]
 
 
 class Standings:
@@ -59,6 +61,7 @@ class Standings:
         self._shared: _Shared | None = None
         self._opened: dict[str, Record] | None = None
         self._ended: Sequence[Record] | None = None
+        self._zones: Mapping[str, str] | None = None
         self._made: dict[str, tuple[Survey, Stand]] = {}
 
     def of(self, group: Group, seen: Survey, now: datetime) -> Stand:
@@ -80,7 +83,7 @@ class Standings:
     def begin(self, opened: Iterable[Record]) -> None:
         """A round begins, and all open replacements have just been read."""
         self._forget()
-        self._opened, self._ended = {record.rid: record for record in opened}, None
+        self._opened, self._ended, self._zones = {record.rid: record for record in opened}, None, None
 
     def moved(self, record: Record) -> None:
         """One replacement moved on: what it takes, no other has. That counts for every group of the fleet.
@@ -105,8 +108,10 @@ class Standings:
     def _read(self, tx: Tx, now: datetime) -> _Shared:
         if self._ended is None:
             self._ended = tx.ended_replacements(now - self._longest)
+        if self._zones is None:
+            self._zones = by_name(tx.zones(now - self._longest))
         opened = tx.open_replacements() if self._opened is None else [*self._opened.values()]
-        return _shared(tx, now, opened, self._ended)
+        return _shared(tx, now, opened, self._ended, self._zones)
 
 
 def _seen_by_others(record: Record) -> tuple[State, str, bool]:
@@ -120,13 +125,16 @@ def _memory(group: Group) -> timedelta:
     return max(DAY, longest)
 
 
-def _shared(tx: Tx, now: datetime, every: Sequence[Record], ended: Sequence[Record]) -> _Shared:
+def _shared(
+    tx: Tx, now: datetime, every: Sequence[Record], ended: Sequence[Record], zones: Mapping[str, str]
+) -> _Shared:
     return _Shared(
         every,
         ended,
         {one.instance_id: Held(one.owner, one.reason, one.until) for one in tx.holds(now)},
         tuple(one for one in tx.breakers() if one.holds),
-        widths([*ended, *every], every),
+        widths([*ended, *every], every, zones),
+        zones,
     )
 
 
@@ -154,7 +162,8 @@ def standing(
 ) -> GroupFacts:
     """The facts of one group alone. ``opened`` are all open replacements, where the caller has read them already."""
     every = tx.open_replacements() if opened is None else opened
-    shared = _shared(tx, now, every, tx.ended_replacements(now - _memory(group)))
+    since = now - _memory(group)
+    shared = _shared(tx, now, every, tx.ended_replacements(since), by_name(tx.zones(since)))
     return _facts(tx, group, targets, shared, tx.instances(group.name), now)
 
 
@@ -169,7 +178,6 @@ def _facts(
     cold: str = "",
     foreign: str = "",
 ) -> GroupFacts:
-    zones: Mapping[str, str] = {}
     flying = [one for one in shared.opened if one.state not in WAITING]
     mine = [one for one in shared.opened if one.group == group.name]
     flights = [one for one in flying if one.group == group.name]
@@ -177,7 +185,7 @@ def _facts(
     facts = GroupFacts(
         size=_size(rows, targets, mine),
         ending=_ending(rows, flights),
-        flights=tuple(_flight(one, zones) for one in flights),
+        flights=tuple(_flight(one, shared.zones) for one in flights),
         fleet=len(flying),
         retired=tuple(
             Retired(one.entered_at, one.manual or bool(one.approved_by))
@@ -189,7 +197,7 @@ def _facts(
         stuck=next((one.rid for one in reversed(stuck(tx, group.name))), ""),
         holds=shared.holds,
         present=_present(tx.recent_sessions(group.name, now - group.rules.grace.after), now),
-        zones=zones,
+        zones=shared.zones,
         foreign=foreign,
         cold=cold,
         widths=shared.widths,
@@ -233,7 +241,7 @@ def _flight(record: Record, zones: Mapping[str, str]) -> Flight:
         record.new_id,
         record.state,
         attended=record.manual or bool(record.approved_by),
-        zone=zones.get(record.old_id, ""),
+        zone=zone_of(record, zones),
         out=_takes(record),
     )
 

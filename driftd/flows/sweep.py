@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from driftd.core import wording
+from driftd.core import wording, zones
 from driftd.core.breakers.limits import DEFAULTS
 from driftd.core.errors import ProviderError
 from driftd.core.facts import Instance
@@ -145,9 +145,16 @@ class Sweeper:
         if row is None:
             tx.put_instance(_new_row(instance, now))
             return [wording.discovered(instance.id, instance.group, instance.slot)]
-        state = (instance.slot, instance.address, instance.state.value)
-        if state != (row.slot, row.address, row.state) or row.gone_at is not None:
-            tx.put_instance(replace(row, slot=state[0], address=state[1], state=state[2], gone_at=None))
+        known = replace(
+            row,
+            slot=instance.slot,
+            address=instance.address,
+            state=instance.state.value,
+            zone=zones.named(instance.zone),
+            gone_at=None,
+        )
+        if known != row:
+            tx.put_instance(known)
         return []
 
     # --- how they are ---
@@ -260,6 +267,7 @@ def _new_row(instance: Instance, now: datetime) -> InstanceRow:
         verdict_since=now,
         looked_at=None,
         first_seen=now,
+        zone=zones.named(instance.zone),
     )
 
 

@@ -171,6 +171,7 @@ class Tripper:
             slots=frozenset(row.slot or row.id for row in rows),
             every=group.every,
             ready=frozenset(row.slot or row.id for row in rows if row.id in ready) if ready is not None else None,
+            zones=_zones(rows),
             expected=expected,
             reported=reported,
             image=group.image,
@@ -217,6 +218,12 @@ class Tripper:
 def _of_manifest(seen: SeenManifest) -> Version:
     value = f"{seen.sequence}:{seen.statement[:12]}"
     return Version(f"the manifest of {seen.image}", of_image(seen.image), value, seen.seen_at)
+
+
+def _zones(rows: Sequence[InstanceRow]) -> Mapping[str, str]:
+    """Zones by slot: where a newcomer is in another one, that of who was there first."""
+    newest_first = sorted(rows, key=lambda row: row.first_seen, reverse=True)
+    return {row.slot or row.id: row.zone for row in newest_first if row.zone}
 
 
 def _ready(group: Group) -> frozenset[str] | None:

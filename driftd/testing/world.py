@@ -42,6 +42,8 @@ class World(Hostility):
     ``rude_detach`` a volume that is in use is detached all the same. ``busy_volumes`` are in use whatever else is said.
     ``contents`` is what a test says is on them.
 
+    Zones: ``zones`` are told by slot, or of one instance by its id; of the others nothing is told.
+
     Others: ``operations`` are what somebody else has under way, by group.
 
     Hooks: ``hooked`` are those that the group has, ``hook_failures`` what one says instead of doing it,
@@ -68,6 +70,7 @@ class World(Hostility):
         self.backends: dict[str, dict[str, Backend]] = {}
         self.held: dict[str, int] = {}
         self.operations: dict[str, str] = {}
+        self.zones: dict[str, str] = {}
         self.flapping: set[str] = set()
         self.flap_s = 0.0
         self.stateful: set[str] = set()
@@ -230,7 +233,8 @@ class World(Hostility):
             state = InstanceState.STOPPED if server.stopped else InstanceState.STOPPING
         else:
             state = InstanceState.RUNNING if self.now() >= server.ready_at else InstanceState.PENDING
-        return replace(server.instance, state=state)
+        told = self.zones.get(server.instance.id) or self.zones.get(server.request.slot, "")
+        return replace(server.instance, state=state, zone=told)
 
     def visible(self) -> list[Server]:
         """Servers that a listing shows now."""

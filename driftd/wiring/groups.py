@@ -69,6 +69,7 @@ def _section(settings: Settings, group: GroupSettings) -> dict[str, Any]:
         "select": dict(group.select),
         "hosts": list(group.hosts),
         "traffic": dict(group.traffic),
+        "zones": list(group.zones),
         "reach": {"ssh": reach},
     }
 

@@ -112,6 +112,19 @@ def test_zones_and_all_of_them():
     assert not watched.open()
 
 
+def test_a_zone_that_nobody_is_in_any_more_closes_and_one_that_nobody_can_be_asked_about_does_not():
+    zones = {slot: "a" if n else "b" for n, slot in enumerate(sorted(slots(9)))}
+    watched = Watched()
+    watched.see(Facts(groups={"web": standing(9, ready=slots(9) - {"web/0"}, zones=zones)}))
+    assert watched.open() == {"zone:b"}
+    for minutes in (1, 60):
+        watched.see(Facts(groups={"web": standing(9, ready=None, zones=zones)}), minutes)
+    assert watched.open() == {"zone:b"}
+    for minutes in (1, 15):
+        watched.see(Facts(groups={"web": standing(9, ready=slots(9))}), minutes)
+    assert not watched.open()
+
+
 # --- C5 ---
 
 

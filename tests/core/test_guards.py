@@ -86,6 +86,24 @@ CLOSED = replace(RULES, calendar=WORK_HOURS)
             None,
         ),
         (
+            case(HAND, size=40, flights=(flight(1, zone="b"), flight(2, zone="c")), zones={"web/0": "a"}),
+            "zone",
+            "b and c are under way, and this one is in a",
+            None,
+        ),
+        (
+            case(size=40, flights=(flight(1),), zones={OLD: "a"}),
+            "zone",
+            "an unknown zone is under way, and this one is in a",
+            None,
+        ),
+        (
+            case(size=40, flights=(flight(1, zone="b"),)),
+            "zone",
+            "b is under way, and this one is in an unknown zone",
+            None,
+        ),
+        (
             case(healthy=frozenset(NAMES[:9])),
             "min healthy",
             "9 in service afterwards, and its minimum is 10 (100 % of 10)",

@@ -78,6 +78,13 @@ def test_an_instance_is_held_and_released_by_name(driftd, store, as_):
         assert [message.code for message in tx.unsent()] == ["hold", "release"]
 
 
+def test_the_zone_is_shown_where_there_is_one(driftd, store):
+    with store.write() as tx:
+        tx.put_instance(replace(tx.instance("i-1"), zone="eu-1a"))
+    shown = {one["id"]: one.get("zone") for one in json.loads(driftd("status", "--json").out)["instances"]}
+    assert shown == {"i-1": "eu-1a", "i-2": None, "i-3": None}
+
+
 def test_a_second_person_renews_once(driftd, store, as_):
     as_("ann")
     driftd("hold", "i-1", "--reason", "a crash")

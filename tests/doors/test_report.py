@@ -192,6 +192,14 @@ def test_every_name_comes_back_from_the_report(name):
         assert found["subject"].encode() == name
 
 
+def test_the_zone_is_told_where_there_is_one():
+    placed = replace(look(finding()), instance=replace(SERVER, zone="eu-1a\x1b[2J"))
+    (one,) = report(placed)["instances"]
+    assert one["zone"].startswith("eu-1a?[2J~")
+    assert f"10.77.0.3  golden-1  {one['zone']}" in table.text([placed])
+    assert "zone" not in report(look(finding()))["instances"][0]
+
+
 def test_the_published_schema_is_that_of_the_report():
     assert json.loads((DOCS / "report.schema.json").read_text(encoding="utf-8")) == json_schema()
 

@@ -22,6 +22,7 @@ class TestFake(ProviderContract):
             FakeClock(), volumes={"data-0": "web/0", "data-1": "web/1"}, addresses={"192.0.2.250": "web/0"}
         )
         fake.images = {"web-1"}
+        fake.zones = {"web/0": "a", "web/1": "b"}
         return fake
 
     def pause(self, provider):

@@ -35,7 +35,7 @@ class TestLocal(ProviderContract):
         type(self).image = deployment.image.id
         type(self).deployment_ = deployment
         volumes = {f"data-{number}": {"slot": f"web/{number}", "size_mb": 16} for number in range(2)}
-        return deployment.make(traffic=True, volumes=volumes, addresses=["web/0"], stop_grace_s=3)
+        return deployment.make(traffic=True, volumes=volumes, addresses=["web/0"], stop_grace_s=3, zones=("a", "b"))
 
     @contextmanager
     def request_in_flight(self, provider, instance):

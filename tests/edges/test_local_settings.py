@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from driftd.core.errors import BadInput, NotFound, Refused
@@ -24,6 +26,11 @@ def local(settings, groups=None):
         ({"dir": "/tmp/x"}, {"web": {"traffic": {"listen": "80"}}}, "groups.web.traffic.listen"),
         ({"dir": "/tmp/x"}, {"web": {"traffic": {"listen": "127.0.0.1:80", "hlth": 1}}}, "groups.web.traffic.hlth"),
         ({"dir": "/tmp/x"}, {"web": {"traffic": {"listen": "*:80\nbind :1"}}}, "groups.web.traffic.listen"),
+        ({"dir": "/tmp/x"}, {"web": {"zones": "ab"}}, "groups.web.zones is no list of names"),
+        ({"dir": "/tmp/x"}, {"web": {"zones": ["a", "b\n"]}}, "groups.web.zones: 'b\\n' is no name of a zone"),
+        ({"dir": "/tmp/x"}, {"web": {"zones": ["a" * 64]}}, "is no name of a zone"),
+        ({"dir": "/tmp/x"}, {"web": {"zones": [1]}}, "groups.web.zones: 1 is no name of a zone"),
+        ({"dir": "/tmp/x"}, {"web": {"zones": ["a", "b", "a"]}}, "groups.web.zones: a stands there twice"),
         ({"dir": "/tmp/x"}, {"web": {"reach": {"ssh": {"key": "/no/such/key"}}}}, "/no/such/key.pub"),
     ],
 )
@@ -84,3 +91,24 @@ def test_an_ordinary_user_without_subordinate_ids_is_told(monkeypatch, tmp_path)
     assert "usermod --add-subuids 100000-165535" in userns.missing()
     with pytest.raises(BadInput, match="no subordinate ids"):
         userns.reexec_in_user_namespace(["true"])
+
+
+@pytest.mark.parametrize(
+    ("zones", "told"),
+    [
+        (["a", "b"], {"web/0": "a", "web/1": "b", "web/12": "a", "web/x": "a"}),
+        (["eu-1a", "eu-1b", "eu-1c"], {"web/0": "eu-1a", "web/1": "eu-1b", "web/12": "eu-1a", "web/x": "eu-1a"}),
+        ([], dict.fromkeys(("web/0", "web/1", "web/12", "web/x"), "")),
+    ],
+)
+@pytest.mark.parametrize("kind", ["local", "local-vm"])
+def test_slots_take_turns_in_the_zones_by_their_numbers(tmp_path, kind, zones, told):
+    kept = {"group": "web", "image": "web-1", "tags": {}, "address": "10.213.0.9", "user": "root", "host_keys": []}
+    kept |= {"token": "t", "desired": "stopped", "launched_at": "2030-01-01T00:00:00+00:00"}
+    for number, slot in enumerate(told):
+        home = tmp_path / "d" / "instances" / f"i-{number}"
+        home.mkdir(parents=True)
+        (home / "meta.json").write_text(json.dumps(kept | {"id": home.name, "slot": slot}))
+    options = {"settings": {"dir": str(tmp_path / "d")}, "groups": {"web": {"zones": zones}}}
+    provider = providers.load(kind, options)
+    assert {one.slot: one.zone for one in provider.inventory.find("web")} == told

@@ -15,6 +15,7 @@ from driftd.core.facts import Session
 from driftd.core.findings import Action, Finding, Severity, Verdict
 from driftd.core.memory import Message, Pause, StoreUnavailable, Suppression, Topic
 from driftd.core.replacement import Record, State
+from driftd.core.zones import Placed
 from driftd.edges.store import open_store
 
 HOSTILE = ["\x00\n\x1b[31m", "\udcff\udcfe", "\ud83d", "'; DROP TABLE instance; --", "é\U0001f600", " "]
@@ -187,6 +188,21 @@ def test_gone_instances_are_shown_when_asked_for(store):
         assert [row.id for row in tx.instances("web", gone=True)] == ["i-1", "i-2"]
         assert tx.instance("i-1").gone_at == NOW
         assert tx.instance("i-9") is None
+
+
+def test_zones_are_those_of_who_is_there_before_those_of_who_went_lately(store):
+    with store.write() as tx:
+        tx.put_instance(instance("i-3", zone="a", gone_at=later(10)))
+        tx.put_instance(instance("i-2", zone="b", first_seen=later(1)))
+        tx.put_instance(instance("i-1", zone="c", first_seen=later(2)))
+        tx.put_instance(instance("i-4"))
+        tx.put_instance(instance("i-5", zone="d", gone_at=later(5)))
+    with store.read() as tx:
+        assert tx.zones(later(5)) == [
+            Placed("i-2", "web", "web/i-2", "b"),
+            Placed("i-1", "web", "web/i-1", "c"),
+            Placed("i-3", "web", "web/i-3", "a"),
+        ]
 
 
 def test_a_look_that_confirms_updates_one_row_and_adds_no_line(store):

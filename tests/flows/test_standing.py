@@ -259,3 +259,69 @@ def test_an_empty_inventory_is_no_pass(store, group):
     with store.write() as tx:
         tx.add_pass(Pass("web", NOW + MINUTE, 0, 5))
     assert "the inventory of web since (it was empty)" in cold(store, group, standings)
+
+
+# --- zones -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def zoned(store):
+    """web/0 to web/3 in a and b by turns, web/4 nobody told of; db/0 in a, too."""
+    with store.write() as tx:
+        for number in range(4):
+            tx.put_instance(row(f"i-{number}", f"web/{number}", zone="ab"[number % 2]))
+        tx.put_instance(row("d-0", "db/0", "db", zone="a"))
+    return store
+
+
+def test_zones_are_known_by_instance_and_by_slot(zoned, group):
+    with zoned.write() as tx:
+        tx.add_replacement(record(0, State.SOAKING, new_id="n-0"))
+        tx.add_replacement(record(4, State.SOAKING, new_id="n-4"))
+    seen = facts(zoned, group)
+    assert {one.slot: one.zone for one in seen.flights} == {"web/0": "a", "web/4": ""}
+    assert (seen.zones["i-1"], seen.zones["web/1"], "web/4" in seen.zones) == ("b", "b", False)
+
+
+@pytest.mark.parametrize(("gone", "zone"), [(timedelta(0), "a"), (23 * HOUR, "a"), (25 * HOUR, "")])
+def test_a_slot_whose_instance_is_gone_stays_in_its_zone_for_a_day(zoned, group, gone, zone):
+    with zoned.write() as tx:
+        tx.put_instance(replace(tx.instance("i-0"), gone_at=NOW - gone))
+        tx.add_replacement(record(0, State.LAUNCHING))
+    (flight,) = facts(zoned, group).flights
+    assert flight.zone == zone
+
+
+def test_who_is_there_tells_the_slots_zone(zoned, group):
+    with zoned.write() as tx:
+        tx.put_instance(replace(tx.instance("i-0"), gone_at=NOW))
+        tx.put_instance(row("n-0", "web/0", zone="b"))
+        tx.add_replacement(record(0, State.SETTLING, new_id="n-0"))
+    (flight,) = facts(zoned, group).flights
+    assert flight.zone == "b"
+
+
+def test_slow_start_counts_a_zone_over_all_groups(zoned, group):
+    flies, waits, elsewhere = (
+        record(0, State.SOAKING, group="db"),
+        record(2, State.ADMITTING),
+        record(1, State.ADMITTING),
+    )
+    standings = Standings(zoned, {"web": group})
+    standings.begin([flies, waits, elsewhere])
+    allowed = standings.of(group, Survey({}, TARGETS), NOW).facts.widths
+    assert allowed.refusal(waits).startswith("zone a has 1 under way, and slow start allows 1")
+    assert allowed.refusal(elsewhere) == ""
+
+
+def test_zones_are_read_once_a_round(zoned, group):
+    flies = record(0, State.ADMITTING)
+    standings, seen = Standings(zoned, {"web": group}), Survey({}, TARGETS)
+    standings.begin([flies])
+    assert standings.of(group, seen, NOW).facts.zones["i-0"] == "a"
+    with zoned.write() as tx:
+        tx.put_instance(row("i-0", "web/0", zone="c"))
+    standings.moved(replace(flies, state=State.PLANNING))
+    assert standings.of(group, seen, NOW).facts.zones["i-0"] == "a"
+    standings.begin([flies])
+    assert standings.of(group, seen, NOW).facts.zones["i-0"] == "c"

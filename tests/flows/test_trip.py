@@ -388,3 +388,94 @@ def test_states_of_a_row(herd):
     herd.run(30)
     (row,) = [one for one in herd.read("breakers") if one.holds]
     assert (row.state, row.by, row.until, row.closes_by) == (State.OPEN, "", None, "a person")
+
+
+# --- zones -----------------------------------------------------------------------------------------------------------
+
+
+def zoned(home, size=9, names="abc", **more):
+    """A herd whose slots are in these zones by turns, as its provider tells."""
+    made = Herd(home, groups={"web": size}, **more)
+    made.provider.zones = {f"web/{number}": names[number % len(names)] for number in range(size)}
+    return made
+
+
+def sicken(herd, *slots, healthy=False):
+    for server in herd.provider.servers.values():
+        if server.instance.slot in slots and server.gone_at is None:
+            herd.provider.make_sick(server.instance.id, healthy=healthy)
+
+
+def test_a_zone_of_which_too_many_are_ill_is_left_alone_and_the_others_are_not(tmp_path):
+    herd = zoned(tmp_path, 20)
+    herd.run(20)
+    sicken(herd, "web/0", "web/3", "web/6", "web/9")
+    herd.run(40)
+    assert herd.open() == {("C4", "zone:a")}
+    assert herd.why("C4", "zone:a") == "4 of 7 in a are not ready, and more than 55 % stop it"
+    herd.drift({"web/12"}, edited("/etc/x"))
+    herd.run(20)
+    (held,) = herd.read("open_replacements")
+    assert (held.state, held.slot) == (Step.ADMITTING, "web/12")
+    assert "C4 is open for zone a" in held.note
+    sicken(herd, "web/0", "web/3", "web/6", "web/9", healthy=True)
+    herd.run(16 * 60, 30)
+    assert herd.open() == set()
+    herd.run(200)
+    assert herd.replaced == {"web/12"}
+    herd.close()
+
+
+def test_of_a_zone_that_is_ill_the_other_zones_know_nothing(tmp_path):
+    herd = zoned(tmp_path, 40, "ab")
+    herd.run(20)
+    herd.provider.zones |= {"web/0": "c", "web/2": "c"}
+    herd.run(20)
+    sicken(herd, "web/0", "web/2")
+    herd.run(40)
+    assert herd.open() == {("C4", "zone:c")}
+    herd.drift({"web/5"}, edited("/etc/x"))
+    herd.run(120)
+    (record,) = herd.read("replacements")
+    assert "C4" not in record.note
+    herd.close()
+
+
+def test_where_every_zone_is_ill_the_fleet_is_left_alone(tmp_path):
+    herd = zoned(tmp_path, 6, "ab")
+    herd.run(20)
+    sicken(herd, "web/0", "web/1", "web/2", "web/3")
+    herd.run(40)
+    assert herd.open() == {("C4", scope) for scope in ("group:web", "zone:a", "zone:b", "fleet")}
+    assert herd.why("C4", "fleet") == "all 2 zones are ill (a and b), more than 55 % of each not ready"
+    herd.close()
+
+
+def test_a_second_zone_waits_until_the_first_ones_replacement_is_over(tmp_path):
+    herd = zoned(tmp_path, 40, "ab")
+    herd.run(20)
+    for name in ("i-0001", "i-0002", "i-0003"):  # by hand, so that slow start asks nothing
+        herd.replacer.request(herd.provider.compute.describe(name), "ann asked")
+    herd.run(20)
+    by_slot = {one.slot: one for one in herd.read("open_replacements")}
+    assert by_slot["web/1"].state is Step.ADMITTING
+    assert "web is changed one zone at a time: a is under way, and this one is in b" in by_slot["web/1"].note
+    assert Step.ADMITTING not in {by_slot["web/0"].state, by_slot["web/2"].state}, "two of one zone go together"
+    herd.run(400)
+    assert herd.replaced == {"web/0", "web/1", "web/2"}
+    assert {one.zone for one in herd.read("instances", "web") if one.slot == "web/1"} == {"b"}
+    herd.close()
+
+
+def test_whatever_a_provider_tells_for_a_zone_is_kept_as_one_short_line(tmp_path):
+    herd = zoned(tmp_path, 3, ["a\nb", "\x1b[2J" + "x" * 5000, "c"])
+    herd.run(20)
+    kept = {one.slot: one.zone for one in herd.read("instances", "web")}
+    assert kept["web/2"] == "c"
+    assert kept["web/0"].startswith("a b~")
+    assert len(kept["web/1"]) == 63
+    assert all(one.isprintable() for one in kept.values())
+    herd.provider.zones["web/2"] = "d"
+    herd.run(20)
+    assert {one.zone for one in herd.read("instances", "web") if one.slot == "web/2"} == {"d"}
+    herd.close()

@@ -34,11 +34,14 @@ def rule(known: Known, facts: Facts, now: datetime, limits: Thresholds) -> Itera
             f"all {len(zones)} zones are ill ({names}), more than {limits.ill_zone_percent} % of each not ready"
         )
 
+    there = {of_group(group) for group in facts.groups}
+    there |= {of_zone(zone) for standing in facts.groups.values() for zone in standing.zones.values()}
+
     def well(scope: str) -> bool:
         if scope == FLEET:
             return all(map(well, zones))
-        if scope not in numbers:
-            return scope.startswith("group:") and scope.removeprefix("group:") not in facts.groups
+        if scope not in numbers:  # nobody is there any more, or nobody could be asked about those who are
+            return scope not in there
         ill, size = numbers[scope]
         return 2 * 100 * ill < most[scope] * size
 

@@ -20,6 +20,7 @@ from driftd.core.breakers.signature import parts
 from driftd.core.breakers.table import RULE, cannot_close
 from driftd.core.guards.case import Case, Refusal
 from driftd.core.guards.said import when
+from driftd.core.zones import zone_of
 
 NAME = "breaker"
 
@@ -43,7 +44,7 @@ def breakers_against(case: Case, now: datetime) -> Refusal | None:
 def scopes_of(case: Case) -> frozenset[str]:
     """Everywhere that a breaker may be to hold this case."""
     record, facts = case.record, case.facts
-    zone = facts.zones.get(record.old_id, "")
+    zone = zone_of(record, facts.zones)
     return frozenset(
         {
             FLEET,

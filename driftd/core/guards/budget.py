@@ -6,6 +6,8 @@ from datetime import datetime
 
 from driftd.core.guards.case import Case, Refusal
 from driftd.core.guards.said import are
+from driftd.core.wording import listed
+from driftd.core.zones import zone_of
 
 
 def budget(case: Case, _now: datetime) -> Refusal | None:
@@ -64,13 +66,17 @@ def alone(case: Case, _now: datetime) -> Refusal | None:
 
 
 def zone(case: Case, _now: datetime) -> Refusal | None:
-    """One zone at a time, so that a change that is bad leaves the other zones as they were."""
-    mine = case.facts.zones.get(case.record.old_id, "")
-    elsewhere = sorted({flight.zone for flight in case.others if flight.zone and flight.zone != mine})
-    if not mine or not elsewhere:
+    """One zone at a time, so that a change that is bad leaves the other zones as they were.
+
+    Where zones are told and one is not, it counts as another. Who asks by hand waits, too.
+    """
+    mine = zone_of(case.record, case.facts.zones)
+    elsewhere = {flight.zone for flight in case.others} - {mine}
+    if not elsewhere:
         return None
+    going = listed([zone or "an unknown zone" for zone in sorted(elsewhere)])
     return Refusal(
         "zone",
-        f"{case.rules.name} is changed one zone at a time: {', '.join(elsewhere)} is under way, and this one is in "
-        f"{mine}; it waits until that is over",
+        f"{case.rules.name} is changed one zone at a time: {going} {'is' if len(elsewhere) == 1 else 'are'} under way, "
+        f"and this one is in {mine or 'an unknown zone'}; it waits until that is over",
     )

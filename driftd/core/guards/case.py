@@ -135,8 +135,8 @@ class GroupFacts:
     calls so, newcomers included; ``unready`` are members that are targets and not healthy; ``ending`` are members that
     go, and not by driftd. ``fleet`` counts the replacements under way everywhere. ``stuck`` is the id of one that needs
     a person.
-    ``signatures`` are the failures by what the drift looked like. ``holds`` and ``present`` are by instance, ``zones`` by
-    instance and slot (core/zones.py).
+    ``signatures`` are the failures by what the drift looked like. ``holds`` and ``present`` are by instance, ``zones``
+    by instance and slot (core/zones.py).
     ``foreign`` says which operation of others is going on, ``cold`` what is not yet known since the daemon began.
     ``quorum`` says by instance why a cluster cannot do without it, ``widths`` what slow start allows, ``breakers`` are
     all that hold, ``account`` is the provider's.

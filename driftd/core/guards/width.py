@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from driftd.core.replacement import FAILED, TERMINAL, WAITING, Record, State
+from driftd.core.zones import zone_of
 
 WIDEST = 1024
 
@@ -44,7 +45,7 @@ class Earned:
 
 @dataclass(frozen=True, slots=True)
 class Widths:
-    """The widths of every domain that has a history. ``zones_of`` knows zones, by instance or slot."""
+    """The widths of every domain that has a history. ``zones_of`` is that of core/zones.py."""
 
     groups: Mapping[str, Earned] = field(default_factory=dict)
     zones: Mapping[str, Earned] = field(default_factory=dict)
@@ -54,7 +55,7 @@ class Widths:
     def of(self, record: Record) -> list[tuple[str, Earned]]:
         """The domains that ``record`` belongs to, each with its name in a sentence."""
         found = [(record.group, self.groups.get(record.group, Earned()))]
-        if zone := _zone(record, self.zones_of):
+        if zone := zone_of(record, self.zones_of):
             found.append((f"zone {zone}", self.zones.get(zone, Earned())))
         found += [("this kind of drift", self.signatures.get(part, Earned())) for part in parts(record) if part]
         return found
@@ -127,21 +128,16 @@ def _events(records: Iterable[Record]) -> Iterable[tuple[datetime, int, Record, 
 
 
 def widths(history: Iterable[Record], about: Iterable[Record], zones_of: Mapping[str, str] | None = None) -> Widths:
-    """The widths of the domains that ``about`` belong to. ``history`` is all groups'; ``zones_of`` maps instances or
-    slots.
+    """The widths of the domains that ``about`` belong to. ``history`` is all groups'; ``zones_of`` maps instances and
+    slots (core/zones.py).
     """
     records, wanted, zones = list(history), list(about), zones_of or {}
     return Widths(
         groups=_by(records, wanted, lambda record: (record.group,)),
-        zones=_by(records, wanted, lambda record: (_zone(record, zones),)) if zones else {},
+        zones=_by(records, wanted, lambda record: (zone_of(record, zones),)) if zones else {},
         signatures=_by(records, wanted, parts),
         zones_of=zones,
     )
-
-
-def _zone(record: Record, zones_of: Mapping[str, str]) -> str:
-    """A slot stays in its zone; of one whose old instance is gone, the newcomer tells."""
-    return next((zones_of[name] for name in (record.slot, record.new_id, record.old_id) if name in zones_of), "")
 
 
 def _by(

@@ -199,6 +199,7 @@ def as_values(
                 "slot": row.slot,
                 "image": row.image,
                 "address": row.address,
+                **({"zone": row.zone} if row.zone else {}),
                 "verdict": row.verdict,
                 "reason": row.reason,
                 "since": row.verdict_since.isoformat(),

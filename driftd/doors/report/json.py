@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
+from driftd.core import zones
 from driftd.core.causes import gather
 from driftd.core.facts import Session
 from driftd.core.findings import Finding
@@ -72,6 +73,7 @@ def _instance(look: Look) -> InstanceShape:
         explained=_findings(judgement.explained, look.shown),
         ignored=judgement.ignored,
         sessions=[*_sessions(look.others, own=False), *_sessions(look.own, own=True)],
+        zone=zones.named(instance.zone) or None,
     )
 
 

@@ -126,7 +126,8 @@ class SpreadShape(_Strict):
 class InstanceShape(_Strict):
     """One look at one instance. ``root`` is hexadecimal, "" when nothing could be seen.
 
-    ``accepted`` counts the findings that somebody accepted; they are among ``findings``.
+    ``accepted`` counts the findings that somebody accepted; they are among ``findings``. ``zone`` is the failure
+    domain, where the provider tells one.
     """
 
     id: str
@@ -148,6 +149,7 @@ class InstanceShape(_Strict):
     explained: list[FindingShape]
     ignored: int
     sessions: list[SessionShape]
+    zone: str | None = None
 
 
 class ReportShape(_Strict):

@@ -15,6 +15,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from driftd.core import zones
 from driftd.core.causes import Cause, gather
 from driftd.core.difference import Change
 from driftd.core.findings import Finding, Severity, Verdict
@@ -89,7 +90,7 @@ def _block(look: Look) -> Iterator[RenderableType]:
     title = Text(no_wrap=True, overflow="ellipsis")
     title.append(f" {judgement.verdict.upper()} ", style=f"{style} reverse")
     title.append(f" {printable(instance.slot or instance.id)}", style="bold")
-    where = [instance.id if instance.slot else "", instance.address, instance.image]
+    where = [instance.id if instance.slot else "", instance.address, instance.image, zones.named(instance.zone)]
     title.append("".join(f"  {printable(part)}" for part in where if part), style="dim")
     yield title
     yield _indented(Text(printable(judgement.reason), style=style.removeprefix("bold ")), 2)

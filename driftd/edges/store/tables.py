@@ -167,6 +167,7 @@ class InstanceTable(SQLModel, table=True):
     taint_since: datetime | None = _when(nullable=True)
     boot_id: str = _text()
     gone_at: datetime | None = _when(nullable=True)
+    zone: str = _later("")
 
 
 class FindingTable(SQLModel, table=True):

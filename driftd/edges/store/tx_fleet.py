@@ -10,6 +10,7 @@ from sqlalchemy import RowMapping, bindparam, select, update
 from driftd.core.facts import Session
 from driftd.core.findings import Finding
 from driftd.core.memory import FindingRow, InstanceRow, SessionRow
+from driftd.core.zones import Placed
 from driftd.edges.store.statements import Statements, fields_of, values_of
 from driftd.edges.store.tables import FINDING, INSTANCE, SESSION, VISIT
 
@@ -20,6 +21,12 @@ _INSTANCES = select(INSTANCE).order_by(INSTANCE.c.group, INSTANCE.c.slot, INSTAN
 _OF_GROUP = _INSTANCES.where(INSTANCE.c.group == bindparam("group"))
 _THERE, _THERE_OF_GROUP = (query.where(INSTANCE.c.gone_at.is_(None)) for query in (_INSTANCES, _OF_GROUP))
 _INSTANCE = select(INSTANCE).where(INSTANCE.c.id == bindparam("id"))
+# Those that are there come first: what they tell of their slot counts.
+_ZONES = (
+    select(INSTANCE.c.id, INSTANCE.c.group, INSTANCE.c.slot, INSTANCE.c.zone)
+    .where((INSTANCE.c.zone != "") & (INSTANCE.c.gone_at.is_(None) | (INSTANCE.c.gone_at > bindparam("since"))))
+    .order_by(INSTANCE.c.gone_at.is_not(None), INSTANCE.c.first_seen, INSTANCE.c.id)
+)
 _OPEN = select(FINDING).where(FINDING.c.resolved_at.is_(None)).order_by(FINDING.c.id)
 _OPEN_ON = _OPEN.where(FINDING.c.instance_id == bindparam("instance_id"))
 _FINDING = select(FINDING).where(FINDING.c.id == bindparam("id"))
@@ -75,6 +82,9 @@ class FleetPart(Statements):
 
     def put_instance(self, row: InstanceRow) -> None:
         self.put(INSTANCE, values_of(row))
+
+    def zones(self, since: datetime) -> Sequence[Placed]:
+        return [Placed(**row) for row in self.rows(_ZONES, since=since)]
 
     def open_findings(self, instance_id: str | None = None) -> Sequence[FindingRow]:
         """Oldest first."""

@@ -12,6 +12,7 @@ import pytest
 from driftd.core.errors import NotFound, Refused
 from driftd.core.facts import Instance, InstanceState
 from driftd.core.ports import Compute, Provider
+from driftd.core.zones import named
 from driftd.testing.hooks import NOBODY, ContractHooks
 
 TOKEN_TAG = "driftd:token"  # noqa: S105 - the name of a tag
@@ -39,6 +40,21 @@ class InstancesContract(ContractHooks):
         assert instance.launched_at.tzinfo is not None
         assert instance.address
         assert instance.id in [one.id for one in provider.inventory.find(self.group)]
+
+    def test_a_newcomer_is_in_its_slots_zone(
+        self, provider: Provider, compute: Compute, launch: Callable[..., Instance]
+    ) -> None:
+        """Whoever is launched for a slot is where the slot is; a provider that tells no zones tells none of anybody.
+
+        A zone has a short name on one line.
+        """
+        old, newcomer, other = (launch(slot, settle=False) for slot in ("web/0", "web/0", "web/1"))
+        assert newcomer.zone == old.zone
+        assert bool(other.zone) is bool(old.zone)
+        listed = {one.id: one.zone for one in (*compute.list({}), *provider.inventory.find(self.group))}
+        for one in (old, newcomer, other):
+            assert named(one.zone) == one.zone
+            assert listed[one.id] == one.zone
 
     def test_launch_is_idempotent_by_token(self, compute: Compute, launch: Callable[..., Instance]) -> None:
         """However often it is sent, one instance."""

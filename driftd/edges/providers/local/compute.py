@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import secrets
 import shutil
 import time
@@ -39,7 +40,10 @@ class Login:
 
 
 class LocalCompute:
-    """Real servers on this machine. ``started`` and ``ended`` let volumes, addresses and traffic follow."""
+    """Real servers on this machine. ``started`` and ``ended`` let volumes, addresses and traffic follow.
+
+    ``zones`` are names by group, for rehearsal: all of it is one machine.
+    """
 
     def __init__(
         self,
@@ -51,6 +55,7 @@ class LocalCompute:
         grace_s: float,
         started: Callable[[str], None],
         ended: Callable[[str], None],
+        zones: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self._deployment = deployment
         self._images = images
@@ -59,6 +64,7 @@ class LocalCompute:
         self._grace_s = grace_s
         self._started = started
         self._ended = ended
+        self._zones = zones or {}
 
     # --- looking ---
 
@@ -289,10 +295,17 @@ class LocalCompute:
                 key_file=login.key_file,
                 host_keys=tuple(meta["host_keys"]),
             ),
+            zone=_zone(self._zones.get(meta["group"], ()), meta["slot"]),
         )
 
 
 _KEPT = ("id", "group", "slot", "image", "token", "tags", "request", "address", "user", "launched_at", "host_keys")
+
+
+def _zone(zones: Sequence[str], slot: str) -> str:
+    """Slots take turns by the number that they end in; one without a number is in the first zone."""
+    digits = re.search(r"[0-9]{1,9}$", slot)
+    return zones[int(digits.group() if digits else 0) % len(zones)] if zones else ""
 
 
 def _frozen(request: LaunchRequest) -> dict[str, Any]:

@@ -16,7 +16,15 @@ from driftd.edges.providers.local.deployment import Deployment
 from driftd.edges.providers.local.haproxy import LocalTraffic
 from driftd.edges.providers.local.instance import Kind
 from driftd.edges.providers.local.namespaces import Namespaces
-from driftd.edges.providers.local.settings import FleetSettings, Strict, checked, frontends, groups_of, logins
+from driftd.edges.providers.local.settings import (
+    FleetSettings,
+    Strict,
+    checked,
+    frontends,
+    groups_of,
+    logins,
+    zones_of,
+)
 from driftd.edges.providers.local.volumes import LocalVolumes, VolumeSpec
 
 
@@ -56,6 +64,7 @@ class FleetProvider:
             grace_s=settings.stop_grace_s,
             started=self._follow_start,
             ended=self._traffic.forget,
+            zones=zones_of(groups),
         )
         self.inventory: Inventory = self._compute
         self.compute: Compute | None = self._compute

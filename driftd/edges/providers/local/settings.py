@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from driftd.edges.providers.local.compute import Login
 from driftd.edges.providers.local.haproxy import Frontend
 
 _M = TypeVar("_M", bound=BaseModel)
+_ZONE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 class Strict(BaseModel):
@@ -70,6 +72,27 @@ def frontends(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Frontend]:
         for name, group in groups.items()
         if group.get("traffic")
     }
+
+
+def zones_of(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Sequence[str]]:
+    """The names of each group's zones, where it has any."""
+    return {
+        name: _zones(group["zones"], f"groups.{name}.zones") for name, group in groups.items() if group.get("zones")
+    }
+
+
+def _zones(names: object, where: str) -> Sequence[str]:
+    if not isinstance(names, (list, tuple)):
+        raise BadInput(f"{where} is no list of names", "write it like [a, b]")
+    for name in names:
+        if not isinstance(name, str) or not _ZONE.fullmatch(name):
+            raise BadInput(
+                f"{where}: {name!r} is no name of a zone",
+                "letters, digits, dots, dashes and underscores, at most 63, like eu-1a",
+            )
+        if names.count(name) > 1:
+            raise BadInput(f"{where}: {name} stands there twice", "write each zone once")
+    return tuple(names)
 
 
 def logins(groups: Mapping[str, Mapping[str, Any]], shared: tuple[str, ...]) -> dict[str, Login]:
