@@ -76,7 +76,7 @@ class Day:
         with self.house.store() as store, store.read() as tx:
             return {row.id: row for row in tx.instances()}
 
-    def wait(self, what, limit_s: float = 30.0):
+    def wait(self, what, limit_s: float = 60.0):
         ends = time.monotonic() + limit_s
         while not (value := what()):
             assert time.monotonic() < ends, f"not within {limit_s} s; {self.fleet.tale()}"

@@ -26,7 +26,7 @@ from driftd.core.world import TAG_EPOCH
 from driftd.doors.desks.baking import Source
 from driftd.edges.stage.clients import person
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
 
 
 TEMPLATE = BY_HAND
