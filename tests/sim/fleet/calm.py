@@ -13,6 +13,7 @@ from driftd.flows import holding
 from driftd.flows.breaking import reset
 from driftd.flows.vouch import accept_store
 from fleet.scenario import BEAT_S
+from fleet.strays import see_to_strays
 
 if TYPE_CHECKING:
     from fleet.run import Run
@@ -106,7 +107,7 @@ class Calm:
                 self.people_clear_up(records)
                 known = {record.old_id for record in records}
                 self.seen_at_once([key for key in self._drifted() if key not in known])
-            busy = any(record.state not in UNSTARTED for record in records)
+            busy = bool(self._later) or any(record.state not in UNSTARTED for record in records)
             idle = 0 if busy else idle + 1
             done = idle > IDLE_BEATS or number > CALM_BEATS or not self._waits()
             if number > 6 and not busy and done:
@@ -141,7 +142,7 @@ class Calm:
                         continue
         with self.office.read() as tx:
             doubted = [one for one in tx.doubts() if one.settled_at is None]
-        if doubted:
+        if doubted and not see_to_strays(self):
             self.note("ann accepts the store")
             accept_store(self.office, "ann", "looked at it", now)
 
