@@ -469,13 +469,23 @@ def test_a_second_zone_waits_until_the_first_ones_replacement_is_over(tmp_path):
 
 def test_whatever_a_provider_tells_for_a_zone_is_kept_as_one_short_line(tmp_path):
     herd = zoned(tmp_path, 3, ["a\nb", "\x1b[2J" + "x" * 5000, "c"])
-    herd.run(20)
-    kept = {one.slot: one.zone for one in herd.read("instances", "web")}
-    assert kept["web/2"] == "c"
-    assert kept["web/0"].startswith("a b~")
-    assert len(kept["web/1"]) == 63
-    assert all(one.isprintable() for one in kept.values())
-    herd.provider.zones["web/2"] = "d"
-    herd.run(20)
-    assert {one.zone for one in herd.read("instances", "web") if one.slot == "web/2"} == {"d"}
+
+    def kept() -> dict[str, str]:
+        return {one.slot: one.zone for one in herd.read("instances", "web")}
+
+    def looked() -> None:
+        for one in herd.provider.inventory.find("web"):
+            herd.sweeper.sweep_one(one)
+
+    for look in (lambda: herd.sweeper.discover("web"), looked):
+        look()
+        told = kept()
+        assert told["web/2"] == "c"
+        assert told["web/0"].startswith("a b~")
+        assert len(told["web/1"]) == 63
+        assert all(one.isprintable() for one in told.values())
+    for zone, look in (("d", looked), ("e", lambda: herd.sweeper.discover("web"))):
+        herd.provider.zones["web/2"] = zone
+        look()
+        assert kept()["web/2"] == zone
     herd.close()

@@ -9,12 +9,13 @@ from fleet.run import play
 # Found among the first 500 seeds; the words are in what is said then.
 CAUGHT = {
     "no minimum": (9, "its minimum is 2"),
-    "ended unverified": (49, "no verified newcomer serves in its place"),
+    "ended unverified": (132, "no verified newcomer serves in its place"),
     "pauses ignored": (32, "new work and forward steps are paused"),
     "no fence": (6, "still runs: there was no fence"),
     "fresh tokens": (132, "has a newcomer already"),
     "newcomer ended first": (14, "which driftd stopped, is not started again"),
     "no budget": (18, "may spare 2 at once"),
+    "zones ignored": (128, "is in zone c, and under change are"),
     "alike ignored": (18, "all of which drifted alike"),
     "no snapshot": (6, "no snapshot was taken since the old one was stopped"),
     "newcomers left": (14, "newcomers are there already"),

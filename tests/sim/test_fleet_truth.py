@@ -64,3 +64,20 @@ def test_a_pause_stops_what_goes_forward_and_a_hard_one_every_call(call, hard):
         said = " ".join(run.truth.violations)
         assert ("everything is paused, hard" in said) == hard
         assert ("forward steps are paused" in said) == (call in FORWARD)
+
+
+def test_two_zones_of_a_group_are_never_under_change_at_once():
+    drawn = of_one(min_percent=0)
+    with world(replace(drawn, groups=tuple(replace(one, zones=("a", "b")) for one in drawn.groups))) as run:
+        group = run.scenario.groups[0].name
+        first, second, third, *_ = members(run)
+        run.cloud.traffic.drain(group, first)
+        run.cloud.traffic.drain(group, third)
+        assert not run.truth.violations, "they are of one zone"
+        for one in (first, third):
+            run.cloud.traffic.register(group, run.cloud.servers[one].instance)
+        run.cloud.traffic.drain(group, second)
+        assert not run.truth.violations, "the others are back"
+        run.cloud.traffic.drain(group, first)
+        (said,) = run.truth.violations
+        assert f"{group}/0 is in zone a, and under change are {{'{group}/1': 'b'}}" in said

@@ -117,6 +117,13 @@ def no_budget() -> Iterator[None]:
 
 
 @contextmanager
+def zones_ignored() -> Iterator[None]:
+    """Every zone is changed at once."""
+    with _without(budget.zone):
+        yield
+
+
+@contextmanager
 def alike_ignored() -> Iterator[None]:
     """Breakers open, and nobody asks."""
     with _without(breakers.breakers_against), mock.patch.object(breakers, "breakers_against", _says_nothing):
@@ -174,6 +181,7 @@ BROKEN: dict[str, Broken] = {
     "fresh tokens": fresh_tokens,
     "newcomer ended first": newcomer_ended_first,
     "no budget": no_budget,
+    "zones ignored": zones_ignored,
     "alike ignored": alike_ignored,
     "return unseen": return_unseen,
     "no snapshot": no_snapshot,

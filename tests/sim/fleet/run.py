@@ -99,6 +99,7 @@ class Run(Calm):
             addresses={f"198.51.{number // 250}.{number % 250}": slot for number, slot in enumerate(owning)},
         )
         cloud.health_s = 1
+        cloud.zones = {slot: zone for plan in scenario.groups for slot, zone in plan.placed.items()}
         for plan in scenario.groups:
             for slot in plan.slots:
                 request = LaunchRequest(plan.name, slot, "golden", f"first-{slot}", {TAG_SLOT: slot})

@@ -58,7 +58,10 @@ BREAKERS = replace(
 
 @dataclass(frozen=True, slots=True)
 class GroupPlan:
-    """One group: its rules, how it is replaced, and what its slots own; ``watched``: its canaries soak longer."""
+    """One group: its rules, how it is replaced, and what its slots own; ``watched``: its canaries soak longer.
+
+    Its slots take turns in ``zones``, where the cloud tells any.
+    """
 
     name: str
     size: int
@@ -70,6 +73,12 @@ class GroupPlan:
     hooked: bool
     every: timedelta
     keep_snapshots: timedelta | None
+    zones: tuple[str, ...] = ()
+
+    @property
+    def placed(self) -> dict[str, str]:
+        """The zone of each slot; nothing where the cloud tells none."""
+        return {slot: self.zones[number % len(self.zones)] for number, slot in enumerate(self.slots) if self.zones}
 
     @property
     def slots(self) -> list[str]:
@@ -151,7 +160,7 @@ def draw(seed: int) -> Scenario:
         spare = chance.choice([0, 1])
     return Scenario(
         seed=seed,
-        groups=groups,
+        groups=_placed(seed, groups),
         drifts=drifts,
         weather=weather,
         mishaps=chance.choice([0, 1, 2, 3, 4, 5, 6, 8, 10]),
@@ -218,6 +227,12 @@ def _group(chance: random.Random, name: str, size: int, every: timedelta) -> Gro
 def _limits(chance: random.Random, watched: bool) -> Limits:
     limits = LIMITS if chance.random() < 0.8 else replace(LIMITS, park=timedelta(0), soak=timedelta(0))
     return limits if watched else replace(limits, canary_soak=limits.soak)
+
+
+def _placed(seed: int, groups: tuple[GroupPlan, ...]) -> tuple[GroupPlan, ...]:
+    """The groups with their zones, by dice of their own: whatever else the seed decides is as it would be without."""
+    chance = random.Random(f"zones {seed}")
+    return tuple(replace(plan, zones=chance.choice([(), (), ("a", "b"), ("a", "b", "c")])) for plan in groups)
 
 
 def _drifts(chance: random.Random, groups: tuple[GroupPlan, ...]) -> tuple[tuple[Drift, ...], str]:

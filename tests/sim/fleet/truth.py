@@ -50,6 +50,7 @@ class Truth:
         self.last: dict[str, Event] = {}  # instance to the last change of its service
         self.stopped_by_us: set[str] = set()
         self.drained_by_us: set[str] = set()
+        self.changing: dict[str, str] = {}  # slot to its zone, from when driftd takes its instance out until it has one
         self.by_hand_asked: set[str] = set()  # groups in which a person asked for a replacement
         self.stuck_groups: Callable[[], set[str]] = set
         self.late = 0
@@ -63,12 +64,15 @@ class Truth:
             self.late += 1
         if event.call == "compute.launch" and event.by == "driftd":
             self._launched(event)
+        self._whole_again()
         if ours:
             for sentence in self._checks(event):
                 self.violations.append(f"{event.at:%H:%M:%S} {event.call} {event.subject}: {sentence}")
+            self._taken_out(event)
         elif event.call in {"two writers", "torn"} and event.by == "driftd" and not self.scenario.weather.rude:
             self.violations.append(f"{event.at:%H:%M:%S} {event.call} {event.subject} {event.detail}")
         self._learn(event)
+        self._whole_again()
 
     def _launched(self, event: Event) -> None:
         server = self.cloud.servers[event.subject]
@@ -110,6 +114,7 @@ class Truth:
         if call in OUT:
             yield from self._out(event)
             yield from self._share(event)
+            yield from self._one_zone(event)
         yield from self._stops(event)
         if call == "compute.launch":
             yield from self._launch(event)
@@ -153,6 +158,33 @@ class Truth:
         slots = {self._slot(key) for key in self.cloud.alive(event.group)}
         if self.cloud.served_before and event.in_service < len(slots):
             yield f"{event.group} has {event.in_service} in service, and its share is 100 % of {len(slots)}"
+
+    def _one_zone(self, event: Event) -> Iterator[str]:
+        """A group is changed in one zone at a time, whoever asked for it."""
+        slot = self._slot(event.subject)
+        mine = self.cloud.zones.get(slot, "")
+        others = {one: zone for one, zone in self.changing.items() if zone != mine and one.split("/")[0] == event.group}
+        if mine and others and self.is_member(event.subject) and event.group not in self.stuck_groups():
+            yield f"{slot} is in zone {mine}, and under change are {others}"
+
+    def _taken_out(self, event: Event) -> None:
+        """From now on its slot is under change."""
+        slot = self._slot(event.subject) if event.call in OUT and self.is_member(event.subject) else ""
+        if zone := self.cloud.zones.get(slot, ""):
+            self.changing[slot] = zone
+
+    def _whole_again(self) -> None:
+        """A slot has its instance again: one that works, and is a target that gets new work."""
+        whole = {
+            self._slot(key)
+            for plan in self.plans.values()
+            for key, backend in (self.cloud.backends.get(plan.name, {}) if self.changing else {}).items()
+            if backend.drained_at is None
+            and (self.is_member(key) or key in self.odd)
+            and not (self.cloud.servers[key].stopping or self.cloud.servers[key].stopped)
+            and self.cloud.servers[key].gone_at is None
+        } | self.taken_by_others
+        self.changing = {slot: zone for slot, zone in self.changing.items() if slot not in whole}
 
     def _stops(self, event: Event) -> Iterator[str]:
         here = {"", event.group}
