@@ -79,6 +79,7 @@ def announced(record: Record, call: Call, intent: str, why: str, now: datetime) 
         drain_sent=record.drain_sent or (verb is Verb.DRAIN and about_old),
         stop_sent=record.stop_sent or (verb is Verb.STOP and about_old),
         quiesce_sent=record.quiesce_sent or (verb is Verb.QUIESCE and about_old),
+        serve_sent=record.serve_sent or (verb is Verb.SERVE and not about_old),
         launched=record.launched or verb is Verb.LAUNCH,
         committed=record.committed or (verb is Verb.TERMINATE and about_old),
     )
@@ -88,7 +89,12 @@ def doubted(record: Record) -> Record:
     """The record when its store was put back from a copy: whatever may have been done since counts as done."""
     begun = record.state not in UNSTARTED
     return replace(
-        record, doubted=True, launched=record.launched or begun, quiesce_sent=record.quiesce_sent or begun, next_at=None
+        record,
+        doubted=True,
+        launched=record.launched or begun,
+        quiesce_sent=record.quiesce_sent or begun,
+        serve_sent=record.serve_sent or begun,
+        next_at=None,
     )
 
 
@@ -106,13 +112,16 @@ def answered(record: Record, call: Call, made: str) -> Record:
         return replace(after, new_id=made)
     if call.verb is Verb.SNAPSHOT:
         return replace(after, snapshots={**record.snapshots, call.thing: made})
-    if call.verb is Verb.QUIESCE:
-        return replace(after, quiesced=True)
-    if call.verb is Verb.SERVE and about_old:
-        return replace(after, quiesced=False, quiesce_sent=False)
-    if call.verb is Verb.SERVE:
-        return replace(after, served=True)
+    if call.verb in {Verb.QUIESCE, Verb.SERVE}:
+        return _hooked(after, serves=call.verb is Verb.SERVE, about_old=about_old)
     return after
+
+
+def _hooked(record: Record, *, serves: bool, about_old: bool) -> Record:
+    """The record after a hook that did what it should; one that was undone counts as never asked for."""
+    if about_old:
+        return replace(record, quiesced=not serves, quiesce_sent=record.quiesce_sent and not serves)
+    return replace(record, served=serves, serve_sent=record.serve_sent and serves)
 
 
 def unanswered(record: Record, call: Call, sentence: str, limits: Limits, now: datetime, *, refused: bool) -> Record:

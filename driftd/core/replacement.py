@@ -67,7 +67,8 @@ class Record:
     UUID of each one's file system ("" where the provider cannot tell), ``addresses`` with whom each belonged to then.
     What was done to them: ``snapshots`` by volume; ``quiesce_sent`` that the old one's service was asked to rest,
     ``quiesced`` that it then did, ``stop_sent`` that we asked for the old one to be stopped, ``stop_seen`` that it then
-    was, ``launched`` that a launch was announced, ``served`` that the newcomer's service was started, ``stayed`` that
+    was, ``launched`` that a launch was announced, ``serve_sent`` that the newcomer's service was asked to start,
+    ``served`` that it did, ``stayed`` that
     an undo was given up because the old one was gone, and the newcomer was to stay. ``doubted`` says that the store was
     put back from a copy while this was under way: what was done since, only the world can tell.
     """
@@ -115,6 +116,7 @@ class Record:
     quiesced: bool = False
     stop_sent: bool = False
     stop_seen: bool = False
+    serve_sent: bool = False
     served: bool = False
     stayed: bool = False
     doubted: bool = False

@@ -10,13 +10,15 @@ from datetime import datetime
 
 from driftd.core.facts import Instance, InstanceState
 from driftd.core.guards import Case, health
+from driftd.core.moves import name_of
 from driftd.core.ports import TargetState
 from driftd.core.replacement import Record, State
 from driftd.core.steps.common import newcomer_of
-from driftd.core.steps.moving import SERVE
+from driftd.core.steps.moving import SERVE, TO_REST
 from driftd.core.world import OUT_OF_SERVICE, Advance, Answer, Call, Do, Finish, Halt, Limits, Verb, Wait, World
 
 REFUSALS = 2
+HOOK_TRIES = 3
 
 
 def decide_undo(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
@@ -117,6 +119,8 @@ def _fence(record: Record, world: World, now: datetime, limits: Limits) -> Answe
         return answer
     if newcomer.state is InstanceState.STOPPED or newcomer.state.ending:
         return None
+    if answer := _newcomer_to_rest(record, newcomer, world):
+        return answer
     if newcomer.state is InstanceState.STOPPING:
         return Wait(now + limits.poll, f"the newcomer {newcomer.id} is stopping")
     return Do(Call(Verb.STOP, newcomer.id), f"stopping the newcomer {newcomer.id}, so that it writes no more")
@@ -186,10 +190,25 @@ def _out_of_traffic(record: Record, newcomer: Instance, world: World, now: datet
     return Do(Call(Verb.DEREGISTER, newcomer.id), f"the newcomer {newcomer.id} has no connection left")
 
 
+def _newcomer_to_rest(record: Record, newcomer: Instance, world: World) -> Answer | None:
+    """What its serve hook joined, it leaves by the same hooks as the old one would; None where that is over.
+
+    One that fails at that is stopped or ended all the same, which is the end of its service, too.
+    """
+    over = {name_of(Call(verb, newcomer.id)) for verb in (Verb.STOP, Verb.TERMINATE)}
+    if not record.serve_sent or newcomer.id != record.new_id or record.asked in over or record.tries >= HOOK_TRIES:
+        return None
+    if newcomer.state is not InstanceState.RUNNING or not TO_REST & world.manner.hooks:
+        return None
+    return Do(Call(Verb.QUIESCE, newcomer.id), f"bringing the service on the newcomer {newcomer.id} to rest")
+
+
 def _one_away(record: Record, newcomer: Instance, world: World, now: datetime, limits: Limits) -> Answer | None:
     """Out of traffic, then ended; None when it is ending already."""
     if answer := _out_of_traffic(record, newcomer, world, now, limits):
         return answer
     if newcomer.state.ending:
         return None
+    if answer := _newcomer_to_rest(record, newcomer, world):
+        return answer
     return Do(Call(Verb.TERMINATE, newcomer.id), f"ending the newcomer {newcomer.id}, which we made")

@@ -84,7 +84,7 @@ STEPS: tuple[Step, ...] = (
     Step(
         State.QUIESCING,
         "hook: quiesce the old one",
-        "the hook has said that nothing is written any more",
+        "the hook has said that the service rests: nothing is written, and no membership held, any more",
         "quiesce_timeout",
         "hook: serve on the old one",
         "bringing the old one's service to rest",
@@ -134,7 +134,7 @@ STEPS: tuple[Step, ...] = (
         "hook: serve on the newcomer",
         "the newcomer's application answers",
         "serve_timeout",
-        "as attaching",
+        "hook: quiesce the newcomer; then as attaching",
         "starting the service on the newcomer",
     ),
     Step(
@@ -218,7 +218,7 @@ _END = (State.PARKING, State.RETIRING, State.SETTLING)
 
 SURGE = Variant(
     "surge",
-    (*_BEGIN, *_NEW, *_TRAFFIC, State.DRAINING, *_END),
+    (*_BEGIN, *_NEW, State.SERVING, *_TRAFFIC, State.DRAINING, State.QUIESCING, *_END),
     "the newcomer is verified and in service before the old one is touched; for slots that own nothing",
 )
 MOVE = Variant(

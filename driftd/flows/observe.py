@@ -13,7 +13,6 @@ from driftd.core.ports import HookName
 from driftd.core.replacement import Record, State
 from driftd.core.steps.arriving import launch_request
 from driftd.core.stops import Stops
-from driftd.core.variants import variant_of
 from driftd.core.world import Manner, Need, Sight, World
 from driftd.flows.groups import Group
 from driftd.flows.judging import judged
@@ -89,12 +88,14 @@ def _newcomer(
 ) -> tuple[str | None, Sight | None]:
     """What the newcomer's application answers, and a look at it where that serves.
 
-    An application whose slot owns something is asked once it has that: before, it may well not be able to serve.
+    An application whose slot owns something, or that a hook starts, is asked once it has that: before, it may well not
+    be able to serve. Any other is asked before that alone.
     """
     unhealthy = sight = None
     if newcomer is not None and Need.HEALTH in needs:
-        early = record.owns and not variant_of(record).passed(record.state, State.ADDRESSING)
-        unhealthy = "" if early or group.health is None else group.health.check(newcomer)
+        started = record.owns or (group.hooks is not None and group.hooks.has(HookName.SERVE))
+        asked = started == (record.state is State.SERVING)
+        unhealthy = group.health.check(newcomer) if asked and group.health is not None else ""
     if newcomer is not None and Need.LOOK_NEW in needs and unhealthy == "":
         sight = sight_of(look(newcomer), "")
     return unhealthy, sight

@@ -154,7 +154,7 @@ def test_no_newcomer_serves_that_was_verified_by_a_manifest_that_nobody_vouches_
         unhealthy="",
     )
     answer = decide(record, world, NOW, LIMITS)
-    assert answer.state is (State.ENROLLING if vouched else State.UNDOING)
+    assert answer.state is (State.SERVING if vouched else State.UNDOING)
     assert ("nobody vouches" in answer.why) is not vouched
 
 

@@ -11,10 +11,11 @@ from datetime import datetime
 from driftd.core.replacement import Record, State
 from driftd.core.steps.common import aborted, called_off, failed, ill, late, onward, short, spent
 from driftd.core.steps.leaving import halt, returned
+from driftd.core.variants import SURGE, variant_of
 from driftd.core.world import Answer, Call, Do, Halt, Limits, Verb, Wait, World, token
 
 SERVE = "serve"
-_TO_REST = frozenset({"quiesce", "step_down"})
+TO_REST = frozenset({"quiesce", "step_down"})
 
 
 def quiescing(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
@@ -25,7 +26,7 @@ def quiescing(record: Record, world: World, now: datetime, limits: Limits) -> An
         return onward(record, f"{record.old_id} is gone by itself")
     if back := returned(record, world):
         return called_off(back)
-    if not record.owns or not _TO_REST & world.manner.hooks:
+    if not TO_REST & world.manner.hooks:
         return onward(record, f"nothing has to come to rest on {record.old_id} before it is stopped")
     if record.quiesced:
         return onward(record, f"the service on {record.old_id} is at rest")
@@ -149,18 +150,20 @@ def addressing(record: Record, world: World, now: datetime, limits: Limits) -> A
 
 def serving(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
     """The newcomer's service is started, by the group's own hook, and its application answers."""
-    if amiss := ill(record, world) or _awake(record, world):
+    # Where the newcomer comes first the old one serves beside it; there is no fence to be kept.
+    if amiss := ill(record, world) or (_awake(record, world) if variant_of(record) is not SURGE else ""):
         return failed(amiss)
-    if not record.owns:
+    hooked = SERVE in world.manner.hooks
+    if not record.owns and not hooked:
         return onward(record, "nothing moved, so nothing has to be started")
     over = late(record, now, limits)
-    if SERVE in world.manner.hooks and not record.served:
+    if hooked and not record.served:
         if over:
             said = record.refusal or record.note
             return failed(f"the service on {record.new_id} did not start, and {spent(record, limits)}: {said}")
         return Do(Call(Verb.SERVE, record.new_id), f"starting the service on {record.new_id}")
     if world.unhealthy == "":
-        return onward(record, f"{record.new_id} serves with what the slot owns")
+        return onward(record, f"{record.new_id} serves" + (" with what the slot owns" if record.owns else ""))
     said = world.unhealthy or "it was not asked yet"
     if over:
         return failed(f"{record.new_id} does not serve, and {spent(record, limits)}: {said}")
