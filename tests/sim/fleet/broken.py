@@ -53,6 +53,13 @@ def no_minimum() -> Iterator[None]:
 
 
 @contextmanager
+def no_share() -> Iterator[None]:
+    """The count alone binds, whatever share of the group is to be in service."""
+    with mock.patch.object(health, "least", lambda case: (case.rules.min_healthy, str(case.rules.min_healthy))):
+        yield
+
+
+@contextmanager
 def ended_unverified() -> Iterator[None]:
     """The old one goes whether or not the newcomer is well."""
     with (
@@ -174,6 +181,7 @@ def rash_drain() -> Iterator[None]:
 
 BROKEN: dict[str, Broken] = {
     "no minimum": no_minimum,
+    "no share": no_share,
     "ended unverified": ended_unverified,
     "holds ignored": holds_ignored,
     "pauses ignored": pauses_ignored,

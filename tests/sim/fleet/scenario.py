@@ -201,7 +201,7 @@ def _group(chance: random.Random, name: str, size: int, every: timedelta) -> Gro
         enforce=Action.REPLACE,
         back_off=timedelta(seconds=60),
         approve=chance.random() < 0.08,
-        min_percent=0 if sort != "surge" or chance.random() < 0.7 else None,
+        min_percent=0 if sort != "surge" or chance.random() < 0.64 else None,
         at_once=AtOnce(chance.choice([10, 10, 50, 100]), 5, 10),
         pace=pace,
         calendar=calendar,
