@@ -53,6 +53,8 @@ BREAKERS = replace(
     back_off=timedelta(minutes=1),
     back_off_most=timedelta(minutes=4),
     quiet_foreign=timedelta(seconds=30),
+    # A zone here often has one slot: where that one is ill, C4 waits for a person, and nobody here is that person.
+    ill_zone_percent=100,
 )
 
 
