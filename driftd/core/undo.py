@@ -113,12 +113,10 @@ def _owner(world: World, volume: str) -> str:
 def _fence(record: Record, world: World, now: datetime, limits: Limits) -> Answer | None:
     """The newcomer out of traffic and stopped, before anything is taken off it; None when it is."""
     newcomer = newcomer_of(record, world)
-    if newcomer is None:
+    if newcomer is None or newcomer.state is InstanceState.STOPPED or newcomer.state.ending:
         return None
     if answer := _out_of_traffic(record, newcomer, world, now, limits):
         return answer
-    if newcomer.state is InstanceState.STOPPED or newcomer.state.ending:
-        return None
     if answer := _newcomer_to_rest(record, newcomer, world):
         return answer
     if newcomer.state is InstanceState.STOPPING:
@@ -176,9 +174,12 @@ def _newcomers_away(record: Record, world: World, now: datetime, limits: Limits)
 
 
 def _out_of_traffic(record: Record, newcomer: Instance, world: World, now: datetime, limits: Limits) -> Answer | None:
-    """One step towards being no target; None when it is none."""
+    """One step towards being no target; None when it is none in several reads: a list may be cut short once."""
     target = world.targets.get(newcomer.id)
     if target is None:
+        good = record.streak + 1
+        if good < limits.gone_reads and not newcomer.state.ending:
+            return Wait(now + limits.poll, f"{newcomer.id} is no target, {good} of {limits.gone_reads} reads", good)
         return None
     if target.state not in OUT_OF_SERVICE:
         case = Case(record, world.rules, world.facts)

@@ -205,14 +205,29 @@ def test_an_undo_that_has_nothing_to_go_back_to_keeps_the_newcomer_that_serves(v
     targets = {"new": Target("new", target, 0)} if target else {}
     world = World(rules(1), facts(3), None, (instance("new", InstanceState.RUNNING),), targets)
     first = decide(record, world, NOW, LIMITS)
+    then = decide(waiting(record, first, NOW), world, NOW, LIMITS) if isinstance(first, Wait) else first
     if stays:
         assert isinstance(first, Wait)
-        second = decide(waiting(record, first, NOW), world, NOW, LIMITS)
-        assert isinstance(second, Advance)
-        assert second.state is State.DRAINING
+        assert isinstance(then, Advance)
+        assert then.state is State.DRAINING
     else:
-        assert isinstance(first, Do)
-        assert first.call.verb in {Verb.DRAIN, Verb.DEREGISTER, Verb.TERMINATE}
+        assert isinstance(then, Do)
+        assert then.call.verb in {Verb.DRAIN, Verb.DEREGISTER, Verb.TERMINATE}
+
+
+def test_an_undo_does_not_end_a_newcomer_that_one_list_of_targets_left_out():
+    record, world = ready_to_end()
+    record = replace(record, state=State.UNDOING, outcome="cancelled", fault="cancelled", drain_sent=False)
+    old, busy = Target("old", TargetState.HEALTHY, 0), Target("new", TargetState.DRAINING, 3)
+    listed, unlisted = replace(world, targets={"old": old, "new": busy}), replace(world, targets={"old": old})
+    first = decide(record, unlisted, NOW, LIMITS)
+    assert isinstance(first, Wait)
+    assert "no target" in first.why
+    record = waiting(record, first, NOW)
+    after = decide(record, listed, NOW, LIMITS)
+    assert isinstance(after, Wait)
+    record = waiting(record, after, NOW)
+    assert isinstance(decide(record, unlisted, NOW, LIMITS), Wait), "readings in a row, not in all"
 
 
 def test_a_gone_newcomer_that_the_load_balancer_still_lists_is_nothing_to_stay_with():
