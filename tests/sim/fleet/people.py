@@ -127,6 +127,7 @@ def _restore(run: Run, copy: Path) -> None:
     run.truth.paused = {one.group for one in pauses}
     run.truth.hard = {one.group for one in pauses if one.hard}
     run.truth.held = {one.instance_id: one.until for one in holds}
+    run.truth.put_back.clear()
 
 
 # --- people ---
