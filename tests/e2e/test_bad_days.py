@@ -261,46 +261,6 @@ def test_a_group_that_observes_is_left_alone_and_so_is_what_was_accepted_until_s
 # --- the world breaks -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.machine
-def test_a_full_disk_under_the_store_stops_everything_until_there_is_room(day_of, tmp_path):
-    # Roomier than the log that SQLite lets grow before it tidies it into the file (4 MB).
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "driftd-test", tmp_path], check=True)
-    day = day_of({"sqlite:///driftd.db": f"sqlite:///{tmp_path}/driftd.db", "soak: 300ms": "soak: 1s", **SOON})
-    try:
-        day.wait(lambda: (tmp_path / "driftd.db").exists() and len(day.rows()) == 3)
-        if any(int(i.tags.get(TAG_EPOCH) or 0) > 1 for i in day.fleet.instances().values()):
-            # A store that knows nothing of the fleet's earlier days holds until somebody has looked.
-            day.wait(lambda: day.command("store", "accept", "--reason", "a new store").returncode == 0)
-        rid = day.replace()
-        day.until(rid, State.SOAKING)
-        filler = tmp_path / "filler"
-        with filler.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
-            while True:
-                stream.write(b"\0" * 4096)
-        day.wait(lambda: "the disk is full" in day.said())
-        day.still()
-        assert "Traceback" not in day.said()
-        paused = day.command("pause", "--reason", "the disk is full")
-        assert paused.returncode == 0, paused.stderr
-        assert "Traceback" not in paused.stderr
-        (day.fleet.stage.config.parent / "pause").unlink()
-        filler.unlink()
-        room = day.house.now()
-        day.succeeds(rid)
-        day.wait(
-            lambda: all(
-                r.looked_at is not None and r.looked_at > room for r in day.rows().values() if r.gone_at is None
-            ),
-            15,
-        )
-        assert day.house.keeping().verify()["ok"]
-    finally:
-        try:
-            day.stop()
-        finally:
-            subprocess.run(["umount", "-l", tmp_path], check=True)
-
-
 def test_haproxy_killed_in_the_middle_comes_back_and_the_replacement_ends_or_is_undone(day_of):
     """A newcomer that is not healthy while it is watched is undone, whoever's fault that was."""
     day = day_of({"soak: 300ms": "soak: 1s"})
@@ -364,3 +324,44 @@ def test_an_instance_that_vanishes_by_itself_is_said_to_be_gone(day_of, golden_i
         )
         provider.traffic.register("web", made)
     day.wait(lambda: set(day.world()[1].values()) == {"healthy"})
+
+
+# The last one: its daemon has a store of its own, and what it does there is a stranger's to the others' store.
+@pytest.mark.machine
+def test_a_full_disk_under_the_store_stops_everything_until_there_is_room(day_of, tmp_path):
+    # Roomier than the log that SQLite lets grow before it tidies it into the file (4 MB).
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "driftd-test", tmp_path], check=True)
+    day = day_of({"sqlite:///driftd.db": f"sqlite:///{tmp_path}/driftd.db", "soak: 300ms": "soak: 1s", **SOON})
+    try:
+        day.wait(lambda: (tmp_path / "driftd.db").exists() and len(day.rows()) == 3)
+        if any(int(i.tags.get(TAG_EPOCH) or 0) > 1 for i in day.fleet.instances().values()):
+            # A store that knows nothing of the fleet's earlier days holds until somebody has looked.
+            day.wait(lambda: day.command("store", "accept", "--reason", "a new store").returncode == 0)
+        rid = day.replace()
+        day.until(rid, State.SOAKING)
+        filler = tmp_path / "filler"
+        with filler.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
+            while True:
+                stream.write(b"\0" * 4096)
+        day.wait(lambda: "the disk is full" in day.said())
+        day.still()
+        assert "Traceback" not in day.said()
+        paused = day.command("pause", "--reason", "the disk is full")
+        assert paused.returncode == 0, paused.stderr
+        assert "Traceback" not in paused.stderr
+        (day.fleet.stage.config.parent / "pause").unlink()
+        filler.unlink()
+        room = day.house.now()
+        day.succeeds(rid)
+        day.wait(
+            lambda: all(
+                r.looked_at is not None and r.looked_at > room for r in day.rows().values() if r.gone_at is None
+            ),
+            15,
+        )
+        assert day.house.keeping().verify()["ok"]
+    finally:
+        try:
+            day.stop()
+        finally:
+            subprocess.run(["umount", "-l", tmp_path], check=True)
