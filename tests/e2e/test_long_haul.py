@@ -125,43 +125,31 @@ def root_of(fleet, instance: Instance) -> Path:
     return Path(f"/proc/{int(init.read_text().splitlines()[1].split(' ', 1)[0])}/root")
 
 
+def _said(*words: str) -> str:
+    return subprocess.run(words, capture_output=True, check=True, text=True).stdout
+
+
 def left_over(fleet) -> dict[str, object]:
     """What the machine itself still has of the fleet beyond what three servers with a volume and an address need."""
     run = fleet.home / "fleet"
-    loops = json.loads(subprocess.run(["losetup", "--json", "--list"], capture_output=True, check=True).stdout or "{}")
-    files = sorted(one["back-file"] for one in loops.get("loopdevices", []) if str(run) in one["back-file"])
     disks = sorted(str(path) for path in run.glob("volumes/*/disk-*.img"))
+    # By the file itself: its name is told as it was in the mount namespace in which the device was made.
+    devices = sum(len(_said("losetup", "--noheadings", "--associated", disk).splitlines()) for disk in disks)
+    others = [line for line in _said("losetup", "--noheadings", "--list").splitlines() if str(run) in line]
     mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(run) in line]
-    cables = json.loads(
-        subprocess.run(
-            ["ip", "-json", "link", "show", "master", Deployment.at(run).bridge], capture_output=True, check=True
-        ).stdout
-    )
+    cables = json.loads(_said("ip", "-json", "link", "show", "master", Deployment.at(run).bridge))
     addresses = {
         slot: sorted(
             word.split("/")[0]
-            for word in subprocess.run(
-                [
-                    "nsenter",
-                    "-t",
-                    root_of(fleet, fleet.instance(slot)).parts[2],
-                    "-n",
-                    "ip",
-                    "-o",
-                    "-4",
-                    "addr",
-                    "show",
-                ],
-                capture_output=True,
-                check=True,
-                text=True,
-            ).stdout.split()
+            for word in _said(
+                "nsenter", "-t", root_of(fleet, fleet.instance(slot)).parts[2], "-n", "ip", "-o", "-4", "addr", "show"
+            ).split()
             if "/32" in word
         )
         for slot in SLOTS
     }
     return {
-        "loops": [file for file in files if file not in disks] or len(files) - len(disks),
+        "loops": [line for line in others if not any(disk in line for disk in disks)] or devices - len(disks),
         "mounts": mounts,
         "cables": len(cables) - len(SLOTS),
         "addresses": {slot: found for slot, found in addresses.items() if found != [fleet.address(slot)]},
