@@ -13,6 +13,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 OPEN_TREE, MOVE_MOUNT = 428, 429  # the same numbers on every architecture
@@ -20,6 +21,7 @@ AT_FDCWD, OPEN_TREE_CLONE, MOVE_MOUNT_F_EMPTY_PATH = -100, 1, 4
 CLONE_NEWNS, CLONE_NEWNET = 0x20000, 0x40000000
 MS_REC, MS_PRIVATE = 0x4000, 0x40000
 UMOUNT_NOFOLLOW = 8
+BECOMING_S = 2.0
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -32,9 +34,18 @@ def check(result: int, what: str) -> int:
 
 
 def enter(pid: str, name: str, kind: int) -> None:
-    """Join one namespace of a process."""
-    with Path(f"/proc/{pid}/ns/{name}").open("rb") as namespace:
-        check(libc.setns(namespace.fileno(), kind), f"setns {name}")
+    """Join one namespace of a process. One that is just becoming another program keeps everybody out for a moment."""
+    until = time.monotonic() + BECOMING_S
+    while True:
+        try:
+            with Path(f"/proc/{pid}/ns/{name}").open("rb") as namespace:
+                check(libc.setns(namespace.fileno(), kind), f"setns {name}")
+        except PermissionError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def mount_privately(disk: str) -> str:
@@ -91,7 +102,8 @@ def main() -> int:
         else:
             announce(*sys.argv[2:])
     except OSError as error:
-        print(error.strerror, file=sys.stderr)  # noqa: T201 - a program's voice
+        said = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        print(said, file=sys.stderr)  # noqa: T201 - a program's voice
         return 16 if error.errno == errno.EBUSY else 1
     return 0
 
