@@ -142,6 +142,11 @@ class Session:
 
     door: str
     user: str
+
+    ``door`` is the way in: "ssh", "console", "su", "sudo", "exec" (from outside the instance's PID namespace), "cloud",
+    or "service" (cron and accounts of services: no person). ``kind`` is what it was for: "interactive", "command",
+    "transfer", "forward", "" when unknown. ``number`` is the kernel's own of it, 0 when unknown, in the boot ``boot``
+    (as ``Look.boot_id``). ``confidence`` is one of core/confidence.py.
     source: str
     started_at: datetime
     port: int = 0
@@ -157,6 +162,10 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
+    kind: str = ""
+    number: int = 0
+    boot: str = ""
+    confidence: str = ""
     """What a look covered, counted. ``reasons`` maps "unreadable", "covered", "skipped" reasons to counts.
 
     ``facts`` counts what was found of each kind that was looked for, ``kept`` is what was kept from the look, and

@@ -102,7 +102,9 @@ class Judgement:
 
 
 # What tells two visits of the same person apart, but not two hosts that drifted the same way.
-_OF_ONE_HOST = frozenset({"started_at", "last_at", "port", "pid", "tty", "live", "times", "evidence", "same_as"})
+_OF_ONE_HOST = frozenset(
+    {"started_at", "last_at", "port", "pid", "tty", "live", "times", "evidence", "same_as", "kinds", "confidence"}
+)
 
 
 def signature(difference: Difference) -> str:

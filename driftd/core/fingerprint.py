@@ -64,7 +64,8 @@ class Limits:
     rows: int = 1_000_000
 
 
-_DOORS = ("ssh", "console")
+_DOORS = ("ssh", "console", "su", "sudo", "exec", "cloud", "service")
+_KINDS = ("", "interactive", "command", "transfer", "forward")
 _TEXT_LIMIT = 64 * 1024
 _SAID_LIMIT = 200
 _UPGRADE = "look again with the same version of driftd on both sides"
@@ -372,7 +373,7 @@ def _kept(value: object) -> Kept:
 
 
 _SESSION_FIELDS = frozenset(
-    b"door user source port key key_id started ended tty pid live ancestor evidence".split(),
+    b"door user source port key key_id started ended tty pid live ancestor evidence kind number".split(),
 )
 
 
@@ -393,6 +394,8 @@ def _session(value: object) -> Session:
         live=bool(_number(value[b"live"], 2)),
         ancestor=bool(_number(value[b"ancestor"], 2)),
         evidence=_string(value[b"evidence"]),
+        kind=_choice(value[b"kind"], _KINDS),
+        number=_number(value[b"number"]),
     )
 
 

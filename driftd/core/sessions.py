@@ -9,6 +9,7 @@ time, and one too many with driftd's key at the right time. An own session is re
 from __future__ import annotations
 
 import re
+from driftd.core import confidence
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -40,6 +41,8 @@ class Visit:
 
 
 @dataclass(frozen=True, slots=True)
+        "kinds": "+".join(sorted({session.kind for session in ordered if session.kind})),
+        "confidence": confidence.best(session.confidence for session in ordered),
 class Split:
     """Sessions of others, driftd's own ones, and how many belong to the image because they are older than the boot."""
 

@@ -82,6 +82,8 @@ def row(login):
         b"live": int(login.live),
         b"ancestor": int(login.ancestor),
         b"evidence": b"+".join(sorted(login.evidence)),
+        b"kind": login.kind,
+        b"number": login.number,
     }
 
 

@@ -53,6 +53,8 @@ class Login(object):
         self.live = False
         self.ancestor = False
         self.evidence = set()  # type: Set[bytes]
+        self.kind = b""
+        self.number = 0
 
 
 # --- lines -----------------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ def entry(path: bytes, kind: bytes = b"f", **more: Any) -> Entry:
 SESSION = {
     b"door": b"ssh", b"user": b"r\xff", b"source": b"10.0.0.1", b"port": 22, b"key": b"SHA256:x", b"key_id": b"",
     b"started": 1762349000, b"ended": 0, b"tty": b"", b"pid": 7, b"live": 1, b"ancestor": 1, b"evidence": b"log",
+    b"kind": b"command", b"number": 18,
 }  # fmt: skip
 TREE = [
     (b"", [entry(b"/", b"d")]),

@@ -109,8 +109,9 @@ def clock():
     asked = request()
     assert abs(asked[b"limits"][b"now"] - time.time()) < 60
     now = max(1, int(time.time() + off))
-    row = dict.fromkeys(b"door user source key key_id tty evidence".split(), b"")
+    row = dict.fromkeys(b"door user source key key_id tty evidence kind".split(), b"")
     row |= {b"door": b"ssh", b"user": b"root", b"source": b"10.0.0.9", b"port": 7, b"pid": 9, b"live": 0, b"ended": 0}
+    row[b"number"] = 0
     logins = [
         {**row, b"started": now, b"key": own, b"ancestor": 1, b"live": 1},
         {**row, b"started": max(0, now - 60), b"key": other, b"ancestor": 0},

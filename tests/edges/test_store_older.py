@@ -126,8 +126,8 @@ def test_a_store_of_any_older_step_is_brought_up_to_date_and_loses_nothing(tmp_p
     with store.write() as tx:
         assert tx.journal("human", "s", {}, NOW).prev == JOURNAL_OF_OLD[0][-1]
         assert [pause.hard for pause in tx.pauses()] == [step >= "0009"]
-        assert [row.zone for row in tx.instances(gone=True)] == [""]
-        assert tx.zones(NOW) == []
+        assert [row.zone for row in tx.instances(gone=True)] == ["x" if step >= "0010" else ""]
+        assert len(tx.zones(NOW)) == (step >= "0010")
     assert isinstance(store.verify_journal(), Verified)
     store.close()
 

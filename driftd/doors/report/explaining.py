@@ -246,6 +246,8 @@ def _values(one: Explanation) -> dict[str, Any]:
                 "started_at": session.session.started_at.isoformat(),
                 "ended_at": session.session.ended_at.isoformat() if session.session.ended_at else None,
                 "live": session.session.live,
+                "kind": session.session.kind,
+                "confidence": session.session.confidence,
             }
             for session in one.sessions
         ],

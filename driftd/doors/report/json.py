@@ -127,6 +127,8 @@ def _sessions(sessions: Iterable[Session], *, own: bool) -> list[SessionShape]:
             live=session.live,
             own=own,
             evidence=[part for part in session.evidence.split("+") if part],
+            kind=session.kind,
+            confidence=session.confidence,
         )
         for session in sessions
     ]

@@ -74,6 +74,8 @@ class SessionShape(_Strict):
     live: bool
     own: bool
     evidence: list[str]
+    kind: str
+    confidence: str
 
 
 class KeptShape(_Strict):

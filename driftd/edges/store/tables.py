@@ -252,6 +252,10 @@ class SessionTable(SQLModel, table=True):
     evidence: str = _text()
     own: bool
     first_seen: datetime = _when()
+    kind: str = _later("")
+    number: int = Field(sa_column_kwargs={"server_default": text("0")})
+    boot: str = _later("")
+    confidence: str = _later("")
 
 
 class VisitTable(SQLModel, table=True):

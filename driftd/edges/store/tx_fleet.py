@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import RowMapping, bindparam, select, update
 
+from driftd.core import confidence
 from driftd.core.facts import Session
 from driftd.core.findings import Finding
 from driftd.core.memory import FindingRow, InstanceRow, SessionRow
@@ -15,7 +16,7 @@ from driftd.edges.store.statements import Statements, fields_of, values_of
 from driftd.edges.store.tables import FINDING, INSTANCE, SESSION, VISIT
 
 # What may become known of a session after it was first seen.
-_LATER = ("ended_at", "live", "tty", "key", "key_id", "evidence")
+_LATER = ("ended_at", "live", "tty", "key", "key_id", "evidence", "kind", "number", "boot", "confidence")
 
 _INSTANCES = select(INSTANCE).order_by(INSTANCE.c.group, INSTANCE.c.slot, INSTANCE.c.id)
 _OF_GROUP = _INSTANCES.where(INSTANCE.c.group == bindparam("group"))
@@ -122,7 +123,9 @@ class FleetPart(Statements):
         if self.add(SESSION, values):
             return True
         known = self.run(_KNOWN, {name: values[name] for name in _SAME}).mappings().one()
-        news = {name: values[name] for name in _LATER if values[name] != known[name] and values[name] not in (None, "")}
+        values |= confidence.kept(session_row(known).session, session)
+        told = {name: values[name] for name in _LATER if values[name] is False or values[name]}
+        news = {name: value for name, value in told.items() if value != known[name]}
         if news:
             self.run(update(SESSION).where(SESSION.c.id == known["id"]).values(news))
         return False
