@@ -6,7 +6,6 @@ the line where it stands and the remedy.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from enum import StrEnum
@@ -14,31 +13,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from driftd.core import matchers, packs, promql
 from driftd.core.breakers.limits import DEFAULTS
 from driftd.core.errors import BadInput
 from driftd.core.guards import written
+from driftd.settingparts import Duration, Sessions, Strict
 from driftd.yamltext import Located, complaint, parse
 
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?")
 DEFAULT_FILES = ("driftd.yaml", "/etc/driftd/driftd.yaml")
-
-
-def duration(text: object) -> timedelta:
-    """A length of time written as people write it: ``500ms``, ``90s``, ``5m``, ``1h30m``, ``7d``. Raises ValueError."""
-    if isinstance(text, timedelta):
-        return text
-    match = _DURATION.fullmatch(text) if isinstance(text, str) and text else None
-    if match is None:
-        raise ValueError(f"{text!r} is not a duration; write it like 90s, 5m, 1h30m or 7d")
-    days, hours, minutes, seconds, millis = (float(part or 0) for part in match.groups())
-    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds, milliseconds=millis)
-
-
-Duration = Annotated[timedelta, BeforeValidator(duration)]
 
 
 def _window(text: str) -> str:
@@ -78,11 +63,7 @@ class Enforce(StrEnum):
     REPLACE = "replace"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SshReach(_Strict):
+class SshReach(Strict):
     """How a group's instances are reached over SSH; what is left out comes from the top-level ``ssh`` section."""
 
     user: str = ""
@@ -90,13 +71,13 @@ class SshReach(_Strict):
     port: int = Field(default=0, ge=0, le=65535)
 
 
-class Reach(_Strict):
+class Reach(Strict):
     """The ways in. One, for now."""
 
     ssh: SshReach = SshReach()
 
 
-class Health(_Strict):
+class Health(Strict):
     """An application's own answer to "do you serve": ``{address}`` stands for the instance's address."""
 
     http: str = ""
@@ -126,7 +107,7 @@ Matchers = Annotated[str, AfterValidator(_matchers)]
 Bound = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class BaselineSettings(_Strict):
+class BaselineSettings(Strict):
     """How a canary must do beside its peers. ``query`` is asked about them; without one, the canary's own query is."""
 
     query: Query | None = None
@@ -134,7 +115,7 @@ class BaselineSettings(_Strict):
     slack: Bound = Field(default=0.0, ge=0)
 
 
-class CanarySettings(_Strict):
+class CanarySettings(Strict):
     """How the first of its kind to be replaced is watched (docs/canary.md): for how long, and what judges it."""
 
     soak: Duration = timedelta(minutes=30)
@@ -156,7 +137,7 @@ class CanarySettings(_Strict):
         return self
 
 
-class Pacing(_Strict):
+class Pacing(Strict):
     """How fast instances may follow one another (docs/guards.md)."""
 
     between: Duration = timedelta(minutes=5)
@@ -166,14 +147,7 @@ class Pacing(_Strict):
     checkpoint: Duration = timedelta(minutes=10)
 
 
-class Waiting(_Strict):
-    """How long people on an instance are waited for (docs/guards.md)."""
-
-    grace: Duration = timedelta(minutes=30)
-    cap: Duration = timedelta(hours=24)
-
-
-class Replacing(_Strict):
+class Replacing(Strict):
     """How carefully a group's instances are replaced (docs/guards.md and docs/replacement.md tell what each guards)."""
 
     variant: Literal["auto", "delete-first"] = "auto"
@@ -191,7 +165,6 @@ class Replacing(_Strict):
     zone: Annotated[str, AfterValidator(_zone)] = "UTC"
     freezes: list[Annotated[str, AfterValidator(_freeze)]] = Field(default_factory=list)
     pace: Pacing = Pacing()
-    sessions: Waiting = Waiting()
     boot_timeout: Duration = timedelta(minutes=10)
     verify_timeout: Duration = timedelta(minutes=10)
     enroll_timeout: Duration = timedelta(minutes=10)
@@ -209,8 +182,15 @@ class Replacing(_Strict):
     block_on: list[Matchers] = Field(default_factory=list)
     keep_snapshots: Duration = timedelta(days=30)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _moved(cls, values: object) -> object:
+        if isinstance(values, dict) and "sessions" in values:
+            raise ValueError("sessions stands beside replacing now, with the same grace and cap (docs/sessions.md)")
+        return values
 
-class HookSettings(_Strict):
+
+class HookSettings(Strict):
     """Commands on this host that do what only the group's owner knows how to do (docs/providers.md): argument lists."""
 
     quiesce: list[str] = Field(default_factory=list)
@@ -220,7 +200,7 @@ class HookSettings(_Strict):
     timeout: Duration = Field(default=timedelta(seconds=60), gt=timedelta(0))
 
 
-class GroupSettings(_Strict):
+class GroupSettings(Strict):
     """Instances that serve the same purpose. ``select``, ``traffic``, ``zones`` and ``hosts`` are the
     provider's to read.
     """
@@ -236,11 +216,13 @@ class GroupSettings(_Strict):
     policy: list[str] = Field(default_factory=lambda: [*packs.DEFAULT])
     enforce: Enforce = Enforce.OBSERVE
     every: Duration = timedelta(minutes=5)
+    watch: bool = False
+    sessions: Sessions = Sessions()
     replacing: Replacing = Replacing()
     hooks: HookSettings = HookSettings()
 
 
-class Ssh(_Strict):
+class Ssh(Strict):
     """Defaults for every way in over SSH. ``known_hosts`` decides where a provider does not vouch for host keys."""
 
     user: str = "root"
@@ -258,7 +240,7 @@ class Unsigned(StrEnum):
     LOOK = "look"
 
 
-class TrustSettings(_Strict):
+class TrustSettings(Strict):
     """Whose manifests count: files of public keys; and the private key that this driftd signs with, if any."""
 
     manifest_keys: list[str] = Field(default_factory=list)
@@ -266,7 +248,7 @@ class TrustSettings(_Strict):
     signing_key: str = ""
 
 
-class ServerSettings(_Strict):
+class ServerSettings(Strict):
     """A server that is asked over HTTP. ``token_file`` holds a bearer token, ``ca_file`` whom to trust instead."""
 
     url: str = ""
@@ -281,20 +263,20 @@ class AlertmanagerSettings(ServerSettings):
     watchdog: Matchers | None = None
 
 
-class Journal(_Strict):
+class Journal(Strict):
     """The journal's checkpoints: the directory that they are put in ("": the store's), and how often while it grows."""
 
     checkpoints: str = ""
     every: Duration = timedelta(hours=1)
 
 
-class Metrics(_Strict):
+class Metrics(Strict):
     """Where Prometheus finds ``/metrics``; an empty ``listen`` turns it off."""
 
     listen: str = "127.0.0.1:9477"
 
 
-class Daemon(_Strict):
+class Daemon(Strict):
     """The daemon's beat. ``lookers`` is how many instances are looked at at once, ``at_once`` how many are replaced."""
 
     tick: Duration = timedelta(seconds=2)
@@ -309,7 +291,7 @@ Several = Annotated[int, Field(ge=2)]
 Some = Annotated[int, Field(ge=1)]
 
 
-class Breakers(_Strict):
+class Breakers(Strict):
     """The numbers of the circuit breakers (docs/breakers.md). ``observe_first: 0s`` takes what is new at once."""
 
     alike: Several = DEFAULTS.alike

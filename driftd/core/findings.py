@@ -36,10 +36,14 @@ class Severity(StrEnum):
 
 
 class Action(StrEnum):
-    """What a rule asks for, in rising order; a group's ``enforce`` caps what is really done."""
+    """What a rule asks for, in rising order; a group's ``enforce`` caps what is really done.
+
+    OBSERVE is a finding that nobody gets a message of, ALERT one that people are told of.
+    """
 
     IGNORE = "ignore"
     EXPLAIN = "explain"
+    OBSERVE = "observe"
     ALERT = "alert"
     REPLACE = "replace"
 
@@ -103,7 +107,7 @@ class Judgement:
 
 # What tells two visits of the same person apart, but not two hosts that drifted the same way.
 _OF_ONE_HOST = frozenset(
-    {"started_at", "last_at", "port", "pid", "tty", "live", "times", "evidence", "same_as", "kinds", "confidence"}
+    {"started_at", "last_at", "port", "pid", "tty", "live", "times", "evidence", "same_as", "confidence"}
 )
 
 

@@ -1,7 +1,7 @@
 """Policy: ordered rules that turn differences into findings, and findings into a verdict. The first match decides.
 
-Whatever no rule speaks of is a finding (core/severity.py says how bad) and asks for a replacement; a group's
-``enforce`` caps that, and caps it to observing until somebody says otherwise.
+Whatever no rule speaks of is a finding (core/severity.py says how bad) and asks for a replacement (but a session, which
+is observed); a group's ``enforce`` caps that, and caps it to observing until somebody says otherwise.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from driftd.core import acceptance, causes, identity, severity, wording
 from driftd.core.causes.board import Books
 from driftd.core.classes import NO_CLASSES, Expected
 from driftd.core.classrules import rules_for
-from driftd.core.difference import Difference, content_aside
+from driftd.core.difference import Change, Difference, content_aside
 from driftd.core.evidence import Evidence
 from driftd.core.expect import Expect, Outcome, held, rotations, unmet
 from driftd.core.findings import Action, Finding, Judgement, Severity, Unchecked, Verdict, signature
@@ -66,6 +66,13 @@ class Policy:
             return self
         applying = [pack for pack in self.packs if not pack.offered or pack.when.holds(manifest)]
         return Policy.of([replace(pack, offered=False) for pack in applying])
+
+    def with_answers(self, answers: Pack | None) -> Policy:
+        """This policy with what its group was set to do about sessions: asked after the group's own documents."""
+        if answers is None:
+            return self
+        at = next((at for at, pack in enumerate(self.packs) if not pack.own), len(self.packs))
+        return Policy.of((*self.packs[:at], answers, *self.packs[at:]))
 
     def with_overlay(self, overlay: Pack) -> Policy:
         """This policy with what was learnt of one image: asked before the first shipped pack.
@@ -202,9 +209,16 @@ def _judge_one(
         because += f"; {covering} lies over it, and what is obeyed later takes a rule that names it"
     if difference.origin is not None:
         because += f"; {not_allowed(difference.origin)}"
-    # Another instance from the same image would be no better.
-    action = Action.ALERT if difference.kind == identity.KIND else Action.REPLACE
-    return _finding(difference, level, action, DEFAULT_RULE, because)
+    return _finding(difference, level, _default(difference), DEFAULT_RULE, because)
+
+
+def _default(difference: Difference) -> Action:
+    """What is done about what no rule speaks of."""
+    if difference.kind == identity.KIND:
+        return Action.ALERT  # another instance from the same image would be no better
+    if difference.kind == "session" and difference.change is Change.ADDED:
+        return Action.OBSERVE  # to answer who logs in by a replacement is for people to choose
+    return Action.REPLACE
 
 
 def _as_words(rule: Rule) -> str:

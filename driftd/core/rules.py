@@ -23,7 +23,6 @@ NAMED_KINDS = NO_PATHS - {"hostkey", "kernel", "sysctl"}
 # ... unless it says by a field that they cannot be the image's: a module in the kernel of somebody else.
 _LEAST_OF_A_PROGRAM = 4
 _NARROWED = {"module": ("image_kernel", "none")}
-SESSION_FIELDS = ("door", "user", "source", "key", "key_id", "evidence")
 
 
 @dataclass(frozen=True, slots=True)

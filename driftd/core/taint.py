@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from driftd.core.acceptance import Acceptances
+from driftd.core.answers import SERVICE
+from driftd.core.facts import Session
 from driftd.core.findings import Action, Finding
 from driftd.core.memory import FindingRow, Suppression
 
 SESSION = "session"
+_WAY = ("door", "user", "source", "key")
 
 
 def standing(rows: Iterable[FindingRow], suppressions: Sequence[Suppression], group: str) -> list[Finding]:
@@ -23,3 +26,31 @@ def standing(rows: Iterable[FindingRow], suppressions: Sequence[Suppression], gr
 def taint_action(sessions: Iterable[Finding]) -> Action:
     """The highest that any of them asks for."""
     return max((one.action for one in sessions), key=lambda action: action.rank, default=Action.IGNORE)
+
+
+def anybody(session: Session) -> bool:
+    """Whether it was a person's, as far as can be told, and not one that the server began by itself."""
+    return session.door != SERVICE
+
+
+def same_one(session: Session) -> tuple[object, ...]:
+    """What makes a session the one that the store has, whatever else became known of it."""
+    return session.door, session.user, session.source, session.port, session.pid, session.started_at
+
+
+def at_least(action: Action, sessions: Iterable[Session], judged: Iterable[Finding]) -> list[Session]:
+    """Those of ``sessions`` whose way in was ``judged`` to ask for ``action`` or more, by this look's findings."""
+    asked: dict[tuple[str, ...], Action] = {}
+    for one in judged:
+        if one.kind == SESSION and one.actual:
+            way = _way(one.actual)
+            asked[way] = max(one.action, asked.get(way, one.action), key=lambda each: each.rank)
+    return [one for one in sessions if asked.get(_way_of(one), Action.IGNORE).rank >= action.rank]
+
+
+def _way(actual: Mapping[str, str]) -> tuple[str, ...]:
+    return (*(actual.get(name, "") for name in _WAY), actual.get("kind", ""))
+
+
+def _way_of(session: Session) -> tuple[str, ...]:
+    return (*(getattr(session, name) for name in _WAY), session.kind)

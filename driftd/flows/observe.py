@@ -13,6 +13,7 @@ from driftd.core.ports import HookName
 from driftd.core.replacement import Record, State
 from driftd.core.steps.arriving import launch_request
 from driftd.core.stops import Stops
+from driftd.core.taint import anybody
 from driftd.core.world import Manner, Need, Sight, World
 from driftd.flows.groups import Group
 from driftd.flows.judging import judged
@@ -26,7 +27,7 @@ LookAt = Callable[[Instance], Look]
 def sight_of(look: Look, taint: str) -> Sight:
     """What a look amounts to, together with the taint that the store remembers."""
     judgement = look.judgement
-    live = sum(1 for session in look.others if session.live)
+    live = sum(1 for session in look.others if session.live and anybody(session))
     return Sight(judgement.verdict, judgement.action, judgement.reason, taint, live, look.enforceable)
 
 

@@ -18,7 +18,7 @@ from driftd.core.looks import Look
 from driftd.core.memory import FindingRow, InstanceRow, Message, Tx
 from driftd.core.replacement import Record, State
 from driftd.core.sessions import differences, taint_of
-from driftd.core.taint import SESSION, standing, taint_action
+from driftd.core.taint import SESSION, at_least, same_one, standing, taint_action
 from driftd.core.wording import leftovers
 from driftd.core.wording.causes import alone
 from driftd.core.wording.holds import denied_lately
@@ -74,10 +74,17 @@ def record_look(tx: Tx, group: Group, row: InstanceRow, look: Look, now: datetim
 
 
 def _sessions(tx: Tx, look: Look, now: datetime) -> list[Session]:
-    """Keep every session; those of others that were not known are returned."""
+    """Keep every session; those of others that were not known are returned. Who is seen no more has left by now."""
     for session in look.own:
         tx.add_session(look.instance.id, session, own=True, now=now)
-    return [s for s in look.others if tx.add_session(look.instance.id, s, own=False, now=now)]
+    strangers = [s for s in look.others if tx.add_session(look.instance.id, s, own=False, now=now)]
+    if look.root:
+        there = {same_one(session) for session in look.others if session.live}
+        for row in tx.sessions(look.instance.id):
+            if row.session.live and not row.own and same_one(row.session) not in there:
+                over = replace(row.session, live=False, ended_at=row.session.ended_at or look.at)
+                tx.add_session(look.instance.id, over, own=False, now=now)
+    return strangers
 
 
 def _findings(tx: Tx, group: str, instance_id: str, look: Look, now: datetime) -> Merged:
@@ -162,7 +169,8 @@ def _taint(tx: Tx, group: Group, row: InstanceRow, look: Look, now: datetime) ->
     action = max(row.action, taint_action(sessions), key=lambda one: one.rank)
     if not look.enforceable:
         action = capped(action, Action.ALERT)  # what would come instead could not be verified
-    said = row.taint or taint_of(look.others) or sessions[0].because
+    came = at_least(Action.OBSERVE, look.others, look.judgement.findings)
+    said = row.taint or taint_of(came) or sessions[0].because
     return replace(row, action=action, taint=said, taint_since=row.taint_since or now)
 
 
@@ -255,7 +263,7 @@ def _evidence(finding: Finding) -> dict[str, object]:
 def _drift_news(look: Look, merged: Merged) -> list[News]:
     """The causes of which this look saw something new that nobody accepted, or that nobody accepts any more."""
     uncovered = {one.signature for one in merged.uncovered}
-    opened = {one.signature for one in merged.opened if not one.suppressed_by and one.kind != SESSION} | uncovered
+    opened = {one.signature for one in merged.opened if _to_be_told(one)} | uncovered
     before = {finding.signature for _, finding in merged.still} - uncovered
     return [
         News(
@@ -268,6 +276,11 @@ def _drift_news(look: Look, merged: Merged) -> list[News]:
         for cause in gather(look.judgement.findings)
         if opened & {one.signature for one in cause.members}
     ]
+
+
+def _to_be_told(finding: Finding) -> bool:
+    told = not finding.suppressed_by and finding.action.rank >= Action.ALERT.rank
+    return told and finding.kind != SESSION
 
 
 def _tell(
@@ -284,9 +297,9 @@ def _tell(
     if news := _drift_news(look, merged):
         text = wording.drift_found(after.id, after.group, look.judgement.reason)
         tell(tx, "drift", after, news, text, now, sweep=group.every)
-    if strangers and after.taint:
-        text = wording.session_seen(after.id, after.group, taint_of(strangers))
-        ways = [(signature(way), alone(way.kind, way.subject, "seen")) for way in differences(strangers)]
+    if after.taint and (came := at_least(Action.ALERT, strangers, look.judgement.findings)):
+        text = wording.session_seen(after.id, after.group, taint_of(came))
+        ways = [(signature(way), alone(way.kind, way.subject, "seen")) for way in differences(came)]
         told = [News(shape, shape, Severity.HIGH, sentence) for shape, sentence in ways]
         tell(tx, "session", after, told, text, now, sweep=group.every)
     trusted = {Verdict.CLEAN, Verdict.EXPLAINED}

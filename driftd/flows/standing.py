@@ -196,7 +196,7 @@ def _facts(
         signatures=_by_signature(shared.ended),
         stuck=next((one.rid for one in reversed(stuck(tx, group.name))), ""),
         holds=shared.holds,
-        present=_present(tx.recent_sessions(group.name, now - group.rules.grace.after), now),
+        present=_present(tx.recent_sessions(group.name, now - group.rules.grace.after), rows, now),
         zones=shared.zones,
         foreign=foreign,
         cold=cold,
@@ -281,15 +281,21 @@ def stuck(tx: Tx, group: str) -> Sequence[Record]:
     return [one for one in found if one.entered_at >= proven]
 
 
-def _present(sessions: Iterable[SessionRow], now: datetime) -> Mapping[str, Presence]:
-    """Who is on which instance. Times that an instance said are believed only as far as they are not in the future."""
+def _present(sessions: Iterable[SessionRow], rows: Iterable[InstanceRow], now: datetime) -> Mapping[str, Presence]:
+    """Who is on which instance. Times that an instance said are believed only as far as they are not in the future.
+
+    ``rows`` say since when somebody was there whom a taint is owed to.
+    """
+    tainted = {row.id: row.taint_since for row in rows if row.taint}
     found: dict[str, Presence] = {}
     for row in sessions:
+        if not taint.anybody(row.session):
+            continue
         known = found.get(row.instance_id, Presence())
+        since = min(tainted.get(row.instance_id) or row.first_seen, row.first_seen, known.since or row.first_seen)
         if row.session.live:
-            since = min(row.first_seen, known.since or row.first_seen)
             found[row.instance_id] = Presence(known.live + 1, since, known.ended)
         else:
             ended = min(row.session.ended_at or row.first_seen, now)
-            found[row.instance_id] = Presence(known.live, known.since, max(ended, known.ended or ended))
+            found[row.instance_id] = Presence(known.live, since, max(ended, known.ended or ended))
     return found

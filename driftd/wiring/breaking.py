@@ -13,12 +13,12 @@ from driftd.core.breakers.facts import Leftover
 from driftd.core.breakers.limits import Thresholds
 from driftd.core.memory import Store
 from driftd.core.ports import Provider
-from driftd.edges import documents
 from driftd.flows.groups import Group
 from driftd.flows.metered import Meter, metered
 from driftd.flows.trip import Tripper
 from driftd.probe import wire
 from driftd.settings import Settings
+from driftd.wiring.answering import digest_of
 
 if TYPE_CHECKING:
     from driftd.wiring.house import WiredHouse
@@ -64,7 +64,6 @@ class Watch:
         """Read once: policies are, too."""
         settings = self._house.settings
         rules = {
-            (f"the rules of {name}", of_group(name)): documents.digest_of(group.policy, settings.base)
-            for name, group in settings.groups.items()
+            (f"the rules of {name}", of_group(name)): digest_of(settings, name) for name in settings.groups
         }
         return {("driftd", FLEET): __version__, ("the probe's schema", FLEET): str(wire.SCHEMA), **rules}

@@ -31,7 +31,7 @@ def rules_of(settings: Settings, name: str, group: GroupSettings) -> GroupRules:
         at_once=AtOnce(replacing.at_once, replacing.most_at_once, settings.daemon.at_once),
         pace=_pace(replacing.pace),
         calendar=_calendar(replacing),
-        grace=Grace(replacing.sessions.grace, replacing.sessions.cap),
+        grace=Grace(group.sessions.grace, group.sessions.cap),
         allow_singleton=replacing.allow_singleton,
     )
 

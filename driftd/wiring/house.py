@@ -35,6 +35,7 @@ from driftd.flows.remembering import Run, past
 from driftd.flows.replace import Replacer
 from driftd.flows.visit import Audit, Visitor
 from driftd.settings import Settings
+from driftd.wiring.answering import policy_of
 from driftd.wiring.baking import DEADLINE_S, Baking, tree
 from driftd.wiring.calibrating import Calibrating
 from driftd.wiring.explaining import Explaining
@@ -153,8 +154,7 @@ class WiredHouse:
     @cached_property
     def policies(self) -> Mapping[str, Policy]:
         """Each group's policy, read once."""
-        base = self.settings.base
-        return {name: documents.load_policy(group.policy, base) for name, group in self.settings.groups.items()}
+        return {name: policy_of(self.settings, name) for name in self.settings.groups}
 
     # --- looking ---
 

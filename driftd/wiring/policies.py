@@ -83,18 +83,14 @@ class Policies:
         results = []
         for file in cases.case_files(places):
             case = cases.load_case(file)
-            names, base = self._names(policy, case.policy, case.group, file)
-            results.append(run(case, load(tuple(names), base), self._house.now()))
+            # Whose policy: the command line's, the case's, its group's, else the default.
+            if not policy and not case.policy and case.group in self._house.settings.groups:
+                chosen = self._house.policies[case.group]
+            else:
+                base = file.parent if case.policy and not policy else Path()
+                chosen = load(tuple(policy or case.policy or DEFAULT), base)
+            results.append(run(case, chosen, self._house.now()))
         return results
-
-    def _names(self, given: Sequence[str], own: Sequence[str], group: str, file: Path) -> tuple[Sequence[str], Path]:
-        """Whose policy: the command line's, the case's, its group's, else the default; and what paths start from."""
-        if given:
-            return given, Path()
-        if own:
-            return own, file.parent
-        configured = self._house.settings.groups.get(group)
-        return (configured.policy, self._house.settings.base) if configured else (DEFAULT, Path())
 
     def record(self, directory: Path, targets: Sequence[str]) -> Sequence[tuple[str, Path | None, str]]:
         house = self._house

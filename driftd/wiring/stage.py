@@ -86,9 +86,9 @@ groups:
         per_hour: unlimited #   6 an hour,
         per_day: unlimited  #   a fifth of the group in 24 hours,
         checkpoints: []     #   and a longer look after a fifth, a half and all of it
-      sessions:
-        grace: 0s           # left out: half an hour after the last person left
-        cap: 10s            #   and a day for one who stays
+    sessions:
+      any: replace          # left out: who logs in is only noted
+      grace: 0s             # left out: half an hour after the last person left
 """
 
 

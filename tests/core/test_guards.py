@@ -163,8 +163,20 @@ CLOSED = replace(RULES, calendar=WORK_HOURS)
         (
             case(present={OLD: Presence(2, NOW - HOUR)}),
             "session",
-            "2 live sessions on i-0, waited for until the last one ends, at most until Thu",
-            NOW + 23 * HOUR,
+            "2 live sessions on i-0, and nobody is cut off: it waits until the last one ends",
+            None,
+        ),
+        (
+            case(present={OLD: Presence(1, NOW - 24 * HOUR)}),
+            "session",
+            "1 live session on i-0, and nobody is cut off: it waits until the last one ends, which takes longer",
+            None,
+        ),
+        (
+            case(present={OLD: Presence(0, NOW - 24 * HOUR + 5 * MINUTE, NOW - MINUTE)}),
+            "session",
+            "and who was there may come back; it waits until 12:05:00 UTC",
+            NOW + 5 * MINUTE,
         ),
         (
             case(present={OLD: Presence(0, None, NOW - 10 * MINUTE)}),
@@ -200,7 +212,7 @@ def test_each_guard_alone_refuses_with_its_arithmetic(made, guard, said, until):
         case(failures=Failures(1, NOW - 31 * MINUTE)),
         case(holds={"i-1": Held("ann", "a crash", NOW + HOUR)}),
         case(holds={OLD: Held("ann", "a crash", NOW)}),
-        case(present={OLD: Presence(1, NOW - 24 * HOUR)}),
+        case(present={OLD: Presence(0, NOW - 24 * HOUR, NOW - MINUTE)}),
         case(present={OLD: Presence(0, None, NOW - 30 * MINUTE), "i-1": Presence(1, NOW)}),
         case(replace(RECORD, signature="t"), signatures={"s": Failures(2, NOW)}),
     ],
@@ -335,7 +347,7 @@ def test_facts_are_read_again_live():
     live = seen.looked(OLD, 2, NOW)
     assert live.present[OLD] == Presence(2, NOW)
     assert live.looked(OLD, 1, NOW + HOUR).present[OLD] == Presence(1, NOW)
-    assert live.looked(OLD, 0, NOW + HOUR).present[OLD] == Presence(0, None, NOW + HOUR)
+    assert live.looked(OLD, 0, NOW + HOUR).present[OLD] == Presence(0, NOW, NOW + HOUR)
     assert seen.looked(OLD, 0, NOW).present[OLD] == Presence()
 
 

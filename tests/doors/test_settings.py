@@ -9,6 +9,7 @@ import pytest
 from driftd import settings
 from driftd.core.errors import BadInput
 from driftd.core.guards.case import AtOnce, Grace, GroupRules, Pace
+from driftd.settingparts import duration
 from driftd.wiring.guarding import rules_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,6 +38,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
 
 
 REPLACING = "groups:\n  web:\n    provider: a\n    replacing:\n      "
+SESSIONS = "groups:\n  web:\n    provider: a\n    sessions:\n      "
 
 
 def guards_of(loaded: settings.Settings) -> GroupRules:
@@ -61,8 +63,8 @@ def test_every_guard_can_be_set(tmp_path: Path):
       zone: Europe/Berlin
       freezes: [2026-11-27, 2026-12-23..2027-01-02]
       pace: {between: 0s, per_hour: unlimited, per_day: unlimited, checkpoints: [], checkpoint: 1m}
-      sessions: {grace: 1m, cap: 2h}
       back_off: 5m
+    sessions: {grace: 1m, cap: 2h}
     enforce: approve
 daemon: {at_once: 3}
 """
@@ -116,7 +118,11 @@ def test_windows_always_are_open_at_any_hour(tmp_path: Path):
         (REPLACING + "most_at_once: 0\n", 5, "replacing.most_at_once", ""),
         (REPLACING + "pace: {per_hour: 0}\n", 5, "pace.per_hour", ""),
         (REPLACING + "pace: {per_day: lots}\n", 5, "pace.per_day", ""),
-        (REPLACING + "sessions: {cap: long}\n", 5, "'long' is not a duration", ""),
+        (REPLACING + "sessions: {cap: 2h}\n", 4, "sessions stands beside replacing now", ""),
+        (SESSIONS + "cap: long\n", 5, "'long' is not a duration", ""),
+        (SESSIONS + "interactive: quarantine\n", 5, "'observe', 'alert' or 'replace'", "write one of"),
+        (SESSIONS + "interactiv: alert\n", 5, "unknown key 'groups.web.sessions.interactiv'", "'interactive'"),
+        (SESSIONS + "grace: 2h\n      cap: 1h\n", 4, "a grace longer than the cap", ""),
         ("groups:\n  web:\n    provider: a\n    every: soon\n", 4, "'soon' is not a duration", ""),
         ("groups:\n  web:\n    provider: a\n    hooks:\n      quiece: [x]\n", 5, "quiece", "'quiesce'"),
         ("groups:\n  web:\n    provider: a\n    hooks:\n      serve: start it\n", 5, "groups.web.hooks.serve", ""),
@@ -143,13 +149,13 @@ def test_a_missing_file_is_one_sentence(tmp_path: Path):
     ("text", "seconds"), [("90s", 90), ("5m", 300), ("1h30m", 5400), ("7d", 604800), ("0.5s", 0.5), ("2m30s", 150)]
 )
 def test_durations_are_written_as_people_write_them(text: str, seconds: float):
-    assert settings.duration(text) == timedelta(seconds=seconds)
+    assert duration(text) == timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize("text", ["", "5", "m", "5 m", "-5m", "5x", None, 5])
 def test_what_is_not_a_duration_is_refused(text: object):
     with pytest.raises(ValueError, match="is not a duration"):
-        settings.duration(text)
+        duration(text)
 
 
 def test_the_configuration_in_the_docs_loads(tmp_path: Path):

@@ -82,7 +82,7 @@ groups:
       drain_timeout: 30s
       windows: always
       pace: {{between: 0s, per_hour: unlimited, per_day: unlimited, checkpoints: []}}
-      sessions: {{grace: 0s, cap: 10s}}
+    sessions: {{any: replace, grace: 0s}}
 """
 POLICY = """\
 schema: driftd.policy/1

@@ -150,12 +150,13 @@ def test_holds_and_people_are_found_by_instance(store, group):
         tx.add_session("i-2", replace(session, live=False, ended_at=NOW - 5 * MINUTE), own=False, now=NOW - HOUR)
         tx.add_session("i-3", replace(session, live=False, ended_at=NOW + 99 * HOUR), own=False, now=NOW)
         tx.add_session("i-4", session, own=True, now=NOW)
+        tx.add_session("i-4", replace(session, door="service"), own=False, now=NOW)
     seen = facts(store, group)
     assert seen.holds == {"i-1": Held("ann", "a crash", NOW + HOUR)}
     assert seen.present == {
         "i-1": Presence(2, NOW - 2 * HOUR),
-        "i-2": Presence(0, None, NOW - 5 * MINUTE),
-        "i-3": Presence(0, None, NOW),
+        "i-2": Presence(0, NOW - HOUR, NOW - 5 * MINUTE),
+        "i-3": Presence(0, NOW, NOW),
     }
 
 

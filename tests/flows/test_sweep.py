@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sweeping import CLEAN, EDITED, MALLORY, UNKNOWN, VISITED, drifted
+from sweeping import CLEAN, EDITED, MALLORY, UNKNOWN, VISITED, drifted, finding
 
 from driftd.core.errors import Unavailable
 from driftd.core.findings import Action, Verdict
@@ -15,6 +15,7 @@ from driftd.core.looks import Look
 from driftd.core.memory import StoreUnavailable, Suppression
 from driftd.core.ports import LaunchRequest
 from driftd.core.replacement import State
+from driftd.core.sessions import differences
 from driftd.flows.replace import Replacer
 from driftd.flows.visit import Visitor
 from driftd.testing import FakeProvider
@@ -355,9 +356,10 @@ def test_a_visit_is_open_while_driftd_looks_and_closed_after(fleet):
 
     visitor = Visitor(fleet.store, audit, lambda _instance: "SHA256:ours", clock=fleet.clock)
     visitor(fleet.provider.compute.describe("i-0002"))
-    assert seen[0][0] == "SHA256:ours"
-    assert seen[0][2] is None
-    assert fleet.read("visits", "i-0002")[0][2] == fleet.clock()
+    assert seen[0].key == "SHA256:ours"
+    assert seen[0].closed_at is None
+    assert len(seen[0].trace.scan) == 32
+    assert fleet.read("visits", "i-0002")[0].closed_at == fleet.clock()
 
 
 def test_a_visit_that_a_crash_left_open_does_not_last_for_ever(fleet):
@@ -373,3 +375,38 @@ def test_a_visit_that_a_crash_left_open_does_not_last_for_ever(fleet):
     fleet.clock.advance(86400)
     Visitor(fleet.store, audit, lambda _i: "SHA256:ours", clock=fleet.clock)(fleet.provider.compute.describe("i-0002"))
     assert given[-1].closed == opened + timedelta(minutes=10)
+
+
+def observed(session, action):
+    return finding(differences([session])[0], action)
+
+
+@pytest.mark.parametrize("action", [Action.OBSERVE, Action.ALERT, Action.REPLACE])
+def test_a_session_taints_whatever_the_answer_and_is_told_and_acted_upon_as_that_says(fleet, action):
+    row = fleet.one(drifted(observed(MALLORY, action)), (MALLORY,))
+    assert ("mallory" in row.taint, row.action) == (True, action)
+    assert ("session" in {m.code for m in fleet.read("unsent")}) == (action is not Action.OBSERVE)
+    assert bool(fleet.read("open_replacements")) == (action is Action.REPLACE)
+    row = fleet.one(CLEAN)
+    assert ("mallory" in row.taint, row.action) == (True, action)
+
+
+def test_what_the_server_began_by_itself_is_kept_and_taints_nothing(fleet):
+    cron = replace(MALLORY, door="service", user="root", source="")
+    row = fleet.one(replace(CLEAN, explained=(observed(cron, Action.EXPLAIN),)), (cron,))
+    assert row.taint == ""
+    assert [one.session.door for one in fleet.read("sessions", "i-0002")] == ["service"]
+    row = fleet.one(drifted(observed(MALLORY, Action.ALERT)), (cron, MALLORY))
+    assert "mallory" in row.taint
+    assert "others" not in row.taint
+
+
+def test_who_is_seen_no_more_has_left(fleet):
+    live = replace(MALLORY, live=True)
+    fleet.one(drifted(VISITED), (live,))
+    assert [one.session.live for one in fleet.read("sessions", "i-0002")] == [True]
+    fleet.one(UNKNOWN)
+    assert [one.session.live for one in fleet.read("sessions", "i-0002")] == [True]
+    fleet.one(drifted(VISITED))
+    (left,) = fleet.read("sessions", "i-0002")
+    assert (left.session.live, left.session.ended_at) == (False, fleet.clock())

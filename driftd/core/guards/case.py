@@ -45,7 +45,9 @@ class AtOnce:
 
 @dataclass(frozen=True, slots=True)
 class Grace:
-    """How long people on an instance are waited for: ``after`` their last session ended, and ``cap`` in all."""
+    """How long people are waited for: ``after`` their last session ended, since they may come back, and that for no
+    longer than ``cap`` after they first came. Who is there is not cut off, however long that takes.
+    """
 
     after: timedelta = timedelta(minutes=30)
     cap: timedelta = timedelta(hours=24)
@@ -111,7 +113,7 @@ class Failures:
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """People on an instance, by the last look: how many are there, since when, and when the last who left had left."""
+    """People on an instance, by the last look: how many are there, since when there is anybody, when the last left."""
 
     live: int = 0
     since: datetime | None = None
@@ -176,8 +178,9 @@ class GroupFacts:
     def looked(self, instance_id: str, live: int, now: datetime) -> GroupFacts:
         """The same with what a look just saw of people on one instance."""
         known = self.present.get(instance_id, Presence())
-        since = known.since if known.live and known.since else now
-        fresh = Presence(live, since, known.ended) if live else Presence(0, None, now if known.live else known.ended)
+        since = known.since or now
+        gone = Presence(0, known.since, now if known.live else known.ended)
+        fresh = Presence(live, since, known.ended) if live else gone
         return replace(self, present={**self.present, instance_id: fresh})
 
 

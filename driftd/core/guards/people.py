@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from driftd.core.guards.case import Case, Presence, Refusal
 from driftd.core.guards.said import when
+from driftd.core.wording import lasting
 
 # So long a person's "no" to a replacement counts for the next one of the same instance, too.
 DENIED_FOR = timedelta(hours=24)
@@ -36,24 +37,25 @@ def approval(case: Case, _now: datetime) -> Refusal | None:
 
 
 def session(case: Case, now: datetime) -> Refusal | None:
-    """Never while somebody is on the instance, nor shortly after; until the cap, from which on a window is enough."""
+    """Nobody is ever cut off. Who left may come back for a while, but the cap ends the waiting for that."""
     present = case.facts.present.get(case.record.old_id, Presence())
     grace, old = case.rules.grace, case.record.old_id
+    ends = present.since + grace.cap if present.since is not None else None
     if present.live:
-        ends = present.since + grace.cap if present.since is not None else None
-        if ends is not None and now >= ends:
-            return None
-        waits = f", at most until {when(ends, now)}" if ends else ""
         sessions = f"{present.live} live session{'s' if present.live > 1 else ''}"
-        return Refusal("session", f"{sessions} on {old}, waited for until the last one ends{waits}", ends)
+        why = f"{sessions} on {old}, and nobody is cut off: it waits until the last one ends"
+        if ends is not None and now >= ends:
+            why += f", which takes longer than {lasting(grace.cap)}; then it waits no longer for them to come back"
+        return Refusal("session", why)
     if present.ended is None:
         return None
-    ends = present.ended + grace.after
-    if now >= ends:
+    back = present.ended + grace.after
+    until = back if ends is None else min(back, ends)
+    if now >= until:
         return None
     return Refusal(
         "session",
         f"the last session on {old} ended at {when(present.ended, now)}, and who was there may come back; it waits "
-        f"until {when(ends, now)}",
-        ends,
+        f"until {when(until, now)}",
+        until,
     )

@@ -19,7 +19,7 @@ from driftd.core.errors import BadInput
 from driftd.core.wording import printable
 from driftd.doors.cli.app import app, of
 from driftd.doors.desks.calibration import Tell, Wish
-from driftd.settings import duration
+from driftd.settingparts import duration
 
 
 class Format(StrEnum):

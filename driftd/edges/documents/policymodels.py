@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from driftd.core import answers
 from driftd.core.difference import Change
 from driftd.core.expect import PATH_KINDS, Expect
 from driftd.core.facts import FACT_KINDS
@@ -71,6 +72,10 @@ System = Annotated[str, _one_of(SYSTEMS, "system that driftd knows")]
 Systems = Annotated[list[System], BeforeValidator(_several), Field(min_length=1), _words(SYSTEMS)]
 Kind = Annotated[str, _one_of(KINDS, "kind")]
 Kinds = Annotated[list[Kind], BeforeValidator(_several), Field(min_length=1), _words(KINDS)]
+SessionKind = Annotated[str, _one_of(("", *answers.KINDS), "kind of session")]
+SessionKinds = Annotated[
+    list[SessionKind], BeforeValidator(_several), Field(min_length=1), _words(("", *answers.KINDS))
+]
 Changes = Annotated[list[Change], BeforeValidator(_several), Field(min_length=1), _words(Change)]
 Format = Annotated[str, _one_of(FORMATS, "format"), WithJsonSchema({"type": "string", "enum": list(FORMATS)})]
 Layer = Annotated[str, _one_of(LAYERS, "layer"), WithJsonSchema({"type": "string", "enum": list(LAYERS)})]
@@ -85,6 +90,7 @@ class SessionMatch(_Strict):
     """Which sessions: each field given must fit."""
 
     door: Texts | None = None
+    kind: SessionKinds | None = None
     user: Texts | None = None
     source: Texts | None = None
     key: Texts | None = None

@@ -192,7 +192,7 @@ class _Reading:
         if model is None:
             return {}
         if not model.model_fields_set:
-            raise self._bad("match", "session names no field", "add door, user, source, key, key_id or evidence")
+            raise self._bad("match", "session names no field", "add door, kind, user, source, key, key_id or evidence")
         found: dict[str, tuple[Glob | Source, ...]] = {}
         for field in sorted(model.model_fields_set):
             compiled = self._globs(field, getattr(model, field), globs.word)

@@ -1,0 +1,61 @@
+"""Parts of the settings (driftd/settings.py): lengths of time, and what a group does about sessions."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?")
+
+
+def duration(text: object) -> timedelta:
+    """A length of time written as people write it: ``500ms``, ``90s``, ``5m``, ``1h30m``, ``7d``. Raises ValueError."""
+    if isinstance(text, timedelta):
+        return text
+    match = _DURATION.fullmatch(text) if isinstance(text, str) and text else None
+    if match is None:
+        raise ValueError(f"{text!r} is not a duration; write it like 90s, 5m, 1h30m or 7d")
+    days, hours, minutes, seconds, millis = (float(part or 0) for part in match.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds, milliseconds=millis)
+
+
+Duration = Annotated[timedelta, BeforeValidator(duration)]
+
+
+class Strict(BaseModel):
+    """A section: an unknown key in it is a mistake."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Answer(StrEnum):
+    """What is done about a session (docs/sessions.md)."""
+
+    OBSERVE = "observe"
+    ALERT = "alert"
+    REPLACE = "replace"
+
+
+class Sessions(Strict):
+    """What is done about sessions by their kind, and how long people are waited for (docs/sessions.md).
+
+    ``any`` is of every kind that has no answer of its own. All ``None``: the packs decide, and theirs is to observe.
+    """
+
+    any: Answer | None = None
+    interactive: Answer | None = None
+    command: Answer | None = None
+    transfer: Answer | None = None
+    forward: Answer | None = None
+    grace: Duration = timedelta(minutes=30)
+    cap: Duration = timedelta(hours=24)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Sessions:
+        if self.grace > self.cap:
+            raise ValueError("a grace longer than the cap would never be waited for to its end; make the cap longer")
+        return self
