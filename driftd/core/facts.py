@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from driftd.core.visits import Announced
+
 
 class InstanceState(StrEnum):
     """Where an instance is in its life, in the words every cloud has.
@@ -37,7 +39,8 @@ class Reach:
     """How to get to an instance. ``root`` is set for a local tree, the rest for SSH.
 
     ``host_keys`` are public host keys in known_hosts form ("ssh-ed25519 AAAA…") that the provider vouches for;
-    empty means that the operator's known_hosts file decides.
+    empty means that the operator's known_hosts file decides. ``visit`` is set for as long as a visit lasts: whoever
+    connects tells it of the connection.
     """
 
     host: str = ""
@@ -46,6 +49,7 @@ class Reach:
     key_file: str = ""
     host_keys: tuple[str, ...] = ()
     root: str = ""
+    visit: Announced | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,15 +142,15 @@ class Session:
     ``evidence`` says where it was read: "log", "journal", "wtmp", "process" (several joined by "+").
     ``key`` is the accepted key's fingerprint ("SHA256:…"), ``source`` the peer's address, ``port`` the peer's port.
     ``ancestor`` is true when the session's sshd is an ancestor of the probe itself.
-    """
-
-    door: str
-    user: str
 
     ``door`` is the way in: "ssh", "console", "su", "sudo", "exec" (from outside the instance's PID namespace), "cloud",
     or "service" (cron and accounts of services: no person). ``kind`` is what it was for: "interactive", "command",
     "transfer", "forward", "" when unknown. ``number`` is the kernel's own of it, 0 when unknown, in the boot ``boot``
     (as ``Look.boot_id``). ``confidence`` is one of core/confidence.py.
+    """
+
+    door: str
+    user: str
     source: str
     started_at: datetime
     port: int = 0
@@ -158,14 +162,14 @@ class Session:
     live: bool = False
     ancestor: bool = False
     evidence: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Coverage:
     kind: str = ""
     number: int = 0
     boot: str = ""
     confidence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
     """What a look covered, counted. ``reasons`` maps "unreadable", "covered", "skipped" reasons to counts.
 
     ``facts`` counts what was found of each kind that was looked for, ``kept`` is what was kept from the look, and

@@ -24,6 +24,7 @@ from driftd.core.replacement import Record
 from driftd.core.seal import SeenManifest
 from driftd.core.shown import Shown
 from driftd.core.upkeep import Upkeep
+from driftd.core.visits import VisitTx
 from driftd.core.zones import Placed
 
 
@@ -193,7 +194,7 @@ class Pause:
     hard: bool = False
 
 
-class Tx(Upkeep, Protocol):
+class Tx(Upkeep, VisitTx, Protocol):
     """One transaction on the store; everything in it happens, or nothing. No network call belongs inside one."""
 
     # instances and findings
@@ -241,16 +242,10 @@ class Tx(Upkeep, Protocol):
     def shown(self, finding_id: int) -> Shown | None: ...
     def put_shown(self, finding_id: int, shown: Shown) -> None: ...
 
-    # sessions and driftd's own visits
+    # sessions
     def sessions(self, instance_id: str) -> Sequence[SessionRow]: ...
     def add_session(self, instance_id: str, session: Session, own: bool, now: datetime) -> bool:
         """False when this session (same door, user, source, port, pid and start) is known already."""
-        ...
-
-    def open_visit(self, instance_id: str, key: str, now: datetime) -> int: ...
-    def close_visit(self, visit_id: int, now: datetime) -> None: ...
-    def visits(self, instance_id: str) -> Sequence[tuple[str, datetime, datetime | None]]:
-        """(key fingerprint, opened, closed or None), newest first."""
         ...
 
     # what people said

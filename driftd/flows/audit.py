@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from driftd.core import drift, factual, identity, sessions, transactions, wording
+from driftd.core import drift, factual, identity, sessions, transactions, whose, wording
 from driftd.core.asking import Speaking, asks_for, departed, remember
 from driftd.core.asks import Ask
 from driftd.core.causes.board import Books
@@ -24,11 +24,12 @@ from driftd.core.marks import NO_PAST, Past
 from driftd.core.memory import Suppression
 from driftd.core.policy import Policy, judge
 from driftd.core.ports import DigestKeys, Looker, Manifests, Overlays
-from driftd.core.sessions import Visit
 from driftd.core.transactions import books
 from driftd.core.transactions.contents import PackageSource
 from driftd.core.transactions.origins import traced
-from driftd.core.wording import evidenced, trust
+from driftd.core.whose import Visit
+from driftd.core.wording import evidenced, printable, trust
+from driftd.core.wording import visits as visiting
 from driftd.flows.showing import Showing, cosmetic
 
 Visits = Callable[[], Sequence[Visit]]
@@ -99,26 +100,18 @@ def audit(
     if isinstance(seen, Unseen):
         return replace(look, hint=seen.hint)
     manifest, fingerprint, rules, keyless = seen.manifest, seen.fingerprint, seen.rules, seen.keyless
-    visit = Visit(looker.own_key(instance), started, ended)
+    trace = instance.reach.visit.trace if instance.reach.visit else None
+    visit = Visit(looker.own_key(instance), started, ended, trace=trace)
     before = visits()
-    split = sessions.split(fingerprint.sessions, [*before, visit], ended, born=_born(instance, fingerprint))
-    persons = (
-        *sessions.differences(split.others),
-        *sessions.lost(
-            fingerprint.sessions,
-            before,
-            (entry.path for entry in fingerprint.entries),
-            ended,
-            booted_at=fingerprint.booted_at,
-        ),
-    )
+    split = whose.split(fingerprint.sessions, [*before, visit], ended, born=_born(instance, fingerprint))
     evidence = Evidence.of(manifest, fingerprint, past.marks, started, _born(instance, fingerprint))
     own = identity.identities(fingerprint.entries)
     found = (
         *seen.found,
         *_departed(seen.found, rules, evidence),
         *identity.shared(manifest, fingerprint, past.twins(own)),
-        *persons,
+        *sessions.differences(split.others),
+        *_lost(fingerprint, before, ended),
     )
     found = tuple(factual.of_passwords(found, manifest, fingerprint, keyless))
     proof = transactions.gather(manifest, fingerprint, found, rules.packages, lambda: rules.texts(manifest))
@@ -127,7 +120,9 @@ def audit(
     judgement = _judge(instance, manifest, found, rules, evidence, ended, cosmetic(shown), proof.books)
     return replace(
         look,
-        judgement=_qualified(judgement, manifest, fingerprint, keyless, blind=_blind(fingerprint.sessions)),
+        judgement=_qualified(
+            judgement, manifest, fingerprint, keyless, blind=_blind(fingerprint.sessions), afar=_afar(visit, split)
+        ),
         shown=shown,
         root=fingerprint.root,
         coverage=_coverage(manifest, fingerprint),
@@ -138,6 +133,12 @@ def audit(
         marks=remember(found, judgement, rules.speaking(manifest, started), evidence),
         identities=own if fingerprint.live else {},
     )
+
+
+def _lost(fingerprint: Fingerprint, before: Sequence[Visit], now: datetime) -> Sequence[Difference]:
+    """The newest of driftd's visits that a log told of, and tells of no more."""
+    paths = (entry.path for entry in fingerprint.entries)
+    return sessions.lost(fingerprint.sessions, before, paths, now, booted_at=fingerprint.booted_at)
 
 
 def _departed(found: Sequence[Difference], rules: Rules, evidence: Evidence) -> tuple[Difference, ...]:
@@ -266,8 +267,14 @@ def _blind(sessions: Sequence[Session]) -> bool:
     return any(one.ancestor and not {"log", "journal"} & set(one.evidence.split("+")) for one in sessions)
 
 
+def _afar(visit: Visit, split: whose.Split) -> str:
+    """One sentence where addresses are translated, if that weakens what driftd's visits are known by."""
+    plain = visit.way is not None and not visit.way.certified
+    return visiting.translated(printable(split.translated)) if plain and split.translated else ""
+
+
 def _qualified(
-    judgement: Judgement, manifest: Manifest, fingerprint: Fingerprint, keyless: str, *, blind: bool
+    judgement: Judgement, manifest: Manifest, fingerprint: Fingerprint, keyless: str, *, blind: bool, afar: str
 ) -> Judgement:
     """What the look did not cover stands in the reason; what it had to cover and did not leaves it UNKNOWN."""
     said = [judgement.reason]
@@ -286,8 +293,7 @@ def _qualified(
         said.append(wording.unread(fingerprint.coverage.unreadable))
     if unseen := factual.missed(manifest, fingerprint):
         said.append(wording.kept_kinds(unseen))
-    if keyless:
-        said.append(keyless)
+    said += [one for one in (keyless, afar) if one]
     if manifest.seal is None:
         said.append(trust.UNSIGNED)
     if manifest.doubtful:

@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from driftd.core.facts import Instance
 from driftd.core.looks import Look
 from driftd.core.memory import Store, Suppression
-from driftd.core.sessions import Visit
+from driftd.core.visits import Announced, Trace, VisitRow
+from driftd.core.whose import Visit
 
 Audit = Callable[[Instance, Callable[[], Sequence[Visit]], Sequence[Suppression]], Look]
+
+SCAN_BYTES = 16
+
+
+@contextmanager
+def announced(store: Store, instance: Instance, key: str, clock: Callable[[], datetime]) -> Iterator[Instance]:
+    """A visit in the store for as long as the block lasts; reach the instance that it gives, once.
+
+    Before anybody is logged in, the store has the connection's own port. Raises ``StoreUnavailable``.
+    """
+    scan = secrets.token_hex(SCAN_BYTES)
+    with store.write() as tx:
+        number = tx.open_visit(instance.id, key, clock(), scan)
+
+    def keep(trace: Trace) -> None:
+        with store.write() as tx:
+            tx.trace_visit(number, trace)
+
+    visit = Announced(scan, clock, keep)
+    try:
+        yield replace(instance, reach=replace(instance.reach, visit=visit))
+    finally:
+        with store.write() as tx:
+            if visit.trace.way is not None:
+                tx.trace_visit(number, visit.trace)
+            tx.close_visit(number, clock())
 
 
 class Visitor:
@@ -37,22 +67,21 @@ class Visitor:
 
     def __call__(self, instance: Instance) -> Look:
         """Look. Raises ``StoreUnavailable``; what the instance does is in the look."""
-        now, key = self._clock(), self._own_key(instance)
-        with self._store.write() as tx:
-            suppressions = tx.suppressions(now)
-            number = tx.open_visit(instance.id, key, now)
-        try:
-            return self._audit(instance, lambda: self._others(instance, key, now), suppressions)
-        finally:
-            with self._store.write() as tx:
-                tx.close_visit(number, self._clock())
-
-    def _others(self, instance: Instance, key: str, opened: datetime) -> Sequence[Visit]:
-        """All visits but this one, which the audit itself knows: a visit explains one session, and not two."""
         with self._store.read() as tx:
-            visits = list(tx.visits(instance.id))
-            own = [row.session for row in tx.sessions(instance.id) if row.own]
-        if (key, opened, None) in visits:
-            visits.remove((key, opened, None))
+            suppressions = tx.suppressions(self._clock())
+        with announced(self._store, instance, self._own_key(instance), self._clock) as visited:
+            look = self._audit(visited, lambda: self.others(visited), suppressions)
+        return replace(look, instance=instance)
+
+    def others(self, visited: Instance) -> Sequence[Visit]:
+        """All visits but this one, which the audit itself knows: a visit explains one session, and not two."""
+        mine = visited.reach.visit.trace.scan if visited.reach.visit else ""
+        with self._store.read() as tx:
+            visits = [row for row in tx.visits(visited.id) if row.trace is None or row.trace.scan != mine]
+            own = [row.session for row in tx.sessions(visited.id) if row.own]
         made = [Visit(session.key, session.started_at, session.started_at, session) for session in own]
-        return [Visit(key, opened, closed or opened + self._longest) for key, opened, closed in visits] + made
+        return [self._visit(row) for row in visits] + made
+
+    def _visit(self, row: VisitRow) -> Visit:
+        closed = row.closed_at or row.opened_at + self._longest
+        return Visit(row.key, row.opened_at, closed, trace=row.trace)

@@ -99,8 +99,8 @@ class Baking:
             yield ImageLooker(_spec(source, file), converse), Instance(id=str(file), group="", image=image)
             return
         instance = self._house.host(source.host)
-        with self._house.store() as store, self._house.announced(instance, store):
-            yield self._house.looker, instance
+        with self._house.store() as store, self._house.announced(instance, store) as visited:
+            yield self._house.looker, visited
 
 
 def _spec(source: Source, file: Path) -> Spec:

@@ -6,7 +6,7 @@ import getpass
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -33,7 +33,7 @@ from driftd.flows.audit import Rules, Visits, audit
 from driftd.flows.groups import Group
 from driftd.flows.remembering import Run, past
 from driftd.flows.replace import Replacer
-from driftd.flows.visit import Audit, Visitor
+from driftd.flows.visit import Audit, Visitor, announced
 from driftd.settings import Settings
 from driftd.wiring.answering import policy_of
 from driftd.wiring.baking import DEADLINE_S, Baking, tree
@@ -246,16 +246,9 @@ class WiredHouse:
     def baking(self) -> Baking:
         return Baking(self)
 
-    @contextmanager
-    def announced(self, instance: Instance, store: Store) -> Iterator[None]:
-        """A visit that is no audit."""
-        with store.write() as tx:
-            number = tx.open_visit(instance.id, self.looker.own_key(instance), self.now())
-        try:
-            yield
-        finally:
-            with store.write() as tx:
-                tx.close_visit(number, self.now())
+    def announced(self, instance: Instance, store: Store) -> AbstractContextManager[Instance]:
+        """A visit that is no audit, of the instance that this gives."""
+        return announced(store, instance, self.looker.own_key(instance), self.now)
 
     def host(self, target: str) -> Instance:
         """A target of the configuration, else any [USER@]HOST[:PORT]."""

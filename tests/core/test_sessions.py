@@ -9,7 +9,7 @@ from trees import NOW
 from driftd.core import sessions
 from driftd.core.facts import Session
 from driftd.core.findings import signature
-from driftd.core.sessions import SKEW, Visit, split
+from driftd.core.whose import SKEW, Visit, split
 
 KEY = "SHA256:driftd"
 VISIT = Visit(KEY, NOW - timedelta(seconds=30), NOW - timedelta(seconds=20))
@@ -98,6 +98,9 @@ def test_one_way_in_is_one_difference_however_often_it_was_taken():
     assert found.actual["started_at"] < found.actual["last_at"]
     assert signature(found) == signature(sessions.differences([eve])[0])
     assert len(sessions.differences([eve, replace(eve, key="SHA256:other")])) == 2
+    shell, copy = sessions.differences([replace(eve, kind="interactive"), replace(eve, kind="transfer")])
+    assert (shell.actual["kind"], copy.actual["kind"]) == ("interactive", "transfer")
+    assert signature(shell) != signature(copy)
 
 
 def test_taint_is_one_sentence():

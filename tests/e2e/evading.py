@@ -20,7 +20,7 @@ from driftd.core.facts import Instance, Reach
 from driftd.core.findings import Severity
 from driftd.core.looks import Look
 from driftd.core.manifest import Manifest, from_fingerprint
-from driftd.core.sessions import Visit
+from driftd.core.whose import Visit
 from driftd.edges.documents import load_policy
 from driftd.edges.local import LocalLooker
 from driftd.edges.ssh.looker import SshLooker

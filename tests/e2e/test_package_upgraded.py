@@ -21,8 +21,8 @@ from driftd.core.difference import VERIFIED
 from driftd.core.findings import Action, Verdict
 from driftd.core.policy import Policy
 from driftd.core.rules import Match, Rule
-from driftd.core.sessions import Visit
 from driftd.core.transacted import Transacted
+from driftd.core.whose import Visit
 from driftd.edges.documents import load_policy
 from driftd.edges.packages import PackageDirectory
 from driftd.edges.ssh.looker import SshLooker

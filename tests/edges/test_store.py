@@ -15,6 +15,7 @@ from driftd.core.facts import Session
 from driftd.core.findings import Action, Finding, Severity, Verdict
 from driftd.core.memory import Message, Pause, StoreUnavailable, Suppression, Topic
 from driftd.core.replacement import Record, State
+from driftd.core.visits import Parted, Trace, VisitRow, Way
 from driftd.core.zones import Placed
 from driftd.edges.store import open_store
 
@@ -257,7 +258,22 @@ def test_visits_are_newest_first_and_need_no_known_instance(store):
         tx.open_visit("i-1", "SHA256:b", later())
         tx.close_visit(one, later(2))
         tx.close_visit(one, later(9))
-        assert tx.visits("i-1") == [("SHA256:b", later(), None), ("SHA256:a", NOW, later(2))]
+        assert tx.visits("i-1") == [VisitRow("SHA256:b", later()), VisitRow("SHA256:a", NOW, later(2))]
+
+
+def test_a_visit_keeps_what_became_known_of_its_connection(store):
+    trace = Trace("5ca9", Way("10.0.0.1", 4711, "root", "SHA256:mine", certified=True), later())
+    with store.write() as tx:
+        number = tx.open_visit("i-1", "SHA256:a", NOW, "5ca9")
+        assert tx.visits("i-1") == [VisitRow("SHA256:a", NOW, None, Trace("5ca9"))]
+        tx.trace_visit(number, Trace("5ca9"))
+        assert tx.visits("i-1")[0].trace == Trace("5ca9"), "nothing connected"
+        tx.trace_visit(number, trace)
+        assert tx.visits("i-1") == [VisitRow("SHA256:mine", NOW, None, trace)]
+        over = replace(trace, entered_at=later(2), parted_at=later(3), parted=Parted.ORDERLY)
+        tx.trace_visit(number, over)
+        tx.close_visit(number, later(4))
+        assert tx.visits("i-1") == [VisitRow("SHA256:mine", NOW, later(4), over)]
 
 
 # --- people ----------------------------------------------------------------------------------------------------------

@@ -83,6 +83,7 @@ WORDS = dict.fromkeys(("expected", "actual", "seen", "record", "value"), "{}") |
     "change": "added",
     "severity": "high",
     "holder": "gone",
+    "parted": "",
 }
 
 # A line as it was written before epochs were.
@@ -128,6 +129,7 @@ def test_a_store_of_any_older_step_is_brought_up_to_date_and_loses_nothing(tmp_p
         assert [pause.hard for pause in tx.pauses()] == [step >= "0009"]
         assert [row.zone for row in tx.instances(gone=True)] == ["x" if step >= "0010" else ""]
         assert len(tx.zones(NOW)) == (step >= "0010")
+        assert [(row.key, bool(row.trace)) for row in tx.visits("i-1")] == [("x", step >= "0012")]
     assert isinstance(store.verify_journal(), Verified)
     store.close()
 

@@ -11,7 +11,8 @@ from driftd.core.digestkey import DigestKey
 from driftd.core.facts import Instance, InstanceState, Kept, Session, Unseen, fact
 from driftd.core.findings import Action, Verdict
 from driftd.core.policy import Policy
-from driftd.core.sessions import Visit
+from driftd.core.visits import Announced, Way
+from driftd.core.whose import Visit
 from driftd.core.wording import trust
 from driftd.flows.audit import Rules, audit
 
@@ -73,6 +74,21 @@ def test_lines_taken_out_of_the_log_are_drift():
     look = World().audit(visits=[Visit(KEY, read.started_at, read.started_at, read)])
     assert look.judgement.verdict is Verdict.DRIFTED
     assert look.judgement.reason == "1 finding: critical session ssh:root@10.0.0.1 removed"
+
+
+def test_where_addresses_are_translated_the_look_says_so():
+    came = Announced("5ca9", lambda: NOW)
+    came.came(Way("10.0.0.1", 40001, "root", KEY))
+    there = replace(SERVER, reach=replace(SERVER.reach, visit=came))
+    ancestor = Session("ssh", "root", "192.0.2.7", NOW, 61001, key=KEY, ancestor=True, live=True, evidence="log")
+    seen = replace(fingerprint(TREE), sessions=(ancestor,))
+    look = World(seen).audit(there)
+    assert look.own == (ancestor,)
+    assert "it sees driftd come from 192.0.2.7 port 61001" in look.judgement.reason
+    came.came(Way("192.0.2.7", 61001, "root", KEY))
+    assert "translated" not in World(seen).audit(there).judgement.reason
+    came.came(Way("10.0.0.1", 40001, "root", KEY, certified=True))
+    assert "translated" not in World(seen).audit(there).judgement.reason
 
 
 UNSEEN = {

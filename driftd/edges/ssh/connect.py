@@ -17,6 +17,7 @@ import paramiko
 from paramiko.ssh_exception import IncompatiblePeer, PartialAuthentication
 
 from driftd.core.facts import Reach
+from driftd.core.visits import Parted, Way
 from driftd.edges.ssh.failure import HOSTILE, SshError, quoted
 from driftd.edges.ssh.hostkeys import HostKey, checked_host, known, place
 from driftd.edges.ssh.keys import Identity, identity
@@ -78,7 +79,11 @@ def connect(reach: Reach, options: SshOptions, deadline: Deadline) -> Iterator[C
             trusted.check(presented)
             connected = time.monotonic()
             socket.deadline = deadline.within(options.auth_s)
+            if reach.visit is not None:
+                reach.visit.came(Way(socket.source, socket.port, reach.user, mine.fingerprint))
             _log_in(transport, socket, reach, mine)
+            if reach.visit is not None:
+                reach.visit.entered()
             socket.deadline = deadline
             socket.byte_limit = options.output_limit + options.output_limit // 8 + MEBIBYTE
             yield Connection(
@@ -186,6 +191,8 @@ def _log_in(transport: paramiko.Transport, socket: MeteredSocket, reach: Reach, 
     # Without another factor to name, a plain "no" leaves no exception behind and the connection open.
     answered = error is None and done.is_set() and transport.is_active()
     if answered or isinstance(error, paramiko.AuthenticationException):
+        if reach.visit is not None:
+            reach.visit.parts(Parted.REFUSED)
         raise SshError(
             f"{where} refused the key {mine.fingerprint} for user {user}",
             f"add its public half to ~{user}/.ssh/authorized_keys there, and see sshd's log for the reason",

@@ -22,6 +22,7 @@ from driftd.core.facts import Instance, Unseen
 from driftd.core.fingerprint import Fingerprint, Reader
 from driftd.core.ports import AskFor
 from driftd.core.talk import Talk
+from driftd.core.visits import Parted
 from driftd.edges.ssh.answer import Answer
 from driftd.edges.ssh.command import NO_PYTHON, OTHER_PROGRAM, command, sudoers_line, uses_sudo
 from driftd.edges.ssh.connect import Connection, connect
@@ -135,6 +136,8 @@ class SshLooker:
                     channel.close()
         if connection.socket.stopped or (status < 0 and not connection.transport.is_active()):
             return _broken(where, connection, answer, deadline, None)
+        if instance.reach.visit is not None:
+            instance.reach.visit.parts(Parted.ORDERLY)
         if seen is not None and status == 0:
             return seen
         return self._ended(where, instance.reach.user, status, answer)

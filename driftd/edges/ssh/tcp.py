@@ -45,11 +45,15 @@ class Deadline:
 
 
 class MeteredSocket:
-    """A connected socket as paramiko uses one. ``stopped`` says why reading was cut off: "", "deadline" or a reason."""
+    """A connected socket as paramiko uses one. ``stopped`` says why reading was cut off: "", "deadline" or a reason.
+
+    ``source`` and ``port`` are this end's.
+    """
 
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
         self._sock = sock
         self._closed = False  # paramiko asks for it by this name
+        self.source, self.port = _name(sock)
         self.deadline = deadline
         self.byte_limit = 1024 * 1024
         self.overfull: Callable[[], bool] | None = None
@@ -98,6 +102,12 @@ class MeteredSocket:
         """Close both directions; a second time is a no-op."""
         self._closed = True
         self._sock.close()
+
+
+def _name(sock: socket.socket) -> tuple[str, int]:
+    """This end's address and port; none for what is no socket of the internet."""
+    name = sock.getsockname()
+    return (str(name[0]), int(name[1])) if isinstance(name, tuple) and len(name) > 1 else ("", 0)
 
 
 def open_socket(host: str, port: int, deadline: Deadline) -> MeteredSocket:

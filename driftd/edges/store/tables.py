@@ -258,19 +258,6 @@ class SessionTable(SQLModel, table=True):
     confidence: str = _later("")
 
 
-class VisitTable(SQLModel, table=True):
-    """A visit of driftd's own. Opened before the instance may be known, hence no foreign key."""
-
-    __tablename__ = "visit"
-    __table_args__ = (Index("visit_instance", "instance_id", "opened_at"), _NEVER_AGAIN)
-
-    id: int | None = _serial()
-    instance_id: str = _text()
-    key: str = _text()
-    opened_at: datetime = _when()
-    closed_at: datetime | None = _when(nullable=True)
-
-
 class SuppressionTable(SQLModel, table=True):
     """``Suppression``; ``members`` are its signatures, a space between two."""
 
@@ -427,7 +414,6 @@ def _table(name: str) -> Table:
 INSTANCE = _table("instance")
 FINDING = _table("finding")
 SESSION = _table("session")
-VISIT = _table("visit")
 SUPPRESSION = _table("suppression")
 PAUSE = _table("pause")
 REPLACEMENT = _table("replacement")

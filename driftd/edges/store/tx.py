@@ -23,10 +23,10 @@ from driftd.edges.store.tables import (
     SESSION,
     SUPPRESSION,
     TOPIC,
-    VISIT,
 )
 from driftd.edges.store.tables_breaker import BREAKER, PASS, SIGHTING
 from driftd.edges.store.tables_marks import IDENTITY, MARKS
+from driftd.edges.store.tables_visits import VISIT
 from driftd.edges.store.tx_breaker import BreakerPart
 from driftd.edges.store.tx_fleet import FleetPart
 from driftd.edges.store.tx_guard import GuardPart
@@ -36,6 +36,7 @@ from driftd.edges.store.tx_journal import JournalPart
 from driftd.edges.store.tx_marks import MarksPart
 from driftd.edges.store.tx_people import PeoplePart
 from driftd.edges.store.tx_shown import ShownPart
+from driftd.edges.store.tx_visits import VisitPart
 
 _TIMES = tuple(field.name for field in fields(Record) if str(field.type).startswith("datetime"))
 
@@ -73,7 +74,18 @@ def _record(row: RowMapping) -> Record:
         ) from None
 
 
-class SqlTx(BreakerPart, FleetPart, GuardPart, HistoryPart, ImagesPart, JournalPart, MarksPart, PeoplePart, ShownPart):
+class SqlTx(
+    BreakerPart,
+    FleetPart,
+    GuardPart,
+    HistoryPart,
+    ImagesPart,
+    JournalPart,
+    MarksPart,
+    PeoplePart,
+    ShownPart,
+    VisitPart,
+):
     """``Tx``, whole. Good only inside the block that opened it."""
 
     # replacements

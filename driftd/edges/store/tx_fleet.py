@@ -13,7 +13,7 @@ from driftd.core.findings import Finding
 from driftd.core.memory import FindingRow, InstanceRow, SessionRow
 from driftd.core.zones import Placed
 from driftd.edges.store.statements import Statements, fields_of, values_of
-from driftd.edges.store.tables import FINDING, INSTANCE, SESSION, VISIT
+from driftd.edges.store.tables import FINDING, INSTANCE, SESSION
 
 # What may become known of a session after it was first seen.
 _LATER = ("ended_at", "live", "tty", "key", "key_id", "evidence", "kind", "number", "boot", "confidence")
@@ -42,16 +42,6 @@ _SESSIONS = (
 # One session, whoever told of it and when.
 _SAME = ("instance_id", "door", "user", "source", "port", "pid", "started_at")
 _KNOWN = select(SESSION).where(*(SESSION.c[name] == bindparam(name) for name in _SAME))
-_CLOSE = (
-    update(VISIT)
-    .where((VISIT.c.id == bindparam("number")) & VISIT.c.closed_at.is_(None))
-    .values(closed_at=bindparam("now"))
-)
-_VISITS = (
-    select(VISIT.c.key, VISIT.c.opened_at, VISIT.c.closed_at)
-    .where(VISIT.c.instance_id == bindparam("instance_id"))
-    .order_by(VISIT.c.opened_at.desc(), VISIT.c.id.desc())
-)
 
 
 def finding_row(row: RowMapping) -> FindingRow:
@@ -67,7 +57,7 @@ def session_row(row: RowMapping) -> SessionRow:
 
 
 class FleetPart(Statements):
-    """``Tx`` for instances, findings, sessions and visits."""
+    """``Tx`` for instances, findings and sessions."""
 
     def instances(self, group: str | None = None, *, gone: bool = False) -> Sequence[InstanceRow]:
         """Sorted by group, slot and id; with ``gone``, those that no longer exist are among them."""
@@ -129,13 +119,3 @@ class FleetPart(Statements):
         if news:
             self.run(update(SESSION).where(SESSION.c.id == known["id"]).values(news))
         return False
-
-    def open_visit(self, instance_id: str, key: str, now: datetime) -> int:
-        return self.add(VISIT, {"instance_id": instance_id, "key": key, "opened_at": now})
-
-    def close_visit(self, visit_id: int, now: datetime) -> None:
-        self.run(_CLOSE, {"number": visit_id, "now": now})
-
-    def visits(self, instance_id: str) -> Sequence[tuple[str, datetime, datetime | None]]:
-        rows = self.rows(_VISITS, instance_id=instance_id)
-        return [(row["key"], row["opened_at"], row["closed_at"]) for row in rows]

@@ -1,0 +1,55 @@
+"""The part of a transaction about driftd's own visits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import RowMapping, bindparam, select, update
+
+from driftd.core.visits import Trace, VisitRow, Way
+from driftd.edges.store.statements import Statements
+from driftd.edges.store.tables_visits import VISIT
+
+_OF = update(VISIT).where(VISIT.c.id == bindparam("number"))
+_CLOSE = _OF.where(VISIT.c.closed_at.is_(None)).values(closed_at=bindparam("now"))
+_MOMENTS = ("came_at", "entered_at", "parted_at")
+_TRACE = _OF.values(
+    {name: bindparam(f"new_{name}") for name in ("key", "source", "port", "user", "certified", "parted", *_MOMENTS)}
+)
+_VISITS = (
+    select(VISIT)
+    .where(VISIT.c.instance_id == bindparam("instance_id"))
+    .order_by(VISIT.c.opened_at.desc(), VISIT.c.id.desc())
+)
+
+
+def _row(row: RowMapping) -> VisitRow:
+    trace = None
+    if row["scan"]:
+        way = None
+        if row["came_at"] is not None:
+            way = Way(row["source"], row["port"], row["user"], row["key"], row["certified"])
+        trace = Trace(row["scan"], way, row["came_at"], row["entered_at"], row["parted_at"], row["parted"])
+    return VisitRow(row["key"], row["opened_at"], row["closed_at"], trace)
+
+
+class VisitPart(Statements):
+    """``VisitTx``."""
+
+    def open_visit(self, instance_id: str, key: str, now: datetime, scan: str = "") -> int:
+        return self.add(VISIT, {"instance_id": instance_id, "key": key, "opened_at": now, "scan": scan})
+
+    def trace_visit(self, visit_id: int, trace: Trace) -> None:
+        if trace.way is None:
+            return
+        way = trace.way
+        told = {"key": way.key, "source": way.source, "port": way.port, "user": way.user, "certified": way.certified}
+        told |= {"parted": trace.parted} | {name: getattr(trace, name) for name in _MOMENTS}
+        self.run(_TRACE, {"number": visit_id} | {f"new_{name}": value for name, value in told.items()})
+
+    def close_visit(self, visit_id: int, now: datetime) -> None:
+        self.run(_CLOSE, {"number": visit_id, "now": now})
+
+    def visits(self, instance_id: str) -> Sequence[VisitRow]:
+        return [_row(row) for row in self.rows(_VISITS, instance_id=instance_id)]
