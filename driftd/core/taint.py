@@ -9,6 +9,7 @@ from driftd.core.answers import SERVICE
 from driftd.core.facts import Session
 from driftd.core.findings import Action, Finding
 from driftd.core.memory import FindingRow, Suppression
+from driftd.core.wording import printable, tainted
 
 SESSION = "session"
 _WAY = ("door", "user", "source", "key")
@@ -26,6 +27,16 @@ def standing(rows: Iterable[FindingRow], suppressions: Sequence[Suppression], gr
 def taint_action(sessions: Iterable[Finding]) -> Action:
     """The highest that any of them asks for."""
     return max((one.action for one in sessions), key=lambda action: action.rank, default=Action.IGNORE)
+
+
+def why_of(sessions: Sequence[Finding]) -> str:
+    """Why an instance is tainted, by what its findings say; there is one at least."""
+    first = min(sessions, key=lambda one: one.actual.get("started_at", "") or one.expected.get("started_at", ""))
+    said = first.actual
+    if not said.get("door"):
+        return first.because
+    user, source = printable(said.get("user", "")), printable(said.get("source", ""))
+    return tainted(user, source, said["door"], said.get("started_at", ""), len(sessions) - 1)
 
 
 def anybody(session: Session) -> bool:

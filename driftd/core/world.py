@@ -20,6 +20,7 @@ TAG_SLOT = "driftd:slot"
 TAG_ROLE = "driftd:role"
 TAG_ATTEMPT = "driftd:attempt"
 TAG_EPOCH = "driftd:epoch"
+TAG_TAINT = "driftd:taint"  # since when somebody's session taints it; the store knows whose
 ROLE = "replacement"
 
 OUT_OF_SERVICE = frozenset({TargetState.DRAINING, TargetState.MAINTENANCE})

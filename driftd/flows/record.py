@@ -18,7 +18,7 @@ from driftd.core.looks import Look
 from driftd.core.memory import FindingRow, InstanceRow, Message, Tx
 from driftd.core.replacement import Record, State
 from driftd.core.sessions import differences, taint_of
-from driftd.core.taint import SESSION, at_least, same_one, standing, taint_action
+from driftd.core.taint import SESSION, at_least, same_one, standing, taint_action, why_of
 from driftd.core.wording import leftovers
 from driftd.core.wording.causes import alone
 from driftd.core.wording.holds import denied_lately
@@ -170,7 +170,7 @@ def _taint(tx: Tx, group: Group, row: InstanceRow, look: Look, now: datetime) ->
     if not look.enforceable:
         action = capped(action, Action.ALERT)  # what would come instead could not be verified
     came = at_least(Action.OBSERVE, look.others, look.judgement.findings)
-    said = row.taint or taint_of(came) or sessions[0].because
+    said = row.taint or taint_of(came) or why_of(sessions)
     return replace(row, action=action, taint=said, taint_since=row.taint_since or now)
 
 

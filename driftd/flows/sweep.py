@@ -26,6 +26,7 @@ from driftd.flows.groups import Group
 from driftd.flows.observe import LookAt
 from driftd.flows.passes import blind_pass, seen_pass
 from driftd.flows.record import Told, record_look
+from driftd.flows.tainting import learn
 
 KIND = "look"
 LEASE_S = 900.0
@@ -235,6 +236,7 @@ class Sweeper:
             if _left_alone(instance, tx):
                 return []  # it was ended while we looked, so that we saw it go
             row = tx.instance(instance.id) or _new_row(instance, now)
+            learn(tx, look.instance, now)
             told = record_look(tx, group, row, look, now)
         return _sentences(look, told)
 

@@ -25,6 +25,7 @@ from driftd.flows.keep import Keeper
 from driftd.flows.remind import Reminder
 from driftd.flows.replace import Replacer
 from driftd.flows.sweep import Sweeper
+from driftd.flows.tainting import Marker
 from driftd.flows.visit import Visitor
 from driftd.wiring.breaking import Watch
 from driftd.wiring.house import WiredHouse
@@ -84,6 +85,7 @@ class WiredEngine:
             since=clock(),
         )
         janitor = Janitor(store, watch.groups, clock=clock, pause=self._outside, fence=self._renew, keep=pace.keep)
+        marker = Marker(store, watch.groups, clock=clock, pause=self._outside, fence=self._renew)
         reminder = Reminder(store, house.groups, clock=clock)
         announcer = Announcer(store, logs.LogNotifier(), clock=clock)
         return (
@@ -92,6 +94,7 @@ class WiredEngine:
             Beat("sweep", pace.tick, sweeper.tick),
             Beat("trip", pace.tick, watch.tripper(janitor.left).tick),
             Beat("replace", pace.tick, replacer.tick),
+            Beat("marks", pace.tick, marker.tick),
             Beat("remind", REMIND_BEAT, reminder.tick),
             Beat("announce", pace.tick, announcer.tick),
             Beat("janitor", pace.janitor, janitor.tick),

@@ -12,6 +12,7 @@ import pytest
 from driftd.core.errors import NotFound, Refused
 from driftd.core.facts import Instance, InstanceState
 from driftd.core.ports import Compute, Provider
+from driftd.core.world import TAG_TAINT
 from driftd.core.zones import named
 from driftd.testing.hooks import NOBODY, ContractHooks
 
@@ -114,9 +115,17 @@ class InstancesContract(ContractHooks):
         assert [found.id for found in compute.list({"mark": mark, "kind": "b"})] == [two.id]
         assert list(compute.list({"mark": mark, "kind": "c"})) == []
 
-    def test_tags_are_set_and_removed(self, compute: Compute, launch: Callable[..., Instance]) -> None:
-        """An empty value removes; others stay."""
+    def test_tags_are_set_and_removed(
+        self, provider: Provider, compute: Compute, launch: Callable[..., Instance]
+    ) -> None:
+        """An empty value removes; others stay. A taint's mark is in the inventory, for a daemon that lost its store."""
         instance = launch(keep="this")
+        compute.tag(instance.id, {TAG_TAINT: "2026-01-31T08:00:00Z"})
+        (found,) = [one for one in provider.inventory.find(self.group) if one.id == instance.id]
+        assert (found.tags[TAG_TAINT], found.tags["keep"]) == ("2026-01-31T08:00:00Z", "this")
+        compute.tag(instance.id, {TAG_TAINT: ""})
+        (found,) = [one for one in provider.inventory.find(self.group) if one.id == instance.id]
+        assert TAG_TAINT not in found.tags
         compute.tag(instance.id, {"driftd:quarantine": "yes", "other": "ü \n x"})
         tags = compute.describe(instance.id).tags
         assert (tags["driftd:quarantine"], tags["other"], tags["keep"]) == ("yes", "ü \n x", "this")
