@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from enum import StrEnum
+from ipaddress import ip_network
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?")
 
@@ -30,6 +31,26 @@ class Strict(BaseModel):
     """A section: an unknown key in it is a mistake."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ip_network(text))
+    except ValueError:
+        raise ValueError(f"{text!r} is no network; write it like 192.0.2.10 or 198.51.100.0/24") from None
+
+
+class Certificates(Strict):
+    """How the certificates that visits are made with are made (docs/ssh.md): ``ca`` signs them, none of it is sent.
+
+    Without ``principals`` the user's name is the one; without ``source_address`` it counts from our own address alone.
+    """
+
+    ca: str
+    valid: Duration = Field(default=timedelta(minutes=5), ge=timedelta(seconds=30), le=timedelta(hours=1))
+    principals: list[str] = Field(default_factory=list)
+    source_address: list[Annotated[str, AfterValidator(_network)]] = Field(default_factory=list)
+    force_command: bool = True
 
 
 class Answer(StrEnum):

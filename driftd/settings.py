@@ -20,7 +20,7 @@ from driftd.core import matchers, packs, promql
 from driftd.core.breakers.limits import DEFAULTS
 from driftd.core.errors import BadInput
 from driftd.core.guards import written
-from driftd.settingparts import Duration, Sessions, Strict
+from driftd.settingparts import Certificates, Duration, Sessions, Strict
 from driftd.yamltext import Located, complaint, parse
 
 DEFAULT_FILES = ("driftd.yaml", "/etc/driftd/driftd.yaml")
@@ -227,10 +227,17 @@ class Ssh(Strict):
 
     user: str = "root"
     key: str = ""
+    certificate: Certificates | None = None
     known_hosts: str = "known_hosts"
     sudo: bool = True
     connect_timeout: Duration = timedelta(seconds=10)
     look_timeout: Duration = timedelta(minutes=5)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Ssh:
+        if self.key and self.certificate is not None:
+            raise ValueError("key and certificate exclude each other; a group that needs a key has reach.ssh.key")
+        return self
 
 
 class Unsigned(StrEnum):

@@ -234,7 +234,9 @@ class _Judge:
             return False
         # A record of a terminal may have been joined to the wrong one of two logins: see ``_terminals``.
         joined = _peer(way, session) and "wtmp" in session.evidence.split("+")
-        return joined or (not session.tty and session.kind in _KINDS)
+        # sshd says nothing of a connection that broke before a command was asked for, as of one that only forwards.
+        idle = session.kind == "forward" and visit.trace is not None and visit.trace.parted is not Parted.ORDERLY
+        return joined or (not session.tty and (session.kind in _KINDS or idle))
 
 
 _Agrees = Callable[[Visit, Session, timedelta], bool]

@@ -43,7 +43,7 @@ from driftd.wiring.exports import Exporting
 from driftd.wiring.groups import join
 from driftd.wiring.guarding import most_of
 from driftd.wiring.keeping import Keeping
-from driftd.wiring.looking import RoutedLooker, several
+from driftd.wiring.looking import RoutedLooker, certificates, several
 from driftd.wiring.policies import Policies
 from driftd.wiring.trust import Given, Remembered, Trusting
 
@@ -131,6 +131,7 @@ class WiredHouse:
         files = (self.settings.path(ssh.known_hosts), Path("~/.ssh/known_hosts"), Path("/etc/ssh/ssh_known_hosts"))
         return SshOptions(
             key_file=str(self.settings.path(ssh.key)) if ssh.key else "",
+            certificate=certificates(self.settings),
             known_hosts=files,
             sudo=ssh.sudo,
             connect_s=ssh.connect_timeout.total_seconds(),

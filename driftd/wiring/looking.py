@@ -11,9 +11,25 @@ from driftd.core.facts import Instance, Unseen
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.ports import AskFor, Looker
 from driftd.edges.ssh.looker import SshLooker
+from driftd.edges.ssh.options import CertificateOptions
+from driftd.settings import Settings
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+def certificates(settings: Settings) -> CertificateOptions | None:
+    """How visits' certificates are made; None where they are made with a key."""
+    said = settings.ssh.certificate
+    if said is None:
+        return None
+    return CertificateOptions(
+        str(settings.path(said.ca)),
+        said.valid.total_seconds(),
+        tuple(said.principals),
+        tuple(said.source_address),
+        forced=said.force_command,
+    )
 
 
 class RoutedLooker:

@@ -9,8 +9,10 @@ import pytest
 from driftd import settings
 from driftd.core.errors import BadInput
 from driftd.core.guards.case import AtOnce, Grace, GroupRules, Pace
+from driftd.edges.ssh.options import CertificateOptions
 from driftd.settingparts import duration
 from driftd.wiring.guarding import rules_of
+from driftd.wiring.looking import certificates
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,6 +37,32 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("DRIFTD_STORE", "sqlite:///other.db")
     loaded = load(tmp_path, "store: sqlite:///file.db\nmetrics: {listen: '127.0.0.1:2'}\ndaemon: {lookers: 3}\n")
     assert (loaded.store, loaded.metrics.listen, loaded.daemon.lookers) == ("sqlite:///other.db", "127.0.0.1:1", 3)
+
+
+def test_certificates_are_made_as_the_file_says(tmp_path: Path):
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    (line,) = re.findall(r"^  # (certificate: .*)$", page, re.MULTILINE)
+    made = certificates(load(tmp_path, f"ssh:\n  {line}\n"))
+    assert made == CertificateOptions("/etc/driftd/ca", 300.0, ("driftd",), ("192.0.2.10/32",), forced=True)
+    assert certificates(load(tmp_path, "ssh: {certificate: {ca: keys/ca}}\n")) == CertificateOptions(
+        str(tmp_path / "keys" / "ca"), 300.0
+    )
+    assert certificates(load(tmp_path, "ssh: {key: k}\n")) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "complaint"),
+    [
+        ("{key: k, certificate: {ca: c}}", "key and certificate exclude each other"),
+        ("{certificate: {ca: c, source_address: [here]}}", "'here' is no network"),
+        ("{certificate: {ca: c, source_address: [10.0.0.1/8]}}", "'10.0.0.1/8' is no network"),
+        ("{certificate: {ca: c, valid: 3d}}", "valid"),
+        ("{certificate: {}}", "ca"),
+    ],
+)
+def test_certificates_that_make_no_sense_are_refused(tmp_path: Path, said: str, complaint: str):
+    with pytest.raises(BadInput, match=re.escape(complaint)):
+        load(tmp_path, f"ssh: {said}\n")
 
 
 REPLACING = "groups:\n  web:\n    provider: a\n    replacing:\n      "

@@ -7,9 +7,10 @@ with connect(instance.reach, options, Deadline(60.0)) as connection:
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from paramiko.ssh_exception import IncompatiblePeer, PartialAuthentication
 
 from driftd.core.facts import Reach
 from driftd.core.visits import Parted, Way
+from driftd.edges.ssh.certificates import Shown, authority
+from driftd.edges.ssh.command import command
 from driftd.edges.ssh.failure import HOSTILE, SshError, quoted
 from driftd.edges.ssh.hostkeys import HostKey, checked_host, known, place
 from driftd.edges.ssh.keys import Identity, identity
@@ -70,7 +73,7 @@ def connect(reach: Reach, options: SshOptions, deadline: Deadline) -> Iterator[C
     """Connect, check the host key, log in. Everything is closed when the block ends. Raises ``SshError``."""
     began = time.monotonic()
     checked_host(reach.host)
-    with identity(reach.key_file, options) as mine:
+    with _shows(reach, options) as show:
         trusted = known(reach.host, reach.port, options.known_hosts, reach.host_keys)
         wanted = _key_types(trusted.keys)
         with handshake(
@@ -79,9 +82,11 @@ def connect(reach: Reach, options: SshOptions, deadline: Deadline) -> Iterator[C
             trusted.check(presented)
             connected = time.monotonic()
             socket.deadline = deadline.within(options.auth_s)
+            mine, certificate = show(socket.source)
             if reach.visit is not None:
-                reach.visit.came(Way(socket.source, socket.port, reach.user, mine.fingerprint))
-            _log_in(transport, socket, reach, mine)
+                way = Way(socket.source, socket.port, reach.user, mine.fingerprint, certified=certificate is not None)
+                reach.visit.came(way)
+            _log_in(transport, socket, reach, mine, certificate)
             if reach.visit is not None:
                 reach.visit.entered()
             socket.deadline = deadline
@@ -89,6 +94,18 @@ def connect(reach: Reach, options: SshOptions, deadline: Deadline) -> Iterator[C
             yield Connection(
                 transport, socket, mine.fingerprint, presented, connected - began, time.monotonic() - connected
             )
+
+
+@contextmanager
+def _shows(reach: Reach, options: SshOptions) -> Iterator[Callable[[str], tuple[Identity, Shown | None]]]:
+    """What is shown at the login, by the address that the connection leaves from: a key, or a new certificate."""
+    if options.certificate is None or reach.key_file or options.key_file:
+        with identity(reach.key_file, options) as mine:
+            yield lambda _source: (mine, None)
+        return
+    scan = reach.visit.trace.scan if reach.visit else secrets.token_hex(16)
+    signs = authority(options.certificate)
+    yield lambda source: signs.mint(scan, reach.user, source.partition("%")[0], command(reach.user, options))
 
 
 @contextmanager
@@ -170,7 +187,9 @@ def _handshake_failure(host: str, port: int, socket: MeteredSocket, error: BaseE
     return SshError(f"the SSH handshake with {where} failed: {why}", "see sshd's log on the instance")
 
 
-def _log_in(transport: paramiko.Transport, socket: MeteredSocket, reach: Reach, mine: Identity) -> None:
+def _log_in(
+    transport: paramiko.Transport, socket: MeteredSocket, reach: Reach, mine: Identity, certificate: Shown | None
+) -> None:
     where = place(reach.host, reach.port)
     user = quoted(reach.user)
     done = threading.Event()
@@ -193,10 +212,7 @@ def _log_in(transport: paramiko.Transport, socket: MeteredSocket, reach: Reach, 
     if answered or isinstance(error, paramiko.AuthenticationException):
         if reach.visit is not None:
             reach.visit.parts(Parted.REFUSED)
-        raise SshError(
-            f"{where} refused the key {mine.fingerprint} for user {user}",
-            f"add its public half to ~{user}/.ssh/authorized_keys there, and see sshd's log for the reason",
-        )
+        raise _refused(where, user, mine, certificate, socket.source)
     if socket.stopped == "deadline":
         raise SshError(
             f"{where} did not answer the login of {user} within {socket.deadline.limit_s:.0f} s",
@@ -206,3 +222,19 @@ def _log_in(transport: paramiko.Transport, socket: MeteredSocket, reach: Reach, 
     raise SshError(
         f"logging in to {where} as {user} with {mine.fingerprint} failed: {why}", "see sshd's log on the instance"
     )
+
+
+def _refused(where: str, user: str, mine: Identity, certificate: Shown | None, source: str) -> SshError:
+    """The far end said no. It does not say why: its log does (docs/ssh.md lists its words)."""
+    if certificate is None:
+        return SshError(
+            f"{where} refused the key {mine.fingerprint} for user {user}",
+            f"add its public half to ~{user}/.ssh/authorized_keys there, and see sshd's log for the reason",
+        )
+    hint = (
+        "sshd's log there names the reason: TrustedUserCAKeys, the principals, the instance's clock, another forced "
+        "command (docs/ssh.md, certificates)"
+    )
+    if not certificate.covers(source.partition("%")[0]):
+        hint = f"this connection leaves from {source}, which ssh.certificate.source_address does not have; else: {hint}"
+    return SshError(f"{where} refused the certificate {certificate} for user {user}", hint)

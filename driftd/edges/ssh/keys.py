@@ -66,7 +66,7 @@ def identity(key_file: str, options: SshOptions) -> Iterator[Identity]:
 
 def _load(path: Path) -> Identity | bytes:
     """The private key in ``path``, or the public blob of one that only the agent can use."""
-    data = _read(path)
+    data = read_private(path)
     public = _public_half(data)
     if public is not None:
         return public
@@ -82,12 +82,13 @@ def _load(path: Path) -> Identity | bytes:
     raise SshError(f"{path} is not an Ed25519 private key in OpenSSH's format", _MAKE_ONE)
 
 
-def _read(path: Path) -> bytes:
+def read_private(path: Path, hint: str = _MAKE_ONE) -> bytes:
+    """What a private key file holds. Raises ``SshError`` when it cannot be read, or when others can read it."""
     try:
         # Not blocking, so that a pipe in the key's place cannot hold the look up.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
-        raise SshError(f"the key file {path} does not exist", _MAKE_ONE) from None
+        raise SshError(f"the key file {path} does not exist", hint) from None
     except OSError as error:
         raise SshError(
             f"the key file {path} cannot be read: {error.strerror}",
@@ -96,12 +97,12 @@ def _read(path: Path) -> bytes:
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise SshError(f"the key file {path} is not a regular file", _MAKE_ONE)
+            raise SshError(f"the key file {path} is not a regular file", hint)
         data = os.read(descriptor, KEY_FILE_LIMIT + 1)
     finally:
         os.close(descriptor)
     if len(data) > KEY_FILE_LIMIT:
-        raise SshError(f"the key file {path} is too long to be a key", _MAKE_ONE)
+        raise SshError(f"the key file {path} is too long to be a key", hint)
     # As ssh does: another owner's file (a systemd credential with an ACL) may show group bits that are only its mask.
     forbidden = 0o077 if status.st_uid == os.geteuid() else 0o007
     if status.st_mode & forbidden and _public_half(data) is None:

@@ -64,7 +64,11 @@ class SshLooker:
         self._cut.set()
 
     def own_key(self, instance: Instance) -> str:
-        """The fingerprint of the key that a look will use; "" when there is none that could be used."""
+        """The fingerprint of the key that a look will use; "" for a certificate, whose key is made for the look, and
+        when there is none that could be used.
+        """
+        if self._options.certificate and not (instance.reach.key_file or self._options.key_file):
+            return ""
         try:
             with identity(instance.reach.key_file, self._options) as mine:
                 return mine.fingerprint
