@@ -11,6 +11,7 @@ import ast
 import functools
 import importlib.resources
 import zlib
+from typing import Iterable, List
 
 MODULES = (
     "bencode",
@@ -93,6 +94,51 @@ _CLOSING = """\
 sys.modules["driftd.probe.look"].main(sys.stdin.buffer, sys.stdout.buffer)
 """
 
+RESIDENT = ("glimpse", "limits", "newcomers", "notices", "watch", "watchwire")  # what only a resident probe has need of
+
+# A resident probe is to be small. So the texts are compiled by a child, which takes what that needed of memory with it,
+# and OpenSSL, of which only SHA-256 would be used, is left out: Python has one of its own.
+_RESIDENT_OPENING = """\
+import marshal
+import os
+import sys
+import types
+
+sys.modules["_hashlib"] = None
+
+def _compiled(texts):
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.close(reader)
+            data = marshal.dumps([(name, compile(text, name, "exec", 0, True)) for name, text in texts])
+            while data:
+                data = data[os.write(writer, data):]
+            os._exit(0)
+        finally:
+            os._exit(1)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as stream:
+        data = stream.read()
+    os.waitpid(child, 0)
+    return marshal.loads(data)
+
+def _modules(texts):
+    for name, code in _compiled(texts):
+        module = types.ModuleType(name)
+        sys.modules[name] = module
+        above, _, last = name.rpartition(".")
+        if above:
+            setattr(sys.modules[above], last, module)
+        exec(code, module.__dict__)
+
+"""
+
+_RESIDENT_CLOSING = """\
+sys.modules["driftd.probe.watch"].main(sys.stdin.buffer, sys.stdout.buffer)
+"""
+
 
 def _bare(text):
     # type: (str) -> str
@@ -102,6 +148,29 @@ def _bare(text):
         if isinstance(part, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(part) is not None:
             part.body[:1] = [] if part.body[1:] else [ast.Pass()]
     return ast.unparse(tree)
+
+
+def _needed(names):
+    # type: (Iterable[str]) -> List[str]
+    """These modules and all that they import of the probe's, those first that others import."""
+    here = importlib.resources.files("driftd.probe")
+    ordered = []  # type: List[str]
+
+    def visit(name):
+        # type: (str) -> None
+        if name in ordered:
+            return
+        for part in ast.walk(ast.parse(here.joinpath(name + ".py").read_text(encoding="utf-8"))):
+            if isinstance(part, ast.ImportFrom) and part.module == "driftd.probe":
+                for one in part.names:
+                    visit(one.name)
+            elif isinstance(part, ast.ImportFrom) and (part.module or "").startswith("driftd.probe."):
+                visit((part.module or "").rpartition(".")[2])
+        ordered.append(name)
+
+    for name in names:
+        visit(name)
+    return ordered
 
 
 @functools.lru_cache(maxsize=1)
@@ -118,8 +187,31 @@ def source():
 
 
 @functools.lru_cache(maxsize=1)
+def resident_source():
+    # type: () -> bytes
+    """The program of a resident probe (watch.py) as Python source: of the modules those that it needs."""
+    here = importlib.resources.files("driftd.probe")
+    texts = [("driftd", ""), ("driftd.probe", "")]
+    for name in _needed(RESIDENT):
+        texts.append(("driftd.probe." + name, _bare(here.joinpath(name + ".py").read_text(encoding="utf-8"))))
+    return (_RESIDENT_OPENING + "_modules(%r)\n" % (texts,) + _RESIDENT_CLOSING).encode("utf-8")
+
+
+@functools.lru_cache(maxsize=1)
 def program():
     # type: () -> bytes
     """What to write to the started Python before the request: the compressed program behind a line with its length."""
-    packed = zlib.compress(source(), 9)
+    return _packed(source())
+
+
+@functools.lru_cache(maxsize=1)
+def resident_program():
+    # type: () -> bytes
+    """The same, of a resident probe."""
+    return _packed(resident_source())
+
+
+def _packed(text):
+    # type: (bytes) -> bytes
+    packed = zlib.compress(text, 9)
     return b"%d\n" % len(packed) + packed

@@ -40,7 +40,7 @@ _NOT_PERMITTED = (errno.EACCES, errno.EPERM)
 Batch = Tuple[bytes, List[wire.Entry]]
 
 
-class _UnsearchableError(Exception):
+class UnsearchableError(Exception):
     """Names can be listed and nothing behind them can be seen (a directory with r and without x)."""
 
 
@@ -233,7 +233,7 @@ class Walker(object):
                 continue
             try:
                 entry = self.entry(level.fd, name, path)
-            except _UnsearchableError:
+            except UnsearchableError:
                 self.tally.not_read(level.path, os.strerror(errno.EACCES))
                 break
             if entry is None:
@@ -303,7 +303,7 @@ class Walker(object):
             return os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
         except OSError as error:
             if error.errno in _NOT_PERMITTED:
-                raise _UnsearchableError
+                raise UnsearchableError
             if error.errno not in _GONE:
                 self.tally.not_read(wire.parent(path), error)
             return None
