@@ -95,11 +95,13 @@ def _guarded(record: Record, world: World, answer: Do, now: datetime, limits: Li
 
 
 def leaves(record: Record, answer: Answer) -> bool:
-    """Whether ``answer`` takes the old one from the people on it: who is there is then looked at, live, before that."""
-    if not isinstance(answer, Do) or answer.call.instance_id != record.old_id:
+    """Whether ``answer`` takes the old one from the people on it: who is there is then looked at, live, before that.
+
+    Out of service it can be logged in to still; once it was stopped nobody is on it.
+    """
+    if not isinstance(answer, Do) or answer.call.instance_id != record.old_id or record.stop_seen:
         return False
-    out = record.drain_seen or record.quiesced or record.stop_seen
-    return answer.call.verb in {Verb.DRAIN, Verb.QUIESCE, Verb.STOP} and not out
+    return answer.call.verb in {Verb.DRAIN, Verb.QUIESCE, Verb.STOP, Verb.TERMINATE}
 
 
 def _stopped(record: Record, why: str, now: datetime, limits: Limits) -> Wait:

@@ -37,7 +37,10 @@ def approval(case: Case, _now: datetime) -> Refusal | None:
 
 
 def session(case: Case, now: datetime) -> Refusal | None:
-    """Nobody is ever cut off. Who left may come back for a while, but the cap ends the waiting for that."""
+    """Nobody is ever cut off. Who left may come back for a while, but the cap ends the waiting for that.
+
+    Out of service already, the old one is kept for those alone who are on it now.
+    """
     present = case.facts.present.get(case.record.old_id, Presence())
     grace, old = case.rules.grace, case.record.old_id
     ends = present.since + grace.cap if present.since is not None else None
@@ -47,7 +50,8 @@ def session(case: Case, now: datetime) -> Refusal | None:
         if ends is not None and now >= ends:
             why += f", which takes longer than {lasting(grace.cap)}; then it waits no longer for them to come back"
         return Refusal("session", why)
-    if present.ended is None:
+    out = case.record.drain_seen or case.record.quiesced or case.record.stop_sent
+    if present.ended is None or out:
         return None
     back = present.ended + grace.after
     until = back if ends is None else min(back, ends)
