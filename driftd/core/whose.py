@@ -30,6 +30,8 @@ _Identity = tuple[str, str, str, int, str, datetime]
 # What a visit can have been for; "" where nothing tells.
 _KINDS = frozenset({"", "command"})
 _NEVER = timedelta(0)
+# So many of our recorded sessions show how the instance's clock was set, and so many settings are remembered.
+_LOOKED_BACK, _OFFSETS = 100, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +103,18 @@ def split(
     now: datetime,
     *,
     born: datetime | None = None,
+    this: Visit | None = None,
 ) -> Split:
     """Tell driftd's own sessions from everybody else's.
 
-    ``visits`` are those that the store has of this instance, and the one that this look itself is. ``born`` is when
-    the instance was launched or booted; what is older was baked with the image's own log.
+    ``visits`` are those that the store has of this instance, and the one that this look itself is, which ``this`` says
+    (else it is found, by its connection or as the newest). ``born`` is when the instance was launched or booted; what
+    is older was baked with the image's own log.
     """
     free = [visit for visit in visits if visit.explains()]
     known = {identity(visit.made): visit.made for visit in visits if visit.made is not None}
     ancestor = next((session for session in sessions if session.ancestor), None)
-    this = _this(ancestor, [visit for visit in visits if visit.made is None and (visit.trace or visit.key)])
+    this = this or _this(ancestor, [visit for visit in visits if visit.made is None and (visit.trace or visit.key)])
     offset = _NEVER
     if ancestor is not None and this is not None:
         # We are on it, and it is used up by the session that we came by.
@@ -122,9 +126,10 @@ def split(
     recorded = [session for session in sessions if not session.ancestor and identity(session) in known]
     _, free = _match(recorded, free, _NEVER, judge.used_up, now)
     strangers = [session for session in sessions if not session.ancestor and identity(session) not in known]
+    for ahead in (_NEVER, offset, *_earlier(visits)):
+        strangers, free = _match(strangers, free, ahead, judge.proven, now)
     for ahead in sorted({_NEVER, offset}, key=abs):
-        for agrees in (judge.proven, judge.likely):
-            strangers, free = _match(strangers, free, ahead, agrees, now)
+        strangers, free = _match(strangers, free, ahead, judge.likely, now)
     left = {id(session) for session in strangers}
     own = tuple(session for session in sessions if id(session) not in left)
     strangers += _terminals(own, strangers, {at: made.tty for at, made in known.items()}, now)
@@ -141,6 +146,25 @@ def _this(ancestor: Session | None, visits: Sequence[Visit]) -> Visit | None:
     """The visit that this look is: the one of whose connection the probe came, else the newest."""
     same = (visit for visit in visits if ancestor is not None and visit.way and _peer(visit.way, ancestor))
     return next(same, None) or max(visits, key=lambda visit: visit.opened, default=None)
+
+
+def _earlier(visits: Sequence[Visit]) -> Sequence[timedelta]:
+    """How far the instance's clock was ahead, as our sessions show that earlier looks recorded: it may have been set.
+
+    The newest few of those that differ; a visit that broke off between two of them is known by them.
+    """
+    began: dict[tuple[str, int], datetime] = {}
+    for visit in visits:
+        if visit.way is not None:
+            began[_plain(visit.way.source), visit.way.port] = visit.begun
+    found: list[timedelta] = []
+    for visit in sorted((one for one in visits if one.made), key=lambda one: one.opened, reverse=True)[:_LOOKED_BACK]:
+        made = visit.made
+        begun = began.get((_plain(made.source), made.port)) if made else None
+        ahead = made.started_at - begun if made and begun else _NEVER
+        if abs(ahead) > SKEW and all(abs(ahead - one) > SKEW for one in found):
+            found.append(ahead)
+    return found[:_OFFSETS]
 
 
 def _seen_from(
@@ -196,15 +220,17 @@ class _Judge:
     def proven(self, visit: Visit, session: Session, ahead: timedelta) -> bool:
         """The connection's own port, or the id that only this visit's certificate has, and all the rest."""
         way = visit.way
-        if visit.trace is None or way is None or not self._like(visit, way, session, ahead):
+        if visit.trace is None or way is None:
             return False
         peer = _peer(way, session)
         if _unlogged(session):
-            return peer
-        if not way.certified:
-            return peer and session.key == way.key
-        named = session.key_id == visit.trace.key_id and session.key in {"", way.key}
-        return named and (peer or self._elsewhere(session))
+            named = peer
+        elif way.certified:
+            told = session.key_id == visit.trace.key_id and session.key in {"", way.key}
+            named = told and (peer or self._elsewhere(session))
+        else:
+            named = peer and session.key == way.key
+        return named and self._like(visit, way, session, ahead, named=True)
 
     def likely(self, visit: Visit, session: Session, ahead: timedelta) -> bool:
         """What is left where a port proves nothing, or where none was kept."""
@@ -213,7 +239,7 @@ class _Judge:
             return session.key == visit.key
         if way is None or way.certified or not self._elsewhere(session):
             return False
-        return session.key == way.key and self._like(visit, way, session, ahead)
+        return session.key == way.key and self._like(visit, way, session, ahead, named=False)
 
     def used_up(self, visit: Visit, session: Session, _ahead: timedelta) -> bool:
         """Whether it may have been this visit that made a session which is known to be ours."""
@@ -228,12 +254,12 @@ class _Judge:
         """Addresses are translated on the way, and it came from where ours come from."""
         return self.seen_from != "" and (not self.sources or _plain(session.source) in self.sources)
 
-    def _like(self, visit: Visit, way: Way, session: Session, ahead: timedelta) -> bool:
-        """User, length and what it was for are a visit's."""
+    def _like(self, visit: Visit, way: Way, session: Session, ahead: timedelta, *, named: bool) -> bool:
+        """User, length and what it was for are a visit's; ``named`` where port or certificate say which."""
         if session.door != "ssh" or session.user != way.user or not visit.lasts(session, ahead, self.now):
             return False
         # A record of a terminal may have been joined to the wrong one of two logins: see ``_terminals``.
-        joined = _peer(way, session) and "wtmp" in session.evidence.split("+")
+        joined = named and "wtmp" in session.evidence.split("+")
         # sshd says nothing of a connection that broke before a command was asked for, as of one that only forwards.
         idle = session.kind == "forward" and visit.trace is not None and visit.trace.parted is not Parted.ORDERLY
         return joined or (not session.tty and (session.kind in _KINDS or idle))

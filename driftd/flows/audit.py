@@ -103,7 +103,7 @@ def audit(
     trace = instance.reach.visit.trace if instance.reach.visit else None
     visit = Visit(looker.own_key(instance), started, ended, trace=trace)
     before = visits()
-    split = whose.split(fingerprint.sessions, [*before, visit], ended, born=_born(instance, fingerprint))
+    split = whose.split(fingerprint.sessions, [*before, visit], ended, born=_born(instance, fingerprint), this=visit)
     evidence = Evidence.of(manifest, fingerprint, past.marks, started, _born(instance, fingerprint))
     own = identity.identities(fingerprint.entries)
     found = (

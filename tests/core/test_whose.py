@@ -92,6 +92,20 @@ def test_a_looker_that_tells_of_no_connection_measures_the_clock_all_the_same():
     assert split(ahead, [VISIT, silent], NOW).others == ()
 
 
+def test_a_visit_that_broke_off_before_the_clock_was_set_is_known_by_one_that_was_recorded_then():
+    ahead = timedelta(hours=1)
+    then = replace(OURS, started_at=CAME + ahead, ended_at=None)
+    way, before = replace(WAY, port=40010), CAME - timedelta(minutes=2)
+    trace = replace(TRACE, way=way, came_at=before, entered_at=before + SECOND, parted_at=before + SECOND)
+    recorded = replace(then, port=40010, started_at=before + ahead)
+    visits = [BROKEN, THIS, Visit(KEY, before, before + SECOND, trace=trace)]
+    made = Visit(KEY, recorded.started_at, recorded.started_at, recorded)
+    assert split([recorded, then, ANCESTOR], [*visits, made], NOW).others == ()
+    thief = replace(then, port=40003)
+    assert split([recorded, thief, ANCESTOR], [*visits, made], NOW).others == (thief,)
+    assert split([then, ANCESTOR], [BROKEN, THIS], NOW).others == (then,), "nothing shows that it was set"
+
+
 # --- certificates ----------------------------------------------------------------------------------------------------
 
 CERTIFIED = replace(BROKEN, trace=replace(BROKEN.trace, way=replace(WAY, key="SHA256:once", certified=True)))
