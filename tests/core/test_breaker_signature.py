@@ -97,8 +97,9 @@ def test_what_nobody_would_replace_for_is_no_part():
 
 
 def test_a_session_is_who_came_from_where():
-    one = of_drift(judged(), [session(port=1, pid=2, key="a")])
-    assert one == of_drift(judged(), [session(port=3, pid=4, key="b"), session(port=5)])
+    one = of_drift(judged(), [session(port=1, pid=2)])
+    assert one == of_drift(judged(), [session(port=3, pid=4), session(port=5)])
+    assert one in parts(of_drift(judged(), [session(key="b")]))
     assert one != of_drift(judged(), [session(source="10.0.0.8")])
     assert one != of_drift(judged(), [session(user="root")])
     (way,) = differences([session(port=1)])
@@ -135,3 +136,24 @@ def test_the_order_of_findings_does_not_matter(subjects, random):
     one = of_drift(judged(*findings))
     random.shuffle(findings)
     assert of_drift(judged(*findings)) == one
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ({"key": "SHA256:k", "source": "10.0.0.1"}, {"key": "SHA256:k", "source": "10.0.0.2"}),
+        ({"key": "SHA256:k"}, {"key": "SHA256:k", "user": "root", "source": "10.0.0.2"}),
+        ({"key": "SHA256:a", "key_id": "bot"}, {"key": "SHA256:b", "key_id": "bot", "source": "10.0.0.2"}),
+    ],
+    ids=["another address", "another user", "another certificate of the same id"],
+)
+def test_one_principal_is_alike_from_wherever(one, two):
+    mine, theirs = parts_of((), [session(**one)]), parts_of((), [session(**two)])
+    (shared,) = mine.keys() & theirs.keys()
+    assert "from anywhere" in mine[shared]
+
+
+def test_another_key_from_another_address_is_somebody_else():
+    mine = parts_of((), [session(key="SHA256:a")])
+    assert not mine.keys() & parts_of((), [session(key="SHA256:b", source="10.0.0.2")]).keys()
+    assert len(parts_of((), [session()])) == 1, "who left no key is known by the address alone"

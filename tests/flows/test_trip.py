@@ -2,18 +2,20 @@
 
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from herd import AT_ONCE, Herd, edited
-from sweeping import UNKNOWN, drifted
+from sweeping import UNKNOWN, drifted, finding
 
 from driftd.core.breakers.breaker import State
 from driftd.core.breakers.facts import Calls, Leftover
 from driftd.core.errors import BadInput, NotFound, Refused, Unavailable
+from driftd.core.facts import Session
 from driftd.core.memory import StoreUnavailable
 from driftd.core.ports import Foreign
 from driftd.core.replacement import State as Step
+from driftd.core.sessions import differences
 from driftd.flows.metered import Meter, metered
 from driftd.flows.trip import Tripper
 
@@ -70,6 +72,33 @@ def test_one_of_forty_that_drifts_is_replaced(forty):
     assert herd.open() == set()
     (record,) = [one for one in herd.read("replacements") if one.slot == "web/7"]
     assert (record.state, len(record.signature)) == (Step.SUCCEEDED, 12)
+
+
+def visited(number: int, key: str):
+    """A judgement: somebody came with this key, from an address of its own."""
+    came = Session("ssh", "deploy", f"10.0.0.{number}", datetime(2030, 1, 1, tzinfo=UTC), key=key, kind="command")
+    return drifted(finding(differences([came])[0]))
+
+
+def test_one_key_that_logs_in_everywhere_recycles_nothing(herd):
+    herd.run(20)
+    for number, slot in enumerate(sorted(EVERY)):
+        herd.drift({slot}, visited(number, "SHA256:playbook"))
+    herd.run(120)
+    assert herd.replaced == set()
+    ((rule, scope),) = herd.open()
+    assert rule == "C1"
+    assert "deploy with SHA256:playbook from anywhere" in herd.why(rule, scope)
+    assert all("C1 is open for signature" in one.note for one in herd.read("open_replacements"))
+
+
+def test_one_person_on_one_server_is_no_scanner(herd):
+    herd.run(20)
+    herd.drift({"web/3"}, visited(3, "SHA256:eve"))
+    herd.drift({"web/5"}, visited(5, "SHA256:mallory"))
+    herd.run(300)
+    assert herd.replaced == {"web/3", "web/5"}
+    assert herd.open() == set()
 
 
 def test_each_with_another_content_is_alike_all_the_same(herd):

@@ -5,7 +5,8 @@ somebody came in. Two drifts are alike when they share a part, so that a differe
 
 A part leaves out what is there now: a template that comes out differently on each host, or a file that a wrong
 manifest has, is the same drift everywhere. Names of the instance itself, UUIDs, long hexadecimal words and long numbers
-in a subject are left out as well. A session's part is who came (user) from where, by whatever door and how often.
+in a subject are left out as well. A session has a part for who came (user) from where, by whatever door and how often,
+and one for the key or the certificate's id that let them in, from wherever: a playbook run from many hosts is one.
 """
 
 from __future__ import annotations
@@ -48,6 +49,9 @@ def parts_of(
     asking = [one for one in findings if one.action.rank >= Action.REPLACE.rank and not one.suppressed_by]
     for user, source in sorted({_who(one) for one in asking if one.kind == _SESSION} | {_way(s) for s in sessions}):
         made[_digest(_SESSION, user, source)] = _short(f"{user} from {source or 'an unknown address'}")
+    for user, key in sorted({_let_in_by(one) for one in asking if one.kind == _SESSION} | {_key(s) for s in sessions}):
+        if key:
+            made.setdefault(_digest(_SESSION, "key", key), _short(f"{user} with {key} from anywhere"))
     for cause in gather(one for one in asking if one.kind != _SESSION):
         first = cause.members[0]
         shape = (cause.kind or first.kind, _alike(cause.subject, own), "" if cause.kind else first.change.value)
@@ -67,6 +71,16 @@ def _who(finding: Finding) -> tuple[str, str]:
 
 def _way(session: Session) -> tuple[str, str]:
     return session.user, session.source
+
+
+def _let_in_by(finding: Finding) -> tuple[str, str]:
+    said = finding.actual or finding.expected
+    return said.get("user", ""), said.get("key_id", "") or said.get("key", "")
+
+
+def _key(session: Session) -> tuple[str, str]:
+    """A certificate is another key each time, and its id says whose it is."""
+    return session.user, session.key_id or session.key
 
 
 def _alike(subject: bytes, own: Sequence[bytes]) -> bytes:
