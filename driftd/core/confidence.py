@@ -17,6 +17,8 @@ from driftd.core.facts import Session
 PROVED = "proved"
 SUPPORTED = "supported"
 UNVERIFIED = "unverified"
+# What a session was for; of several channels of one connection the last of these counts.
+KINDS = ("", "forward", "transfer", "command", "interactive")
 _RANKS = ("", UNVERIFIED, SUPPORTED, PROVED)
 
 
@@ -29,11 +31,15 @@ def _rank(confidence: str) -> int:
     return _RANKS.index(confidence) if confidence in _RANKS else 0
 
 
+def _kind(kind: str) -> int:
+    return KINDS.index(kind) if kind in KINDS else 0
+
+
 def kept(known: Session, seen: Session) -> dict[str, str]:
     """What was once known of a session stays: its evidence and confidence, when a later look sees less of it."""
     parts = {part for one in (known, seen) for part in one.evidence.split("+") if part}
     return {
         "evidence": "+".join(sorted(parts)),
-        "kind": known.kind or seen.kind,
+        "kind": max(known.kind, seen.kind, key=_kind),
         "confidence": best((known.confidence, seen.confidence)),
     }

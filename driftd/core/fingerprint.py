@@ -12,6 +12,7 @@ from typing import Any
 
 from driftd.core import merkle
 from driftd.core.asks import Answers
+from driftd.core.clues import Clue, Readings
 from driftd.core.facts import CUT_SHORT, Coverage, Fact, Kept, Session, Unseen
 from driftd.core.framing import AGAIN, FrameReader, dictionary, printable, text
 from driftd.probe import stats, wire
@@ -30,7 +31,8 @@ class Fingerprint:
     ``facts`` are sorted; ``looked`` are the kinds that were looked for, found or not; ``kept`` what was kept from us,
     in part where its kind was looked for, else wholly (sessions as kind "session"). ``live`` is true when it was a
     running machine and not a directory that holds a tree. ``stats`` is the vector of the stat tree, where it was asked
-    for (docs/merkle.md). ``answers`` are to what was asked after it had been seen (core/asks.py).
+    for (docs/merkle.md). ``answers`` are to what was asked after it had been seen (core/asks.py). ``readings`` are what
+    else was read of logins.
     """
 
     entries: tuple[Entry, ...]
@@ -48,6 +50,7 @@ class Fingerprint:
     live: bool = False
     stats: bytes = b""
     answers: Answers = field(default_factory=dict)
+    readings: Readings = field(default_factory=Readings)
 
     def seen_kinds(self) -> tuple[str, ...]:
         """The kinds of facts that were seen, in whole or in part: not those that were wholly kept from the look."""
@@ -69,7 +72,7 @@ _KINDS = ("", "interactive", "command", "transfer", "forward")
 _TEXT_LIMIT = 64 * 1024
 _SAID_LIMIT = 200
 _UPGRADE = "look again with the same version of driftd on both sides"
-_FACTS = {wire.FACTS: (b"facts", b"looked"), wire.SESSIONS: (b"sessions",)}
+_FACTS = {wire.FACTS: (b"facts", b"looked"), wire.SESSIONS: (b"sessions", b"clues", b"reads", b"opened")}
 _OPTIONAL = (b"kept",)
 _HOWS = ("not available", "not permitted", CUT_SHORT)
 _WORD = re.compile(r"[a-z][a-z0-9_-]{0,31}")  # a kind of fact, the name of a field
@@ -205,6 +208,7 @@ class Reader(FrameReader):
             kept=tuple(sorted(set(answer.rows.get(b"kept", ())))),
             live=bool(_number(hello.get(b"live", 0), 2)),
             stats=bytes(answer.vector),
+            readings=_readings(answer.rows),
         )
 
 
@@ -399,7 +403,43 @@ def _session(value: object) -> Session:
     )
 
 
+_CLUE_FIELDS = frozenset(b"source door user peer port tty pid number started ended live note".split())
+
+
+def _clue(value: object) -> Clue:
+    if not isinstance(value, dict) or value.keys() != _CLUE_FIELDS:
+        raise WireError("a clue has not the right fields")
+    return Clue(
+        source=_word(value[b"source"]),
+        door=_choice(value[b"door"], _DOORS),
+        user=_string(value[b"user"]),
+        started_at=_time(value[b"started"]),
+        peer=_string(value[b"peer"]),
+        port=_number(value[b"port"], 65536),
+        tty=_string(value[b"tty"]),
+        pid=_number(value[b"pid"]),
+        number=_number(value[b"number"]),
+        ended_at=_time(value[b"ended"]) if value[b"ended"] else None,
+        live=bool(_number(value[b"live"], 2)),
+        note=_string(value[b"note"]),
+    )
+
+
+def _read(value: object) -> tuple[str, datetime]:
+    source, since = _row(value, 2)
+    return _word(source), _time(since)
+
+
+def _readings(rows: dict[bytes, list[Any]]) -> Readings:
+    since = dict(rows.get(b"reads", ()))
+    counted = since.pop("counter", None) is not None
+    return Readings(tuple(rows.get(b"clues", ())), since, tuple(sorted(rows.get(b"opened", ()))), counted)
+
+
 _ROWS: dict[bytes, Callable[[object], object]] = {
+    b"clues": _clue,
+    b"reads": _read,
+    b"opened": _time,
     b"facts": _fact,
     b"looked": _word,
     b"kept": _kept,

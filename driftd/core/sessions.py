@@ -89,9 +89,9 @@ def taint_of(others: Sequence[Session]) -> str:
     if not others:
         return ""
     first = min(others, key=lambda session: session.started_at)
-    return tainted(
-        printable(first.user), printable(first.source), first.door, _moment(first.started_at), len(others) - 1
-    )
+    unverified = first.confidence == confidence.UNVERIFIED
+    user, source = printable(first.user), printable(first.source)
+    return tainted(user, source, first.door, _moment(first.started_at), len(others) - 1, unverified=unverified)
 
 
 def _moment(moment: datetime) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from driftd.core.acceptance import Acceptances
 from driftd.core.answers import SERVICE
+from driftd.core.confidence import UNVERIFIED
 from driftd.core.facts import Session
 from driftd.core.findings import Action, Finding
 from driftd.core.memory import FindingRow, Suppression
@@ -36,7 +37,8 @@ def why_of(sessions: Sequence[Finding]) -> str:
     if not said.get("door"):
         return first.because
     user, source = printable(said.get("user", "")), printable(said.get("source", ""))
-    return tainted(user, source, said["door"], said.get("started_at", ""), len(sessions) - 1)
+    unverified = said.get("confidence") == UNVERIFIED
+    return tainted(user, source, said["door"], said.get("started_at", ""), len(sessions) - 1, unverified=unverified)
 
 
 def anybody(session: Session) -> bool:

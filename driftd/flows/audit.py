@@ -24,6 +24,7 @@ from driftd.core.marks import NO_PAST, Past
 from driftd.core.memory import Suppression
 from driftd.core.policy import Policy, judge
 from driftd.core.ports import DigestKeys, Looker, Manifests, Overlays
+from driftd.core.reconcile import reconcile, unwritten
 from driftd.core.transactions import books
 from driftd.core.transactions.contents import PackageSource
 from driftd.core.transactions.origins import traced
@@ -103,6 +104,9 @@ def audit(
     trace = instance.reach.visit.trace if instance.reach.visit else None
     visit = Visit(looker.own_key(instance), started, ended, trace=trace)
     before = visits()
+    mine = [one.made for one in before if one.made is not None]
+    all_sources = reconcile(fingerprint.sessions, fingerprint.readings, mine, boot_id=fingerprint.boot_id)
+    fingerprint = replace(fingerprint, sessions=all_sources.sessions)
     split = whose.split(fingerprint.sessions, [*before, visit], ended, born=_born(instance, fingerprint), this=visit)
     evidence = Evidence.of(manifest, fingerprint, past.marks, started, _born(instance, fingerprint))
     own = identity.identities(fingerprint.entries)
@@ -112,6 +116,7 @@ def audit(
         *identity.shared(manifest, fingerprint, past.twins(own)),
         *sessions.differences(split.others),
         *_lost(fingerprint, before, ended),
+        *unwritten(split.others, split.own, fingerprint.readings),
     )
     found = tuple(factual.of_passwords(found, manifest, fingerprint, keyless))
     proof = transactions.gather(manifest, fingerprint, found, rules.packages, lambda: rules.texts(manifest))

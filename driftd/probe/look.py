@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any, BinaryIO, Dict, Iterable, Iterator, List, Optional, Tuple
 
-from driftd.probe import asks, dialogue, facts, inside, processes, sessions, stats, statwalk, tree, walk, wire
+from driftd.probe import asks, dialogue, facts, inside, processes, sessions, stats, statwalk, sweep, tree, walk, wire
 from driftd.probe.found import Found
 from driftd.probe.links import Links, pieces
 from driftd.probe.tally import Tally
@@ -88,6 +88,8 @@ def _sections(encoder, request):
             messages.append((wire.FACTS, found_facts(place, request[b"key"], table is not None)))
         if b"sessions" in sections and table is not None:
             logins = sessions.collect(place, table, os.getpid(), limits.get(b"since", 0), ahead)
+            if not sweep.own_kernel():
+                tally.count("not compared: the kernel's count of logins, which other servers share")
             messages.append((wire.SESSIONS, logins))
     finally:
         if place is not None:

@@ -6,7 +6,7 @@ import re
 import socket
 import sys
 import time
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Set, Tuple
 
 from driftd.probe import inside
 
@@ -17,10 +17,27 @@ _TABLE_LIMIT = 8 * 1024 * 1024
 _PROCESS_LIMIT = 100000
 
 # "sshd: alice@pts/0", "sshd: alice@notty", "sshd: alice"; whatever has a bracket has not got in, or only watches.
-_TITLE = re.compile(rb"^sshd(?:-session)?: ([^\[\]]{1,256}?)(?:@(notty|(?:pts/|tty)[\w/,.-]{1,60}))?[ \x00]*$")
+_TITLE = re.compile(
+    rb"^sshd(?:-session)?: ([^\[\]]{1,256}?)(?:@(notty|internal-sftp|(?:pts/|tty)[\w/,.-]{1,60}))?[ \x00]*$"
+)
 _WATCHER = re.compile(rb"^sshd(?:-session)?: [^\[\]]{1,256} \[priv\]")
 
-Process = NamedTuple("Process", [("pid", int), ("above", int), ("name", bytes), ("ticks", int), ("started", float)])
+# What serves a copy: sftp, and scp in either direction.
+_COPYING = frozenset([b"sftp-server", b"internal-sftp", b"scp", b"rsync"])
+_BELOW_LIMIT = 1000  # processes of one login that are looked at
+
+Process = NamedTuple(
+    "Process",
+    [
+        ("pid", int),
+        ("above", int),
+        ("name", bytes),
+        ("ticks", int),
+        ("started", float),
+        ("flags", int),  # of the kernel, <linux/sched.h>
+        ("tty", bytes),
+    ],
+)
 Live = NamedTuple(
     "Live",
     [
@@ -31,6 +48,7 @@ Live = NamedTuple(
         ("started", int),
         ("source", bytes),
         ("port", int),
+        ("kind", bytes),
     ],
 )
 
@@ -74,22 +92,70 @@ class Table(object):
     def live(self):
         # type: () -> List[Live]
         """The logins that sshd serves now."""
-        found, peers = [], self._peers()
-        for process in self.all.values():
-            if not process.name.startswith(b"sshd") or not self._runs_sshd(process.pid):
-                continue
-            title = _TITLE.match(self._read(b"%d/cmdline" % process.pid, _STAT_LIMIT))
+        found, peers, below = [], self._peers(), self._below()
+        for process in self._sshds():
+            title = _TITLE.match(self.read(process.pid, b"cmdline"))
             if not title:
                 continue
             watcher = process.pid
-            if _WATCHER.match(self._read(b"%d/cmdline" % process.above, _STAT_LIMIT)):
+            if _WATCHER.match(self.read(process.above, b"cmdline")):
                 watcher = process.above
             source, port = self._peer(process.pid, peers) or self._peer(watcher, peers) or (b"", 0)
             tty = title.group(2) or b""
             started = int(self.all[watcher].started if watcher in self.all else process.started)
-            tty = b"" if tty == b"notty" else tty
-            found.append(Live(title.group(1), tty, watcher, process.pid, started, source, port))
+            kind = self._kind(tty, process.pid, below)
+            tty = b"" if tty in (b"notty", b"internal-sftp") else tty
+            found.append(Live(title.group(1), tty, watcher, process.pid, started, source, port, kind))
         return sorted(found, key=lambda one: (one.started, one.pid))
+
+    def served(self):
+        # type: () -> List[Tuple[int, Tuple[bytes, int]]]
+        """Each process of sshd that holds a connection, and whom it is with."""
+        peers = self._peers()
+        found = ((process.pid, self._peer(process.pid, peers)) for process in self._sshds())
+        return [(pid, peer) for pid, peer in found if peer is not None]
+
+    def read(self, pid, name):
+        # type: (int, bytes) -> bytes
+        """A short file of a process; nothing where it is gone or hidden."""
+        return self._read(b"%d/%s" % (pid, name), _STAT_LIMIT)
+
+    def owner(self, pid):
+        # type: (int) -> int
+        """The user that a process runs as; the overflow user where it is gone."""
+        try:
+            return os.stat(os.path.join(self._proc, b"%d" % pid)).st_uid
+        except OSError:
+            return 65534
+
+    def _sshds(self):
+        # type: () -> List[Process]
+        return [one for one in self.all.values() if one.name.startswith(b"sshd") and self._runs_sshd(one.pid)]
+
+    def _below(self):
+        # type: () -> Dict[int, List[int]]
+        found = {}  # type: Dict[int, List[int]]
+        for process in self.all.values():
+            found.setdefault(process.above, []).append(process.pid)
+        return found
+
+    def _kind(self, tty, child, below):
+        # type: (bytes, int, Dict[int, List[int]]) -> bytes
+        """What a login is for. sshd's title has "@" once a channel runs something; one that only forwards has none."""
+        if tty not in (b"", b"notty", b"internal-sftp"):
+            return b"interactive"
+        todo, seen = [child], set()  # type: List[int], Set[int]
+        while todo and len(seen) < _BELOW_LIMIT:
+            pid = todo.pop()
+            if pid in seen:
+                continue
+            seen.add(pid)
+            if pid != child and self.all[pid].name in _COPYING:
+                return b"transfer"
+            todo.extend(below.get(pid, ()))
+        if tty == b"internal-sftp":
+            return b"transfer"
+        return b"command" if tty or len(seen) > 1 else b"forward"
 
     def _process(self, pid):
         # type: (int) -> Optional[Process]
@@ -99,7 +165,8 @@ class Table(object):
         if len(fields) < 20:
             return None
         ticks = int(fields[19])
-        return Process(pid, int(fields[1]), name, ticks, self._base + ticks / float(self._ticks))
+        started = self._base + ticks / float(self._ticks)
+        return Process(pid, int(fields[1]), name, ticks, started, int(fields[6]), _terminal(int(fields[4])))
 
     def _runs_sshd(self, pid):
         # type: (int) -> bool
@@ -154,6 +221,19 @@ class Table(object):
             if target.startswith(b"socket:[") and target[8:-1] in peers:
                 return peers[target[8:-1]]
         return None
+
+
+def _terminal(number):
+    # type: (int) -> bytes
+    """The name of a controlling terminal by its number (proc(5), Linux's devices.txt); b"" for none and other kinds."""
+    major, minor = number >> 8 & 0xFFF, (number & 0xFF) | (number >> 12 & 0xFFF00)
+    if 136 <= major <= 143:
+        return b"pts/%d" % ((major - 136) * 256 + minor)
+    if major == 229:
+        return b"hvc%d" % minor
+    if major != 4:
+        return b""
+    return b"tty%d" % minor if minor < 64 else b"ttyS%d" % (minor - 64)
 
 
 def _address(text):

@@ -6,12 +6,13 @@ is no session. Start times are cut to whole seconds, so that one session looks t
 """
 
 import os
+import re
 import select
 import subprocess
 import time
 from typing import Any, Dict, List, Optional, Tuple
 
-from driftd.probe import inside, processes, sshlog, wtmp
+from driftd.probe import clues, inside, lastlogins, logind, pamlog, processes, sshlog, sweep, wtmp
 from driftd.probe.found import Found
 
 LOG_LIMIT = 16 * 1024 * 1024
@@ -21,21 +22,13 @@ SLACK = 2  # seconds by which whole-second stamps and separate clocks may disagr
 NEAR = 10  # seconds within which wtmp and the log tell of the same login
 
 _KIND = b"session"  # what is kept from us is kept of these
-_LOGS = (b"/var/log/auth.log.1", b"/var/log/auth.log", b"/var/log/secure.1", b"/var/log/secure")
+_LOGS = (b"auth.log", b"secure")
+_DATED = re.compile(rb"^(auth\.log|secure)-\d{8}(?:-?\d{2,10})?$")
 _JOURNALS = ("/run/log/journal", "/var/log/journal")
-_JOURNALCTL = [
-    "journalctl",
-    "-o",
-    "export",
-    "--no-pager",
-    "-q",
-    "-n",
-    "50000",
-    "-t",
-    "sshd",
-    "-t",
-    "sshd-session",
-]
+_JOURNALCTL = ["journalctl", "-o", "export", "--no-pager", "-q"]
+_OF_SSHD = ["-n", "50000", "-t", "sshd", "-t", "sshd-session"]
+# What PAM says of the others; who has a syslog file has it there, too.
+_OF_OTHERS = ["-n", "5000", "-t", "CRON", "-t", "crond", "-t", "(systemd)", "-t", "login", "-t", "su", "-t", "sudo"]
 
 
 def collect(root, table, pid, launched=0, ahead=0.0):
@@ -51,18 +44,39 @@ def collect(root, table, pid, launched=0, ahead=0.0):
         booted_at = 0.0
     booted_at -= ahead
     since = int(min(booted_at, launched or booted_at)) - SLACK
-    log, read = _from_logs(root, since, missing)
-    journal = _from_journal(since, missing)
-    if not read and journal is None:
+    lines, openings = _from_logs(root, missing)
+    log = sshlog.logins(lines or [], since, b"log")
+    told = _from_journal(since, missing)
+    journal = sshlog.logins(told or [], since, b"journal")
+    if lines is None and told is None:
         missing.not_available(_KIND, "there is neither a log of sshd nor a journal")
-    found = join_logins(journal or [], log)
-    add_live(found, table.live(), table.ancestors(pid))
+    if lines is None and told is not None:
+        openings = _others_from_journal(since, missing)
+    found = join_logins(journal, log)
+    live, numbers, above = table.live(), sweep.numbers(table), table.ancestors(pid)
+    add_live(found, live, above, numbers)
     add_terminals(found, _from_wtmp(root, since, missing))
     found.sort(key=lambda one: (one.started, one.pid, one.port))
     if len(found) > sshlog.LOGINS_LIMIT:
         missing.not_available(_KIND, "only the last %d are reported" % sshlog.LOGINS_LIMIT)
-    rows = [row(one) for one in found[-sshlog.LOGINS_LIMIT :]]
-    return {b"sessions": rows, b"kept": missing.message()[b"kept"]}
+    changes, opened = pamlog.told(openings, since)
+    hints = sweep.collect(root, table, live, numbers, above) + logind.collect(root, missing) + changes
+    hints += lastlogins.collect(root, table, since, missing)
+    return {
+        b"sessions": [row(one) for one in found[-sshlog.LOGINS_LIMIT :]],
+        b"clues": [clues.row(one) for one in hints],
+        b"reads": _reads(lines, told),
+        b"opened": opened,
+        b"kept": missing.message()[b"kept"],
+    }
+
+
+def _reads(lines, told):
+    # type: (Optional[List[sshlog.Line]], Optional[List[sshlog.Line]]) -> List[List[Any]]
+    """What was read, each with the time of the first line of sshd that it has, and whose count of logins it is."""
+    reads = [[b"log", lines[0].at]] if lines else []  # type: List[List[Any]]
+    reads += [[b"journal", told[0].at]] if told else []
+    return reads + ([[b"counter", 0]] if sweep.own_kernel() else [])
 
 
 def row(login):
@@ -90,17 +104,36 @@ def row(login):
 # --- sources -----------------------------------------------------------------------------
 
 
-def _from_logs(root, since, missing):
-    # type: (inside.Root, float, Found) -> Tuple[List[sshlog.Login], bool]
-    """Logins from the log files, and whether there was a file to read."""
-    lines, read = [], False  # type: List[sshlog.Line], bool
-    for path in _LOGS:
+def _from_logs(root, missing):
+    # type: (inside.Root, Found) -> Tuple[Optional[List[sshlog.Line]], List[pamlog.Opening]]
+    """Lines of sshd from the log files, None where there was no file to read; and what PAM opened for others."""
+    lines, openings, read = [], [], False  # type: List[sshlog.Line], List[pamlog.Opening], bool
+    for path in _paths(root):
         found = _tail(root, path, missing)
         if found is not None:
             text, written = found
             lines.extend(sshlog.syslog_lines(text, written))
+            openings.extend(pamlog.syslog_openings(text, written))
             read = True
-    return sshlog.logins(lines, since, b"log"), read
+    return lines if read else None, openings
+
+
+def _paths(root):
+    # type: (inside.Root) -> List[bytes]
+    """The logs, each behind the one that was rotated away last: by number, or by date (logrotate's ``dateext``)."""
+    dated = {}  # type: Dict[bytes, bytes]
+    try:
+        with root.directory(b"/var/log") as directory:
+            for name in directory.names():
+                found = _DATED.match(name)
+                if found:
+                    dated[found.group(1)] = max(name, dated.get(found.group(1), b""))
+    except OSError:
+        pass  # whichever of the logs is there says so itself
+    paths = []  # type: List[bytes]
+    for name in _LOGS:
+        paths += [b"/var/log/" + one for one in (name + b".1", dated.get(name, b""), name) if one]
+    return paths
 
 
 def _tail(root, path, missing):
@@ -127,12 +160,26 @@ def _tail(root, path, missing):
 
 
 def _from_journal(since, missing):
-    # type: (float, Found) -> Optional[List[sshlog.Login]]
-    """Logins from the journal; None where there is none."""
+    # type: (float, Found) -> Optional[List[sshlog.Line]]
+    """Lines of sshd from the journal; None where there is none."""
     if not any(os.path.isdir(path) for path in _JOURNALS):
         return None
+    data = _journal(_OF_SSHD, since, missing)
+    if not data and os.geteuid() != 0:
+        missing.not_permitted(_KIND, "this user sees nothing of sshd in the journal")
+    return None if data is None else list(sshlog.export_lines(data))
+
+
+def _others_from_journal(since, missing):
+    # type: (float, Found) -> List[pamlog.Opening]
+    data = _journal(_OF_OTHERS, max(since, time.time() - pamlog.SPAN), missing)
+    return list(pamlog.export_openings(data or b""))
+
+
+def _journal(words, since, missing):
+    # type: (List[str], float, Found) -> Optional[bytes]
     environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
-    command = [*_JOURNALCTL, "--since=@%d" % since]
+    command = [*_JOURNALCTL, *words, "--since=@%d" % since]
     try:
         child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
@@ -145,9 +192,7 @@ def _from_journal(since, missing):
         missing.not_available(_KIND, "the journal was not read to its end")
     elif child.returncode:
         missing.not_available(_KIND, "journalctl ended with status %d" % child.returncode)
-    elif not data and os.geteuid() != 0:
-        missing.not_permitted(_KIND, "this user sees nothing of sshd in the journal")
-    return sshlog.logins(sshlog.export_lines(data), since, b"journal")
+    return data
 
 
 def _read_some(child):
@@ -208,6 +253,7 @@ def join_logins(first, second):
                 other.pids |= login.pids
                 other.ended = max(other.ended, login.ended)
                 other.tty = other.tty or login.tty
+                other.kind = max(other.kind, login.kind, key=sshlog.KINDS.index)
                 break
         else:
             same.append(login)
@@ -215,8 +261,8 @@ def join_logins(first, second):
     return joined
 
 
-def add_live(logins, live, above):
-    # type: (List[sshlog.Login], List[processes.Live], Dict[int, float]) -> None
+def add_live(logins, live, above, numbers):
+    # type: (List[sshlog.Login], List[processes.Live], Dict[int, float], Dict[int, sweep.Number]) -> None
     """Mark the logins that are still there; one that no log tells of becomes a session of its own.
 
     ``above`` are the probe and the processes above it: the login that one of those serves is marked as its ancestor.
@@ -231,6 +277,9 @@ def add_live(logins, live, above):
         login.pids |= {process.pid, process.child}
         login.live, login.ended = True, 0
         login.tty = process.tty or login.tty
+        login.kind = max(login.kind, process.kind, key=sshlog.KINDS.index)
+        numbered = numbers.get(process.child) or numbers.get(process.pid)
+        login.number = numbered.number if numbered else 0
         login.evidence.add(b"process")
         if process.pid in above or process.child in above:
             came = login  # the youngest of them, as they come by age
@@ -259,9 +308,9 @@ def add_terminals(logins, terminals):
         if login is None:
             login = sshlog.Login(terminal.user, terminal.host, 0, terminal.started, terminal.pid)
             login.ended = terminal.ended
-            login.door = b"ssh" if terminal.host and terminal.line.startswith(b"pts/") else b"console"
+            login.door = wtmp.door(terminal)
             logins.append(login)
-        login.tty = login.tty or terminal.line
+        login.tty, login.kind = login.tty or terminal.line, b"interactive"
         login.evidence.add(b"wtmp")
 
 

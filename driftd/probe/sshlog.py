@@ -18,20 +18,29 @@ _MONTHS = [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep
 _DAY = 86400
 _YEARS_BACK = 8  # far enough for a 29 February
 
-_TAIL = rb" \S+ sshd(?:-session)?\[(\d{1,10})\]: (.*)$"
-_PLAIN = re.compile(rb"^([A-Z][a-z]{2}) ([ \d]\d) (\d\d):(\d\d):(\d\d)" + _TAIL)
-_PRECISE = re.compile(rb"^(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,]\d{1,9})?(Z|[+-]\d\d:?\d\d)?" + _TAIL)
+_TAIL = re.compile(rb"^ \S+ sshd(?:-session)?\[(\d{1,10})\]: (.*)$")
+_PLAIN = re.compile(rb"^([A-Z][a-z]{2}) ([ \d]\d) (\d\d):(\d\d):(\d\d)")
+_PRECISE = re.compile(rb"^(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,]\d{1,9})?(Z|[+-]\d\d:?\d\d)?")
 _ACCEPTED = re.compile(rb"^Accepted (\S+) for (.{1,256}?) from (\S+) port (\d{1,5})(?: ssh2)?(?:: (.*))?$")
 _KEY = re.compile(rb"^\S+(?: (SHA256:[A-Za-z0-9+/=]{1,64}))?(?: ID (.*) \(serial \d+\) CA \S+ \S+)?$")
 _OVER = re.compile(
     rb"^(?:Disconnected from|Received disconnect from|Connection (?:closed|reset) by|Closing connection to|"
     rb"Timeout, client not responding from)(?: .*)? (\S+) port (\d{1,5})\b"
 )
-_STARTING = re.compile(rb"^Starting session: .* on (\S+) for .{1,256}? from (\S+) port (\d{1,5})\b")
+# At LogLevel VERBOSE: what was asked for, on a terminal or without one. A connection that only forwards says nothing.
+_STARTING = re.compile(
+    rb"^Starting session: (shell|command|forced-command|subsystem)(.{0,4096}?)(?: on (\S+))? for .{1,256}?"
+    rb" from (\S+) port (\d{1,5})(?: id \d+)?$"
+)
+_COPYING = re.compile(rb"(?:^|[\s/'\"])(?:sftp|internal-sftp|sftp-server|scp|rsync)(?:[\s'\"]|$)")
 _CHILD = re.compile(rb"^User child is on pid (\d{1,10})$")
 _CLOSED = b"pam_unix(sshd:session): session closed for user "
 
-Line = NamedTuple("Line", [("at", int), ("pid", int), ("text", bytes)])
+# What a login was for; of several channels of one connection the last of these counts.
+KINDS = (b"", b"forward", b"transfer", b"command", b"interactive")
+
+# ``sure``: the kernel says that root wrote it, so that not everybody can have.
+Line = NamedTuple("Line", [("at", int), ("pid", int), ("text", bytes), ("sure", bool)])
 
 
 class Login(object):
@@ -66,14 +75,21 @@ def syslog_lines(text, latest):
     for line in text.split(b"\n"):
         if b"sshd" not in line:
             continue
-        found = _PRECISE.match(line)
-        at = _precise_time(found) if found else None
-        if not found:
-            found = _PLAIN.match(line)
-            at = _plain_time(found, latest) if found else None
-        if found and at is not None:
-            pid, said = found.groups()[-2:]
-            yield Line(at, int(pid), said)
+        at_and_rest = stamped(line, latest)
+        found = _TAIL.match(at_and_rest[1]) if at_and_rest else None
+        if at_and_rest and found:
+            yield Line(at_and_rest[0], int(found.group(1)), found.group(2), sure=False)
+
+
+def stamped(line, latest):
+    # type: (bytes, float) -> Optional[Tuple[int, bytes]]
+    """When a line of a syslog file was written, and what stands behind the stamp; None where it has none."""
+    found = _PRECISE.match(line)
+    at = _precise_time(found) if found else None
+    if not found:
+        found = _PLAIN.match(line)
+        at = _plain_time(found, latest) if found else None
+    return (at, line[found.end() :]) if found and at is not None else None
 
 
 def _precise_time(found):
@@ -155,7 +171,9 @@ def _export_line(fields):
     at, pid = fields.get(b"__REALTIME_TIMESTAMP", b""), fields.get(b"_PID", b"")
     if not at.isdigit() or not pid.isdigit() or len(at) > 18 or len(pid) > 10:
         return None
-    return Line(int(at) // 1000000, int(pid), fields.get(b"MESSAGE", b""))
+    # Every entry of a process has _UID, which journald takes from the socket.
+    sure = fields.get(b"_UID", b"0") == b"0"
+    return Line(int(at) // 1000000, int(pid), fields.get(b"MESSAGE", b""), sure)
 
 
 # --- logins ----------------------------------------------------------------------------------------------------------
@@ -168,7 +186,7 @@ def logins(lines, since, evidence):
     Lines from before ``since`` were written while the image was made and are passed over. One that stands behind a
     later line was written after that, by a clock that had been set back: it counts, at the time of that line.
     """
-    latest = 0
+    latest, verbose = 0, False
     found = []  # type: List[Login]
     by_peer = {}  # type: Dict[Tuple[bytes, int], Login]
     by_pid = {}  # type: Dict[int, Login]
@@ -181,14 +199,18 @@ def logins(lines, since, evidence):
             continue
         login = _accepted(line)
         if login is not None:
-            login.evidence.add(evidence)
+            # What a user wrote into the journal is worth what a line in a file is.
+            login.evidence.add(evidence if line.sure else b"log")
             found.append(login)
             by_peer[login.source, login.port] = login
             by_pid[login.pid] = login
             if len(found) >= 2 * LOGINS_LIMIT:
                 del found[:LOGINS_LIMIT]
         else:
-            _further(line, by_peer, by_pid)
+            verbose = _further(line, by_peer, by_pid) or verbose
+    for login in found if verbose else ():
+        if login.ended and not login.kind:
+            login.kind = b"forward"  # sshd would have said what else it was for
     return found[-LOGINS_LIMIT:]
 
 
@@ -206,8 +228,11 @@ def _accepted(line):
 
 
 def _further(line, by_peer, by_pid):
-    # type: (Line, Dict[Tuple[bytes, int], Login], Dict[int, Login]) -> None
-    """What a later line adds to a login: its end, its terminal, the process that it goes on in."""
+    # type: (Line, Dict[Tuple[bytes, int], Login], Dict[int, Login]) -> bool
+    """What a later line adds to a login: its end, its terminal, what it is for, the process that it goes on in.
+
+    True when it is one that sshd writes only when it is to say so much (LogLevel VERBOSE).
+    """
     text = line.text
     over, starting, child = _OVER.match(text), _STARTING.match(text), _CHILD.match(text)
     login = None  # type: Optional[Login]
@@ -218,10 +243,20 @@ def _further(line, by_peer, by_pid):
     if login is not None:
         login.ended = max(login.ended, line.at, login.started)
     elif starting:
-        login = by_peer.get((starting.group(2), int(starting.group(3))))
-        if login is not None and not login.tty:
-            login.tty = starting.group(1)[:TEXT_LIMIT]
+        what, said, tty, source, port = starting.groups()
+        login = by_peer.get((source, int(port)))
+        if login is not None:
+            login.tty = login.tty or (tty or b"")[:TEXT_LIMIT]
+            login.kind = max(login.kind, _kind(what, said, tty), key=KINDS.index)
     elif child:
         login = by_pid.get(line.pid)
         if login is not None:
             login.pids.add(int(child.group(1)))
+    return bool(starting)
+
+
+def _kind(what, said, tty):
+    # type: (bytes, bytes, Optional[bytes]) -> bytes
+    if tty or what == b"shell":
+        return b"interactive"
+    return b"transfer" if what != b"command" and _COPYING.search(said) else b"command"

@@ -59,6 +59,12 @@ def terminals(data, since, form=_COMMON):
     return found
 
 
+def door(terminal):
+    # type: (Terminal) -> bytes
+    """A terminal that sshd made has a host that it was asked for from; any other is a console."""
+    return b"ssh" if terminal.host and terminal.line.startswith(b"pts/") else b"console"
+
+
 def _text(field):
     # type: (bytes) -> bytes
     return field.partition(b"\x00")[0]

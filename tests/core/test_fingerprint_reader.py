@@ -31,6 +31,10 @@ SESSION = {
     b"started": 1762349000, b"ended": 0, b"tty": b"", b"pid": 7, b"live": 1, b"ancestor": 1, b"evidence": b"log",
     b"kind": b"command", b"number": 18,
 }  # fmt: skip
+CLUE = {
+    b"source": b"sweep", b"door": b"exec", b"user": b"r\xff", b"peer": b"", b"port": 0, b"tty": b"pts/1", b"pid": 9,
+    b"number": 18, b"started": 1762349000, b"ended": 0, b"live": 1, b"note": b"sh",
+}  # fmt: skip
 TREE = [
     (b"", [entry(b"/", b"d")]),
     (b"/", [entry(b"/a", b"d"), entry(b"/a-b"), entry(b"/z")]),
@@ -56,7 +60,13 @@ class Answer:
             b"looked": [b"account", b"nova", b"package"],
             b"kept": [[b"package", b"not available", b"why"]],
         }
-        self.sessions: Any = {b"sessions": [dict(SESSION)], b"kept": [[b"session", b"not permitted", b"no"]]}
+        self.sessions: Any = {
+            b"sessions": [dict(SESSION)],
+            b"clues": [dict(CLUE)],
+            b"reads": [[b"log", 1762340000], [b"counter", 0]],
+            b"opened": [1762349001],
+            b"kept": [[b"session", b"not permitted", b"no"]],
+        }
         self.coverage: Any = {
             b"unreadable": [b"/z"],
             b"covered": [b"/a"],
@@ -65,7 +75,7 @@ class Answer:
         }
         self.counts: dict[bytes, int] = {
             b"entries": 5, b"links": 0, b"bytes_hashed": 9, b"unreadable": 1, b"covered": 1, b"mounted": 1,
-            b"facts": 3, b"looked": 3, b"kept": 2, b"sessions": 1,
+            b"facts": 3, b"looked": 3, b"kept": 2, b"sessions": 1, b"clues": 1, b"reads": 2, b"opened": 1,
         }  # fmt: skip
 
     def frames(self, encoder: wire.Encoder) -> list[bytes]:
@@ -97,7 +107,9 @@ def test_a_whole_answer_is_a_fingerprint() -> None:
     assert found.looked == ("account", "nova", "package")
     assert found.seen_kinds() == ("account", "nova")
     assert found.live
-    (session,) = found.sessions
+    (session,), (clue,) = found.sessions, found.readings.clues
+    assert (clue.source, clue.door, clue.number, clue.live, clue.ended_at) == ("sweep", "exec", 18, True, None)
+    assert (list(found.readings.since), found.readings.counted, len(found.readings.opened)) == (["log"], True, 1)
     assert (session.user, session.ended_at, session.ancestor) == ("r\\xff", None, True)
     assert session.started_at == found.booted_at == datetime.fromtimestamp(1762349000, UTC)
     assert (found.unreadable, found.covered) == ((b"/z",), (b"/a",))
@@ -172,7 +184,7 @@ def edit(change: Callable[[Answer], object]) -> bytes:
         (lambda a: a.counts.pop(b"facts"), "3 facts came and None"),
         (lambda a: a.counts.pop(b"kept"), "2 kept came and None"),
         (lambda a: setattr(a, "facts", None), "0 facts came|0 looked came"),
-        (lambda a: setattr(a, "sessions", None), "0 sessions came and 1"),
+        (lambda a: setattr(a, "sessions", None), "0 [a-z]+ came and [12] were announced"),
         (lambda a: a.facts[b"facts"].append(a.facts[b"facts"][0]), "4 facts came and 3"),
         (lambda a: a.coverage[b"unreadable"].append(b"/q"), "2 unreadable came and 1"),
         (lambda a: a.coverage.update({b"unreadable": [b"relative"]}), "path"),
@@ -187,6 +199,10 @@ def edit(change: Callable[[Answer], object]) -> bytes:
         (lambda a: a.facts[b"kept"][0].__setitem__(1, b"not there"), "no probe says"),
         (lambda a: a.sessions[b"sessions"][0].update({b"started": 1 << 50}), "out of bounds"),
         (lambda a: a.sessions[b"sessions"][0].pop(b"live"), "fields"),
+        (lambda a: a.sessions[b"sessions"][0].update({b"kind": b"visit"}), "says what no probe says"),
+        (lambda a: a.sessions[b"clues"][0].update({b"door": b"window"}), "says what no probe says"),
+        (lambda a: a.sessions[b"clues"][0].pop(b"note"), "a clue has not"),
+        (lambda a: a.sessions[b"reads"].append([b"log"]), "right fields"),
     ],
 )
 def test_each_lie_is_one_sentence(change: Callable[[Answer], object], said: str) -> None:

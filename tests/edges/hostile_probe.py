@@ -121,8 +121,9 @@ def clock():
     hello = {**wire.unpack(frames[0].payload), b"clock": now, b"booted_at": max(0, now - 3600), b"boot_id": b"b"}
     data = [encoder.start(), encoder.message(wire.HELLO, hello)]
     data += [encoder.frame(tag, payload) for tag, payload in frames[1:]]
-    data.append(encoder.message(wire.SESSIONS, {b"sessions": logins}))
-    out(b"".join(data) + encoder.finish({**decoder.counts, b"sessions": 2}))
+    data.append(encoder.message(wire.SESSIONS, {b"sessions": logins, b"clues": [], b"reads": [], b"opened": []}))
+    counts = {b"sessions": 2, b"clues": 0, b"reads": 0, b"opened": 0}
+    out(b"".join(data) + encoder.finish({**decoder.counts, **counts}))
 
 
 def other_nonce():

@@ -83,7 +83,7 @@ def test_where_addresses_are_translated_the_look_says_so():
     ancestor = Session("ssh", "root", "192.0.2.7", NOW, 61001, key=KEY, ancestor=True, live=True, evidence="log")
     seen = replace(fingerprint(TREE), sessions=(ancestor,))
     look = World(seen).audit(there)
-    assert look.own == (ancestor,)
+    assert look.own == unverified(ancestor)
     assert "it sees driftd come from 192.0.2.7 port 61001" in look.judgement.reason
     came.came(Way("192.0.2.7", 61001, "root", KEY))
     assert "translated" not in World(seen).audit(there).judgement.reason
@@ -125,6 +125,11 @@ def test_without_a_manifest_nobody_goes_there():
 # --- sessions --------------------------------------------------------------------------------------------------------
 
 
+def unverified(*sessions):
+    """As a look has them of which only a log tells."""
+    return tuple(replace(one, confidence="unverified") for one in sessions)
+
+
 def seen_with(*sessions):
     return fingerprint(TREE, sessions=sessions, booted_at=NOW - timedelta(hours=1))
 
@@ -132,7 +137,7 @@ def seen_with(*sessions):
 def test_somebody_was_there():
     look = World(seen_with(EVE)).audit()
     assert look.judgement.reason == "1 finding: high session ssh:eve@10.0.0.9 added"
-    assert look.others == (EVE,)
+    assert look.others == unverified(EVE)
 
 
 def test_our_own_visits_are_recorded_and_no_finding():
@@ -143,8 +148,8 @@ def test_our_own_visits_are_recorded_and_no_finding():
     visit = Visit(KEY, before.started_at, before.started_at + timedelta(seconds=3))
     look = World(seen_with(now, before)).audit(visits=[visit])
     assert look.judgement.verdict is Verdict.CLEAN
-    assert look.own == (now, before)
-    assert World(seen_with(now, before)).audit().others == (before,), "without that visit it was somebody else"
+    assert look.own == unverified(now, before)
+    assert World(seen_with(now, before)).audit().others == unverified(before), "without that visit it was somebody else"
 
 
 def test_a_log_without_this_very_visit_says_nothing_of_others():
@@ -165,8 +170,8 @@ def test_what_is_mounted_on_a_directory_of_programs_is_unknown_even_where_nothin
 
 def test_a_visit_by_our_key_within_this_look_is_ours_without_a_store():
     ours = Session("ssh", "root", "10.0.0.1", NOW + timedelta(seconds=1), key=KEY)
-    assert World(seen_with(ours)).audit().own == (ours,)
-    assert World(seen_with(ours), key="").audit().others == (ours,)
+    assert World(seen_with(ours)).audit().own == unverified(ours)
+    assert World(seen_with(ours), key="").audit().others == unverified(ours)
 
 
 def test_sessions_before_the_launch_came_with_the_image():
@@ -176,7 +181,7 @@ def test_sessions_before_the_launch_came_with_the_image():
 
 def test_a_restart_does_not_wash_off_who_was_there_before_it():
     seen = replace(seen_with(EVE), booted_at=NOW - timedelta(minutes=1))
-    assert World(seen).audit().others == (EVE,)
+    assert World(seen).audit().others == unverified(EVE)
 
 
 # --- what the look did not cover -------------------------------------------------------------------------------------

@@ -56,6 +56,12 @@ SESSION = {
 }  # fmt: skip
 
 
+CLUE = {
+    b"source": b"sweep", b"door": b"exec", b"user": b"r\xff", b"peer": b"", b"port": 0, b"tty": b"pts/1", b"pid": 9,
+    b"number": 18, b"started": 1762349000, b"ended": 0, b"live": 1, b"note": b"sh",
+}  # fmt: skip
+
+
 def answer(number: int) -> tuple[Frames, Counts]:
     """The frames between the beginning and the trailer, and the trailer's counts."""
     encoder = wire.Encoder()
@@ -80,12 +86,31 @@ def answer(number: int) -> tuple[Frames, Counts]:
         encoder.message(wire.LINKS, [[b"/a-b", b"/a/hard"]]),
         encoder.message(wire.FACTS, {b"facts": facts, b"looked": [b"account", b"group", b"package"]}),
         encoder.message(wire.FACTS, {b"kept": [[b"group", b"not permitted", b"no right"]]}),
-        encoder.message(wire.SESSIONS, {b"sessions": [SESSION]}),
+        encoder.message(
+            wire.SESSIONS,
+            {
+                b"sessions": [SESSION],
+                b"clues": [CLUE],
+                b"reads": [[b"log", 1762340000], [b"counter", 0]],
+                b"opened": [1762349001],
+            },
+        ),
         encoder.message(wire.COVERAGE, {b"unreadable": [b"/a/y"], b"covered": [b"/a"], b"mounted": []}),
         encoder.message(wire.COVERAGE, {b"reasons": {b"unreadable: I/O error": 1}}),
     ]
     counts = {b"entries": sum(len(entries) for _, entries in tree(number)), b"links": 2, b"bytes_hashed": 42}
-    counts |= {b"facts": 2, b"looked": 3, b"kept": 1, b"sessions": 1, b"unreadable": 1, b"covered": 1, b"mounted": 0}
+    counts |= {
+        b"facts": 2,
+        b"looked": 3,
+        b"kept": 1,
+        b"sessions": 1,
+        b"clues": 1,
+        b"reads": 2,
+        b"opened": 1,
+        b"unreadable": 1,
+        b"covered": 1,
+        b"mounted": 0,
+    }
     stream = b"".join([*data, encoder.finish(counts)])
     decoder = wire.Decoder()
     return [(frame.tag, frame.payload) for frame in decoder.feed(stream)], counts

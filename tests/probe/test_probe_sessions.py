@@ -348,7 +348,8 @@ def test_the_journal_is_asked_where_there_is_one(
     data = tmp_path / "export"
     data.write_bytes(export(int(BOOT) + 5, 9, b"Accepted password for eve from 10.0.0.3 port 99 ssh2"))
     monkeypatch.setattr(sessions, "_JOURNALS", (str(tree),))
-    monkeypatch.setattr(sessions, "_JOURNALCTL", ["sh", "-c", f'test "$0" = --since=@{int(BOOT) - 2} && cat {data}'])
+    script = f'case "$*" in *"-t sshd -t sshd-session --since=@{int(BOOT) - 2}") cat {data};; esac'
+    monkeypatch.setattr(sessions, "_JOURNALCTL", ["sh", "-c", script])
     root = inside.Root(os.fsencode(tree))
     message = sessions.collect(root, proc.table(), 1)
     assert [(row[b"user"], row[b"evidence"]) for row in message[b"sessions"]] == [(b"eve", b"journal")]

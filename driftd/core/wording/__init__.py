@@ -203,10 +203,11 @@ def suppressed(owner: str, until: str, reason: str) -> str:
     return f"accepted by {owner} until {until}: {reason}"
 
 
-def tainted(who: str, source: str, door: str, when: str, more: int) -> str:
-    """Why an instance is not trusted any more, whatever a later look says."""
+def tainted(who: str, source: str, door: str, when: str, more: int, *, unverified: bool = False) -> str:
+    """Why an instance is not trusted any more, whatever a later look says. A line alone accuses nobody."""
     others = f" (and {count(more, 'more session')})" if more else ""
-    return f"{who} was on it by {door} from {source or 'an unknown address'} at {when}{others}"
+    claim = "unverified, by a line that anybody could have written: " if unverified else ""
+    return f"{claim}{who or 'somebody'} was on it by {door} from {source or 'an unknown address'} at {when}{others}"
 
 
 # --- replacing -------------------------------------------------------------------------------------------------------

@@ -216,7 +216,8 @@ def _session(actual: Mapping[str, str]) -> Text:
     times = "" if of("times") == "1" else f", {of('times')} times until {of('last_at')}"
     live = ", still there" if of("live") == "yes" else ""
     key = f" with key {of('key')}" if "key" in actual else ""
-    said = f"{of('user')} from {of('source')}{key} at {of('started_at')}{times}{live}; seen in {of('evidence')}"
+    sure = f", {of('confidence')}" if "confidence" in actual else ""
+    said = f"{of('user')} from {of('source')}{key} at {of('started_at')}{times}{live}; seen in {of('evidence')}{sure}"
     return Text(said, overflow="fold")
 
 
