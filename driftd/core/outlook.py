@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from driftd.core.aftermath import Aftermath
 from driftd.core.findings import Action, Verdict
 from driftd.core.memory import InstanceRow, Pause
 from driftd.core.replacement import Record, State
@@ -16,10 +17,21 @@ _SOON = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """``why_not`` is empty where there is nothing to replace, or it is being replaced."""
+    """``why_not`` is empty where there is nothing to replace, or it is being replaced.
+
+    ``follows`` is what follows from the taint, None where there is none or nobody asked.
+    """
 
     why_not: str
     next: str
+    follows: Aftermath | None = None
+
+    def taint_follows(self) -> dict[str, object]:
+        """What follows from the taint, for machines; nothing where nothing was asked, or there is no taint."""
+        if self.follows is None:
+            return {}
+        due = self.follows.due.isoformat() if self.follows.due else None
+        return {"taint_follows": {"says": self.follows.says, "due": due, "hold": self.follows.hold}}
 
 
 def outlook(
@@ -46,8 +58,7 @@ def outlook(
         return Outlook(
             pause, f"{role}, {record.state}: {record.note}{then}" if record.note else f"{role}, {record.state}"
         )
-    wanted = row.action is Action.REPLACE or bool(row.taint)
-    if not wanted:
+    if row.action is not Action.REPLACE:
         return Outlook("", look)
     if row.verdict is Verdict.UNKNOWN:
         return Outlook(f"it could not be seen: {row.reason}", look)

@@ -196,7 +196,7 @@ def _facts(
         signatures=_by_signature(shared.ended),
         stuck=next((one.rid for one in reversed(stuck(tx, group.name))), ""),
         holds=shared.holds,
-        present=_present(tx.recent_sessions(group.name, now - group.rules.grace.after), rows, now),
+        present=present(tx.recent_sessions(group.name, now - group.rules.grace.after), rows, now),
         zones=shared.zones,
         foreign=foreign,
         cold=cold,
@@ -281,7 +281,7 @@ def stuck(tx: Tx, group: str) -> Sequence[Record]:
     return [one for one in found if one.entered_at >= proven]
 
 
-def _present(sessions: Iterable[SessionRow], rows: Iterable[InstanceRow], now: datetime) -> Mapping[str, Presence]:
+def present(sessions: Iterable[SessionRow], rows: Iterable[InstanceRow], now: datetime) -> Mapping[str, Presence]:
     """Who is on which instance. Times that an instance said are believed only as far as they are not in the future.
 
     ``rows`` say since when somebody was there whom a taint is owed to.

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
 from driftd.core.answers import KINDS, Answers, pack_of
+from driftd.core.errors import BadInput
+from driftd.core.facts import Session
 from driftd.core.findings import Action
-from driftd.core.policy import Policy
+from driftd.core.guards.case import GroupRules
+from driftd.core.policy import Policy, judge
+from driftd.core.sessions import differences
+from driftd.core.wording import holds as said
+from driftd.core.wording import motd
 from driftd.edges import documents
+from driftd.flows.following import followed
 from driftd.settingparts import Answer
 from driftd.settings import GroupSettings, Settings
+from driftd.wiring.guarding import rules_of
+
+if TYPE_CHECKING:
+    from driftd.wiring.house import WiredHouse
 
 
 def answers_of(group: GroupSettings) -> Answers:
@@ -32,3 +47,35 @@ def digest_of(settings: Settings, name: str) -> str:
     read, answers = documents.digest_of(group.policy, settings.base), answers_of(group)
     said = [f"{kind}={action}" for kind, action in sorted(answers.by_kind.items())]
     return ",".join([read, *said, *([f"any={answers.rest}"] if answers.rest is not None else [])])
+
+
+def rules_by_group(settings: Settings) -> Mapping[str, GroupRules]:
+    """What each group allows."""
+    return {name: rules_of(settings, name, group) for name, group in settings.groups.items()}
+
+
+def answered(policy: Policy, now: datetime) -> Answers:
+    """What a policy does about somebody of whom nothing is known but what a session over SSH was for."""
+    said: dict[str, Action] = {}
+    for kind in KINDS:
+        came = differences([Session("ssh", "", "", datetime(1970, 1, 1, tzinfo=UTC), kind=kind)])
+        judged = judge(came, policy, (), now)
+        found = (*judged.findings, *judged.explained)
+        said[kind] = found[0].action if found else Action.IGNORE
+    return Answers(said)
+
+
+def motd_of(house: WiredHouse, name: str) -> str:
+    """What a person reads at login: of a group by its name, else of an instance. Raises BadInput for neither."""
+    now, rules = house.now(), rules_by_group(house.settings)
+    if name in rules:
+        return motd.of_group(name, answered(house.policies[name], now), rules[name])
+    with house.store(read_only=True) as store, store.read() as tx:
+        rows = [row for row in tx.instances() if name in {row.id, row.slot, row.address} and row.group in rules]
+        row = next((one for one in rows if one.id == name), rows[0] if len(rows) == 1 else None)
+        if row is None:
+            known = ", ".join(sorted(rules)) or "none"
+            what = said.several(name, len(rows)) if rows else said.unknown(name)
+            raise BadInput(what, f"name a group ({known}), or an instance by its id: driftd status")
+        follows = followed(tx, rules, [row], now).get(row.id)
+    return motd.of_instance(row, follows, answered(house.policies[row.group], now), rules[row.group], now)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from driftd.core.aftermath import Aftermath
 from driftd.core.causes.fleet import Spread, spread
 from driftd.core.errors import BadInput
 from driftd.core.explanation import (
@@ -24,6 +25,7 @@ from driftd.core.explanation import (
     ways_to_stop,
 )
 from driftd.core.facts import Unseen
+from driftd.core.history import History
 from driftd.core.memory import FindingRow, InstanceRow, Pause, Tx
 from driftd.core.outlook import outlook
 from driftd.core.policy import Policy
@@ -33,7 +35,10 @@ from driftd.core.wording import explaining as said
 from driftd.doors.cli.status import by_file
 from driftd.edges import documents
 from driftd.edges.semantic import SemanticDiffer
+from driftd.flows.following import followed
 from driftd.flows.showing import Showing
+from driftd.wiring.answering import motd_of, rules_by_group
+from driftd.wiring.recounting import history_of
 
 if TYPE_CHECKING:
     from driftd.wiring.house import WiredHouse
@@ -103,7 +108,10 @@ class Explaining:
             elsewhere=same_elsewhere(row, known.findings, alive),
             peers=sum(one.group == instance.group for one in alive),
             sessions=overlapping(row, tx.sessions(instance.id), every),
-            outlook=outlook(instance, record, known.pauses, enforce, every, now),
+            outlook=replace(
+                outlook(instance, record, known.pauses, enforce, every, now),
+                follows=self.follows(tx, [instance], now).get(instance.id),
+            ),
             stop=ways_to_stop(row, instance, record, enforce, paused=bool(pauses)),
         )
 
@@ -123,6 +131,15 @@ class Explaining:
         if why and made is not None and made.before is None:
             made = replace(made, comparison=replace(made.comparison, note=why))
         return policy, made, why
+
+    def follows(self, tx: Tx, rows: Iterable[InstanceRow], now: datetime) -> Mapping[str, Aftermath]:
+        return followed(tx, rules_by_group(self._house.settings), rows, now)
+
+    def motd(self, name: str) -> str:
+        return motd_of(self._house, name)
+
+    def history(self, name: str) -> History:
+        return history_of(self._house, name)
 
     def shows(self) -> Policy:
         """What a bake keeps: whatever any shipped pack or any group's document lists as showable."""

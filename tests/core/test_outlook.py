@@ -49,7 +49,7 @@ DRIFTED = row(Verdict.DRIFTED, Action.REPLACE)
         (row(looked=400), None, (), Action.REPLACE, "", "looked at again now"),
         (row(looked=900), None, (), Action.REPLACE, "", "overdue by 10 min: see that driftd runs"),
         (DRIFTED, None, (), Action.ALERT, "group web only observes", "replace i-1 --reason …, or "),
-        (row(taint="bob was on it"), None, (), Action.ALERT, "group web only observes", "replace i-1 --reason …, or "),
+        (row(action=Action.ALERT, taint="bob was on it"), None, (), Action.REPLACE, "", "looked at again in 4 min"),
         (DRIFTED, None, (), Action.REPLACE, "the next look decides", "looked at again in 4 min"),
         (DRIFTED, None, (Pause("", "ann", "a fire", NOW),), Action.REPLACE, "ann paused everything: a fire", "again"),
         (DRIFTED, None, (Pause("db", "ann", "a fire", NOW),), Action.REPLACE, "the next look decides", "again"),

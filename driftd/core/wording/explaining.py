@@ -14,6 +14,7 @@ NOT_KEPT = (
 ACCEPT = "it was meant: leave it out for a while"
 CANCEL = "call this replacement off"
 PAUSE = "change nothing in this group until: driftd resume"
+HOLD = "keeps it from being replaced for so long; what was found stays"
 NOTHING_OPEN = "nothing open"
 
 

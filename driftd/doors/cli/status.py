@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -39,11 +39,13 @@ def read(house: House, group: str | None) -> tuple[list[Line], Sequence[Record],
         records = tx.open_replacements(group)
         recent = [record for record in tx.replacements(10, group) if record.state in TERMINAL]
         pauses = [*tx.pauses(), *by_file(house.pause_file())]
+        follows = house.explaining().follows(tx, rows, now)
     by_instance = {i: record for record in records for i in (record.old_id, record.new_id) if i}
-    lines = [
-        (row, outlook(row, by_instance.get(row.id), pauses, house.enforce(row.group), house.every(row.group), now))
-        for row in rows
-    ]
+    lines = []
+    for row in rows:
+        enforce, every = house.enforce(row.group), house.every(row.group)
+        ahead = outlook(row, by_instance.get(row.id), pauses, enforce, every, now)
+        lines.append((row, replace(ahead, follows=follows.get(row.id))))
     return lines, recent, pauses
 
 
@@ -175,6 +177,8 @@ def _reasons(row: InstanceRow, ahead: Outlook) -> Sequence[Text]:
     said = (
         (row.reason, ""),
         (row.taint, "red"),
+        (ahead.follows.says if ahead.follows else "", "red"),
+        (f"to keep it longer: {ahead.follows.hold}" if ahead.follows and ahead.follows.hold else "", "dim"),
         (ahead.why_not and f"not replaced: {ahead.why_not}", "yellow"),
         (ahead.next, "dim"),
     )
@@ -205,6 +209,7 @@ def as_values(
                 "since": row.verdict_since.isoformat(),
                 "looked_at": row.looked_at.isoformat() if row.looked_at else None,
                 "taint": row.taint,
+                **ahead.taint_follows(),
                 "not_replaced_because": ahead.why_not,
                 "next": ahead.next,
             }

@@ -163,8 +163,14 @@ def _shared(one: Explanation, *, with_accept: bool) -> Iterator[tuple[str, Text]
     if with_accept:
         yield from _who([one])
     yield "on", _text(" ".join(part for part in (instance.slot, instance.id, instance.address) if part))
+    follows = one.outlook.follows
+    if follows is not None:
+        yield "tainted", _text(instance.taint, "red")
+        yield "follows", _text(follows.says, "red")
     yield "next", _next(one)
     ways = [way for way in one.stop if with_accept or not way[0].startswith("driftd accept")]
+    if follows is not None and follows.hold:
+        ways.append((follows.hold, said.HOLD))
     if not with_accept and len(ways) < len(one.stop):
         ways.insert(0, ('driftd accept NO --for 7d --reason "…"', said.ACCEPT))
     for at, (command, does) in enumerate(ways):
@@ -251,6 +257,8 @@ def _values(one: Explanation) -> dict[str, Any]:
             }
             for session in one.sessions
         ],
+        "taint": one.instance.taint,
+        **one.outlook.taint_follows(),
         "not_replaced_because": one.outlook.why_not,
         "next": one.outlook.next,
         "to_stop": [{"command": command, "does": does} for command, does in one.stop],
