@@ -1,0 +1,131 @@
+"""driftd's visits and persons' sessions on a real server: same user, address and moment, some with the same key."""
+
+import subprocess
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from servers import pid_of
+
+from driftd.core.findings import Judgement, Verdict
+from driftd.core.looks import Look
+from driftd.core.visits import Parted
+from driftd.core.whose import Visit, split
+from driftd.edges.ssh.command import command
+from driftd.edges.ssh.connect import connect
+from driftd.edges.ssh.failure import SshError
+from driftd.edges.ssh.looker import SshLooker
+from driftd.edges.ssh.options import CertificateOptions, SshOptions
+from driftd.edges.ssh.tcp import Deadline
+from driftd.edges.store import open_store
+from driftd.flows.visit import Visitor, announced
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(1800)]
+
+STRANGERS = (["true"], ["-tt", "true"], ["THE COMMAND"])
+
+
+def clock():
+    return datetime.now(UTC)
+
+
+class Place:
+    """One server, driftd's way in, and the ports that sessions really came from."""
+
+    def __init__(self, deployment, directory, *, certified):
+        self.deployment = deployment
+        self.server = deployment.launch()
+        self.store = open_store(f"sqlite:///{directory}/driftd.db")
+        self.own, self.persons = set(), set()
+        self.options = SshOptions(key_file=str(deployment.key), agent=False)
+        self.keys = [deployment.key, self._key(directory / "ann")]
+        root = Path(f"/proc/{pid_of(self.server)}/root")
+        with (root / "root/.ssh/authorized_keys").open("a") as file:
+            file.write(Path(f"{self.keys[1]}.pub").read_text())
+        if certified:
+            ca = self._key(directory / "ca")
+            with (root / "root/.ssh/authorized_keys").open("a") as file:
+                file.write("cert-authority " + Path(f"{ca}.pub").read_text())
+            self.options = SshOptions(agent=False, certificate=CertificateOptions(str(ca), forced=False))
+            self.server = replace(self.server, reach=replace(self.server.reach, key_file=""))
+
+    def _key(self, path):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
+        return path
+
+    def visit(self, how):
+        """One short visit: "orderly", "broke" (nobody says goodbye), "refused", "never" (nobody connects)."""
+        user = "nobody" if how == "refused" else "root"
+        server = replace(self.server, reach=replace(self.server.reach, user=user))
+        with announced(self.store, server, "", clock) as visited:
+            if how == "never":
+                return
+            try:
+                with connect(visited.reach, self.options, Deadline(60)) as connection:
+                    self.own.add(visited.reach.visit.trace.way.port)
+                    channel = connection.open_channel()
+                    channel.exec_command("true")
+                    if how == "broke":
+                        return
+                    channel.recv_exit_status()
+                    visited.reach.visit.parts(Parted.ORDERLY)
+            except SshError:
+                assert how == "refused"
+
+    def person(self, number):
+        """One session of somebody at this very machine, as root; every other time with driftd's own key."""
+        words = [command("root", self.options) if one == "THE COMMAND" else one for one in STRANGERS[number % 3]]
+        flags, what = ([words[0]], words[1]) if len(words) > 1 else ([], words[0])
+        ssh = self.deployment.ssh_command(self.server, key=self.keys[number % 2])
+        done = subprocess.run(
+            [*ssh[:1], *flags, *ssh[1:], f"echo $SSH_CONNECTION; {what}"],
+            input=b"",
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        self.persons.add(int(done.stdout.split()[1]))
+
+    def look(self):
+        """Whose the sessions are, by one whole look with what the store has."""
+        looker, kept = SshLooker(self.options), []
+
+        def audit(instance, visits, _suppressions):
+            began = clock()
+            seen = looker.look(instance, deadline_s=600)
+            this = Visit("", began, clock(), trace=instance.reach.visit.trace)
+            kept.append(split(seen.sessions, [*visits(), this], clock(), born=self.server.launched_at, this=this))
+            return Look(instance, began, 0.0, Judgement(Verdict.CLEAN, ""))
+
+        Visitor(self.store, audit, looker.own_key, clock=clock)(self.server)
+        return kept[0]
+
+
+@pytest.mark.parametrize("certified", [False, True], ids=["key", "certificate"])
+@pytest.mark.parametrize(
+    ("visits", "persons"), [(5, 3), pytest.param(200, 100, marks=pytest.mark.soak)], ids=["few", "hundreds"]
+)
+def test_whose_they_are(local_deployment, tmp_path, certified, visits, persons):
+    place = Place(local_deployment, tmp_path, certified=certified)
+    ways = ["orderly", "broke", "refused", "orderly", "never"]
+
+    def strangers():
+        for number in range(persons):
+            place.person(number)
+
+    thread = threading.Thread(target=strangers)
+    thread.start()
+    for number in range(visits):
+        place.visit(ways[number % len(ways)])
+    thread.join()
+    found = place.look()
+    place.store.close()
+    own, others = ({one.port for one in found.own}, {one.port for one in found.others})
+    assert len(place.persons) == persons
+    assert place.persons <= others
+    assert not others & place.own
+    assert place.own <= own
+    assert not own & place.persons
+    assert found.translated == ""
