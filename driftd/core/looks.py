@@ -20,7 +20,8 @@ class Look:
     ``shown`` has, by path, what can be shown of changed files. ``root`` is b"" when the instance could not be seen.
     ``enforceable`` is False where nobody vouches for the manifest that it was judged by, so that nothing is replaced
     because of it, and nothing put in service. ``marks`` are what to hold the next look against, ``identities`` the
-    digests of what makes it itself, by path.
+    digests of what makes it itself, by path. A ``partial`` look saw a few names and perhaps the sessions, and can only
+    add: of what it does not show, what was known still stands.
     """
 
     instance: Instance
@@ -37,3 +38,4 @@ class Look:
     enforceable: bool = True
     marks: tuple[Mark, ...] = ()
     identities: Mapping[bytes, bytes] = field(default_factory=dict)
+    partial: bool = False

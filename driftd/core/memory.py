@@ -437,8 +437,8 @@ class Queue(Protocol):
     def reclaim(self, kind: str) -> None:
         """Give back every job of this kind that is leased: for who knows that nobody works on them."""
 
-    def hurry(self, kind: str, now: datetime) -> None:
-        """Every job of this kind that waits is due now."""
+    def hurry(self, kind: str, now: datetime, key: str = "") -> None:
+        """Every job of this kind that waits is due now; with a ``key`` that one alone."""
 
     def done(self, job: Job) -> None: ...
 

@@ -8,7 +8,7 @@ Pure: no clock, no IO.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -90,9 +90,10 @@ class Frames:
         self._decoder = wire.Decoder()
         self._greeted = False
 
-    def feed(self, data: bytes) -> list[Message]:
+    def feed(self, data: bytes) -> Iterator[Message]:
         """Raises WireError for what no resident probe says; the watch is then worth nothing."""
-        return [self._message(frame) for frame in self._decoder.feed(data)]
+        for frame in self._decoder.feed(data):
+            yield self._message(frame)
 
     @property
     def heard(self) -> bytes:

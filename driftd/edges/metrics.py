@@ -12,7 +12,7 @@ from datetime import datetime
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from driftd.core import acceptance
@@ -21,6 +21,7 @@ from driftd.core.errors import BadInput
 from driftd.core.findings import Verdict
 from driftd.core.looks import Look
 from driftd.core.memory import FindingRow, InstanceRow, Store, StoreUnavailable, Suppression
+from driftd.core.watching import Watched
 
 Clock = Callable[[], datetime]
 
@@ -154,6 +155,51 @@ def _acceptances(
     yield hits
 
 
+class _WatchCollector(Collector):
+    """What resident probes cost and how often they were of use, at scrape time; counts are this process's own."""
+
+    def __init__(self, watched: Callable[[], Sequence[Watched]]) -> None:
+        self._watched = watched
+
+    def collect(self) -> Iterator[Metric]:
+        found = self._watched()
+        means = GaugeMetricFamily(
+            "driftd_watched_instances",
+            "Instances with a resident probe, by group and the means that are in force.",
+            labels=["group", "files", "processes"],
+        )
+        standing = Tally((o.group, o.greeting.files, o.greeting.processes) for o in found if o.greeting)
+        for labels, count in sorted(standing.items()):
+            means.add_metric(list(labels), count)
+        yield means
+        cpu = GaugeMetricFamily(
+            "driftd_watch_cpu_seconds",
+            "CPU that standing resident probes have used since each began, by group.",
+            labels=["group"],
+        )
+        memory = GaugeMetricFamily(
+            "driftd_watch_memory_bytes", "Memory of the largest standing resident probe, by group.", labels=["group"]
+        )
+        glimpses = CounterMetricFamily("driftd_watch_glimpses", "Hints that came, by group.", labels=["group"])
+        lost = CounterMetricFamily("driftd_watch_lost", "Watches that stood and were lost, by group.", labels=["group"])
+        looks = CounterMetricFamily(
+            "driftd_watch_looks", "Reasons for which a watch asked for a look, by group.", labels=["group", "why"]
+        )
+        for group in sorted({one.group for one in found}):
+            here = [one for one in found if one.group == group]
+            beats = [one.beat for one in here if one.greeting and one.beat]
+            cpu.add_metric([group], sum(beat.cpu_s for beat in beats))
+            memory.add_metric([group], max((beat.rss for beat in beats), default=0))
+            glimpses.add_metric([group], sum(one.glimpses for one in here))
+            lost.add_metric([group], sum(one.lost for one in here))
+            reasons: Tally[str] = Tally()
+            for one in here:
+                reasons.update({why.value: count for why, count in one.counted.items()})
+            for why, count in sorted(reasons.items()):
+                looks.add_metric([group, why], count)
+        yield from (cpu, memory, glimpses, lost, looks)
+
+
 class Metrics:
     """This process's metrics. ``serve`` starts the endpoint; ``close`` ends it."""
 
@@ -178,6 +224,10 @@ class Metrics:
             "driftd_job_last_success_timestamp_seconds", "When a job last ended well.", ["job"], registry=self.registry
         )
         self._server: WSGIServer | None = None
+
+    def watch(self, watched: Callable[[], Sequence[Watched]]) -> None:
+        """Show how watches stand, too."""
+        self.registry.register(_WatchCollector(watched))
 
     def looked(self, look: Look) -> None:
         """Count one look."""

@@ -23,7 +23,7 @@ class Group:
     ``alerts`` and ``judge`` are who is asked about alerts and metrics, if anybody; ``canary`` is how the first of its
     kind is watched, None where none goes first; ``hooks`` is what its owner has
     written to stop, hand over and start its service. Snapshots that replacements took are deleted when they are older
-    than ``keep_snapshots``; None keeps them.
+    than ``keep_snapshots``; None keeps them. ``watch`` keeps a resident probe on each instance.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Group:
     image: str = ""
     health: Health | None = None
     every: timedelta = timedelta(minutes=5)
+    watch: bool = False
     block_on: tuple[tuple[Matcher, ...], ...] = ()
     alerts: Alerts | None = None
     judge: Judge | None = None

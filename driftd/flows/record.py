@@ -11,7 +11,7 @@ from driftd.core import wording, zones
 from driftd.core.acceptance import STALE, Acceptances
 from driftd.core.causes import gather
 from driftd.core.facts import Session
-from driftd.core.findings import Action, Finding, Merged, Severity, Verdict, capped, merge, signature
+from driftd.core.findings import Action, Finding, Judgement, Merged, Severity, Verdict, capped, merge, signature
 from driftd.core.guards.people import DENIED_FOR
 from driftd.core.journal import instant
 from driftd.core.looks import Look
@@ -46,18 +46,18 @@ def record_look(tx: Tx, group: Group, row: InstanceRow, look: Look, now: datetim
     unknown = judgement.verdict is Verdict.UNKNOWN
     strangers = _sessions(tx, look, now)
     merged = Merged((), (), ()) if unknown else _findings(tx, group.name, row.id, look, now)
-    if not unknown:
+    if not unknown and not look.partial:
         tx.keep_explained(row.id, judgement.explained, now)
         tx.put_marks(row.id, look.marks)
         tx.put_identities(row.id, look.identities)
-    after = _taint(tx, group, _row(row, look, now), look, now)
+    after = _taint(tx, group, _kept(tx, row, _row(row, look, now), look), look, now)
     alike = likeness(tx, after, look, now)
     changed = bool(
         merged.opened
         or merged.resolved
         or merged.uncovered
         or strangers
-        or row.looked_at is None
+        or (row.looked_at is None and not look.partial)
         or (after.verdict, after.taint) != (row.verdict, row.taint)
     )
     tx.put_instance(after)
@@ -78,7 +78,7 @@ def _sessions(tx: Tx, look: Look, now: datetime) -> list[Session]:
     for session in look.own:
         tx.add_session(look.instance.id, session, own=True, now=now)
     strangers = [s for s in look.others if tx.add_session(look.instance.id, s, own=False, now=now)]
-    if look.root:
+    if look.root and not look.partial:
         there = {same_one(session) for session in look.others if session.live}
         for row in tx.sessions(look.instance.id):
             if row.session.live and not row.own and same_one(row.session) not in there:
@@ -93,7 +93,15 @@ def _findings(tx: Tx, group: str, instance_id: str, look: Look, now: datetime) -
     by_id = {row.id: row for row in rows}
     merged = merge([(row.id, row.finding.signature) for row in rows], seen)
     # That somebody was there does not become untrue when the log no longer says so.
-    merged = replace(merged, resolved=tuple(i for i in merged.resolved if by_id[i].finding.kind != SESSION))
+    # Nor is what was found while this look was under way, or where it did not look.
+    merged = replace(
+        merged,
+        resolved=tuple(
+            i
+            for i in merged.resolved
+            if by_id[i].finding.kind != SESSION and by_id[i].first_seen <= look.at and not look.partial
+        ),
+    )
     covered = {row.id for row in rows if row.finding.suppressed_by and row.finding.kind != SESSION}
     bare = tuple(one for number, one in merged.still if number in covered and not one.suppressed_by)
     merged = replace(merged, uncovered=bare)
@@ -142,6 +150,8 @@ def _count_accepted(tx: Tx, group: str, seen: Sequence[Finding], rows: Sequence[
 
 def _row(row: InstanceRow, look: Look, now: datetime) -> InstanceRow:
     judgement, instance = look.judgement, look.instance
+    if look.partial:
+        return _added(row, judgement, now)
     unknown = judgement.verdict is Verdict.UNKNOWN
     return replace(
         row,
@@ -161,6 +171,30 @@ def _row(row: InstanceRow, look: Look, now: datetime) -> InstanceRow:
     )
 
 
+def _kept(tx: Tx, before: InstanceRow, after: InstanceRow, look: Look) -> InstanceRow:
+    """``after``, unless something was found while this look was under way: then it makes nothing better."""
+    if look.partial or after.verdict not in {Verdict.CLEAN, Verdict.EXPLAINED}:
+        return after
+    late = (one for one in tx.open_findings(after.id) if one.first_seen > look.at and one.finding.kind != SESSION)
+    if all(one.finding.suppressed_by for one in late):
+        return after
+    return replace(
+        after,
+        verdict=before.verdict,
+        reason=before.reason,
+        verdict_since=before.verdict_since,
+        action=before.action,
+    )
+
+
+def _added(row: InstanceRow, judgement: Judgement, now: datetime) -> InstanceRow:
+    """What a partial look changes: it makes nothing better, and takes nothing for looked at."""
+    action = max(row.action, judgement.action, key=lambda one: one.rank)
+    if judgement.verdict is not Verdict.DRIFTED or row.verdict in {Verdict.DRIFTED, Verdict.TAMPERED}:
+        return replace(row, action=action)
+    return replace(row, verdict=judgement.verdict, reason=judgement.reason, verdict_since=now, action=action)
+
+
 def _taint(tx: Tx, group: Group, row: InstanceRow, look: Look, now: datetime) -> InstanceRow:
     """Sticky: set by somebody's session, lifted only when every one of them was accepted by a person."""
     sessions = standing(tx.open_findings(row.id), tx.suppressions(now), group.name)
@@ -176,8 +210,8 @@ def _taint(tx: Tx, group: Group, row: InstanceRow, look: Look, now: datetime) ->
 
 def _planned(tx: Tx, group: Group, look: Look, row: InstanceRow, now: datetime) -> Record | str:
     """The replacement to plan, where policy asks for one and the group allows it; else why not, or ""."""
-    if row.verdict is Verdict.UNKNOWN or row.action.rank < Action.REPLACE.rank:
-        return ""
+    if row.verdict is Verdict.UNKNOWN or row.action.rank < Action.REPLACE.rank or look.partial:
+        return ""  # what a partial look saw is planned for once a whole one has seen it, too
     if any(row.id in {record.old_id, record.new_id} for record in tx.open_replacements(group.name)):
         return wording.only_observes(row.id, group.name) if not group.rules.replaces else ""
     if why := _not_here(group, look, row):

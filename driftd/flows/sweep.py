@@ -101,6 +101,10 @@ class Sweeper:
         with self._store.write() as tx:
             blind_pass(tx, group, why, self._clock())
 
+    def known(self) -> Mapping[str, Instance]:
+        """The instances that the inventories had last, by id."""
+        return self._known
+
     # --- which there are ---
 
     def discover(self, name: str) -> list[str]:

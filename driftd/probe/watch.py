@@ -68,6 +68,7 @@ class Resident(object):
         self._heard = time.monotonic()
         self._files_at = self._processes_at = self._logins_at = None  # type: Optional[float]
         self._more_at = None  # type: Optional[float]
+        self._read_at = -AFTER
         self._beat_at = 0.0
         self._hints = self._overflows = 0
         self._last = b""  # the logins as they were last told
@@ -183,8 +184,10 @@ class Resident(object):
         # type: (float) -> None
         programs, door, over = self._processes.take()
         self._processes_at = self._again(self._processes, now)
-        if door:
-            self._knock(now)
+        if door and self._logins:
+            self._more_at = now + AFTER  # until then a line in a log tells who it was
+            if self._logins_at is None:
+                self._logins_at = self._more_at
         new = sorted(programs - self._programs)[: watchwire.PROGRAMS_LIMIT]
         if len(self._programs) > 4 * watchwire.PROGRAMS_LIMIT:
             self._programs.clear()
@@ -239,16 +242,16 @@ class Resident(object):
 
     def _knock(self, now):
         # type: (float) -> None
-        """Somebody is at a door: read the logins now, and again when there was time to come in."""
+        """A log of logins was written: read them, not all the time, and again when there was time to come in."""
         if self._logins:
-            self._logins_at = now
+            self._logins_at = max(now, self._read_at + AFTER / 2)
             self._more_at = now + AFTER
 
     def _look_at_logins(self, now):
         # type: (float) -> None
-        self._logins_at = None
-        if self._more_at is not None:
-            self._logins_at, self._more_at = max(self._more_at, now + AGAIN), None
+        self._read_at = now
+        late = self._more_at is not None and self._more_at > now
+        self._logins_at, self._more_at = (self._more_at if late else None), None
         data = self._read_logins()
         if not data:
             self._tell(glimpse.Seen(), None, [], watchwire.UNSEEN)

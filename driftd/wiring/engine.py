@@ -30,6 +30,7 @@ from driftd.flows.visit import Visitor
 from driftd.wiring.breaking import Watch
 from driftd.wiring.house import WiredHouse
 from driftd.wiring.keeping import GENERATOR
+from driftd.wiring.watching import Watching
 
 LEASE_TTL = timedelta(seconds=30)
 LEASE_BEAT = timedelta(seconds=5)
@@ -64,16 +65,19 @@ class WiredEngine:
             generator=GENERATOR,
             checkpoint_every=house.settings.journal.every,
         )
+        queue = SqlQueue(store)
         self._sweeper = sweeper = Sweeper(
             store,
             watch.groups,
             visitor,
-            SqlQueue(store),
+            queue,
             clock=clock,
             lookers=pace.lookers,
             stopping=self._stopping.is_set,
             within=house.settings.breakers.reported_within,
         )
+        self._watching = watching = Watching(house, store, watch.groups, queue, sweeper.known, visitor.others)
+        self._metrics.watch(watching.stands)
         replacer = Replacer(
             store,
             watch.groups,
@@ -92,6 +96,7 @@ class WiredEngine:
             Beat("lease", LEASE_BEAT, self._hold_lease),
             Beat("journal", JOURNAL_BEAT, keeper.tick),
             Beat("sweep", pace.tick, sweeper.tick),
+            Beat("watch", pace.tick, watching.watcher.tick),
             Beat("trip", pace.tick, watch.tripper(janitor.left).tick),
             Beat("replace", pace.tick, replacer.tick),
             Beat("marks", pace.tick, marker.tick),
@@ -125,11 +130,13 @@ class WiredEngine:
         """See ``Engine.stop``."""
         self._stopping.set()
         self._house.looker.stop()
+        self._watching.stop()
 
     def close(self) -> None:
         """See ``Engine.close``. What fails here has nobody left to tell."""
         self._metrics.close()
         self._sweeper.close()
+        self._watching.close()
         try:
             self._keeper.finish()
         except DriftdError as error:

@@ -43,6 +43,7 @@ def join(settings: Settings) -> Mapping[str, Group]:
             if group.health.http
             else None,
             every=group.every,
+            watch=group.watch,
             hooks=hooks_of(settings, group),
             manner=manner_of(group),
             keep_snapshots=group.replacing.keep_snapshots,

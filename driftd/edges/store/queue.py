@@ -49,9 +49,12 @@ class SqlQueue:
             leased = (JOB.c.kind == kind) & JOB.c.leased_until.is_not(None)
             tx.run(update(JOB).where(leased).values(leased_until=None))
 
-    def hurry(self, kind: str, now: datetime) -> None:
+    def hurry(self, kind: str, now: datetime, key: str = "") -> None:
         with self._store.write() as tx:
-            tx.run(update(JOB).where((JOB.c.kind == kind) & (JOB.c.due > now)).values(due=now))
+            which = (JOB.c.kind == kind) & (JOB.c.due > now)
+            if key:
+                which &= (JOB.c.key == key) & JOB.c.leased_until.is_(None)
+            tx.run(update(JOB).where(which).values(due=now))
 
     def done(self, job: Job) -> None:
         """The lease having run out and another having taken the job, nothing happens."""
