@@ -11,7 +11,8 @@ from datetime import datetime
 class Clue:
     """What one source says of one login (docs/wire.md). ``number`` is the kernel's own of the login, 0: it has none.
 
-    ``source``: "sweep", "outside", "socket", "logind", "utmp", "lastlog", "wtmpdb", "lastlog2" or "pam".
+    ``source``: "sweep", "outside", "socket", "logind", "utmp", "lastlog", "wtmpdb", "lastlog2", "audit", "residue" or
+    "pam".
     """
 
     source: str

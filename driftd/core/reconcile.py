@@ -30,10 +30,12 @@ _JOB = timedelta(hours=1)
 _LIVE = frozenset({"process", "sweep", "outside", "socket", "counter"})
 # These do not tell when the login was.
 _UNDATED = frozenset({"sweep", "counter"})
-_BY_ROOT = frozenset({"journal", "wtmp", "utmp", "lastlog", "logind", "wtmpdb", "lastlog2"})
+_BY_ROOT = frozenset({"journal", "audit", "wtmp", "utmp", "lastlog", "logind", "wtmpdb", "lastlog2"})
 _LINES = frozenset({"log", "journal"})
 # Numbers come first: what has one can be told from another of the same user at the same time.
-_ORDER = ("sweep", "outside", "logind", "socket", "utmp", "wtmpdb", "lastlog2", "lastlog", "pam")
+_ORDER = ("sweep", "outside", "audit", "logind", "socket", "utmp", "wtmpdb", "lastlog2", "lastlog", "pam", "residue")
+# What somebody does who is there: a way in only where nobody is known to have been.
+_DEEDS = frozenset({"pam", "residue"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def reconcile(
             found[at] = _joined(found[at], clue)
         elif clue.source == "sweep" and _of_a_job(clue, readings, found):
             services += 1
-        elif clue.source != "pam" or not _explained(found, clue):
+        elif clue.source not in _DEEDS or not _explained(found, clue):
             found.append(_session(clue))
     found = [replace(one, boot=boot_id) if one.number else one for one in found]
     if gap := _gap(found, readings, own, boot_id):
@@ -129,6 +131,7 @@ _FITS: dict[str, Callable[[Session, Clue], bool]] = {
     "sweep": _left_running,
     "socket": _same_peer,
     "logind": _same_login,
+    "audit": _same_login,
     "utmp": _same_terminal,
     "wtmpdb": _same_terminal,
     "lastlog": _same_terminal,
@@ -137,8 +140,11 @@ _FITS: dict[str, Callable[[Session, Clue], bool]] = {
 
 
 def _explained(found: Sequence[Session], clue: Clue) -> bool:
-    """Whether somebody who was there became another: then that is what the session did, and no way in."""
-    return any(one.user == clue.user and _within(one, clue.started_at) for one in found)
+    """Whether somebody who was there became another, or left something: that is what the session did, and no way in."""
+    whoever = clue.source == "residue"  # may have become its owner
+    return any(
+        (one.user == clue.user or (whoever and not one.ancestor)) and _within(one, clue.started_at) for one in found
+    )
 
 
 def _of_a_job(clue: Clue, readings: Readings, found: Sequence[Session]) -> bool:
@@ -231,9 +237,10 @@ def _gap(found: Sequence[Session], readings: Readings, own: Sequence[Session], b
     if not timedelta(0) < end - begin <= SPAN:
         return None
     # All that can have had one of the numbers, near the borders too: rather one too many than an alarm for nothing.
-    told = sum(begin - SLACK <= one.started_at <= end + SLACK for one in found) - 2
+    both = {_login(this), _login(last)}
+    told = sum(begin - SLACK <= one.started_at <= end + SLACK for one in found if _login(one) not in both)
     told += sum(begin - SLACK <= moment <= end + SLACK for moment in readings.opened)
-    if this.number - last.number - 1 <= max(told, 0):
+    if this.number - last.number - 1 <= told:
         return None
     return Session(
         door="ssh",
@@ -245,3 +252,7 @@ def _gap(found: Sequence[Session], readings: Readings, own: Sequence[Session], b
         boot=boot_id,
         evidence="counter",
     )
+
+
+def _login(session: Session) -> tuple[int, int, datetime]:
+    return session.port, session.pid, session.started_at

@@ -64,6 +64,8 @@ MODULES = (
     "sweep",
     "logind",
     "lastlogins",
+    "auditlog",
+    "residue",
     "sessions",
     "redactjson",
     "redact",

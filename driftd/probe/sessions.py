@@ -12,7 +12,7 @@ import subprocess
 import time
 from typing import Any, Dict, List, Optional, Tuple
 
-from driftd.probe import clues, inside, lastlogins, logind, pamlog, processes, sshlog, sweep, wtmp
+from driftd.probe import auditlog, clues, inside, lastlogins, logind, pamlog, processes, residue, sshlog, sweep, wtmp
 from driftd.probe.found import Found
 
 LOG_LIMIT = 16 * 1024 * 1024
@@ -61,7 +61,8 @@ def collect(root, table, pid, launched=0, ahead=0.0):
         missing.not_available(_KIND, "only the last %d are reported" % sshlog.LOGINS_LIMIT)
     changes, opened = pamlog.told(openings, since)
     hints = sweep.collect(root, table, live, numbers, above) + logind.collect(root, missing) + changes
-    hints += lastlogins.collect(root, table, since, missing)
+    hints += lastlogins.collect(root, table, since, missing) + auditlog.collect(root, since, missing)
+    hints += residue.collect(root, since)
     return {
         b"sessions": [row(one) for one in found[-sshlog.LOGINS_LIMIT :]],
         b"clues": [clues.row(one) for one in hints],

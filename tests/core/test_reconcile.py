@@ -32,7 +32,7 @@ READ = Readings(since={"journal": ago(86400)}, counted=True)
 
 
 def clue(source: str, started: datetime = THEN, **more: object) -> Clue:
-    return Clue(source, **{"door": "ssh", "user": "alice", "started_at": started, **more})  # type: ignore[arg-type]
+    return Clue(source, **{"door": "ssh", "user": "alice", "started_at": started, **more})  # type: ignore[arg-type]  # passed on
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,7 @@ def clue(source: str, started: datetime = THEN, **more: object) -> Clue:
         clue("sweep", ago(400), number=20, pid=77, live=True),  # left running from it
         clue("logind", ago(599), peer="10.0.0.9", pid=41, number=20),
         clue("logind", ago(590), pid=40),
+        clue("audit", ago(600), pid=40, number=20),
         clue("socket", peer="10.0.0.9", port=5000, user="", live=True),
         clue("utmp", ago(599), tty="pts/0", live=True),
         clue("lastlog", ago(599), tty="pts/0", peer="10.0.0.9"),
@@ -121,6 +122,14 @@ def test_becoming_another_is_a_way_in_only_for_somebody_who_was_not_there() -> N
         assert (found.door, found.user, found.confidence) == ("sudo", one.user, "unverified")
 
 
+def test_what_was_left_behind_is_somebody_only_where_nobody_was() -> None:
+    left = clue("residue", ago(400), user="root", note="/root/.bash_history")
+    assert [one.user for one in reconcile([ALICE, OURS], Readings((left,))).sessions] == ["alice", "root"]
+    for at, user in ((ago(100), "root"), (NOW, "bob")):  # nobody was there; driftd's own visit writes none
+        *_, found = reconcile([ALICE, OURS], Readings((replace(left, started_at=at, user=user),))).sessions
+        assert (found.user, found.evidence, found.confidence) == (user, "residue", "unverified")
+
+
 @pytest.mark.parametrize(
     ("evidence", "confidence"),
     [
@@ -157,6 +166,7 @@ def test_a_gap_between_two_visits_is_somebody() -> None:
     ("sessions", "readings", "own"),
     [
         ([EARLIER, ALICE], READ, (EARLIER,)),  # it was she
+        ([ALICE], READ, (EARLIER,)),  # and our own line was rotated away
         ([EARLIER], replace(READ, opened=(ago(100),)), (EARLIER,)),  # it was a service
         ([EARLIER], replace(READ, counted=False), (EARLIER,)),  # others count there, too
         ([EARLIER], replace(READ, since={}), (EARLIER,)),  # no log: services' sessions are not known

@@ -14,7 +14,19 @@ from pathlib import Path
 import pytest
 from test_probe_sessions import BOOT, NOW, Proc, iso, record
 
-from driftd.probe import clues, inside, lastlogins, logind, pamlog, processes, sessions, sshlog, sweep
+from driftd.probe import (
+    auditlog,
+    clues,
+    inside,
+    lastlogins,
+    logind,
+    pamlog,
+    processes,
+    residue,
+    sessions,
+    sshlog,
+    sweep,
+)
 from driftd.probe.found import Found
 
 PASSWD = "root:x:0:0::/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\n"
@@ -283,6 +295,45 @@ def test_a_database_that_cannot_be_read_is_said(
     missing = Found()
     assert last(place, proc.table(), missing) == []
     assert b"this Python has no sqlite3" in missing.message()[b"kept"][0][2]
+
+
+# --- kernel audit, and what is left behind ----------------------------------------------------------------------------
+
+AUDIT = """\
+type=LOGIN msg=audit(AT.100:1): pid=40 uid=0 old-auid=4294967295 auid=1000 tty=(none) old-ses=4294967295 ses=7 res=1
+type=USER_START msg=audit(AT.200:2): pid=40 uid=0 auid=1000 ses=7 msg='op=PAM:session_open acct="alice" \
+exe="/usr/sbin/sshd" hostname=10.0.0.9 addr=10.0.0.9 terminal=ssh res=success'
+type=LOGIN msg=audit(AT.300:3): pid=50 uid=0 old-auid=4294967295 auid=0 tty=(none) old-ses=4294967295 ses=8 res=1
+type=USER_START msg=audit(AT.400:4): pid=50 uid=0 auid=0 ses=8 msg='op=PAM:session_open acct="root" \
+exe="/usr/sbin/cron" hostname=? addr=? terminal=cron res=success'
+type=LOGIN msg=audit(AT.500:5): pid=60 uid=0 old-auid=4294967295 auid=0 tty=(none) old-ses=4294967295 ses=9 res=0
+type=USER_END msg=audit(ENDED.100:6): pid=40 uid=0 auid=1000 ses=7 msg='op=PAM:session_close acct="alice" \
+exe="/usr/sbin/sshd" hostname=10.0.0.9 addr=10.0.0.9 terminal=ssh res=success'
+type=LOGIN msg=audit(AT.600:7): pid=70 uid=0 auid=1000 ses=10 re"""
+
+
+def test_kernel_audit(place: inside.Root, tree: Path) -> None:
+    (tree / "var/log/audit").mkdir(parents=True)
+    text = AUDIT.replace("AT.", f"{int(BOOT) + 5}.").replace("ENDED", str(int(BOOT) + 95))
+    (tree / "var/log/audit/audit.log").write_text(text)
+    alice, job, cut = auditlog.collect(place, BOOT, Found())
+    assert (alice.door, alice.user, alice.peer, alice.number, alice.pid) == (b"ssh", b"alice", b"10.0.0.9", 7, 40)
+    assert (alice.started - int(BOOT), alice.ended - int(BOOT)) == (5, 95)
+    assert (job.door, job.number) == (b"service", 8)
+    assert cut.number == 10
+    assert auditlog.collect(place, BOOT + 9, Found()) == []
+
+
+def test_what_is_left_behind_is_told_by_its_time_alone(place: inside.Root, tree: Path) -> None:
+    for path, at in ((".bash_history", 5), (".viminfo", -500), (".ssh", 5), (".lesshst", 6)):
+        (tree / "home/alice").mkdir(parents=True, exist_ok=True)
+        (tree / "home/alice" / path).write_text("" if path == ".lesshst" else "secret")
+        os.utime(tree / "home/alice" / path, (BOOT + at, BOOT + at))
+    (tree / "run/sudo/ts").mkdir(parents=True)
+    (tree / "run/sudo/ts/alice").write_text("x")
+    os.utime(tree / "run/sudo/ts/alice", (BOOT + 7, BOOT + 7))
+    found = [(one.user, one.note, one.started - int(BOOT)) for one in residue.collect(place, BOOT)]
+    assert found == [(b"alice", b"/home/alice/.bash_history", 5), (b"alice", b"/run/sudo/ts/alice", 7)]
 
 
 # --- PAM's lines -----------------------------------------------------------------------------------------------------

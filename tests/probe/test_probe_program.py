@@ -56,12 +56,17 @@ def imported(path: Path) -> set[str]:
 
 
 def test_every_module_but_the_bundle_is_sent() -> None:
-    assert {p.stem for p in SENT} == {p.stem for p in HERE.glob("*.py")} - {"__init__", "bundle", "collector"}
+    sent = {p.stem for p in SENT} | set(bundle.RESIDENT)
+    assert sent == {p.stem for p in HERE.glob("*.py")} - {"__init__", "bundle", "collector"}
+
+
+# What a module does without where it is missing, and says so.
+WITHOUT = {"lastlogins": {"sqlite3"}}
 
 
 @pytest.mark.parametrize("path", SENT, ids=lambda p: p.stem)
 def test_sent_modules_import_only_what_python3_minimal_has(path: Path) -> None:
-    assert imported(path) <= MINIMAL | BUILT_IN | {"driftd.probe"}
+    assert imported(path) <= MINIMAL | BUILT_IN | {"driftd.probe"} | WITHOUT.get(path.stem, set())
 
 
 def test_modules_come_after_what_they_import() -> None:
@@ -124,6 +129,6 @@ def test_what_starts_it_needs_no_escapes_in_sudoers() -> None:
 
 
 def test_the_program_is_small_enough_to_send_every_time() -> None:
-    assert len(bundle.program()) < 64 * 1024
+    assert len(bundle.program()) < 72 * 1024
     length, _, packed = bundle.program().partition(b"\n")
     assert int(length) == len(packed)
