@@ -48,11 +48,13 @@ def _no_twins(_identities: Mapping[bytes, bytes]) -> tuple[Twin, ...]:
 class Past:
     """What is known of an instance from earlier looks: its marks by path, and who has the identity that it shows now.
 
-    ``twins`` is given identity files, path to digest, and is asked after the look.
+    ``twins`` is given identity files, path to digest, and is asked after the look. ``kinds`` are what others' sessions
+    were for, by what makes one the same (core/taint.py).
     """
 
     marks: Mapping[bytes, Mark] = field(default_factory=dict)
     twins: Twins = _no_twins
+    kinds: Mapping[tuple[object, ...], str] = field(default_factory=dict)
 
 
 NO_PAST = Past()

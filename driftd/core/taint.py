@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from driftd.core.acceptance import Acceptances
 from driftd.core.answers import SERVICE
@@ -49,6 +50,14 @@ def anybody(session: Session) -> bool:
 def same_one(session: Session) -> tuple[object, ...]:
     """What makes a session the one that the store has, whatever else became known of it."""
     return session.door, session.user, session.source, session.port, session.pid, session.started_at
+
+
+def recalled(sessions: Sequence[Session], kinds: Mapping[tuple[object, ...], str]) -> tuple[Session, ...]:
+    """``sessions``, each with the kind that an earlier look saw (by ``same_one``) where this one could not tell it.
+
+    Who has left is in a log alone, which may not say what for; that must not make a copy an unknown.
+    """
+    return tuple(one if one.kind else replace(one, kind=kinds.get(same_one(one), "")) for one in sessions)
 
 
 def at_least(action: Action, sessions: Iterable[Session], judged: Iterable[Finding]) -> list[Session]:

@@ -25,6 +25,7 @@ from driftd.core.memory import Suppression
 from driftd.core.policy import Policy, judge
 from driftd.core.ports import DigestKeys, Looker, Manifests, Overlays
 from driftd.core.reconcile import reconcile, unwritten
+from driftd.core.taint import recalled
 from driftd.core.transactions import books
 from driftd.core.transactions.contents import PackageSource
 from driftd.core.transactions.origins import traced
@@ -108,6 +109,7 @@ def audit(
     all_sources = reconcile(fingerprint.sessions, fingerprint.readings, mine, boot_id=fingerprint.boot_id)
     fingerprint = replace(fingerprint, sessions=all_sources.sessions)
     split = whose.split(fingerprint.sessions, [*before, visit], ended, born=_born(instance, fingerprint), this=visit)
+    split = replace(split, others=recalled(split.others, past.kinds))
     evidence = Evidence.of(manifest, fingerprint, past.marks, started, _born(instance, fingerprint))
     own = identity.identities(fingerprint.entries)
     found = (

@@ -12,6 +12,7 @@ from driftd.core.looks import Look
 from driftd.core.marks import Past, Twin
 from driftd.core.memory import Store
 from driftd.core.policy import joined, judge
+from driftd.core.taint import same_one
 from driftd.flows.audit import Rules
 
 
@@ -54,10 +55,11 @@ def past(store: Store, instance: Instance, run: Run | None = None) -> Past:
         row = tx.instance(instance.id)
         same = row is not None and row.image == instance.image
         marks = {mark.path: mark for mark in tx.marks(instance.id)} if same else {}
+        others = [one.session for one in tx.sessions(instance.id) if one.session.kind and not one.own]
 
     def twins(identities: Mapping[bytes, bytes]) -> tuple[Twin, ...]:
         with store.read() as tx:
             known = set(tx.twins(instance.id, identities))
         return tuple(known.union(run.twins(instance.id, identities) if run else ()))
 
-    return Past(marks, twins)
+    return Past(marks, twins, {same_one(session): session.kind for session in others})

@@ -13,6 +13,7 @@ from driftd.core.facts import Session
 from driftd.core.findings import Action
 from driftd.core.policy import Policy, judge
 from driftd.core.sessions import differences
+from driftd.core.taint import recalled, same_one
 from driftd.edges.documents import load_policy
 
 NOW = datetime(2030, 1, 3, 12, tzinfo=UTC)
@@ -111,3 +112,11 @@ def test_a_mistake_is_one_sentence(tmp_path, match, said):
     with pytest.raises(BadInput, match=r"mine\.yaml:5: ") as caught:
         load_policy(["mine.yaml"], tmp_path)
     assert said in str(caught.value)
+
+
+def test_what_a_session_was_for_is_remembered_once_it_has_left():
+    live, left = replace(EVE, kind="transfer", live=True), replace(EVE, kind="")
+    kinds = {same_one(live): live.kind}
+    assert recalled([left], kinds) == (replace(left, kind="transfer"),)
+    assert recalled([replace(left, port=9)], kinds)[0].kind == ""
+    assert recalled([replace(left, kind="command")], kinds)[0].kind == "command", "what this look sees comes first"

@@ -10,7 +10,9 @@ from driftd.core import wording
 from driftd.core.digestkey import DigestKey
 from driftd.core.facts import Instance, InstanceState, Kept, Session, Unseen, fact
 from driftd.core.findings import Action, Verdict
+from driftd.core.marks import Past
 from driftd.core.policy import Policy
+from driftd.core.taint import same_one
 from driftd.core.visits import Announced, Way
 from driftd.core.whose import Visit
 from driftd.core.wording import trust
@@ -138,6 +140,14 @@ def test_somebody_was_there():
     look = World(seen_with(EVE)).audit()
     assert look.judgement.reason == "1 finding: high session ssh:eve@10.0.0.9 added"
     assert look.others == unverified(EVE)
+
+
+def test_what_somebody_was_there_for_is_told_as_an_earlier_look_saw_it():
+    world, came = World(seen_with(EVE)), replace(EVE, kind="transfer")
+    past = Past(kinds={same_one(EVE): "transfer"})
+    look = audit(SERVER, world, world, Rules(Policy()), tuple, world.clock, past=past)
+    assert look.others == unverified(came)
+    assert [one.actual["kind"] for one in look.judgement.findings] == ["transfer"]
 
 
 def test_our_own_visits_are_recorded_and_no_finding():

@@ -6,12 +6,13 @@ from datetime import timedelta
 import pytest
 from trees import NOW
 
-from driftd.core.facts import Instance
+from driftd.core.facts import Instance, Session
 from driftd.core.findings import Judgement, Severity, Verdict
 from driftd.core.looks import Look
 from driftd.core.marks import Mark, Twin
 from driftd.core.memory import InstanceRow, Suppression
 from driftd.core.policy import Policy
+from driftd.core.taint import same_one
 from driftd.edges.store import open_store
 from driftd.flows.audit import Rules
 from driftd.flows.remembering import Run, past
@@ -51,6 +52,16 @@ def test_twins_are_looked_for_in_the_store_and_in_the_run(store):
     assert set(past(store, server("i-1"), run).twins({ID: b"a" * 32})) == {Twin("i-2", ID)}
     assert set(past(store, server("i-9"), run).twins(MINE)) == {Twin("i-1", ID), Twin("i-2", ID), Twin("i-2", KEY)}
     assert past(store, server("i-2")).twins(MINE) == ()
+
+
+def test_what_others_came_for_is_remembered_and_driftds_own_visits_are_no_others(store):
+    came = Session("ssh", "eve", "10.0.0.9", NOW, port=7, kind="transfer", live=True)
+    with store.write() as tx:
+        tx.add_session("i-1", came, own=False, now=NOW)
+        tx.add_session("i-1", replace(came, port=8, kind=""), own=False, now=NOW)
+        tx.add_session("i-1", replace(came, port=9), own=True, now=NOW)
+    assert past(store, server("i-1")).kinds == {same_one(came): "transfer"}
+    assert past(store, server("i-2")).kinds == {}
 
 
 def look(name, identities):
