@@ -65,6 +65,7 @@ class Table(object):
     def __init__(self, proc=b"/proc", base=None):
         # type: (bytes, Optional[float]) -> None
         self._proc = proc
+        self._known_peers = None  # type: Optional[Dict[bytes, Tuple[bytes, int]]]
         self._base = clock_base() if base is None else base
         self._ticks = os.sysconf("SC_CLK_TCK")
         self.all = {}  # type: Dict[int, Process]
@@ -194,7 +195,12 @@ class Table(object):
 
     def _peers(self):
         # type: () -> Dict[bytes, Tuple[bytes, int]]
-        """Inode of each TCP socket in this network namespace → address and port of the other end."""
+        """Inode of each TCP socket in this network namespace → address and port of the other end; read once.
+
+        The kernel goes through its whole table of sockets for it, which takes milliseconds.
+        """
+        if self._known_peers is not None:
+            return self._known_peers
         found = {}  # type: Dict[bytes, Tuple[bytes, int]]
         for name in (b"self/net/tcp", b"self/net/tcp6"):
             for line in self._read(name, _TABLE_LIMIT).split(b"\n")[1:]:
@@ -202,6 +208,7 @@ class Table(object):
                 if len(fields) > 9 and fields[3] == b"01":
                     address, _, port = fields[2].partition(b":")
                     found[fields[9]] = (_address(address), int(port, 16))
+        self._known_peers = found
         return found
 
     def _peer(self, pid, peers):
