@@ -124,6 +124,8 @@ def _same_terminal(session: Session, clue: Clue) -> bool:
     """The same login, or a second terminal of the same connection."""
     if session.user != clue.user or not _within(session, clue.started_at):
         return False
+    if session.kind not in {"", "interactive"}:
+        return False  # it had none: another's terminal, just before or after one of driftd's own visits
     return abs(session.started_at - clue.started_at) <= NEAR or clue.peer == session.source or session.tty == clue.tty
 
 

@@ -80,6 +80,12 @@ def test_a_clue_that_fits_none_is_somebody(one: Clue) -> None:
     assert found.confidence == ("proved" if one.live and one.source != "logind" else "supported")
 
 
+def test_a_terminal_is_not_of_a_session_that_had_none() -> None:
+    visit = replace(ALICE, kind="command", ended_at=ago(598))
+    found = reconcile([visit], Readings((clue("lastlog", ago(597), peer="10.0.0.9", tty="pts/0"),))).sessions
+    assert [one.evidence for one in found] == ["log", "lastlog"]
+
+
 def test_a_number_tells_two_logins_of_one_moment_apart() -> None:
     twins = [replace(ALICE, number=7, live=True), replace(ALICE, port=5001, pid=41, number=8, live=True)]
     found = reconcile(twins, Readings((clue("logind", number=8, tty="pts/3"),))).sessions

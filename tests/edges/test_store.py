@@ -252,6 +252,17 @@ def test_a_session_is_known_by_what_cannot_change_and_learns_the_rest(store):
         assert tx.sessions("i-2") == []
 
 
+def test_what_was_once_seen_of_a_session_stays(store):
+    live = session(live=True, evidence="log+process", kind="command", number=7, boot="b/1", confidence="proved")
+    with store.write() as tx:
+        tx.put_instance(instance())
+        tx.add_session("i-1", session(evidence="log", kind="forward", confidence="unverified"), own=False, now=NOW)
+        tx.add_session("i-1", live, own=False, now=NOW)
+        tx.add_session("i-1", session(evidence="log+wtmp", confidence="supported"), own=False, now=NOW)
+        (row,) = tx.sessions("i-1")
+    assert row.session == replace(live, live=False, evidence="log+process+wtmp")
+
+
 def test_visits_are_newest_first_and_need_no_known_instance(store):
     with store.write() as tx:
         one = tx.open_visit("i-1", "SHA256:a", NOW)

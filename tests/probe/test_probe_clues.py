@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from test_probe_sessions import BOOT, NOW, Proc, iso, record
 
 from driftd.probe import (
@@ -403,3 +405,32 @@ def test_ten_thousand_logins_in_a_minute(place: inside.Root, tree: Path, proc: P
     assert len(message[b"sessions"]) == sshlog.LOGINS_LIMIT
     assert len(message[b"clues"]) == clues.LIMIT
     assert message[b"sessions"][-1][b"port"] == 11_999
+
+
+SOURCES = ["run/systemd/sessions/1", "var/log/audit/audit.log", "var/log/wtmp", "run/utmp", "var/log/lastlog"]
+SOURCES += ["var/log/auth.log", "var/lib/wtmpdb/wtmp.db", "var/lib/lastlog/lastlog2.db"]
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.binary(max_size=900), min_size=len(SOURCES), max_size=len(SOURCES)))
+def test_whatever_stands_in_the_files_is_read_to_its_end(
+    place: inside.Root, tree: Path, tmp_path: Path, said: list[bytes]
+) -> None:
+    proc = tmp_path / "proc"
+    if not proc.exists():
+        Proc(proc)
+    for path, data in zip(SOURCES, said, strict=True):
+        (tree / path).parent.mkdir(parents=True, exist_ok=True)
+        (tree / path).write_bytes(data)
+    message = sessions.collect(place, processes.Table(os.fsencode(proc), BOOT - 100), 1)
+    rows = [*message[b"sessions"], *message[b"clues"]]
+    assert all(row[key] >= 0 for row in rows for key in (b"started", b"ended", b"pid", b"number"))
+
+
+def test_a_login_from_the_future_is_kept(place: inside.Root, tree: Path, proc: Proc) -> None:
+    (tree / "var/log").mkdir(parents=True)
+    ahead = 2**31 - 1
+    (tree / "var/log/wtmp").write_bytes(record(7, 61, b"pts/0", b"alice", ahead, "10.0.0.9") + b"cut")
+    message = sessions.collect(place, proc.table(), 1)
+    assert [(row[b"user"], row[b"started"]) for row in message[b"sessions"]] == [(b"alice", ahead)]
+    assert b"/var/log/wtmp is not whole records" in [row[2] for row in message[b"kept"]]
