@@ -14,9 +14,9 @@ NO_WINDOW = "no window opens within a year (replacing.windows, freezes)"
 
 
 def only_noted(group: str, action: Action, by_hand: str) -> str:
-    """Where the rules ask for no replacement."""
+    """Where the rules ask for no replacement, or may not (nobody vouches for the manifest; only a mark is left)."""
     told = "people are told, and nothing is done" if action is Action.ALERT else "it is noted, and nothing is done"
-    return f"{told} about it, as {group} answers such sessions; {by_hand} ends it"
+    return f"{told} about it, as nothing that {group} goes by asks for a replacement; {by_hand} ends it"
 
 
 def only_observed(group: str, by_hand: str) -> str:
