@@ -205,7 +205,7 @@ def unwritten(others: Sequence[Session], own: Sequence[Session], readings: Readi
         one
         for one in others
         if one.door == "ssh" and not _parts(one) & (_LINES | _UNDATED)
-        if since + NEAR <= one.started_at <= visit.started_at
+        if since + SLACK <= one.started_at <= visit.started_at
     ]
     ways = {(one.door, one.user, one.source): one for one in reversed(silent)}
     return tuple(_difference(ways[way]) for way in sorted(ways))

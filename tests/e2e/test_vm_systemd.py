@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +14,11 @@ from changing import Auditor, baked, shown
 
 from driftd.core import drift
 from driftd.core.facts import InstanceState
+from driftd.core.fingerprint import Fingerprint, Reader
+from driftd.core.reconcile import reconcile
 from driftd.edges.documents import load_policy
 from driftd.flows.audit import Rules
+from driftd.probe import bundle, wire
 
 pytestmark = [pytest.mark.machine, pytest.mark.servers, pytest.mark.timeout(900)]
 
@@ -112,6 +118,42 @@ def test_its_kernel_is_its_own(fresh_vm):
     second = int(fresh_vm.ssh("sysctl -q kernel.panic=0; cat /proc/self/sessionid"))
     assert first < 100
     assert 1 <= second - first <= 2, "cron may have come between"
+
+
+def logins(vm) -> Fingerprint:
+    """A look at logins; of the tree at its top alone, since all of it takes a minute here."""
+    skip = [b"/" + name.encode() for name in vm.ssh("ls /").split()]
+    request = bundle.program() + wire.encode_request(b"n" * 16, b"/", [b"sessions"], skip)
+    words = vm.deployment.ssh_command(vm.instance, shlex.join(["python3", *bundle.ARGUMENTS]))
+    reader = Reader(b"n" * 16, [b"sessions"])
+    reader.feed(subprocess.run(words, input=request, capture_output=True, check=True, timeout=120).stdout)
+    found = reader.finish()
+    assert isinstance(found, Fingerprint), found
+    return found
+
+
+def test_who_was_there_is_known_by_the_journal_and_without_it_by_the_kernels_count(fresh_vm):
+    """The cells of the matrix (test_who.py) that need a journal and a kernel of one's own."""
+    first = logins(fresh_vm)
+    own = next(one for one in first.sessions if one.ancestor)
+    assert first.readings.counted
+    assert own.number
+    assert "logind" in {one.source for one in first.readings.clues}
+    own = replace(own, boot=first.boot_id)
+    ssh, *rest = fresh_vm.deployment.ssh_command(fresh_vm.instance)
+    for words in ([ssh, *rest, "true"], [ssh, "-tt", *rest, "true"], ["sftp", "-b", "/dev/null", *rest]):
+        subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=60)
+    second = logins(fresh_vm)
+    found = reconcile(second.sessions, second.readings, [own], boot_id=first.boot_id).sessions
+    assert {one.evidence for one in found} >= {"journal", "journal+lastlog+wtmp", "journal+logind+process"}
+    assert {one.confidence for one in found} == {"supported", "proved"}
+    assert "counter" not in {one.evidence for one in found}, "the journal tells of everybody"
+    fresh_vm.ssh("journalctl -q --rotate; journalctl -q --vacuum-size=1; truncate -s 0 /var/log/wtmp /var/log/lastlog")
+    third = logins(fresh_vm)
+    assert len(third.sessions) < len(second.sessions)
+    found = reconcile(third.sessions, third.readings, [own], boot_id=first.boot_id).sessions
+    (somebody,) = [one for one in found if one.evidence == "counter"]
+    assert (somebody.user, somebody.confidence, somebody.started_at) == ("", "proved", own.started_at)
 
 
 def test_what_it_says_on_its_console_fills_no_disk_of_ours(fresh_vm):
