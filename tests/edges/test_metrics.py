@@ -14,6 +14,7 @@ from driftd.core.breakers.breaker import Breaker, State
 from driftd.core.errors import BadInput
 from driftd.core.findings import Verdict
 from driftd.core.memory import Pause, StoreUnavailable, Suppression
+from driftd.core.watching import Beat, Greeting, Watched, Why
 from driftd.edges.metrics import Metrics
 from driftd.edges.store import open_store
 
@@ -108,3 +109,24 @@ def test_breakers_say_how_far_they_are_open(served):
     seen = scrape()
     levels = [seen["driftd_breaker_state", (("rule", rule), ("scope", "group:web"))] for rule in ("C1", "C2", "C4")]
     assert levels == [2, 1, 0]
+
+
+def test_watches_show_their_means_what_they_cost_and_why_they_asked_for_looks(served):
+    _, metrics, scrape = served
+    means = Greeting("dnotify", "sweep", 790, 0)
+    metrics.watch(
+        lambda: [
+            Watched("i-1", "web", means, Beat(1.5, 13_000_000, 7, 0), 7, 1, {Why.BEGUN: 2, Why.LOST: 1}),
+            Watched("i-2", "web", means, Beat(0.5, 12_000_000, 1, 0), 1, 0, {Why.BEGUN: 1}),
+            Watched("i-3", "web", None, Beat(9.0, 99_000_000, 1, 0), 1, 1, {Why.LOST: 1}),
+        ]
+    )
+    seen = scrape()
+    web = (("group", "web"),)
+    assert seen["driftd_watched_instances", (("files", "dnotify"), *web, ("processes", "sweep"))] == 2
+    assert seen["driftd_watch_cpu_seconds", web] == 2.0
+    assert seen["driftd_watch_memory_bytes", web] == 13_000_000
+    assert seen["driftd_watch_glimpses_total", web] == 9
+    assert seen["driftd_watch_lost_total", web] == 2
+    assert seen["driftd_watch_looks_total", (*web, ("why", "begun"))] == 3
+    assert seen["driftd_watch_looks_total", (*web, ("why", "lost"))] == 2

@@ -52,6 +52,14 @@ class QueueContract:
         queue.retry(taken, later(60))
         assert queue.take("look", 9, 30, later(30)) == []
 
+    def test_one_alone_can_be_wanted_at_once(self, queue: Queue):
+        for key in "abc":
+            queue.put("look", key, later(300), NOW)
+        queue.hurry("look", later(1), "b")
+        assert [job.key for job in queue.take("look", 9, 30, later(1))] == ["b"]
+        queue.hurry("look", later(2), "b")
+        assert queue.take("look", 9, 30, later(3)) == []
+
     def test_a_lease_that_runs_out_gives_the_job_back_and_counts(self, queue: Queue):
         queue.put("look", "a", NOW, NOW)
         (first,) = queue.take("look", 1, 30, NOW)
