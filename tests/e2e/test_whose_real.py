@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from servers import pid_of
 
+from driftd.core.facts import Unseen
 from driftd.core.findings import Judgement, Verdict
 from driftd.core.looks import Look
 from driftd.core.visits import Parted
@@ -95,6 +96,7 @@ class Place:
         def audit(instance, visits, _suppressions):
             began = clock()
             seen = looker.look(instance, deadline_s=600)
+            assert not isinstance(seen, Unseen), seen.reason
             this = Visit("", began, clock(), trace=instance.reach.visit.trace)
             kept.append(split(seen.sessions, [*visits(), this], clock(), born=self.server.launched_at, this=this))
             return Look(instance, began, 0.0, Judgement(Verdict.CLEAN, ""))
@@ -125,7 +127,8 @@ def test_whose_they_are(local_deployment, tmp_path, certified, visits, persons):
     own, others = ({one.port for one in found.own}, {one.port for one in found.others})
     assert len(place.persons) == persons
     assert place.persons <= others
-    assert not others & place.own
     assert place.own <= own
-    assert not own & place.persons
+    # The kernel gives a port a second time now and then: then one of each had it.
+    assert others & place.own <= place.persons
+    assert own & place.persons <= place.own
     assert found.translated == ""
