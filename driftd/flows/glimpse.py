@@ -70,7 +70,7 @@ class Beholder:
         if found.unsure:
             whys.append(Why.UNSURE)
         split = self._split(glimpse, visits, now) if glimpse.logins else whose.Split((), ())
-        others = tuple(one for one in split.others if one.kind)
+        others = tuple(one for one in split.others if one.kind or one.door != "ssh")
         if len(others) < len(split.others):
             whys.append(Why.UNSURE)  # who has just come in: what for is seen a moment later, and decides what follows
             split = replace(split, others=others)

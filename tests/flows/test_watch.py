@@ -209,6 +209,8 @@ def test_who_has_just_come_in_is_left_to_a_look_until_it_shows_what_for(watched)
     watched.clock.advance(60)
     show(watched, Glimpse(seen(sessions=(replace(MALLORY, live=True),)), logins=True))
     assert watched.read("sessions", "i-0002") == []
+    show(watched, Glimpse(seen(sessions=(replace(MALLORY, door="exec", live=True),)), logins=True))
+    assert [row.session.door for row in watched.read("sessions", "i-0002")] == ["exec"]
     assert again(watched) == ["i-0002"]
 
 
