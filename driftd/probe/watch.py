@@ -19,7 +19,7 @@ SETTLE = 0.015  # seconds from the first sign to looking, so that what belongs t
 AGAIN = 0.05  # seconds between two readings
 PACE = 0.25  # seconds between two looks at /proc, or two pieces of a round
 AFTER = 1.0  # seconds after a sign at the doors that the logins are read once more
-SHARE = 0.01  # of a core, beyond the burst
+SHARE = 0.03  # of a core, beyond the burst
 BURST = 1.0  # seconds of CPU
 LOGINS_SECONDS = 15
 RUNAWAY = 30  # seconds of CPU between two beats after which the kernel ends us
@@ -244,7 +244,7 @@ class Resident(object):
         # type: (float) -> None
         """A log of logins was written: read them, not all the time, and again when there was time to come in."""
         if self._logins:
-            self._logins_at = max(now, self._read_at + AFTER / 2)
+            self._logins_at = max(now, self._read_at + 2 * AGAIN)
             self._more_at = now + AFTER
 
     def _look_at_logins(self, now):
