@@ -10,6 +10,7 @@ Services' own sessions (``cron``, user managers, what root does with su) are tol
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -27,6 +28,8 @@ NEAR = timedelta(seconds=10)
 SPAN = timedelta(hours=23)
 # So long after its start a job of cron's may still start what it leaves running.
 _JOB = timedelta(hours=1)
+# So many sessions that began before a moment, and after it, are tried for what happened then.
+_BEFORE, _AFTER = 100, 20
 _LIVE = frozenset({"process", "sweep", "outside", "socket", "counter"})
 # These do not tell when the login was.
 _UNDATED = frozenset({"sweep", "counter"})
@@ -50,18 +53,18 @@ def reconcile(
     sessions: Sequence[Session], readings: Readings, own: Sequence[Session] = (), *, boot_id: str = ""
 ) -> Reconciled:
     """``own`` are driftd's visits that earlier looks recorded, with the kernel's numbers of them."""
-    found = list(sessions)
+    known = _Known(sessions)
     clues = [clue for clue in readings.clues if clue.door != "service"]
     services = len(readings.clues) - len(clues)
     for clue in sorted(clues, key=_order):
-        at = _place(found, clue)
+        at = _place(known, clue)
         if at is not None:
-            found[at] = _joined(found[at], clue)
-        elif clue.source == "sweep" and _of_a_job(clue, readings, found):
+            known.put(at, _joined(known.found[at], clue))
+        elif clue.source == "sweep" and _of_a_job(clue, readings, known.now):
             services += 1
-        elif clue.source not in _DEEDS or not _explained(found, clue):
-            found.append(_session(clue))
-    found = [replace(one, boot=boot_id) if one.number else one for one in found]
+        elif clue.source not in _DEEDS or not _explained(known, clue):
+            known.add(_session(clue))
+    found = [replace(one, boot=boot_id) if one.number else one for one in known.found]
     if gap := _gap(found, readings, own, boot_id):
         found.append(gap)
     judged = tuple(replace(one, confidence=_confidence(_parts(one))) for one in found)
@@ -86,17 +89,73 @@ def _confidence(parts: frozenset[str]) -> str:
 # --- joining ---------------------------------------------------------------------------------------------------------
 
 
-def _place(found: Sequence[Session], clue: Clue) -> int | None:
+class _Known:
+    """The sessions so far, and where to look for one: by its number, by its peer, and around a moment.
+
+    Around a moment only the nearest are tried. Of an instance that tells of ten thousand logins at once, what would
+    have fitted one further away stays a session of its own: a hostile one costs no time, and hides nobody by that.
+    """
+
+    def __init__(self, sessions: Sequence[Session]) -> None:
+        self.found = list(sessions)
+        ours = next((one for one in sessions if one.ancestor), None)
+        self.now = ours.started_at if ours else None
+        self._key = ours.key if ours else ""
+        self._numbers: dict[int, int] = {}
+        self._peers: dict[tuple[str, int], int] = {}
+        self._starts: dict[str | None, list[tuple[datetime, int]]] = {}
+        for at in sorted(range(len(self.found)), key=lambda at: self.found[at].started_at):
+            self._enter(at)
+
+    def add(self, session: Session) -> None:
+        self.found.append(session)
+        self._enter(len(self.found) - 1)
+
+    def put(self, at: int, session: Session) -> None:
+        """In place of the one that is there, of the same user and start."""
+        self.found[at] = session
+        if session.number:
+            self._numbers.setdefault(session.number, at)
+
+    def numbered(self, number: int) -> int | None:
+        return self._numbers.get(number) if number else None
+
+    def with_peer(self, peer: str, port: int) -> list[int]:
+        return [self._peers[peer, port]] if port and (peer, port) in self._peers else []
+
+    def ours(self, at: int) -> bool:
+        """Whether it may be one of driftd's visits, which leave nothing running."""
+        return bool(self._key) and self.found[at].key == self._key
+
+    def around(self, moment: datetime, user: str | None) -> list[int]:
+        """The nearest that began before and after ``moment``, of one user or (None) of anybody."""
+        starts = self._starts.get(user, [])
+        middle = bisect_right(starts, (moment, len(self.found)))
+        return [at for _, at in starts[max(0, middle - _BEFORE) : middle + _AFTER]]
+
+    def _enter(self, at: int) -> None:
+        session = self.found[at]
+        if session.number:
+            self._numbers.setdefault(session.number, at)
+        self._peers.setdefault((session.source, session.port), at)
+        for user in (session.user, None):
+            insort(self._starts.setdefault(user, []), (session.started_at, at))
+
+
+def _place(known: _Known, clue: Clue) -> int | None:
     """Which session ``clue`` is evidence of: the one with its number, else the nearest that it fits."""
-    if clue.number:
-        for at, session in enumerate(found):
-            if session.number == clue.number:
-                return at
+    at = known.numbered(clue.number)
+    if at is not None:
+        return at
+    if clue.source == "socket":
+        return next(iter(known.with_peer(clue.peer, clue.port)), None)
     fits = _FITS.get(clue.source)
     if fits is None:
         return None
-    fitting = [at for at, session in enumerate(found) if fits(session, clue)]
-    return min(fitting, key=lambda at: abs(found[at].started_at - clue.started_at), default=None)
+    fitting = [at for at in known.around(clue.started_at, clue.user) if fits(known.found[at], clue)]
+    if clue.source == "sweep":
+        fitting = [at for at in fitting if not known.ours(at)]
+    return min(fitting, key=lambda at: abs(known.found[at].started_at - clue.started_at), default=None)
 
 
 def _within(session: Session, moment: datetime) -> bool:
@@ -104,14 +163,15 @@ def _within(session: Session, moment: datetime) -> bool:
     return session.started_at - SLACK <= moment and (session.ended_at is None or moment <= session.ended_at + SLACK)
 
 
+def _begun_in(session: Session, moment: datetime) -> bool:
+    """Whether what began at ``moment`` can have begun in the session: not once it was over."""
+    return _within(session, moment) and (session.ended_at is None or moment <= session.ended_at)
+
+
 def _left_running(session: Session, clue: Clue) -> bool:
     """A program with a number that no live login has: it was started from a session of its user that is over."""
     unknown = not session.number and not session.live
-    return unknown and session.user == clue.user and _within(session, clue.started_at)
-
-
-def _same_peer(session: Session, clue: Clue) -> bool:
-    return bool(clue.port) and (session.source, session.port) == (clue.peer, clue.port)
+    return unknown and session.user == clue.user and _begun_in(session, clue.started_at)
 
 
 def _same_login(session: Session, clue: Clue) -> bool:
@@ -122,16 +182,15 @@ def _same_login(session: Session, clue: Clue) -> bool:
 
 def _same_terminal(session: Session, clue: Clue) -> bool:
     """The same login, or a second terminal of the same connection."""
-    if session.user != clue.user or not _within(session, clue.started_at):
+    if session.user != clue.user or not _begun_in(session, clue.started_at):
         return False
-    if session.kind not in {"", "interactive"}:
+    if session.kind not in {"", "interactive"} or _parts(session) == {"sweep"}:
         return False  # it had none: another's terminal, just before or after one of driftd's own visits
     return abs(session.started_at - clue.started_at) <= NEAR or clue.peer == session.source or session.tty == clue.tty
 
 
 _FITS: dict[str, Callable[[Session, Clue], bool]] = {
     "sweep": _left_running,
-    "socket": _same_peer,
     "logind": _same_login,
     "audit": _same_login,
     "utmp": _same_terminal,
@@ -141,15 +200,16 @@ _FITS: dict[str, Callable[[Session, Clue], bool]] = {
 }
 
 
-def _explained(found: Sequence[Session], clue: Clue) -> bool:
+def _explained(known: _Known, clue: Clue) -> bool:
     """Whether somebody who was there became another, or left something: that is what the session did, and no way in."""
     whoever = clue.source == "residue"  # may have become its owner
+    found = (known.found[at] for at in known.around(clue.started_at, None if whoever else clue.user))
     return any(
-        (one.user == clue.user or (whoever and not one.ancestor)) and _within(one, clue.started_at) for one in found
+        _within(one, clue.started_at) and not (whoever and one.ancestor and one.user != clue.user) for one in found
     )
 
 
-def _of_a_job(clue: Clue, readings: Readings, found: Sequence[Session]) -> bool:
+def _of_a_job(clue: Clue, readings: Readings, now: datetime | None) -> bool:
     """Whether a program without a terminal, left running from no session that is known, may be one of ``cron``'s.
 
     It may where a job began in the hour before, and where nothing tells what jobs there were: without a log, and of
@@ -157,10 +217,10 @@ def _of_a_job(clue: Clue, readings: Readings, found: Sequence[Session]) -> bool:
     """
     if clue.tty or clue.door != "ssh":
         return False
-    now = next((one.started_at for one in found if one.ancestor), clue.started_at)
-    if not readings.since or clue.started_at < now - SPAN:
+    if not readings.since or clue.started_at < (now or clue.started_at) - SPAN:
         return True
-    return any(moment - SLACK <= clue.started_at <= moment + _JOB for moment in readings.opened)
+    before = bisect_right(readings.opened, clue.started_at + SLACK)
+    return bool(before) and clue.started_at <= readings.opened[before - 1] + _JOB
 
 
 def _joined(session: Session, clue: Clue) -> Session:
@@ -185,7 +245,7 @@ def _session(clue: Clue) -> Session:
         ended_at=clue.ended_at,
         tty=clue.tty,
         pid=clue.pid,
-        live=clue.live,
+        live=clue.live and (clue.source != "sweep" or bool(clue.tty)),  # what runs without one may be left alone
         evidence=clue.source,
         kind="interactive" if clue.tty else "",
         number=clue.number,

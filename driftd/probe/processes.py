@@ -36,6 +36,7 @@ Process = NamedTuple(
         ("started", float),
         ("flags", int),  # of the kernel, <linux/sched.h>
         ("tty", bytes),
+        ("over", bool),  # it has ended, and whoever began it has not asked how
     ],
 )
 Live = NamedTuple(
@@ -167,7 +168,8 @@ class Table(object):
             return None
         ticks = int(fields[19])
         started = self._base + ticks / float(self._ticks)
-        return Process(pid, int(fields[1]), name, ticks, started, int(fields[6]), _terminal(int(fields[4])))
+        over = fields[0] in (b"Z", b"X")
+        return Process(pid, int(fields[1]), name, ticks, started, int(fields[6]), _terminal(int(fields[4])), over)
 
     def _runs_sshd(self, pid):
         # type: (int) -> bool

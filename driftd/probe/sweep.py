@@ -110,7 +110,9 @@ def _from_outside(table, above, users):
     # type: (processes.Table, Dict[int, float], Dict[int, bytes]) -> List[clues.Clue]
     found = []
     for process in table.all.values():
-        if process.above or process.pid == 1 or process.flags & _KERNEL_THREAD or process.pid in above:
+        if process.above or process.pid == 1 or process.pid in above:
+            continue
+        if process.over or process.flags & _KERNEL_THREAD:
             continue
         uid = table.owner(process.pid)
         found.append(

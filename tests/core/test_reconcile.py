@@ -80,10 +80,20 @@ def test_a_clue_that_fits_none_is_somebody(one: Clue) -> None:
     assert found.confidence == ("proved" if one.live and one.source != "logind" else "supported")
 
 
+def test_driftds_own_visits_leave_nothing_running() -> None:
+    left = clue("sweep", ago(400), number=20, live=True)
+    ours = replace(OURS, key="SHA256:d")
+    earlier = replace(ALICE, key="SHA256:d")
+    found = reconcile([earlier, ours], replace(READ, clues=(left,))).sessions
+    assert [(one.evidence, one.live) for one in found][::2] == [("log", False), ("sweep", False)]
+
+
 def test_a_terminal_is_not_of_a_session_that_had_none() -> None:
-    visit = replace(ALICE, kind="command", ended_at=ago(598))
-    found = reconcile([visit], Readings((clue("lastlog", ago(597), peer="10.0.0.9", tty="pts/0"),))).sessions
-    assert [one.evidence for one in found] == ["log", "lastlog"]
+    terminal = Readings((clue("lastlog", ago(597), peer="10.0.0.9", tty="pts/0"),))
+    for visit in (replace(ALICE, kind="command"), replace(ALICE, ended_at=ago(598))):
+        assert [one.evidence for one in reconcile([visit], terminal).sessions] == ["log", "lastlog"]
+    clues = (clue("sweep", ago(598), number=20, live=True), clue("lastlog", ago(597), tty="pts/0"))
+    assert [one.evidence for one in reconcile([OURS], replace(READ, clues=clues)).sessions][1:] == ["sweep", "lastlog"]
 
 
 def test_a_number_tells_two_logins_of_one_moment_apart() -> None:

@@ -145,6 +145,8 @@ def test_who_came_from_outside_has_no_parent_here(place: inside.Root, proc: Proc
     proc.add(70, 0, "sh", "sh", BOOT + 20, exe="/bin/sh")
     proc.add(71, 70, "vi", "vi", BOOT + 30, exe="/usr/bin/vi")
     proc.add(75, 0, "python3", "python3 -I", BOOT + 40, exe="/usr/bin/python3")
+    proc.add(76, 0, "gone", "", BOOT + 50, exe="/bin/sh")
+    (proc.root / "76/stat").write_text((proc.root / "76/stat").read_text().replace(") S 0", ") Z 0"))
     (found,) = swept(place, proc.table(), above=75)
     assert (found.source, found.door, found.pid, found.note) == (b"outside", b"exec", 70, b"sh")
 
