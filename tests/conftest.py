@@ -28,7 +28,6 @@ settings.load_profile("driftd")
 
 # Files whose tests take minutes together: begun first, so that no core is left waiting for them at the end.
 SLOW = (
-    "test_facts_found_vm",
     "test_vm_systemd",
     "test_local_vm_contract",
     "test_bad_days",
@@ -98,13 +97,6 @@ def vm_image(image_cache) -> ImageInfo:
 def tiny_vm_image(image_cache, vm_image) -> ImageInfo:
     """A machine's image that boots in a few seconds: a kernel, busybox and an HTTP server. No SSH."""
     return tiny_image(image_cache, vm_image)
-
-
-@pytest.fixture(scope="session")
-def vm(image_cache, vm_image, login_key) -> Iterator[Vm]:
-    """A systemd guest for everybody. Who changes something puts it back."""
-    with booted(image_cache, vm_image, login_key) as one:
-        yield one
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,14 @@
 """Machines for tests: a systemd guest as users have it, and a tiny one that boots in a few seconds.
 
-The fixtures in tests/conftest.py hand them out. ``vm`` is one systemd guest for the whole session, reachable as root:
+The fixtures in tests/conftest.py hand them out. ``fresh_vm`` is one systemd guest for one module, reachable as root:
 
     @pytest.mark.machine
     @pytest.mark.servers
-    def test_something(vm):
-        vm.ssh("systemctl stop cron")          # leave it as you found it: others look at it, too
-        found = vm.look()                      # a Fingerprint, through driftd's own SSH looker
+    def test_something(fresh_vm):
+        fresh_vm.ssh("systemctl stop cron")    # the tests after this one look at it, too
+        found = fresh_vm.look()                # a Fingerprint, through driftd's own SSH looker
 
-``fresh_vm`` is another one, for one module alone, that nobody has touched. A boot takes twenty seconds of one core:
-the whole suite should have fewer than ten.
+A boot takes twenty seconds of one core: the whole suite should have fewer than ten.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from driftd.edges.stage.daemon import command
 from driftd.wiring.house import WiredHouse
 
 LINES = 26  # of one replacement in the journal, or a few more
-LIMIT_S = 240.0
+LIMIT_S = 600.0
 LETTERS = "ghijklmnopqrstuvwxyz"  # no digit of a hexadecimal number, which signatures leave out
 
 

@@ -1,4 +1,8 @@
-"""A machine with a kernel, a systemd and a journal of its own, as driftd sees it over SSH. One boot, and one more."""
+"""A machine with a kernel, a systemd and a journal of its own, as driftd sees it over SSH. One boot, and one more.
+
+First it is pristine. Then a person changes it in every way: each changed fact is found, and nothing else is. At last
+it is switched off and on. Each look reads everything there is, under emulation.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +14,25 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from changing import Auditor, baked, shown
+from changes_vm import AFTER_REBOOT, VM
+from changing import Auditor, Told, baked, missing, script, shown, told, unasked
 
 from driftd.core import drift
 from driftd.core.facts import InstanceState
 from driftd.core.fingerprint import Fingerprint, Reader
+from driftd.core.looks import Look
 from driftd.core.reconcile import reconcile
+from driftd.doors.report import table
 from driftd.edges.documents import load_policy
 from driftd.flows.audit import Rules
 from driftd.probe import bundle, wire
 
 pytestmark = [pytest.mark.machine, pytest.mark.servers, pytest.mark.timeout(900)]
 
+TESTS = Path(__file__).parent.parent
+# What a configuration has by itself, and what is true of the tests' own machines.
+POLICY = ("debian", "systemd", "sessions", "vm.yaml")
+PERSON = told("session", "ssh:root@*")
 ENTRIES = {"file", "directory", "link", "device", "fifo", "socket"}
 # What systemd, Debian and the provider's seed write at the first boot, and nothing else.
 IDENTITY = {
@@ -83,7 +94,7 @@ class Seen:
 
 
 def test_of_a_pristine_guest_the_packs_explain_all_but_who_was_there(fresh_vm, manifest, seen):
-    rules = Rules(load_policy(("debian", "systemd", "sessions", "vm.yaml"), Path(__file__).parent.parent))
+    rules = Rules(load_policy(POLICY, TESTS))
     looker = Seen(seen, fresh_vm.looker.own_key(fresh_vm.instance))
     look = Auditor(manifest, looker, rules).audit(fresh_vm.instance)
     assert [shown(one) for one in look.judgement.findings if one.kind != "session"] == []
@@ -164,10 +175,45 @@ def test_what_it_says_on_its_console_fills_no_disk_of_ours(fresh_vm):
     assert sum(path.stat().st_size for path in home.path.iterdir() if path.name != "disk.qcow2") == before
 
 
-def test_power_off_and_on_keeps_disk_name_and_keys(fresh_vm):
+@pytest.fixture(scope="module")
+def auditor(fresh_vm, manifest) -> Auditor:
+    return Auditor(manifest, fresh_vm.looker, Rules(load_policy(POLICY, TESTS)))
+
+
+@pytest.fixture(scope="module")
+def changed(fresh_vm, auditor) -> Look:
+    """How it looks after a person has changed it in every way."""
+    fresh_vm.ssh(script(VM))
+    return auditor.audit(fresh_vm.instance)
+
+
+@pytest.mark.parametrize("one", VM, ids=lambda one: one.id)
+def test_a_change_is_found(changed, one) -> None:
+    assert missing(one, changed.judgement.findings) == []
+
+
+def test_nothing_else_is_found(changed) -> None:
+    assert unasked(VM, changed.judgement.findings, PERSON) == []
+    assert changed.coverage.kept == (), "with a kernel, a systemd and root's rights nothing is kept from a look"
+
+
+def test_a_setting_is_told_three_ways(changed) -> None:
+    judgement = changed.judgement
+    settings = tuple(one for one in judgement.findings if one.kind == "sysctl")
+    said = table.text([replace(changed, judgement=replace(judgement, findings=settings))], width=100)
+    lines = {line.strip() for line in said.splitlines()}
+    assert "live 0, configured 1, baked 1" in lines
+    assert "live 2, configured 0, not baked" in lines
+    assert "live 1, not configured, not baked" in lines
+    assert max(map(len, said.splitlines())) <= 100
+
+
+@pytest.fixture(scope="module")
+def switched(fresh_vm) -> list[str]:
+    """What it says of itself before and after it was switched off and on."""
     compute, instance = fresh_vm.deployment.provider.compute, fresh_vm.instance
-    script = "cat /proc/sys/kernel/random/boot_id /etc/machine-id; echo kept | tee -a /etc/hosts >/var/lib/mark"
-    boot, machine_id = fresh_vm.ssh(script).splitlines()
+    before = "cat /proc/sys/kernel/random/boot_id /etc/machine-id; echo kept | tee -a /etc/hosts >/var/lib/mark"
+    said = fresh_vm.ssh(before).splitlines()
     began = time.monotonic()
     compute.stop(instance.id)
     assert time.monotonic() - began < 55, "it ended by itself, not by force"
@@ -176,8 +222,29 @@ def test_power_off_and_on_keeps_disk_name_and_keys(fresh_vm):
     assert compute.describe(instance.id).address == instance.address
     fresh_vm.deployment.ready(instance, (22,))
     files = "/var/lib/mark /proc/sys/kernel/random/boot_id /etc/machine-id"
-    script = f"tail -n 1 /etc/hosts; cat {files}; journalctl -q -b -1 -t systemd-logind"
-    hosts, kept, now, name, before = fresh_vm.ssh(script).split("\n", 4)
+    after = f"tail -n 1 /etc/hosts; cat {files}; journalctl -q -b -1 -t systemd-logind"
+    return [*said, *fresh_vm.ssh(after).split("\n", 4)]
+
+
+def test_power_off_and_on_keeps_disk_name_and_keys(switched):
+    boot, machine_id, hosts, kept, now, name, log = switched
     assert (hosts, kept, name) == ("kept", "kept", machine_id), "the seed is for the first boot alone"
     assert now != boot
-    assert "Power key pressed" in before
+    assert "Power key pressed" in log
+
+
+@pytest.fixture(scope="module")
+def rebooted(fresh_vm, auditor, changed, switched) -> Look:
+    return auditor.audit(fresh_vm.instance)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("want", AFTER_REBOOT, ids=lambda want: f"{want.kind}-{want.subject}")
+def test_what_outlasts_a_reboot_is_found_after_it(rebooted, want: Told) -> None:
+    assert any(want.fits(one) for one in rebooted.judgement.findings)
+
+
+@pytest.mark.soak
+def test_a_reboot_brings_nothing_else(changed, rebooted) -> None:
+    assert unasked((), rebooted.judgement.findings, PERSON, *AFTER_REBOOT) == []
+    assert rebooted.boot_id != changed.boot_id
