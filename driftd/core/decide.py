@@ -12,11 +12,13 @@ from datetime import datetime
 
 from driftd.core.facts import InstanceState
 from driftd.core.guards import Case, going_on
+from driftd.core.ports import Target
 from driftd.core.replacement import TERMINAL, UNSTARTED, Record, State
 from driftd.core.steps import arriving, before, leaving, moving
+from driftd.core.steps.common import unseen
 from driftd.core.undo import decide_undo
 from driftd.core.variants import STEP
-from driftd.core.world import OUT_OF_SERVICE, Advance, Answer, Do, Finish, Limits, Need, Verb, Wait, World
+from driftd.core.world import OUT_OF_SERVICE, Advance, Answer, Do, Finish, Halt, Limits, Need, Verb, Wait, World
 
 LOOKS_APART = 5  # polls
 
@@ -24,7 +26,7 @@ LOOKS_APART = 5  # polls
 def learn(record: Record, world: World) -> Record:
     """What the world teaches about the record itself: the newcomer to adopt, and that the old one was seen at rest."""
     target = world.targets.get(record.old_id)
-    drained = target is None or target.state in OUT_OF_SERVICE
+    drained = _out(target)
     stopped = world.old is not None and world.old.state is InstanceState.STOPPED
     if record.doubted and record.state not in UNSTARTED:
         # Whatever may have been our own doing since the copy is taken for that, so that an undo puts it right.
@@ -35,7 +37,14 @@ def learn(record: Record, world: World) -> Record:
         record = replace(record, drain_seen=True)
     if record.stop_sent and stopped and not record.stop_seen:
         record = replace(record, stop_seen=True)
-    return record
+    old = record.old_unseen + 1 if world.old is None and not record.committed else 0
+    new = record.new_unseen + 1 if _newcomer_missing(record, world) else 0
+    return replace(record, old_unseen=old, new_unseen=new)
+
+
+def _newcomer_missing(record: Record, world: World) -> bool:
+    """Whether the newcomer is nowhere, though we did not end it and nobody says that it is ended."""
+    return bool(record.new_id) and not record.end_sent and all(one.id != record.new_id for one in world.newcomers)
 
 
 def needs(record: Record, now: datetime, limits: Limits) -> frozenset[Need]:
@@ -61,6 +70,10 @@ def decide(record: Record, world: World, now: datetime, limits: Limits) -> Answe
     if record.state in TERMINAL:
         raise ValueError(f"replacement {record.rid} is over: {record.state}")
     unstarted = record.state in UNSTARTED
+    if unstarted and record.doubted and (traces := _traces(record, world)):
+        why = f"the store, put back from a copy, knows nothing of what was done for it since, and {traces}"
+        hint = f"see that one instance serves as {record.slot} with all that the slot owns, and end any other by hand"
+        return Halt(State.STUCK, why, hint)
     if unstarted and record.cancel_requested:
         asked = f"denied by {record.denied_by}" if record.denied_by else "cancelled"
         return Finish(State.CANCELLED, f"{asked} before anything was changed")
@@ -69,14 +82,42 @@ def decide(record: Record, world: World, now: datetime, limits: Limits) -> Answe
     if world.frozen:
         return _stopped(record, world.frozen, now, limits)
     if record.state is State.UNDOING:
-        return decide_undo(record, world, now, limits)
+        return _unsure(record, now, limits) or decide_undo(record, world, now, limits)
     cancellable = record.cancel_requested and not record.committed and record.state is not State.SETTLING
     if cancellable and world.old_lives:
         return Advance(State.UNDOING, "cancelled by hand", outcome=State.CANCELLED)
     if world.paused:  # which lets an undo go on, and a cancellation begin one
         return _stopped(record, world.paused, now, limits)
-    answer = _DECISIONS[record.state](record, world, now, limits)
+    answer = _unsure(record, now, limits) or _DECISIONS[record.state](record, world, now, limits)
     return (isinstance(answer, Do) and _guarded(record, world, answer, now, limits)) or answer
+
+
+def _traces(record: Record, world: World) -> str:
+    """What shows that the old one was let go after the copy of the store was made; "" where nothing does.
+
+    A newcomer alone is found again by the same launch.
+    """
+    if world.old is not None and world.old.state.halted:
+        return f"{record.old_id} is {world.old.state}"
+    target = world.targets.get(record.old_id)
+    return f"{record.old_id} is out of service" if world.newcomers and _out(target) else ""
+
+
+def _out(target: Target | None) -> bool:
+    return target is None or target.state in OUT_OF_SERVICE
+
+
+# What these do next turns on whether the old one still is.
+_OF_THE_OLD = frozenset(
+    {State.DRAINING, State.QUIESCING, State.STOPPING, State.PARKING, State.RETIRING, State.UNDOING},
+)
+
+
+def _unsure(record: Record, now: datetime, limits: Limits) -> Wait | None:
+    """A wait while the old one is nowhere to be seen, and too few readings in a row say so to believe it gone."""
+    if record.state not in _OF_THE_OLD or not 0 < record.old_unseen < limits.unseen_reads:
+        return None
+    return Wait(now + limits.poll, unseen(record.old_id, record.old_unseen, limits.unseen_reads))
 
 
 def _guarded(record: Record, world: World, answer: Do, now: datetime, limits: Limits) -> Wait | None:
@@ -84,7 +125,8 @@ def _guarded(record: Record, world: World, answer: Do, now: datetime, limits: Li
     what an old one that is gone left behind, takes nothing from anybody.
     """
     about_old = answer.call.instance_id in {"", record.old_id}
-    if world.old_gone or (answer.call.verb is Verb.TERMINATE and not about_old):
+    gone = world.old_gone and not 0 < record.old_unseen < limits.unseen_reads
+    if gone or (answer.call.verb is Verb.TERMINATE and not about_old):
         return None
     refusal = going_on(Case(record, world.rules, world.facts), answer.call.verb.value, now)
     if refusal is None:

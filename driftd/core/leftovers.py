@@ -53,12 +53,17 @@ class Leftover:
 
 
 def of_instances(
-    group: str, instances: Collection[Instance], records: Mapping[str, Record], busy: Collection[str]
+    group: str,
+    instances: Collection[Instance],
+    records: Mapping[str, Record],
+    busy: Collection[str],
+    manned: Collection[str],
 ) -> Sequence[Leftover]:
     """Instances of the group that carry marks of a replacement which is over or unknown.
 
     ``records`` are replacements by rid, at least those that the instances' marks name. ``busy`` are the ids of
-    instances that a load balancer knows, or that hold a volume or an address.
+    instances that a load balancer knows, or that hold a volume or an address. ``manned`` are the group's slots in which
+    an instance serves: elsewhere an orphan may be all that a slot has.
     """
     found = []
     for instance in sorted(instances, key=lambda one: one.id):
@@ -68,7 +73,8 @@ def of_instances(
             continue
         record = records.get(instance.tags.get(TAG_RID, ""))
         if record is None or record.state in TERMINAL:
-            found.append(_of_instance(group, instance, record, instance.id in busy))
+            used = instance.id in busy or instance.slot not in manned
+            found.append(_of_instance(group, instance, record, used))
     return found
 
 

@@ -82,6 +82,7 @@ def announced(record: Record, call: Call, intent: str, why: str, now: datetime) 
         serve_sent=record.serve_sent or (verb is Verb.SERVE and not about_old),
         launched=record.launched or verb is Verb.LAUNCH,
         committed=record.committed or (verb is Verb.TERMINATE and about_old),
+        end_sent=record.end_sent or (verb is Verb.TERMINATE and call.instance_id == record.new_id),
     )
 
 

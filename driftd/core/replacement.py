@@ -69,8 +69,12 @@ class Record:
     ``quiesced`` that it then did, ``stop_sent`` that we asked for the old one to be stopped, ``stop_seen`` that it then
     was, ``launched`` that a launch was announced, ``serve_sent`` that the newcomer's service was asked to start,
     ``served`` that it did, ``stayed`` that
-    an undo was given up because the old one was gone, and the newcomer was to stay. ``doubted`` says that the store was
+    an undo was given up because the old one was gone, and the newcomer was to stay. ``end_sent`` is that we asked for
+    the newcomer to be ended. ``doubted`` says that the store was
     put back from a copy while this was under way: what was done since, only the world can tell.
+
+    ``old_unseen`` and ``new_unseen`` are the readings in a row that lacked the old one or the newcomer though nobody
+    said that it is ended: a list may be cut short, and what is gone by itself is gone in all of them.
     """
 
     rid: str
@@ -119,7 +123,10 @@ class Record:
     serve_sent: bool = False
     served: bool = False
     stayed: bool = False
+    end_sent: bool = False
     doubted: bool = False
+    old_unseen: int = 0
+    new_unseen: int = 0
 
     @property
     def owns(self) -> bool:

@@ -13,7 +13,7 @@ from driftd.core.guards import Case, health
 from driftd.core.moves import name_of
 from driftd.core.ports import TargetState
 from driftd.core.replacement import Record, State
-from driftd.core.steps.common import newcomer_of
+from driftd.core.steps.common import newcomer_of, unseen
 from driftd.core.steps.moving import SERVE, TO_REST
 from driftd.core.world import OUT_OF_SERVICE, Advance, Answer, Call, Do, Finish, Halt, Limits, Verb, Wait, World
 
@@ -167,6 +167,8 @@ def _newcomers_away(record: Record, world: World, now: datetime, limits: Limits)
             min(until, now + limits.poll),
             f"the launch has no answer; until {until:%H:%M:%S} UTC a newcomer may still appear",
         )
+    if 0 < record.new_unseen < limits.unseen_reads:
+        return Wait(now + limits.poll, unseen(record.new_id, record.new_unseen, limits.unseen_reads))
     good = record.streak + 1
     if record.new_id and good < limits.gone_reads:
         return Wait(now + limits.poll, f"{record.new_id} is gone, {good} of {limits.gone_reads} reads", good)

@@ -241,7 +241,9 @@ def variant_of(record: Record) -> Variant:
 
 
 _UNDOABLE = tuple(step.state for step in STEPS if step.state not in {*UNSTARTED, State.SETTLING})
+_WAITING = (State.CONFIRMING, State.ADMITTING, State.PLANNING)
 _STUCK: Mapping[State, str] = {
+    **dict.fromkeys(_WAITING, "the store was put back from a copy that is older than what was done"),
     State.UNDOING: "the undo failed: a person is needed",
     State.DETACHING: "a volume cannot be taken off, or is somebody else's",
     State.ATTACHING: "a volume is somebody else's",

@@ -32,8 +32,9 @@ class Limits:
 
     ``dwell`` is the least time between the look that found the drift and the one that confirms it; ``plan_again`` is
     how long one that could not be planned gives way to others; ``absent`` is how long a launch without answer may
-    stay unseen until it counts as never made; ``healthy_reads`` and ``gone_reads`` are readings in a row. ``park`` is
-    how long the old one is kept, stopped, before it is ended; 0 ends it at once.
+    stay unseen until it counts as never made; ``healthy_reads`` and ``gone_reads`` are readings in a row, and so are
+    ``unseen_reads``, after which an instance that nobody ended counts as gone by itself. ``park`` is how long the old
+    one is kept, stopped, before it is ended; 0 ends it at once.
     """
 
     dwell: timedelta = timedelta(seconds=60)
@@ -62,6 +63,7 @@ class Limits:
     longest_pause: timedelta = timedelta(seconds=60)
     healthy_reads: int = 3
     gone_reads: int = 2
+    unseen_reads: int = 150
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from driftd.core.facts import Instance
 from driftd.core.findings import Severity
 from driftd.core.leftovers import MARKS, Leftover, What, due, of_instances, of_snapshots
 from driftd.core.memory import Message, Store
+from driftd.core.ports import TargetState
 from driftd.core.replacement import Record
 from driftd.core.wording import leftovers as wording
 from driftd.core.wording import pruned
@@ -152,7 +153,12 @@ class Janitor:
         with self._store.read() as tx:
             found = [tx.replacement(one.tags.get(TAG_RID, "")) for one in marked]
         records = {record.rid: record for record in found if record is not None}
-        return [*of_instances(group.name, marked, records, owners | seen.targets.keys())]
+        manned = {
+            one.slot
+            for one in seen.instances.values()
+            if one.group == group.name and (target := seen.targets.get(one.id)) and target.state is TargetState.HEALTHY
+        }
+        return [*of_instances(group.name, marked, records, owners | seen.targets.keys(), manned)]
 
     def _ended(self, group: Group) -> Sequence[Record]:
         with self._store.read() as tx:

@@ -46,7 +46,7 @@ def observe(
     newcomers = _newcomers(record, group, seen)
     remembered = stand.remembered.get(record.old_id)
     confirmed, facts = None, stand.facts
-    if Need.LOOK_OLD in needs and old is not None and not held.any:
+    if Need.LOOK_OLD in needs and old is not None and not old.state.ending and not held.any:
         confirmed = sight_of(look(old), remembered.taint if remembered else "")
         if confirmed.verdict is not Verdict.UNKNOWN:  # else what the last look saw counts
             facts = facts.looked(old.id, confirmed.live, now)

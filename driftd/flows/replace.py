@@ -180,7 +180,7 @@ class Replacer:
         if isinstance(answer, Do) and not fresh:
             # What is acted on is read again, live.
             record, world, answer = self._decide(before, group, surveys.anew(group))
-        if leaves(record, answer) and world.old is not None:
+        if leaves(record, answer) and world.old is not None and world.old_lives:
             # Whether people are on it takes a while to see, and everything else is read once more after that.
             look = self._look(world.old)
             people = frozenset({Need.LOOK_OLD})

@@ -6,7 +6,7 @@ a few queries a group.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -150,7 +150,7 @@ def _stand(
     foreign: str,
 ) -> Stand:
     waiting = {one.old_id for one in shared.opened if one.group == group.name and one.state in UNSTARTED}
-    facts = _facts(tx, group, seen.targets, shared, rows, now, cold=cold, foreign=foreign)
+    facts = _facts(tx, group, seen.targets, shared, rows, now, cold=cold, foreign=foreign, marked=seen.marked)
     return Stand(facts, _remembered(tx, group.name, [row for row in rows if row.id in waiting], now))
 
 
@@ -177,8 +177,10 @@ def _facts(
     *,
     cold: str = "",
     foreign: str = "",
+    marked: Collection[str] = (),
 ) -> GroupFacts:
-    flying = [one for one in shared.opened if one.state not in WAITING]
+    # What waits and has a newcomer was begun before the store was put back from a copy.
+    flying = [one for one in shared.opened if one.state not in WAITING or one.rid in marked]
     mine = [one for one in shared.opened if one.group == group.name]
     flights = [one for one in flying if one.group == group.name]
     own = [one for one in shared.ended if one.group == group.name]

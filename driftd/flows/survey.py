@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from driftd.core.errors import NotFound, ProviderError, Unavailable
-from driftd.core.facts import Instance, InstanceState
+from driftd.core.facts import Instance
 from driftd.core.ports import Address, Compute, Target, Traffic, Volume
 from driftd.core.world import TAG_RID
 from driftd.flows.groups import Group
@@ -97,7 +97,7 @@ def edges_of(group: Group) -> tuple[Compute, Traffic]:
 
 
 def described(group: Group, seen: Survey, instance_id: str) -> Instance | None:
-    """The instance, None when it is gone. One that the list left out is asked for by name before that is believed."""
+    """The instance, None where the provider has none of that name. One that the list left out is asked for by it."""
     compute, _ = edges_of(group)
     instance = seen.instances.get(instance_id)
     if instance is None:
@@ -105,4 +105,4 @@ def described(group: Group, seen: Survey, instance_id: str) -> Instance | None:
             instance = compute.describe(instance_id)
         except NotFound:
             return None
-    return None if instance.state is InstanceState.TERMINATED else instance
+    return instance

@@ -63,7 +63,5 @@ class Watch:
     def _versions(self) -> Mapping[tuple[str, str], str]:
         """Read once: policies are, too."""
         settings = self._house.settings
-        rules = {
-            (f"the rules of {name}", of_group(name)): digest_of(settings, name) for name in settings.groups
-        }
+        rules = {(f"the rules of {name}", of_group(name)): digest_of(settings, name) for name in settings.groups}
         return {("driftd", FLEET): __version__, ("the probe's schema", FLEET): str(wire.SCHEMA), **rules}

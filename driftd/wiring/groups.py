@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from math import ceil
 from typing import Any
 
 from driftd.core.world import Limits, Manner
@@ -79,8 +80,12 @@ def limits_of(settings: Settings, group: GroupSettings) -> Limits:
     """How long each step may take, and how careful it is."""
     replacing = group.replacing
     set_here = {name: getattr(replacing, name) for name in type(replacing).model_fields if name in _LIMITS}
-    poll = min(settings.daemon.tick, Limits().poll)
-    return Limits(**set_here, canary_soak=max(replacing.canary.soak, replacing.soak), poll=poll)
+    usual = Limits()
+    poll = min(settings.daemon.tick, usual.poll)
+    # As long as a launch without answer may stay unseen; readings are as far apart as ticks are.
+    reads = max(usual.gone_reads, ceil(usual.absent / max(settings.daemon.tick, poll)))
+    soak = max(replacing.canary.soak, replacing.soak)
+    return Limits(**set_here, canary_soak=soak, poll=poll, unseen_reads=reads)
 
 
 def manner_of(group: GroupSettings) -> Manner:

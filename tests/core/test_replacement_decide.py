@@ -8,16 +8,16 @@ from datetime import datetime, timedelta
 import pytest
 from replacing import LIMITS, NOW, OPEN, RULES, facts, instance, rules
 
-from driftd.core.decide import decide
+from driftd.core.decide import decide, learn
 from driftd.core.facts import InstanceState
 from driftd.core.findings import Action, Verdict
 from driftd.core.guards.case import GroupFacts
 from driftd.core.moves import moved, waiting
-from driftd.core.ports import Target, TargetState
+from driftd.core.ports import Target, TargetState, Volume
 from driftd.core.replacement import UNSTARTED, Record, State
 from driftd.core.steps.arriving import launch_request
 from driftd.core.variants import MOVE, STEP, SURGE, TRANSITIONS, VARIANTS
-from driftd.core.world import TAG_RID, Advance, Call, Do, Halt, Sight, Verb, Wait, World, token
+from driftd.core.world import TAG_RID, Advance, Call, Do, Finish, Halt, Sight, Verb, Wait, World, token
 
 
 def ready_to_end() -> tuple[Record, World]:
@@ -237,6 +237,49 @@ def test_a_gone_newcomer_that_the_load_balancer_still_lists_is_nothing_to_stay_w
     assert not isinstance(answer, Advance)
 
 
+@pytest.mark.parametrize("state", [State.DRAINING, State.QUIESCING, State.STOPPING, State.PARKING, State.RETIRING])
+def test_an_old_one_that_a_reading_lacks_is_not_gone(state):
+    """What nobody ended is gone after many readings in a row alone: a provider's list may lag or be cut short."""
+    record, world = ready_to_end()
+    record, missing = replace(record, state=state, variant=MOVE.name), replace(world, old=None, targets={})
+    for _ in range(LIMITS.unseen_reads - 1):
+        record = learn(record, missing)
+        answer = decide(record, missing, NOW, LIMITS)
+        assert isinstance(answer, Wait)
+        assert "the provider shows no old, and nobody is known to have ended it" in answer.why
+        record = waiting(record, answer, NOW)
+    seen = learn(record, world)
+    assert seen.old_unseen == 0, "readings in a row, not in all"
+    assert not isinstance(decide(learn(record, missing), missing, NOW, LIMITS), Wait) or state in {
+        State.STOPPING,
+        State.RETIRING,
+    }
+    record = replace(record, state=State.UNDOING, outcome="failed-clean", fault="drift")
+    assert isinstance(decide(record, missing, NOW, LIMITS), Wait), "nor is it in an undo"
+
+
+def test_an_old_one_that_is_said_to_be_terminated_is_gone():
+    record, world = ready_to_end()
+    record = replace(record, state=State.PARKING, variant=SURGE.name)
+    world = replace(world, old=instance("old", InstanceState.TERMINATED))
+    assert isinstance(decide(learn(record, world), world, NOW, LIMITS), Advance)
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_an_undo_ends_with_a_newcomer_that_was_ended_or_is_missing_for_long(ended):
+    """One that only hides would serve on, with our marks and nobody's care."""
+    record, world = ready_to_end()
+    record = replace(
+        record, state=State.UNDOING, outcome="failed-clean", fault="the newcomer new is gone", end_sent=ended
+    )
+    world = replace(world, newcomers=(), targets={"old": Target("old", TargetState.HEALTHY, 0)})
+    reads = 0
+    while isinstance(answer := decide(record := learn(record, world), world, NOW, LIMITS), Wait):
+        record, reads = waiting(record, answer, NOW), reads + 1
+    assert isinstance(answer, Finish)
+    assert reads == (LIMITS.gone_reads - 1 if ended else LIMITS.unseen_reads + LIMITS.gone_reads - 2)
+
+
 @pytest.mark.parametrize(
     ("variant", "count", "percent", "serving", "held"),
     [
@@ -259,3 +302,14 @@ def test_an_undo_takes_no_newcomer_out_below_the_count_or_the_share(variant, cou
     assert isinstance(answer, Wait if held else Do)
     assert not held or answer.why == held
     assert held or answer.call == Call(Verb.DRAIN, "new")
+
+
+@pytest.mark.parametrize("state", [State.SNAPSHOTTING, State.DETACHING, State.ATTACHING])
+def test_an_old_one_that_is_ending_may_write_until_it_has_ended(state):
+    record, world = ready_to_end()
+    record = replace(record, state=state, variant=MOVE.name, volumes={"vol": ""}, stop_sent=True)
+    volumes = {"vol": Volume("vol", "web/1", "old" if state is State.DETACHING else "", "")}
+    world = replace(world, old=instance("old", InstanceState.SHUTTING_DOWN), volumes=volumes, snapshots=frozenset())
+    assert isinstance(decide(learn(record, world), world, NOW, LIMITS), Wait)
+    gone = replace(world, old=instance("old", InstanceState.TERMINATED))
+    assert isinstance(decide(learn(record, gone), gone, NOW, LIMITS), Do)

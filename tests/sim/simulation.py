@@ -52,6 +52,7 @@ LIMITS = Limits(
     absent=timedelta(seconds=20),
     poll=timedelta(seconds=BEAT_S),
     longest_pause=timedelta(seconds=5),
+    unseen_reads=10,
 )
 MEMORY = Path("/dev/shm")
 HORIZON_S = 900

@@ -81,3 +81,12 @@ def test_two_zones_of_a_group_are_never_under_change_at_once():
         run.cloud.traffic.drain(group, first)
         (said,) = run.truth.violations
         assert f"{group}/0 is in zone a, and under change are {{'{group}/1': 'b'}}" in said
+
+
+def test_in_the_end_nobody_serves_whose_own_service_rests():
+    with world(of_one(min_percent=0)) as run:
+        first, *_ = members(run)
+        assert list(run.truth.at_rest()) == []
+        run.cloud.stateful.clear()  # what the load balancer asks does not show it
+        run.cloud.servers[first].quiesced = True
+        assert [one.split()[0] for one in run.truth.at_rest()] == [first]

@@ -11,7 +11,7 @@ from driftd.testing import Crash
 
 CHANGES = ["launch", "register", "drain", "deregister", "stop", "terminate", "tag"]
 UNDO_CHANGES = ["launch", "register", "drain", "register the old one", "drain", "deregister", "terminate"]
-CALLS = 172
+CALLS = 177
 COMMITS = 39
 
 

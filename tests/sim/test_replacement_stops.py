@@ -207,8 +207,7 @@ def test_a_store_from_before_it_began_finds_what_was_done_and_can_undo_it(sim):
     rid = sim.request(manual=False)
     assert sim.stop_in(rid, State.ADMITTING)
     copy = sim.record(rid)
-    assert sim.stop_in(rid, State.PARKING)
-    sim.tick()
+    assert sim.stop_in(rid, State.SOAKING)
     newcomer = sim.record(rid).new_id
     put_back(sim, copy)
     assert sim.stop_in(rid, State.ENROLLING)
@@ -217,3 +216,18 @@ def test_a_store_from_before_it_began_finds_what_was_done_and_can_undo_it(sim):
     last = sim.run(rid)
     assert last.state is State.FAILED_CLEAN, last.note
     assert sim.old in sim.provider.in_service("web")
+
+
+def test_a_store_from_before_it_began_leaves_an_old_one_that_was_let_go_to_a_person(sim):
+    """By whom it was stopped, and what moved since, the store cannot say."""
+    rid = sim.request(manual=False)
+    assert sim.stop_in(rid, State.ADMITTING)
+    copy = sim.record(rid)
+    assert sim.stop_in(rid, State.PARKING)
+    sim.tick()
+    exist = sim.provider.alive("web")
+    put_back(sim, copy)
+    last = sim.run(rid)
+    assert last.state is State.STUCK
+    assert "the store, put back from a copy, knows nothing of what was done for it since" in last.note
+    assert sim.provider.alive("web") == exist

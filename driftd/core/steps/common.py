@@ -61,6 +61,14 @@ def lost(record: Record, newcomer: Instance | None) -> str:
     return ""
 
 
+def unseen(instance_id: str, reads: int, enough: int) -> str:
+    """The words for an instance that the inventory lacks: a list may be cut short, and a call be late."""
+    return (
+        f"the provider shows no {instance_id}, and nobody is known to have ended it: {reads} of the {enough} reads "
+        "in a row after which it counts as gone"
+    )
+
+
 def ill(record: Record, world: World) -> str:
     """Why the newcomer cannot do now what it could do before: whatever the steps behind it made sure of."""
     variant = variant_of(record)

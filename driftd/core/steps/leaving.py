@@ -45,7 +45,8 @@ def draining(record: Record, world: World, now: datetime, limits: Limits) -> Ans
     lacking = short(record, world)
     if lacking and not serving:
         return aborted(f"the group needs {record.old_id} back: {lacking}")
-    if late(record, now, limits):
+    drained = not serving and not target.connections and not record.tries
+    if late(record, now, limits) and not drained:
         said = lacking or f"{record.old_id} has {target.connections} connections left"
         return aborted(f"{record.old_id} could not be drained, and {spent(record, limits)}: {said}")
     if lacking:

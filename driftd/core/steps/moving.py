@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from driftd.core.facts import InstanceState
 from driftd.core.replacement import Record, State
 from driftd.core.steps.common import aborted, called_off, failed, ill, late, onward, short, spent
 from driftd.core.steps.leaving import halt, returned
@@ -48,6 +49,8 @@ def stopping(record: Record, world: World, now: datetime, limits: Limits) -> Ans
             return Wait(now + limits.poll, f"{record.old_id} is stopped, {good} of {limits.gone_reads} reads", good)
         return onward(record, f"{record.old_id} is stopped in {good} reads: nobody writes now")
     if not world.old_lives:
+        if late(record, now, limits):
+            return aborted(f"{record.old_id} is ending by itself, and {spent(record, limits)}")
         return Wait(now + limits.poll, f"{record.old_id} is ending by itself")
     if record.refusal:
         return aborted(f"the provider refused to stop {record.old_id}: {record.refusal}")
@@ -62,6 +65,8 @@ def snapshotting(record: Record, world: World, now: datetime, limits: Limits) ->
     """A copy of each volume as it is now, while nobody writes; that it was asked for is no proof that it is there."""
     if amiss := ill(record, world) or _awake(record, world):
         return failed(amiss)
+    if ending := _ending(record, world, now, limits):
+        return ending
     if not world.manner.snapshots or not record.volumes:
         return onward(
             record, "there is nothing to take a snapshot of" if not record.volumes else "no snapshot is asked for"
@@ -86,6 +91,8 @@ def detaching(record: Record, world: World, now: datetime, limits: Limits) -> An
     """Each volume is nobody's, or the newcomer's already."""
     if amiss := ill(record, world) or _awake(record, world):
         return failed(amiss)
+    if ending := _ending(record, world, now, limits):
+        return ending
     over = late(record, now, limits)
     for name in record.volumes:
         volume = world.volumes.get(name)
@@ -108,6 +115,8 @@ def attaching(record: Record, world: World, now: datetime, limits: Limits) -> An
     """Each volume is the newcomer's, and is the one that it should be."""
     if amiss := ill(record, world) or _awake(record, world):
         return failed(amiss)
+    if ending := _ending(record, world, now, limits):
+        return ending
     over = late(record, now, limits)
     for name, filesystem in record.volumes.items():
         volume = world.volumes.get(name)
@@ -131,6 +140,8 @@ def addressing(record: Record, world: World, now: datetime, limits: Limits) -> A
     """Each address is the newcomer's; taken only from whom it was read to belong to."""
     if amiss := ill(record, world) or _awake(record, world):
         return failed(amiss)
+    if ending := _ending(record, world, now, limits):
+        return ending
     for name in record.addresses:
         address = world.addresses.get(name)
         owner = address.attached_to if address else "?"
@@ -177,6 +188,14 @@ def _awake(record: Record, world: World) -> str:
         if world.old is not None and world.old_lives and not world.old_rests
         else ""
     )
+
+
+def _ending(record: Record, world: World, now: datetime, limits: Limits) -> Answer | None:
+    """A wait while the old one ends by other hands: it may write until it has ended."""
+    if world.old is None or world.old.state is not InstanceState.SHUTTING_DOWN:
+        return None
+    why = f"{record.old_id} is ending by itself, and may write until it has ended"
+    return failed(f"{why}; {spent(record, limits)}") if late(record, now, limits) else Wait(now + limits.poll, why)
 
 
 def _astray(record: Record, name: str, owner: str, now: datetime, limits: Limits, *, over: bool) -> Answer:

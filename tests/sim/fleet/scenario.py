@@ -41,6 +41,7 @@ LIMITS = Limits(
     poll=timedelta(seconds=BEAT_S),
     longest_pause=timedelta(seconds=20),
     healthy_reads=2,
+    unseen_reads=8,
 )
 BREAKERS = replace(
     DEFAULTS,
@@ -162,7 +163,7 @@ def draw(seed: int) -> Scenario:
         spare = chance.choice([0, 1])
     return Scenario(
         seed=seed,
-        groups=_placed(seed, groups),
+        groups=_hooked(seed, _placed(seed, groups)),
         drifts=drifts,
         weather=weather,
         mishaps=chance.choice([0, 1, 2, 3, 4, 5, 6, 8, 10]),
@@ -235,6 +236,12 @@ def _placed(seed: int, groups: tuple[GroupPlan, ...]) -> tuple[GroupPlan, ...]:
     """The groups with their zones, by dice of their own: whatever else the seed decides is as it would be without."""
     chance = random.Random(f"zones {seed}")
     return tuple(replace(plan, zones=chance.choice([(), (), ("a", "b"), ("a", "b", "c")])) for plan in groups)
+
+
+def _hooked(seed: int, groups: tuple[GroupPlan, ...]) -> tuple[GroupPlan, ...]:
+    """Some of those whose slots own nothing have hooks, too: for a membership, say. By dice of their own."""
+    chance = random.Random(f"hooks {seed}")
+    return tuple(replace(plan, hooked=plan.hooked or (chance.random() < 0.4 and not plan.owning)) for plan in groups)
 
 
 def _drifts(chance: random.Random, groups: tuple[GroupPlan, ...]) -> tuple[tuple[Drift, ...], str]:

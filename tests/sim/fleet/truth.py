@@ -19,7 +19,6 @@ OUT = frozenset({"traffic.drain", "compute.stop", "compute.terminate"})
 FORWARD = frozenset({"compute.launch", "volumes.snapshot"})
 CHANGING = frozenset({"compute", "traffic", "volumes", "addresses", "hooks"})  # whatever a call changes begins so
 ORPHAN_AGE = timedelta(minutes=30)
-CAP = timedelta(hours=1)
 BACK_OFF = timedelta(seconds=60)
 
 
@@ -140,7 +139,7 @@ class Truth:
         if until is not None and event.at < until:
             yield f"it is held until {until:%H:%M:%S}"
         since = self.sessions.get(key)
-        if self.cloud.served_before and since is not None and since < event.at < since + CAP:
+        if self.cloud.served_before and since is not None and since < event.at:
             yield f"somebody is on it since {since:%H:%M:%S}"
         back, launches = self.put_back.get(key, (None, 0))
         if back is None or self.launches[server.request.slot] > launches:
@@ -309,6 +308,8 @@ class Truth:
             yield f"{key} of {slot} still has our marks {sorted(marks)}"
         last = self.last.get(key)
         ours = last is not None and last.by == "driftd" and not self._was_late(last)
+        if serves and server.quiesced:
+            yield f"{key} of {slot} is in service, and its own service was brought to rest"
         if not serves and ours and server.healthy and slot not in self.taken_by_others:
             yield f"{key} of {slot} does not serve, and driftd's {last.call if last else ''} was the last to touch it"
         if plan.owning and slot not in self.taken_by_others:
@@ -343,4 +344,6 @@ class Truth:
     def _lied_to(self, event: Event) -> bool:
         """The provider itself said what was not so, in a way that nobody can find out."""
         names = [*event.detail.split(), event.subject]
+        if event.subject in self.cloud.busy_volumes:
+            return True  # by something that nobody can see, and the provider let go of it all the same
         return any((one := self.cloud.servers.get(name)) is not None and one.claims is not None for name in names)
