@@ -132,7 +132,7 @@ class LocalDeployment:
     def ssh(self, instance: Instance, script: str, key: Path | None = None) -> str:
         """Run a shell script there, as a person would; its output."""
         done = subprocess.run(
-            self.ssh_command(instance, script, key=key), capture_output=True, text=True, timeout=60, check=False
+            self.ssh_command(instance, script, key=key), capture_output=True, text=True, timeout=170, check=False
         )
         assert done.returncode == 0, done.stderr
         return done.stdout

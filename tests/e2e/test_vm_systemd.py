@@ -137,7 +137,7 @@ def logins(vm) -> Fingerprint:
     request = bundle.program() + wire.encode_request(b"n" * 16, b"/", [b"sessions"], skip)
     words = vm.deployment.ssh_command(vm.instance, shlex.join(["python3", *bundle.ARGUMENTS]))
     reader = Reader(b"n" * 16, [b"sessions"])
-    reader.feed(subprocess.run(words, input=request, capture_output=True, check=True, timeout=120).stdout)
+    reader.feed(subprocess.run(words, input=request, capture_output=True, check=True, timeout=300).stdout)
     found = reader.finish()
     assert isinstance(found, Fingerprint), found
     return found
@@ -153,7 +153,7 @@ def test_who_was_there_is_known_by_the_journal_and_without_it_by_the_kernels_cou
     own = replace(own, boot=first.boot_id)
     ssh, *rest = fresh_vm.deployment.ssh_command(fresh_vm.instance)
     for words in ([ssh, *rest, "true"], [ssh, "-tt", *rest, "true"], ["sftp", "-b", "/dev/null", *rest]):
-        subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=60)
+        subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=170)
     second = logins(fresh_vm)
     found = reconcile(second.sessions, second.readings, [own], boot_id=first.boot_id).sessions
     assert {one.evidence for one in found} >= {"journal", "journal+lastlog+wtmp", "journal+logind+process"}
