@@ -170,6 +170,7 @@ class Replacing(Strict):
     enroll_timeout: Duration = timedelta(minutes=10)
     soak: Duration = timedelta(minutes=10)
     drain_timeout: Duration = timedelta(minutes=15)
+    absent: Duration = timedelta(minutes=5)
     quiesce_timeout: Duration = timedelta(minutes=10)
     stop_timeout: Duration = timedelta(minutes=10)
     snapshot_timeout: Duration = timedelta(minutes=15)

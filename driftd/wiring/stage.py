@@ -79,6 +79,7 @@ groups:
       canary:
         soak: 2s            # left out: half an hour for the first of its kind, and nobody follows meanwhile
       drain_timeout: 30s
+      absent: 3s
       park: 0s              # left out: the old one is kept, stopped, for a quarter of an hour before it is ended
       windows: always       # left out: Monday to Thursday from 9 to 4, while people are awake
       pace:

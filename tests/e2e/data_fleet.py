@@ -80,6 +80,7 @@ groups:
       park: 0s
       canary: {{soak: 300ms}}
       drain_timeout: 30s
+      absent: 3s
       windows: always
       pace: {{between: 0s, per_hour: unlimited, per_day: unlimited, checkpoints: []}}
     sessions: {{any: replace, grace: 0s}}

@@ -239,4 +239,4 @@ def test_what_hides_from_a_look_is_never_clean(golden_image, image_cache, login_
         with subprocess.Popen([*server.enter(), "python3", "-c", TOUCH]) as toucher:
             named = told(server.look())
             toucher.kill()
-        assert named == {b"/usr/bin/bash": CRITICAL}
+        assert named == {b"/usr/bin/bash": CRITICAL, b"exec:root@": HIGH}

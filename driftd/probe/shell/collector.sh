@@ -352,6 +352,7 @@ collect() {
         END {
             printf "d"
             number("bytes_hashed", total["b"])
+            number("clues", 0)
             number("covered", total["covered"])
             number("entries", total["e"])
             number("facts", total["facts"])
@@ -360,6 +361,8 @@ collect() {
             number("links", total["l"])
             number("looked", total["looked"])
             number("mounted", total["mounted"])
+            number("opened", 0)
+            number("reads", 0)
             number("sessions", 0)
             number("unreadable", total["u"] + total["unreadable"])
             printf "e"
