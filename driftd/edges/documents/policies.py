@@ -12,6 +12,7 @@ import difflib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -106,6 +107,7 @@ def load_pack(file: Path, name: str = "") -> Pack:
     return read_pack(text, str(file), name)
 
 
+@lru_cache(maxsize=128)  # one command asks for the same packs several times, and each takes a tenth of a second to read
 def read_pack(text: str, where: str, name: str = "") -> Pack:
     """One document from its text; ``where`` is what complaints call it. Raises BadInput."""
     document = parse(text, where)
