@@ -12,7 +12,7 @@ import stat
 import zlib
 from typing import Any, Callable, Dict, Iterator, List, Set, Tuple
 
-from driftd.probe import compiled, dialogue, redact, walk
+from driftd.probe import compiled, dialogue, redact, trails, walk, wire
 from driftd.probe.dialogue import Answer
 
 READ = 1 << 20
@@ -39,6 +39,7 @@ class Answerer(object):
     def __init__(self, root):
         # type: (bytes) -> None
         self._root = root
+        self._trails = trails.Trails(root)
 
     def answer(self, path, what, argument):
         # type: (bytes, bytes, bytes) -> Answer
@@ -121,6 +122,11 @@ class Answerer(object):
             return Answer(dialogue.NOT_AVAILABLE, why[:400] or b"it is longer than what may be shown")
         return Answer(size=len(text), sha256=hashlib.sha256(text).digest(), content=content)
 
+    def trail(self, path, _argument):
+        # type: (bytes, bytes) -> Answer
+        found = self._trails.of(path)
+        return Answer(size=found.changed, yes=1 if found.itself else 0, content=wire.pack(found.rows))
+
     # --- files ---
 
     def open(self, path):
@@ -180,6 +186,7 @@ _HOW = {
     dialogue.UNPACKED: Answerer.unpacked,
     dialogue.PYC: Answerer.pyc,
     dialogue.SHOW: Answerer.show,
+    dialogue.TRAIL: Answerer.trail,
 }  # type: Dict[bytes, Callable[[Answerer, bytes, bytes], Answer]]
 
 

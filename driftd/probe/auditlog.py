@@ -4,16 +4,14 @@ Root writes it, and root alone can take lines away. The kernel numbers its sessi
 what the processes tell. Only the file is read: what nobody wrote down is gone (the kernel keeps none).
 """
 
-import os
 import re
 from typing import Dict, List
 
-from driftd.probe import clues, inside
+from driftd.probe import clues, files, inside
 from driftd.probe.accounts import homes
 from driftd.probe.found import Found
 
 LOG = b"/var/log/audit/audit.log"
-LIMIT = 16 * 1024 * 1024
 _UNSET = 4294967295
 _LINE = re.compile(rb"^(?:node=\S+ )?type=(LOGIN|USER_LOGIN|USER_START|USER_END|USER_LOGOUT) msg=audit\((\d{1,12})\.")
 _FIELD = re.compile(rb"(?:^|[ '])(pid|auid|ses|exe|addr|terminal|acct|res)=(?:\"([^\"]{0,256})\"|([^\s'\"]{1,256}))")
@@ -23,23 +21,11 @@ _TIMERS = (b"/cron", b"/crond", b"/atd", b"/systemd", b"/systemd-executor")
 def collect(place, since, missing):
     # type: (inside.Root, float, Found) -> List[clues.Clue]
     """One clue for each session that began since ``since``; nothing where there is no such log."""
-    try:
-        fd = place.open(LOG)
-    except (FileNotFoundError, NotADirectoryError):
+    found = files.tail(place, missing, b"session", LOG)
+    if found is None:
         return []
-    except OSError as error:
-        missing.failed(b"session", LOG, error)
-        return []
-    try:
-        os.lseek(fd, max(0, os.fstat(fd).st_size - LIMIT), os.SEEK_SET)
-        text = inside.read_fd(fd, LIMIT)
-    except OSError as error:
-        missing.failed(b"session", LOG, error)
-        return []
-    finally:
-        os.close(fd)
     users = {int(home.uid): home.user for home in homes(place) if home.uid.isdigit()}
-    return _sessions(text, since, users)
+    return _sessions(found[0], since, users)
 
 
 def _sessions(text, since, users):

@@ -15,6 +15,7 @@ from typing import Iterable, List
 
 MODULES = (
     "bencode",
+    "waiting",
     "wire",
     "mounts",
     "tally",
@@ -56,6 +57,7 @@ MODULES = (
     "binfmt",
     "containers",
     "facts",
+    "writers",
     "sshlog",
     "processes",
     "wtmp",
@@ -71,6 +73,7 @@ MODULES = (
     "redact",
     "compiled",
     "dialogue",
+    "trails",
     "asks",
     "look",
 )

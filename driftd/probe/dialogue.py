@@ -14,12 +14,18 @@ SECTION = b"asks"
 ASKS, ANSWERS = b"A", b"W"
 
 PREFIX, MATCH, UNPACKED, PYC, SHOW = b"prefix", b"match", b"unpacked", b"pyc", b"show"
-KINDS = (PREFIX, MATCH, UNPACKED, PYC, SHOW)
+TRAIL = b"trail"
+KINDS = (PREFIX, MATCH, UNPACKED, PYC, SHOW, TRAIL)
 
 ASKS_LIMIT = 4096  # in one look
 ARGUMENT_LIMIT = 64 * 1024  # bytes
 CONTENT_LIMIT = 64 * 1024  # bytes of a file that is matched or shown, and of what is shown of it
 PIECE = 512 * 1024  # bytes of answers in one frame
+
+# What a living process has to do with a name: its program is of that name; it has itself written all that is there.
+RUNS, WROTE = b"runs", b"wrote"
+ROWS_LIMIT = 64  # processes that are told of one name
+ABOVE_LIMIT = 32  # processes above one of them
 
 # Why an ask has no answer. CHANGED: there is no such file (any more), or it does not stand still.
 NOT_AVAILABLE, NOT_PERMITTED, CUT_SHORT, CHANGED = b"not available", b"not permitted", b"cut short", b"changed"
@@ -35,12 +41,13 @@ class Answer(NamedTuple):
 
     how: bytes = b""
     why: bytes = b""
-    yes: int = 0  # match, pyc: 1 or 0
+    yes: int = 0  # match, pyc: 1 or 0; trail: 0 where only the directory above is there to tell
     size: int = 0  # bytes: prefix: of the file now; unpacked: of what was unpacked; show: of the file; pyc: its source
+    # trail: no bytes, but when the kernel last changed it, in nanoseconds since 1970
     sha256: bytes = b""  # prefix: of the first N bytes, b"" when there are fewer; unpacked: of all, b"" when more is
     # left than is unpacked; pyc: of the source; show: of the file as it is
     prefix: bytes = b""  # unpacked: of the first N bytes, b"" when there are fewer
-    content: bytes = b""  # show: what is left of it without its secrets
+    content: bytes = b""  # show: what is left of it without its secrets; trail: processes, as ``read_trail`` has them
 
 
 def encode_asks(nonce, asks):
@@ -93,6 +100,23 @@ def read_row(value):
     if len(sha256) not in (0, 32) or len(prefix) not in (0, 32) or len(content) > CONTENT_LIMIT:
         raise wire.WireError("an answer says what no probe says")
     return number, Answer(how, why, yes, size, sha256, prefix, content)
+
+
+def read_trail(content):
+    # type: (bytes) -> List[Tuple[bytes, int, int, List[int]]]
+    """What is told of processes: RUNS or WROTE, the kernel's number of the login that each was started from (0: none),
+    when it was started in seconds since 1970, itself and the processes above it. Raises WireError.
+    """
+    rows = wire.unpack(content) if content else []
+    if not isinstance(rows, list) or len(rows) > ROWS_LIMIT:
+        raise wire.WireError("a trail is none")
+    for one in rows:
+        if not isinstance(one, list) or len(one) != 4 or one[0] not in (RUNS, WROTE) or not isinstance(one[3], list):
+            raise wire.WireError("a trail is none")
+        numbers = one[1:3] + one[3]
+        if len(one[3]) > ABOVE_LIMIT or not all(isinstance(each, int) and 0 <= each < 1 << 40 for each in numbers):
+            raise wire.WireError("a trail is none")
+    return [(one[0], one[1], one[2], one[3]) for one in rows]
 
 
 def greeting(nonce):

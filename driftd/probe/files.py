@@ -2,13 +2,16 @@
 
 import errno
 import fnmatch
+import os
 import stat
+import time
 from typing import Iterator, List, Optional, Tuple
 
 from driftd.probe import inside
 from driftd.probe.found import Found
 
 FILE_LIMIT = 4 * 1024 * 1024  # bytes of one file
+TAIL_LIMIT = 16 * 1024 * 1024  # bytes of the end of a log
 TOTAL_LIMIT = 64 * 1024 * 1024  # bytes of all files of a directory
 NAMES_LIMIT = 20000  # files of one directory
 MATCHES_LIMIT = 1000  # paths that a pattern stands for
@@ -24,6 +27,30 @@ def read(place, found, kind, path, limit=FILE_LIMIT):
         if error.errno not in ABSENT:
             found.failed(kind, path, error)
         return None
+
+
+def tail(place, found, kind, path):
+    # type: (inside.Root, Found, bytes, bytes) -> Optional[Tuple[bytes, float]]
+    """The end of a log, and when it was last written; None as ``read`` has it. That it is the end alone is noted."""
+    try:
+        fd = place.open(path)
+    except OSError as error:
+        if error.errno not in ABSENT:
+            found.failed(kind, path, error)
+        return None
+    try:
+        state = os.fstat(fd)
+        start = max(0, state.st_size - TAIL_LIMIT)
+        if start:
+            name = path.decode("ascii", "backslashreplace")
+            found.not_available(kind, "only the last %d bytes of %s were read" % (TAIL_LIMIT, name))
+            os.lseek(fd, start, os.SEEK_SET)
+        return inside.read_fd(fd, TAIL_LIMIT), min(state.st_mtime, time.time())
+    except OSError as error:
+        found.failed(kind, path, error)
+        return None
+    finally:
+        os.close(fd)
 
 
 def is_there(place, path):

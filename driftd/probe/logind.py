@@ -5,7 +5,7 @@ to are passed over: those of user managers, of the background (``cron`` where PA
 """
 
 import re
-from typing import Dict, List
+from typing import Dict, List, Tuple
 
 from driftd.probe import clues, inside
 from driftd.probe.found import Found
@@ -18,9 +18,12 @@ _TIMERS = frozenset([b"cron", b"crond", b"atd", b"systemd-user"])
 
 
 def collect(place, missing):
-    # type: (inside.Root, Found) -> List[clues.Clue]
-    """What logind says of who is there now; nothing where there is no logind."""
-    found = []  # type: List[clues.Clue]
+    # type: (inside.Root, Found) -> Tuple[List[clues.Clue], Dict[int, bytes]]
+    """What logind says of who is there now; nothing where there is no logind.
+
+    And of those who have left something running: the kernel's number of the login, and where it came from.
+    """
+    found, left = [], {}  # type: List[clues.Clue], Dict[int, bytes]
     try:
         with place.directory(DIRECTORY) as directory:
             for name in directory.names()[: clues.LIMIT]:
@@ -30,13 +33,18 @@ def collect(place, missing):
                     fields = _fields(directory.read(name, _LIMIT))
                 except OSError:
                     continue  # it ended meanwhile
-                if not _NOBODY.match(fields.get(b"CLASS", b"")) and fields.get(b"STATE") != b"closing":
-                    found.append(_clue(name, fields))
+                if _NOBODY.match(fields.get(b"CLASS", b"")):
+                    continue
+                told = _clue(name, fields)
+                if fields.get(b"STATE") != b"closing":
+                    found.append(told)
+                elif told.number and told.peer:
+                    left[told.number] = told.peer
     except (FileNotFoundError, NotADirectoryError):
-        return []
+        return [], {}
     except OSError as error:
         missing.failed(b"session", DIRECTORY, error)
-    return found
+    return found, left
 
 
 def _fields(text):

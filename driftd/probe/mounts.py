@@ -6,10 +6,11 @@ mounts, and reading through it moves no access time. python3-minimal has no ctyp
 
 import os
 import re
-import select
 import stat
 import subprocess
 from typing import Dict, List, NamedTuple, Optional, Set, Tuple
+
+from driftd.probe import waiting
 
 MOUNTINFO = "/proc/self/mountinfo"
 
@@ -126,7 +127,7 @@ def _await(child, seconds):
     # type: (subprocess.Popen[bytes], float) -> None
     """Wait until the helper says that the view is mounted. Raises NoViewError with what it said otherwise."""
     assert child.stdout is not None  # noqa: S101  # it is a pipe
-    ready, _, _ = select.select([child.stdout], [], [], seconds)
+    ready = waiting.until(child.stdout.fileno(), seconds)
     if not ready:
         raise NoViewError("mounting took longer than %d s" % seconds)
     said = child.stdout.readline(500)

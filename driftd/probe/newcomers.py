@@ -14,6 +14,7 @@ DOORS = frozenset(
     b"sshd sshd-session sshd-auth login agetty getty su sudo sudoedit doas runuser machinectl nsenter ssm-session-wor "
     b"systemd-logind sftp-server scp dropbear".split()
 )
+PASSED_LIMIT = 7  # takings in a row that trust the id that was given last: where that is emulated it may be late
 PIDS_LIMIT = 4096  # new ones in one taking; more is an overflow
 
 _NETLINK_CONNECTOR = 11
@@ -88,6 +89,7 @@ class Sweep(object):
     def __init__(self, proc="/proc"):
         # type: (str) -> None
         self._proc = proc
+        self._newest, self._passed = self._cursor(), 0
         self._before = self._pids()
 
     def fileno(self):
@@ -96,11 +98,28 @@ class Sweep(object):
 
     def take(self):
         # type: () -> News
+        newest = self._cursor()
+        if newest and newest == self._newest and self._passed < PASSED_LIMIT:
+            self._passed += 1
+            return set(), False, False
+        self._newest, self._passed = newest, 0
         now = self._pids()
         new = sorted(now - self._before, key=int)
         self._before = now
         programs, door = _described([int(pid) for pid in new[:PIDS_LIMIT]])
         return programs, door, len(new) > PIDS_LIMIT
+
+    def _cursor(self):
+        # type: () -> bytes
+        """The id that was given last in this PID namespace (proc(5), loadavg); b"" where nobody says."""
+        try:
+            fd = os.open(self._proc + "/loadavg", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return b""
+        try:
+            return b"".join(os.read(fd, 256).split()[4:5])
+        finally:
+            os.close(fd)
 
     def _pids(self):
         # type: () -> Set[str]

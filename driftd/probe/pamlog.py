@@ -8,7 +8,7 @@ import re
 import time
 from typing import Iterable, Iterator, List, NamedTuple, Tuple
 
-from driftd.probe import clues, sshlog
+from driftd.probe import clues, sshlog, writers
 
 SPAN = 86400  # seconds back from now of which openings are told
 
@@ -24,7 +24,16 @@ _OTHERS = frozenset([b"sshd", b"runuser", b"runuser-l", b"polkit-1"])
 _FIRST_PERSON = 1000  # lower user ids are root's and services'
 
 Opening = NamedTuple(
-    "Opening", [("at", int), ("pid", int), ("service", bytes), ("user", bytes), ("by", bytes), ("uid", int)]
+    "Opening",
+    [
+        ("at", int),
+        ("pid", int),
+        ("service", bytes),
+        ("user", bytes),
+        ("by", bytes),
+        ("uid", int),
+        ("sure", bool),  # not known to be another's words
+    ],
 )
 
 
@@ -41,21 +50,21 @@ def syslog_openings(text, latest):
                 yield opening
 
 
-def export_openings(data):
-    # type: (bytes) -> Iterator[Opening]
-    """The openings in ``journalctl -o export``'s output."""
-    for line in sshlog.export_lines(data):
-        for opening in _opening(line.at, line.pid, line.text):
+def export_openings(lines):
+    # type: (Iterable[sshlog.Line]) -> Iterator[Opening]
+    """The openings in lines of the journal."""
+    for line in lines:
+        for opening in _opening(line.at, line.pid, line.text, line.sure and line.writer != writers.OTHERS):
             yield opening
 
 
-def _opening(at, pid, text):
-    # type: (int, int, bytes) -> List[Opening]
+def _opening(at, pid, text, sure=True):
+    # type: (int, int, bytes, bool) -> List[Opening]
     found = _OPENED.match(text)
     if not found or found.group(1) in _OTHERS:
         return []
     service, user, by, uid = found.groups()
-    return [Opening(at, pid, service, user, by, int(uid))]
+    return [Opening(at, pid, service, user, by, int(uid), sure)]
 
 
 def told(openings, since):
@@ -71,6 +80,8 @@ def told(openings, since):
             continue
         door = _DOORS.get(one.service)
         if door is None:
+            if not one.sure:
+                continue  # nothing that a service opened
             if one.at >= time.time() - SPAN:
                 services.append(one.at)
             timed.add(one.user)

@@ -7,15 +7,27 @@ is no session. Start times are cut to whole seconds, so that one session looks t
 
 import os
 import re
-import select
 import subprocess
 import time
 from typing import Any, Dict, List, Optional, Tuple
 
-from driftd.probe import auditlog, clues, inside, lastlogins, logind, pamlog, processes, residue, sshlog, sweep, wtmp
+from driftd.probe import (
+    auditlog,
+    clues,
+    files,
+    inside,
+    lastlogins,
+    logind,
+    pamlog,
+    processes,
+    residue,
+    sshlog,
+    sweep,
+    waiting,
+    wtmp,
+)
 from driftd.probe.found import Found
 
-LOG_LIMIT = 16 * 1024 * 1024
 JOURNAL_LIMIT = 32 * 1024 * 1024
 JOURNAL_SECONDS = 20
 SLACK = 2  # seconds by which whole-second stamps and separate clocks may disagree
@@ -47,11 +59,15 @@ def collect(root, table, pid, launched=0, ahead=0.0):
     lines, openings = _from_logs(root, missing)
     log = sshlog.logins(lines or [], since, b"log")
     told = _from_journal(since, missing)
-    journal = sshlog.logins(told or [], since, b"journal")
     if lines is None and told is None:
         missing.not_available(_KIND, "there is neither a log of sshd nor a journal")
     if lines is None and told is not None:
-        openings = _others_from_journal(since, missing)
+        others = _others_from_journal(since, missing)
+        both = sshlog.doubted(told + others)
+        told, openings = both[: len(told)], list(pamlog.export_openings(both[len(told) :]))
+    elif told is not None:
+        told = sshlog.doubted(told)
+    journal = sshlog.logins(told or [], since, b"journal")
     found = join_logins(journal, log)
     live, numbers, above = table.live(), sweep.numbers(table), table.ancestors(pid)
     add_live(found, live, above, numbers)
@@ -60,7 +76,8 @@ def collect(root, table, pid, launched=0, ahead=0.0):
     if len(found) > sshlog.LOGINS_LIMIT:
         missing.not_available(_KIND, "only the last %d are reported" % sshlog.LOGINS_LIMIT)
     changes, opened = pamlog.told(openings, since)
-    hints = sweep.collect(root, table, live, numbers, above) + logind.collect(root, missing) + changes
+    there, peers = logind.collect(root, missing)
+    hints = sweep.collect(root, table, live, numbers, above, peers) + there + changes
     hints += lastlogins.collect(root, table, since, missing) + auditlog.collect(root, since, missing)
     hints += residue.collect(root, since)
     return {
@@ -110,7 +127,7 @@ def _from_logs(root, missing):
     """Lines of sshd from the log files, None where there was no file to read; and what PAM opened for others."""
     lines, openings, read = [], [], False  # type: List[sshlog.Line], List[pamlog.Opening], bool
     for path in _paths(root):
-        found = _tail(root, path, missing)
+        found = files.tail(root, missing, _KIND, path)
         if found is not None:
             text, written = found
             lines.extend(sshlog.syslog_lines(text, written))
@@ -137,29 +154,6 @@ def _paths(root):
     return paths
 
 
-def _tail(root, path, missing):
-    # type: (inside.Root, bytes, Found) -> Optional[Tuple[bytes, float]]
-    try:
-        fd = root.open(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        missing.failed(_KIND, path, error)
-        return None
-    try:
-        found = os.fstat(fd)
-        start = max(0, found.st_size - LOG_LIMIT)
-        if start:
-            missing.not_available(_KIND, "only the last %d bytes of %s were read" % (LOG_LIMIT, path.decode("ascii")))
-            os.lseek(fd, start, os.SEEK_SET)
-        return inside.read_fd(fd, LOG_LIMIT), min(found.st_mtime, time.time())
-    except OSError as error:
-        missing.failed(_KIND, path, error)
-        return None
-    finally:
-        os.close(fd)
-
-
 def _from_journal(since, missing):
     # type: (float, Found) -> Optional[List[sshlog.Line]]
     """Lines of sshd from the journal; None where there is none."""
@@ -172,9 +166,9 @@ def _from_journal(since, missing):
 
 
 def _others_from_journal(since, missing):
-    # type: (float, Found) -> List[pamlog.Opening]
+    # type: (float, Found) -> List[sshlog.Line]
     data = _journal(_OF_OTHERS, max(since, time.time() - pamlog.SPAN), missing)
-    return list(pamlog.export_openings(data or b""))
+    return list(sshlog.export_lines(data or b""))
 
 
 def _journal(words, since, missing):
@@ -204,8 +198,7 @@ def _read_some(child):
     until = time.monotonic() + JOURNAL_SECONDS
     try:
         while size < JOURNAL_LIMIT:
-            ready, _, _ = select.select([child.stdout], [], [], max(0.0, until - time.monotonic()))
-            if not ready:
+            if not waiting.until(child.stdout.fileno(), until - time.monotonic()):
                 break
             data = os.read(child.stdout.fileno(), 1 << 16)
             if not data:
@@ -249,7 +242,8 @@ def join_logins(first, second):
     for login in second:
         same = known.setdefault((login.source, login.port, login.user), [])
         for other in same:
-            if abs(other.started - login.started) <= SLACK and other.pid == login.pid:
+            one_process = other.pid == login.pid or b"claim" in other.evidence  # a file has what the line says
+            if abs(other.started - login.started) <= SLACK and one_process:
                 other.evidence |= login.evidence
                 other.pids |= login.pids
                 other.ended = max(other.ended, login.ended)

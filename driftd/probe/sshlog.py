@@ -11,6 +11,8 @@ import struct
 import time
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
+from driftd.probe import writers
+
 LOGINS_LIMIT = 10000
 TEXT_LIMIT = 256
 
@@ -35,12 +37,13 @@ _STARTING = re.compile(
 _COPYING = re.compile(rb"(?:^|[\s/'\"])(?:sftp|internal-sftp|sftp-server|scp|rsync)(?:[\s'\"]|$)")
 _CHILD = re.compile(rb"^User child is on pid (\d{1,10})$")
 _CLOSED = b"pam_unix(sshd:session): session closed for user "
+_LOGGED = (b"Accepted ", b"pam_unix(")  # what tells of a login begins so
 
 # What a login was for; of several channels of one connection the last of these counts.
 KINDS = (b"", b"forward", b"transfer", b"command", b"interactive")
 
-# ``sure``: the kernel says that root wrote it, so that not everybody can have.
-Line = NamedTuple("Line", [("at", int), ("pid", int), ("text", bytes), ("sure", bool)])
+# ``sure``: the kernel says that root wrote it, so that not everybody can have. ``writer``: see writers.py.
+Line = NamedTuple("Line", [("at", int), ("pid", int), ("text", bytes), ("sure", bool), ("writer", int)])
 
 
 class Login(object):
@@ -78,7 +81,7 @@ def syslog_lines(text, latest):
         at_and_rest = stamped(line, latest)
         found = _TAIL.match(at_and_rest[1]) if at_and_rest else None
         if at_and_rest and found:
-            yield Line(at_and_rest[0], int(found.group(1)), found.group(2), sure=False)
+            yield Line(at_and_rest[0], int(found.group(1)), found.group(2), sure=False, writer=writers.UNKNOWN)
 
 
 def stamped(line, latest):
@@ -173,7 +176,20 @@ def _export_line(fields):
         return None
     # Every entry of a process has _UID, which journald takes from the socket.
     sure = fields.get(b"_UID", b"0") == b"0"
-    return Line(int(at) // 1000000, int(pid), fields.get(b"MESSAGE", b""), sure)
+    tag, program, name = (fields.get(name, b"") for name in (b"SYSLOG_IDENTIFIER", b"_EXE", b"_COMM"))
+    return Line(int(at) // 1000000, int(pid), fields.get(b"MESSAGE", b""), sure, writers.whose(tag, program, name))
+
+
+def doubted(lines):
+    # type: (List[Line]) -> List[Line]
+    """The same; where root forged one of them, those whose writer nobody knows count as another's, too.
+
+    By itself such a line is believed: journald may be late. (A user's forgeries would only make others doubted; and
+    who has a script say something in the name of ``cron`` forges no login.)
+    """
+    if not any(line.sure and line.writer == writers.OTHERS and line.text.startswith(_LOGGED) for line in lines):
+        return lines
+    return [line._replace(writer=line.writer or writers.OTHERS) for line in lines]
 
 
 # --- logins ----------------------------------------------------------------------------------------------------------
@@ -199,14 +215,15 @@ def logins(lines, since, evidence):
             continue
         login = _accepted(line)
         if login is not None:
-            # What a user wrote into the journal is worth what a line in a file is.
-            login.evidence.add(evidence if line.sure else b"log")
+            # What a user or another program wrote into the journal is worth what a line in a file is.
+            sure = line.sure and line.writer != writers.OTHERS
+            login.evidence |= {evidence} if sure or evidence == b"log" else {b"log", b"claim"}
             found.append(login)
             by_peer[login.source, login.port] = login
             by_pid[login.pid] = login
             if len(found) >= 2 * LOGINS_LIMIT:
                 del found[:LOGINS_LIMIT]
-        else:
+        elif line.writer != writers.OTHERS:
             verbose = _further(line, by_peer, by_pid) or verbose
     for login in found if verbose else ():
         if login.ended and not login.kind:

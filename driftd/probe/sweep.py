@@ -54,11 +54,14 @@ def _read(table, pid, name):
     return int(text) if text.isdigit() and len(text) <= 10 and int(text) != UNSET else None
 
 
-def collect(place, table, live, numbered, above):
-    # type: (inside.Root, processes.Table, List[processes.Live], Dict[int, Number], Dict[int, float]) -> List[clues.Clue]
-    """All that the processes tell beside ``live``. ``above`` are the probe and the processes above it."""
+def collect(place, table, live, numbered, above, peers):
+    # type: (inside.Root, processes.Table, List[processes.Live], Dict[int, Number], Dict[int, float], Dict[int, bytes]) -> List[clues.Clue]
+    """All that the processes tell beside ``live``. ``above`` are the probe and the processes above it.
+
+    ``peers`` are addresses that logind knows logins to have come from, by the kernel's number.
+    """
     users = {int(home.uid): home.user for home in homes(place) if home.uid.isdigit()}
-    found = _left_running(table, live, numbered, users)
+    found = [one._replace(peer=peers.get(one.number, b"")) for one in _left_running(table, live, numbered, users)]
     found += _from_outside(table, above, users)
     found += _unexplained(table, live)
     return found

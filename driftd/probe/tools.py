@@ -1,11 +1,12 @@
 """Run one of the instance's own programs, where files and the kernel have no other door: bounded in time and size."""
 
 import os
-import select
 import signal
 import subprocess
 import time
 from typing import List, NamedTuple
+
+from driftd.probe import waiting
 
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 SECONDS = 10
@@ -42,8 +43,7 @@ def run(command, seconds=SECONDS, limit=OUTPUT_LIMIT):
     until = time.monotonic() + seconds
     try:
         while True:
-            ready, _, _ = select.select([child.stdout], [], [], max(0.0, until - time.monotonic()))
-            if not ready:
+            if not waiting.until(child.stdout.fileno(), until - time.monotonic()):
                 why = "%s took longer than %g s" % (command[0], seconds)
                 break
             data = os.read(child.stdout.fileno(), 1 << 16)

@@ -12,12 +12,24 @@ import sys
 import time
 from typing import Any, BinaryIO, Dict, List, Optional, Set
 
-from driftd.probe import glimpse, inside, limits, mounts, newcomers, notices, processes, sessions, watchwire, wire
+from driftd.probe import (
+    glimpse,
+    inside,
+    limits,
+    mounts,
+    newcomers,
+    notices,
+    processes,
+    sessions,
+    waiting,
+    watchwire,
+    wire,
+)
 
 NICE = 5  # what is seldom run is to be run soon; how much, the purse says
 SETTLE = 0.015  # seconds from the first sign to looking, so that what belongs together comes together
-AGAIN = 0.05  # seconds between two readings
 PACE = 0.25  # seconds between two looks at /proc, or two pieces of a round
+ANEW = 0.4  # seconds between two readings of logins, each of which costs much
 AFTER = 1.0  # seconds after a sign at the doors that the logins are read once more
 SHARE = 0.03  # of a core, beyond the burst
 BURST = 1.0  # seconds of CPU
@@ -244,7 +256,7 @@ class Resident(object):
         # type: (float) -> None
         """A log of logins was written: read them, not all the time, and again when there was time to come in."""
         if self._logins:
-            self._logins_at = max(now, self._read_at + 2 * AGAIN)
+            self._logins_at = max(now, self._read_at + ANEW)
             self._more_at = now + AFTER
 
     def _look_at_logins(self, now):
@@ -271,7 +283,7 @@ class Resident(object):
         until = time.monotonic() + LOGINS_SECONDS
         whole = False
         try:
-            while select.select([reader], [], [], max(0.0, until - time.monotonic()))[0]:
+            while waiting.until(reader, until - time.monotonic()):
                 data = os.read(reader, 1 << 16)
                 whole = not data
                 if whole:
@@ -328,7 +340,7 @@ class Resident(object):
         """All of it, or OSError when nobody takes it for as long as a silence may last."""
         until = time.monotonic() + watchwire.SILENCE_S
         while data:
-            if not select.select([], [self._out], [], max(0.0, until - time.monotonic()))[1]:
+            if not waiting.until(self._out, until - time.monotonic(), select.POLLOUT):
                 raise OSError(0, "nobody takes what we say")
             try:
                 data = data[os.write(self._out, data) :]

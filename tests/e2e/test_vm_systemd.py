@@ -10,29 +10,32 @@ import re
 import shlex
 import subprocess
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from changes_vm import AFTER_REBOOT, VM
 from changing import Auditor, Told, baked, missing, script, shown, told, unasked
+from servers import wait_until
+from vm_logins import WIPED, counted, logins, visit, watched, who
 
 from driftd.core import drift
-from driftd.core.facts import InstanceState
-from driftd.core.fingerprint import Fingerprint, Reader
+from driftd.core.facts import InstanceState, Session, Unseen
 from driftd.core.looks import Look
-from driftd.core.reconcile import reconcile
+from driftd.core.marks import Past
+from driftd.core.sessions import untold
+from driftd.core.watching import Glimpse, Greeting
 from driftd.doors.report import table
 from driftd.edges.documents import load_policy
 from driftd.flows.audit import Rules
-from driftd.probe import bundle, wire
 
 pytestmark = [pytest.mark.machine, pytest.mark.servers, pytest.mark.timeout(900)]
 
 TESTS = Path(__file__).parent.parent
 # What a configuration has by itself, and what is true of the tests' own machines.
 POLICY = ("debian", "systemd", "sessions", "vm.yaml")
-PERSON = told("session", "ssh:root@*")
+PERSON = told("session", "*")  # whom the cells of the matrix let in
 ENTRIES = {"file", "directory", "link", "device", "fifo", "socket"}
 # What systemd, Debian and the provider's seed write at the first boot, and nothing else.
 IDENTITY = {
@@ -131,40 +134,109 @@ def test_its_kernel_is_its_own(fresh_vm):
     assert 1 <= second - first <= 2, "cron may have come between"
 
 
-def logins(vm) -> Fingerprint:
-    """A look at logins; of the tree at its top alone, since all of it takes a minute here."""
-    skip = [b"/" + name.encode() for name in vm.ssh("ls /").split()]
-    request = bundle.program() + wire.encode_request(b"n" * 16, b"/", [b"sessions"], skip)
-    words = vm.deployment.ssh_command(vm.instance, shlex.join(["python3", *bundle.ARGUMENTS]))
-    reader = Reader(b"n" * 16, [b"sessions"])
-    reader.feed(subprocess.run(words, input=request, capture_output=True, check=True, timeout=300).stdout)
-    found = reader.finish()
-    assert isinstance(found, Fingerprint), found
-    return found
-
-
 def test_who_was_there_is_known_by_the_journal_and_without_it_by_the_kernels_count(fresh_vm):
     """The cells of the matrix (test_who.py) that need a journal and a kernel of one's own."""
     first = logins(fresh_vm)
-    own = next(one for one in first.sessions if one.ancestor)
+    own = visit(first)
     assert first.readings.counted
-    assert own.number
     assert "logind" in {one.source for one in first.readings.clues}
-    own = replace(own, boot=first.boot_id)
     ssh, *rest = fresh_vm.deployment.ssh_command(fresh_vm.instance)
     for words in ([ssh, *rest, "true"], [ssh, "-tt", *rest, "true"], ["sftp", "-b", "/dev/null", *rest]):
         subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=170)
     second = logins(fresh_vm)
-    found = reconcile(second.sessions, second.readings, [own], boot_id=first.boot_id).sessions
+    found = who(second, own)
     assert {one.evidence for one in found} >= {"journal", "journal+lastlog+wtmp", "journal+logind+process"}
     assert {one.confidence for one in found} == {"supported", "proved"}
-    assert "counter" not in {one.evidence for one in found}, "the journal tells of everybody"
-    fresh_vm.ssh("journalctl -q --rotate; journalctl -q --vacuum-size=1; truncate -s 0 /var/log/wtmp /var/log/lastlog")
+    assert counted(found) == [], "the journal tells of everybody"
+    fresh_vm.ssh(WIPED)
     third = logins(fresh_vm)
     assert len(third.sessions) < len(second.sessions)
-    found = reconcile(third.sessions, third.readings, [own], boot_id=first.boot_id).sessions
-    (somebody,) = [one for one in found if one.evidence == "counter"]
+    (somebody,) = counted(who(third, own))
     assert (somebody.user, somebody.confidence, somebody.started_at) == ("", "proved", own.started_at)
+
+
+def test_lines_that_another_program_forged_fill_no_gap_and_accuse_nobody(fresh_vm):
+    """Of a program that is gone at once journald knows nothing, so one is written more slowly."""
+    own = visit(logins(fresh_vm))
+    fresh_vm.ssh("true")
+    cron = "pam_unix(cron:session): session opened for user root(uid=0) by (uid=0)"
+    lines = [f"Accepted publickey for alice from 192.0.2.9 port {port} ssh2" for port in range(1, 6)]
+    forging = [f"logger -p auth.info -t sshd {shlex.quote(line)}; logger -t CRON {shlex.quote(cron)}" for line in lines]
+    slowly = f"(echo {shlex.quote(lines[0])}; sleep 1) | logger -p auth.info -t sshd"
+    fresh_vm.ssh("; ".join([WIPED, *forging, slowly]))
+    found = who(logins(fresh_vm), own)
+    assert [(one.user, one.confidence) for one in counted(found)] == [("", "proved")]
+    alice = [one for one in found if one.user == "alice"]
+    assert len(alice) == len(lines) + 1
+    assert {(one.evidence, one.confidence) for one in alice} == {("claim+log", "unverified")}
+
+
+def test_what_was_left_running_is_somebodys_where_there_is_no_log(fresh_vm):
+    """``cron`` runs, too, and has left something running: that is nobody."""
+    conf = "/run/systemd/journald.conf.d/eve.conf"
+    fresh_vm.ssh(
+        "echo '* * * * * root setsid sleep 3054 >/dev/null 2>&1 &' >/etc/cron.d/eve; "
+        f"mkdir -p /run/systemd/journald.conf.d; printf '[Journal]\\nStorage=none\\n' >{conf}; "
+        "systemctl restart systemd-journald; mv /var/log/journal /var/log/kept; "
+        "rm -rf /run/log/journal; truncate -s 0 /var/log/wtmp /var/log/lastlog"
+    )
+    fresh_vm.ssh("setsid sleep 3053 </dev/null >/dev/null 2>&1 &")
+    try:
+        wait_until(lambda: "3054" in fresh_vm.ssh("pgrep -a sleep || :"), "cron's", 90)
+        found = logins(fresh_vm)
+        left = [one for one in who(found) if "sweep" in one.evidence]
+        assert found.readings.since == {}
+        assert [(one.door, one.user, one.confidence) for one in left] == [("ssh", "root", "proved")]
+        assert left[0].source, "logind knows from where"
+        assert {one.peer for one in found.readings.clues if one.source == "sweep"} == {"", left[0].source}
+    finally:
+        fresh_vm.ssh(
+            f"rm /etc/cron.d/eve {conf}; mv /var/log/kept /var/log/journal; pkill sleep; "
+            "systemctl restart systemd-journald"
+        )
+
+
+def test_a_watch_sees_whom_nothing_else_tells_of(fresh_vm):
+    """He comes through a daemon without PAM and without a log: when he has gone nothing is left of him."""
+    daemon = "/usr/sbin/sshd -D -E /dev/null -p 2222 -o UsePAM=no -o PidFile=none"
+    fresh_vm.ssh(f"systemd-run -q --unit=silent {daemon}")
+    ssh, *rest = fresh_vm.deployment.ssh_command(fresh_vm.instance)
+    words = [ssh, "-p", "2222", "-o", f"HostKeyAlias={fresh_vm.instance.address}", *rest, "echo in; read line"]
+    with watched(fresh_vm) as heard:
+
+        def shown() -> list[Session]:
+            assert not any(isinstance(one, Unseen) for one in heard), heard[-1]
+            glimpses = [one for one in list(heard) if isinstance(one, Glimpse) and one.logins and one.seen]
+            return [one for glimpse in glimpses for one in glimpse.seen.sessions if one.live]
+
+        wait_until(shown, "the first reading", 240)
+        known = {one.port for one in shown()}
+        (greeting,) = [one for one in heard if isinstance(one, Greeting)]
+        # The guest's python3-minimal has no ctypes; its first namespaces have the kernel's process events.
+        assert (greeting.files, greeting.processes, greeting.unwatched) == ("dnotify", "connector", 0)
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as one:
+            assert one.stdout.readline() == b"in\n"
+            came = wait_until(lambda: [one for one in shown() if one.port not in known], "him", 240)[0]
+            one.communicate(b"\n", timeout=60)
+    assert (came.door, came.user, came.evidence, came.number) == ("ssh", "root", "process", 0)
+    fresh_vm.ssh("systemctl stop silent")
+    assert came.port not in {one.port for one in who(logins(fresh_vm))}
+
+
+def test_a_login_on_the_console_is_seen_live_and_when_it_is_over(fresh_vm):
+    getty = "agetty --autologin root --keep-baud 115200 ttyS0 vt220"
+    fresh_vm.ssh(f"systemctl stop serial-getty@ttyS0; systemd-run -q --unit=eve-console {getty}")
+    try:
+        wait_until(lambda: "ttyS0" in fresh_vm.ssh("ps ax -o tty,comm | grep bash || :"), "a shell there", 90)
+        live = [one for one in who(logins(fresh_vm)) if one.door == "console" and one.live]
+    finally:
+        over = "pkill -KILL -t ttyS0 bash; while systemctl -q is-active eve-console; do sleep 0.2; done"
+        fresh_vm.ssh(f"{over}; systemctl start serial-getty@ttyS0")
+    assert [(one.user, one.tty, one.live, one.confidence) for one in live] == [("root", "ttyS0", True, "proved")]
+    over = [one for one in who(logins(fresh_vm)) if one.door == "console"][-1]
+    assert (over.started_at, over.tty, over.live) == (live[0].started_at, "ttyS0", False)
+    assert (over.user, over.confidence) == ("root", "supported")
+    assert over.ended_at
 
 
 def test_what_it_says_on_its_console_fills_no_disk_of_ours(fresh_vm):
@@ -208,12 +280,27 @@ def test_a_setting_is_told_three_ways(changed) -> None:
     assert max(map(len, said.splitlines())) <= 100
 
 
+@dataclass(frozen=True)
+class Switched:
+    """What it says of itself before and after it was switched off and on; ``since``: its clock at the last look."""
+
+    before: list[str]
+    since: int
+    after: list[str]
+
+
 @pytest.fixture(scope="module")
-def switched(fresh_vm) -> list[str]:
-    """What it says of itself before and after it was switched off and on."""
+def switched(fresh_vm) -> Switched:
+    """Its journal is in memory when it ends; somebody comes with a terminal while it is about to be shut down."""
     compute, instance = fresh_vm.deployment.provider.compute, fresh_vm.instance
+    conf = "/etc/systemd/journald.conf.d"
+    volatile = f"mkdir {conf}; printf '[Journal]\\nStorage=volatile\\n' >{conf}/eve.conf; "
+    volatile += "systemctl restart systemd-journald; shutdown -P +30 2>/dev/null; sleep 3; date +%s"
     before = "cat /proc/sys/kernel/random/boot_id /etc/machine-id; echo kept | tee -a /etc/hosts >/var/lib/mark"
-    said = fresh_vm.ssh(before).splitlines()
+    *said, since = fresh_vm.ssh(f"{before}; {volatile}").splitlines()
+    ssh, *rest = fresh_vm.deployment.ssh_command(instance)
+    for flags in ([], ["-tt"]):
+        subprocess.run([ssh, *flags, *rest, "true"], stdin=subprocess.DEVNULL, check=True, timeout=170)
     began = time.monotonic()
     compute.stop(instance.id)
     assert time.monotonic() - began < 55, "it ended by itself, not by force"
@@ -222,15 +309,28 @@ def switched(fresh_vm) -> list[str]:
     assert compute.describe(instance.id).address == instance.address
     fresh_vm.deployment.ready(instance, (22,))
     files = "/var/lib/mark /proc/sys/kernel/random/boot_id /etc/machine-id"
-    after = f"tail -n 1 /etc/hosts; cat {files}; journalctl -q -b -1 -t systemd-logind"
-    return [*said, *fresh_vm.ssh(after).split("\n", 4)]
+    after = f"tail -n 1 /etc/hosts; cat {files}; grep -aq shutdown /var/log/wtmp && echo shutdown; rm -r {conf}"
+    return Switched(said, int(since), fresh_vm.ssh(after).splitlines())
 
 
 def test_power_off_and_on_keeps_disk_name_and_keys(switched):
-    boot, machine_id, hosts, kept, now, name, log = switched
+    boot, machine_id = switched.before
+    hosts, kept, now, name, *ended = switched.after
     assert (hosts, kept, name) == ("kept", "kept", machine_id), "the seed is for the first boot alone"
     assert now != boot
-    assert "Power key pressed" in log
+    assert ended == ["shutdown"], "systemd shut it down, as the power button asks"
+
+
+def test_of_a_boot_with_a_journal_in_memory_it_is_said_what_nobody_can_tell(fresh_vm, switched):
+    """Who had a terminal is known all the same, and who comes as soon as there is an sshd."""
+    look = logins(fresh_vm, since=switched.since)
+    past = Past(looked_at=datetime.fromtimestamp(switched.since, UTC), boot_id="the one before")
+    assert untold(past, look.readings, look.boot_id, look.booted_at) == (past.looked_at, look.booted_at)
+    found = who(look)
+    (terminal,) = [one for one in found if one.started_at < look.booted_at]
+    assert (terminal.door, terminal.kind, terminal.confidence) == ("ssh", "interactive", "supported")
+    assert not {"log", "journal"} & set(terminal.evidence.split("+"))
+    assert [one.evidence for one in found if not one.live and one.started_at >= look.booted_at] == ["journal"]
 
 
 @pytest.fixture(scope="module")

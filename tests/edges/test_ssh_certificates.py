@@ -2,6 +2,7 @@
 
 import re
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from driftd.edges.ssh.connect import connect
 from driftd.edges.ssh.looker import SshLooker
 from driftd.edges.ssh.options import CertificateOptions, SshOptions
 from driftd.edges.ssh.tcp import Deadline
+from driftd.edges.ssh.watcher import SshWatcher
 from driftd.probe import sshlog
 
 PRINCIPALS = "driftd\n"
@@ -167,3 +169,16 @@ def test_a_ca_key_that_cannot_be_used_is_one_sentence(way, tmp_path, kind, said)
     assert said in seen.reason
     assert "TrustedUserCAKeys" in seen.hint or "chmod 600" in seen.hint
     assert way.visit.trace.way is None
+
+
+@pytest.mark.parametrize("kind", [SshLooker, SshWatcher])
+def test_a_visit_by_certificate_is_announced_without_a_key_whatever_an_agent_holds(kind, monkeypatch, tmp_path):
+    """The certificate's key is made for the visit; the agent's, which nobody shows, would name another."""
+    monkeypatch.setattr(
+        "driftd.edges.ssh.connect.identity", lambda *_: nullcontext(SimpleNamespace(fingerprint="SHA256:agent"))
+    )
+    instance = Instance("one", "", "")
+    made = CertificateOptions(str(tmp_path / "ca"))
+    assert kind(SshOptions(certificate=made)).own_key(instance) == ""
+    assert kind(SshOptions()).own_key(instance) == "SHA256:agent"
+    assert kind(SshOptions(certificate=made, key_file="key")).own_key(instance) == "SHA256:agent"

@@ -53,8 +53,10 @@ def numbered(proc: Proc, pid: int, number: int, uid: int = 1000) -> None:
     (proc.root / str(pid) / "loginuid").write_text(str(uid))
 
 
-def swept(place: inside.Root, table: processes.Table, above: int = 1) -> list[clues.Clue]:
-    return sweep.collect(place, table, table.live(), sweep.numbers(table), table.ancestors(above))
+def swept(
+    place: inside.Root, table: processes.Table, above: int = 1, peers: dict[int, bytes] | None = None
+) -> list[clues.Clue]:
+    return sweep.collect(place, table, table.live(), sweep.numbers(table), table.ancestors(above), peers or {})
 
 
 # --- what it was for -------------------------------------------------------------------------------------------------
@@ -123,12 +125,13 @@ def test_what_was_left_running_is_told_by_the_kernels_number(place: inside.Root,
     for pid, number, uid in ((60, 11, 0), (70, 12, 1000), (71, 12, 1000), (82, 13, 0), (90, 14, 77)):
         numbered(proc, pid, number, uid)
     numbered(proc, 80, 4294967295, 4294967295)
-    found = swept(place, proc.table())
+    found = swept(place, proc.table(), peers={12: b"10.0.0.9", 15: b"10.0.0.8"})
     assert [(one.door, one.user, one.number, one.pid, one.started - int(BOOT), one.note) for one in found] == [
         (b"ssh", b"alice", 12, 70, 20, b"beacon"),
         (b"service", b"root", 13, 82, 60, b"backup"),
         (b"console", b"77", 14, 90, 5, b"agetty"),
     ]
+    assert [one.peer for one in found] == [b"10.0.0.9", b"", b""]
 
 
 def test_a_server_that_carries_its_starters_number_is_nobody(place: inside.Root, proc: Proc) -> None:
@@ -197,21 +200,30 @@ REALTIME=1762349000123456
 def test_logind(place: inside.Root, tree: Path, class_: str, service: str, door: bytes | None) -> None:
     (tree / "run/systemd/sessions").mkdir(parents=True)
     (tree / "run/systemd/sessions/3").write_text(LOGIND.format(class_=class_, service=service))
-    found = logind.collect(place, Found())
+    found, left = logind.collect(place, Found())
     assert [one.door for one in found] == ([door] if door else [])
+    assert left == {}
     for one in found:
         assert (one.user, one.peer, one.number, one.pid, one.started) == (b"alice", b"10.0.0.9", 7, 812, 1762349000)
 
 
+def test_logind_knows_from_where_he_came_who_left_something_running(place: inside.Root, tree: Path) -> None:
+    (tree / "run/systemd/sessions").mkdir(parents=True)
+    for name, class_ in (("3", "user"), ("4", "background")):
+        said = LOGIND.format(class_=class_, service="sshd").replace("active", "closing").replace("=7", f"={name}")
+        (tree / "run/systemd/sessions" / name).write_text(said)
+    assert logind.collect(place, Found()) == ([], {3: b"10.0.0.9"})
+
+
 def test_logind_that_makes_no_sense(place: inside.Root, tree: Path) -> None:
     missing = Found()
-    assert logind.collect(place, missing) == []
+    assert logind.collect(place, missing) == ([], {})
     (tree / "run/systemd/sessions").mkdir(parents=True)
     (tree / "run/systemd/sessions/1").write_bytes(
         b"\xff=\nLEADER=-1\nAUDIT=" + b"9" * 30 + b"\nREALTIME=x\n" + b"=" * 90
     )
     (tree / "run/systemd/sessions/2").write_bytes(b"x" * 100_000)
-    (found,) = logind.collect(place, missing)
+    (found,), _ = logind.collect(place, missing)
     assert (found.pid, found.number, found.started) == (0, 0, 0)
     assert missing.message()[b"kept"] == []
 
@@ -384,16 +396,6 @@ def test_logs_rotated_by_date_are_read(place: inside.Root, tree: Path, proc: Pro
     message = sessions.collect(place, proc.table(), 1)
     assert [row[b"user"] for row in message[b"sessions"]] == [b"u1", b"u2"]
     assert message[b"reads"][0] == [b"log", int(BOOT) + 1]
-
-
-def test_what_a_user_writes_into_the_journal_is_worth_a_line() -> None:
-    def entry(uid: int) -> bytes:
-        head = b"__REALTIME_TIMESTAMP=%d\n_PID=9\n_UID=%d\n" % (NOW * 1000000, uid)
-        return head + b"MESSAGE=Accepted password for eve from 10.0.0.3 port 99 ssh2\n\n"
-
-    for uid, evidence in ((0, {b"journal"}), (65534, {b"log"})):
-        (found,) = sshlog.logins(sshlog.export_lines(entry(uid)), 0, b"journal")
-        assert found.evidence == evidence
 
 
 def test_ten_thousand_logins_in_a_minute(place: inside.Root, tree: Path, proc: Proc) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from driftd.probe import inside, processes, sessions, sshlog, wtmp
+from driftd.probe import files, inside, processes, sessions, sshlog, wtmp
 
 KEY = b"SHA256:" + b"A" * 42 + b"k"
 NOW = datetime(2025, 11, 5, 15, 0, 0, tzinfo=UTC).timestamp()
@@ -333,7 +333,7 @@ def test_what_is_missing_is_named(tree: Path, proc: Proc, monkeypatch: pytest.Mo
     (tree / "var/log").mkdir(parents=True)
     (tree / "var/log/auth.log").write_bytes(b"x" * 100)
     (tree / "var/log/wtmp").write_bytes(b"x" * 100)
-    monkeypatch.setattr(sessions, "LOG_LIMIT", 50)
+    monkeypatch.setattr(files, "TAIL_LIMIT", 50)
     message = sessions.collect(root, proc.table(), 1)
     assert [row[2] for row in message[b"kept"]] == [
         b"/var/log/wtmp is not whole records",

@@ -96,10 +96,26 @@ def connect(reach: Reach, options: SshOptions, deadline: Deadline) -> Iterator[C
             )
 
 
+def own_key(reach: Reach, options: SshOptions) -> str:
+    """The fingerprint of the key that is shown; "" for a certificate, whose key is made for the visit, and for none."""
+    if options.certificate is not None and not _named(reach, options):
+        return ""
+    try:
+        with identity(reach.key_file, options) as mine:
+            return mine.fingerprint
+    except SshError:
+        return ""
+
+
+def _named(reach: Reach, options: SshOptions) -> bool:
+    """A key that is named comes before a certificate."""
+    return bool(reach.key_file or options.key_file)
+
+
 @contextmanager
 def _shows(reach: Reach, options: SshOptions) -> Iterator[Callable[[str], tuple[Identity, Shown | None]]]:
     """What is shown at the login, by the address that the connection leaves from: a key, or a new certificate."""
-    if options.certificate is None or reach.key_file or options.key_file:
+    if options.certificate is None or _named(reach, options):
         with identity(reach.key_file, options) as mine:
             yield lambda _source: (mine, None)
         return

@@ -25,10 +25,9 @@ from driftd.core.talk import Talk
 from driftd.core.visits import Parted
 from driftd.edges.ssh.answer import Answer
 from driftd.edges.ssh.command import NO_PYTHON, OTHER_PROGRAM, command, sudoers_line, uses_sudo
-from driftd.edges.ssh.connect import Connection, connect
+from driftd.edges.ssh.connect import Connection, connect, own_key
 from driftd.edges.ssh.failure import HOSTILE, SshError, quoted
 from driftd.edges.ssh.hostkeys import place
-from driftd.edges.ssh.keys import identity
 from driftd.edges.ssh.options import SshOptions
 from driftd.edges.ssh.tcp import Deadline
 from driftd.probe import bundle, collector, dialogue, wire
@@ -64,16 +63,8 @@ class SshLooker:
         self._cut.set()
 
     def own_key(self, instance: Instance) -> str:
-        """The fingerprint of the key that a look will use; "" for a certificate, whose key is made for the look, and
-        when there is none that could be used.
-        """
-        if self._options.certificate and not (instance.reach.key_file or self._options.key_file):
-            return ""
-        try:
-            with identity(instance.reach.key_file, self._options) as mine:
-                return mine.fingerprint
-        except SshError:
-            return ""
+        """See ``Looker.own_key``."""
+        return own_key(instance.reach, self._options)
 
     def look(
         self, instance: Instance, *, deadline_s: float, key: DigestKey | None = None, ask: AskFor | None = None

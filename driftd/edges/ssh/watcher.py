@@ -16,10 +16,9 @@ from driftd.core.visits import Parted
 from driftd.core.watching import Frames, Message
 from driftd.core.wording import watched as wording
 from driftd.edges.ssh.command import NO_PYTHON, command
-from driftd.edges.ssh.connect import Connection, connect
+from driftd.edges.ssh.connect import Connection, connect, own_key
 from driftd.edges.ssh.failure import HOSTILE, SshError, quoted
 from driftd.edges.ssh.hostkeys import place
-from driftd.edges.ssh.keys import identity
 from driftd.edges.ssh.options import MEBIBYTE, SshOptions
 from driftd.edges.ssh.tcp import Deadline
 from driftd.probe import bundle, watchwire, wire
@@ -47,11 +46,7 @@ class SshWatcher:
 
     def own_key(self, instance: Instance) -> str:
         """See ``Residents.own_key``."""
-        try:
-            with identity(instance.reach.key_file, self._options) as mine:
-                return mine.fingerprint
-        except SshError:
-            return ""
+        return own_key(instance.reach, self._options)
 
     def watch(self, instance: Instance, heard: Callable[[Message], None], stopping: Callable[[], bool]) -> Unseen:
         """See ``Residents.watch``."""
