@@ -111,13 +111,18 @@ def _out(target: Target | None) -> bool:
 _OF_THE_OLD = frozenset(
     {State.DRAINING, State.QUIESCING, State.STOPPING, State.PARKING, State.RETIRING, State.UNDOING},
 )
+# In these the newcomer may have what the slot owns: a list that lacks it makes nobody believe that it is gone.
+_WITH_THE_NEW = frozenset(
+    {State.ATTACHING, State.ADDRESSING, State.SERVING, State.ENROLLING, State.SOAKING, State.PARKING, State.RETIRING},
+)
 
 
 def _unsure(record: Record, now: datetime, limits: Limits) -> Wait | None:
-    """A wait while the old one is nowhere to be seen, and too few readings in a row say so to believe it gone."""
-    if record.state not in _OF_THE_OLD or not 0 < record.old_unseen < limits.unseen_reads:
-        return None
-    return Wait(now + limits.poll, unseen(record.old_id, record.old_unseen, limits.unseen_reads))
+    """A wait while who it turns on is nowhere to be seen, and too few readings in a row say so to believe it gone."""
+    if record.state in _OF_THE_OLD and (wait := unseen(record.old_id, record.old_unseen, now, limits)):
+        return wait
+    moved = record.owns and record.state in _WITH_THE_NEW
+    return unseen(record.new_id, record.new_unseen, now, limits) if moved else None
 
 
 def _guarded(record: Record, world: World, answer: Do, now: datetime, limits: Limits) -> Wait | None:
@@ -125,7 +130,7 @@ def _guarded(record: Record, world: World, answer: Do, now: datetime, limits: Li
     what an old one that is gone left behind, takes nothing from anybody.
     """
     about_old = answer.call.instance_id in {"", record.old_id}
-    gone = world.old_gone and not 0 < record.old_unseen < limits.unseen_reads
+    gone = world.old_gone and unseen(record.old_id, record.old_unseen, now, limits) is None
     if gone or (answer.call.verb is Verb.TERMINATE and not about_old):
         return None
     refusal = going_on(Case(record, world.rules, world.facts), answer.call.verb.value, now)

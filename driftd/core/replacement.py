@@ -68,10 +68,9 @@ class Record:
     What was done to them: ``snapshots`` by volume; ``quiesce_sent`` that the old one's service was asked to rest,
     ``quiesced`` that it then did, ``stop_sent`` that we asked for the old one to be stopped, ``stop_seen`` that it then
     was, ``launched`` that a launch was announced, ``serve_sent`` that the newcomer's service was asked to start,
-    ``served`` that it did, ``stayed`` that
-    an undo was given up because the old one was gone, and the newcomer was to stay. ``end_sent`` is that we asked for
-    the newcomer to be ended. ``doubted`` says that the store was
-    put back from a copy while this was under way: what was done since, only the world can tell.
+    ``served`` that it did, ``stayed`` that an undo was given up because the old one was gone, and the newcomer was to
+    stay, ``end_sent`` that we asked for the newcomer to be ended. ``doubted`` says that the store was put back from a
+    copy while this was under way: what was done since, only the world can tell.
 
     ``old_unseen`` and ``new_unseen`` are the readings in a row that lacked the old one or the newcomer though nobody
     said that it is ended: a list may be cut short, and what is gone by itself is gone in all of them.

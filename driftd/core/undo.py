@@ -113,8 +113,12 @@ def _owner(world: World, volume: str) -> str:
 def _fence(record: Record, world: World, now: datetime, limits: Limits) -> Answer | None:
     """The newcomer out of traffic and stopped, before anything is taken off it; None when it is."""
     newcomer = newcomer_of(record, world)
-    if newcomer is None or newcomer.state is InstanceState.STOPPED or newcomer.state.ending:
+    if newcomer is None:
+        return unseen(record.new_id, record.new_unseen, now, limits)
+    if newcomer.state is InstanceState.STOPPED:
         return None
+    if newcomer.state.ending:
+        return Wait(now + limits.poll, f"the newcomer {newcomer.id} is ending, and may write until it has ended")
     if answer := _out_of_traffic(record, newcomer, world, now, limits):
         return answer
     if answer := _newcomer_to_rest(record, newcomer, world):
@@ -167,8 +171,8 @@ def _newcomers_away(record: Record, world: World, now: datetime, limits: Limits)
             min(until, now + limits.poll),
             f"the launch has no answer; until {until:%H:%M:%S} UTC a newcomer may still appear",
         )
-    if 0 < record.new_unseen < limits.unseen_reads:
-        return Wait(now + limits.poll, unseen(record.new_id, record.new_unseen, limits.unseen_reads))
+    if wait := unseen(record.new_id, record.new_unseen, now, limits):
+        return wait
     good = record.streak + 1
     if record.new_id and good < limits.gone_reads:
         return Wait(now + limits.poll, f"{record.new_id} is gone, {good} of {limits.gone_reads} reads", good)

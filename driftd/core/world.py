@@ -110,9 +110,10 @@ class World:
     application's answer ("" serves, None not asked). ``impossible`` is why the provider would refuse the launch ("" for
     all that is known it would not, None not asked), ``judged`` why the judge is against the canary (likewise).
     ``volumes`` and ``addresses`` are those of the slot, ``snapshots`` the tokens of all that are listed (None not
-    asked), ``rivals`` the slot's instances that carry another replacement's mark. ``paused`` is the sentence of the
-    pause in force, or "": it holds forward steps, not an undo. ``frozen`` is the sentence of what stops every call, an
-    undo's too, or "".
+    asked), ``rivals`` the slot's other instances that are none of ours. ``unplanned`` is what belongs to the
+    slot and stands in no plan ("volume data-3"), with whose it is now: a list may have lacked it as the plan was made.
+    ``paused`` is the sentence of the pause in force, or "": it holds forward steps, not an undo. ``frozen`` is the
+    sentence of what stops every call, an undo's too, or "".
     """
 
     rules: GroupRules
@@ -130,6 +131,7 @@ class World:
     addresses: Mapping[str, Address] = field(default_factory=dict)
     snapshots: frozenset[str] | None = None
     rivals: tuple[Instance, ...] = ()
+    unplanned: Mapping[str, str] = field(default_factory=dict)
     manner: Manner = Manner()
     paused: str = ""
     frozen: str = ""

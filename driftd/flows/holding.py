@@ -47,7 +47,7 @@ def _said(wanted: Hold, before: Hold | None) -> str:
 def release(store: Store, name: str, who: str, now: datetime) -> str:
     """End the hold of the instance ``name`` (id, slot or address), whoever's it is. Raises BadInput without one."""
     with store.write() as tx:
-        named = {row.id for row in tx.instances(gone=True) if name in {row.id, row.slot, row.address}} | {name}
+        named = {row.id for row in tx.instances(gone=True) if row.called(name)} | {name}
         found = [one for one in tx.holds(now) if one.instance_id in named]
         if not found:
             raise BadInput(wording.not_held(name), SEE)
@@ -88,7 +88,7 @@ def deny(store: Store, name: str, who: str, reason: str, now: datetime) -> str:
 
 
 def _instance(tx: Tx, name: str) -> InstanceRow:
-    found = [row for row in tx.instances() if name in {row.id, row.slot, row.address}]
+    found = [row for row in tx.instances() if row.called(name)]
     exactly = [row for row in found if row.id == name]
     if not found:
         raise BadInput(wording.unknown(name), SEE)

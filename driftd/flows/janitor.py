@@ -18,20 +18,12 @@ from driftd.core.wording import pruned
 from driftd.core.world import TAG_RID
 from driftd.flows.collect import collect
 from driftd.flows.groups import Group
-from driftd.flows.stops import stops
+from driftd.flows.stops import no_fence, no_pause, stops
 from driftd.flows.survey import Survey, edges_of, survey
 
 ORPHAN_AGE = timedelta(minutes=30)
 MOST = 5  # things of one group that one round cleans up; where there are more, something else is wrong
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def _never(_group: str) -> str:
-    return ""
-
-
-def _nothing() -> None:
-    """No lease to check."""
 
 
 class Janitor:
@@ -49,8 +41,8 @@ class Janitor:
         groups: Mapping[str, Group],
         *,
         clock: Callable[[], datetime],
-        pause: Callable[[str], str] = _never,
-        fence: Callable[[], None] = _nothing,
+        pause: Callable[[str], str] = no_pause,
+        fence: Callable[[], None] = no_fence,
         age: timedelta = ORPHAN_AGE,
         keep: timedelta | None = None,
     ) -> None:

@@ -29,7 +29,7 @@ from driftd.flows.observe import LookAt, observe
 from driftd.flows.opening import cancel, closed, new_record, plan, write_move
 from driftd.flows.ordering import Ordering
 from driftd.flows.standing import Standings
-from driftd.flows.stops import stops
+from driftd.flows.stops import no_fence, no_pause, stops
 from driftd.flows.survey import Survey, Surveys
 
 STEPS_A_TICK = 40
@@ -37,14 +37,6 @@ STEPS_A_TICK = 40
 _TAKES_NOTHING = WAITING | {State.CANCELLED}
 
 _log = logging.getLogger(__name__)
-
-
-def _nothing() -> None:
-    """No lease to check."""
-
-
-def _never(_group: str) -> str:
-    return ""
 
 
 def _not_yet() -> bool:
@@ -67,8 +59,8 @@ class Replacer:
         look: LookAt,
         *,
         clock: Callable[[], datetime],
-        pause: Callable[[str], str] = _never,
-        fence: Callable[[], None] = _nothing,
+        pause: Callable[[str], str] = no_pause,
+        fence: Callable[[], None] = no_fence,
         stopping: Callable[[], bool] = _not_yet,
         since: datetime | None = None,
     ) -> None:

@@ -17,3 +17,12 @@ def stops(store: Store, group: str, outside: Callable[[str], str]) -> Stops:
         return Stops(frozen=said)
     with store.read() as tx:
         return stops_of(tx.pauses(), tx.chain(), tx.doubts(), group)
+
+
+def no_pause(_group: str) -> str:
+    """Nothing outside the store holds a group: for who has no pause file."""
+    return ""
+
+
+def no_fence() -> None:
+    """There is no lease to check."""

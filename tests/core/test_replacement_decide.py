@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from replacing import LIMITS, NOW, OPEN, RULES, facts, instance, rules
+from replacing import HOOKS, LIMITS, NOW, OPEN, RULES, facts, instance, rules
 
 from driftd.core.decide import decide, learn
 from driftd.core.facts import InstanceState
@@ -63,6 +63,7 @@ NEW = Target("new", TargetState.HEALTHY, 1)
         {"facts": facts(1)},
         {"old": None},
         {"old": instance("old", InstanceState.SHUTTING_DOWN)},
+        {"unplanned": {"volume data-3": "old"}},
     ],
     ids=str,
 )
@@ -76,6 +77,26 @@ def test_each_guard_alone_keeps_the_old_one_from_being_ended(change, committed):
 def test_the_record_too_can_keep_the_old_one_from_being_ended(change):
     record, world = ready_to_end()
     assert not ends_the_old_one(replace(record, **change), world)
+
+
+def test_what_the_plan_lacks_keeps_the_old_one_in_service():
+    """A list that had lacked it: the slot owns more than the plan says, so that a newcomer would be without it."""
+    record, world = ready_to_end()
+    record = replace(record, state=State.DRAINING, drain_sent=False, drain_seen=False)
+    targets = {**world.targets, "old": Target("old", TargetState.HEALTHY, 3)}
+    world = replace(world, targets=targets, facts=facts(3, old=True))
+    assert isinstance(decide(record, world, NOW, LIMITS), Do)
+    answer = decide(record, replace(world, unplanned={"volume data-3": "old"}), NOW, LIMITS)
+    assert answer == Advance(
+        State.UNDOING,
+        "volume data-3 belongs to slot web/1, and the plan was made without it",
+        outcome=State.ABORTED_SAFE,
+    )
+
+
+def test_what_the_plan_lacks_and_the_old_one_has_not_keeps_nobody_alive():
+    record, world = ready_to_end()
+    assert ends_the_old_one(record, replace(world, unplanned={"address 192.0.2.1": ""}))
 
 
 @pytest.mark.parametrize("state", [*SURGE.forward, State.UNDOING])
@@ -313,3 +334,62 @@ def test_an_old_one_that_is_ending_may_write_until_it_has_ended(state):
     assert isinstance(decide(learn(record, world), world, NOW, LIMITS), Wait)
     gone = replace(world, old=instance("old", InstanceState.TERMINATED))
     assert isinstance(decide(learn(record, gone), gone, NOW, LIMITS), Do)
+
+
+@pytest.mark.parametrize("state", [InstanceState.SHUTTING_DOWN, InstanceState.STOPPING])
+def test_a_newcomer_that_is_ending_may_write_until_it_has_ended(state):
+    record, world = ready_to_end()
+    record = replace(record, state=State.UNDOING, outcome="failed-clean", variant=MOVE.name, volumes={"vol": ""})
+    world = replace(world, targets={}, volumes={"vol": Volume("vol", "web/1", "new", "")}, old=_stopped("old"))
+    ending = replace(world, newcomers=(instance("new", state),))
+    assert isinstance(decide(replace(record, streak=9), ending, NOW, LIMITS), Wait)
+    over = decide(replace(record, streak=9), replace(world, newcomers=(_stopped("new"),)), NOW, LIMITS)
+    assert isinstance(over, Do)
+    assert over.call.verb is Verb.DETACH
+
+
+@pytest.mark.parametrize(
+    ("tags", "said"),
+    [
+        ({}, "slot web/1 has other, too: only a person can say which of the two stays, and end the other"),
+        ({TAG_RID: "X\nY"}, "other in slot web/1 carries the mark of another replacement"),
+    ],
+)
+def test_a_slot_that_has_another_instance_is_a_persons(tags, said):
+    """One that the provider called terminated, say, and that is back beside its newcomer."""
+    record, world = ready_to_end()
+    record = replace(record, state=State.PLANNING, new_id="", verified=False, drain_sent=False, drain_seen=False)
+    world = replace(world, newcomers=(), impossible="", facts=facts(3, old=True))
+    assert decide(record, world, NOW, LIMITS).state is State.LAUNCHING
+    other = replace(instance("other", InstanceState.RUNNING), tags=tags)
+    answer = decide(record, replace(world, rivals=(other,)), NOW, LIMITS)
+    assert isinstance(answer, Advance)
+    assert answer.state is State.ADMITTING
+    assert said in answer.why
+    assert answer.why.isprintable()
+
+
+def test_a_newcomer_that_was_launched_already_needs_no_room():
+    """The store was put back from a copy that knows nothing of the launch."""
+    record, world = ready_to_end()
+    record = replace(record, state=State.PLANNING, new_id="", verified=False, drain_sent=False, drain_seen=False)
+    world = replace(world, impossible="the quota is used up", facts=facts(3, old=True))
+    assert decide(record, world, NOW, LIMITS).state is State.LAUNCHING
+    assert decide(record, replace(world, newcomers=()), NOW, LIMITS).state is State.ADMITTING
+
+
+def test_what_a_group_cannot_do_without_any_more_is_not_brought_to_rest():
+    """Others fell ill since it was drained: it goes back in service, and does not wait for them out of it."""
+    record, world = ready_to_end()
+    record = replace(record, state=State.QUIESCING, variant=MOVE.name, volumes={"vol": ""})
+    manner = replace(world.manner, hooks=HOOKS)
+    world = replace(world, manner=manner, targets={}, volumes={"vol": Volume("vol", "web/1", "old", "")})
+    assert isinstance(decide(record, world, NOW, LIMITS), Do)
+    answer = decide(record, replace(world, facts=facts(1)), NOW, LIMITS)
+    assert isinstance(answer, Advance)
+    assert (answer.state, answer.outcome) == (State.UNDOING, State.ABORTED_SAFE)
+    assert answer.why.startswith("the service on old is not brought to rest: web would have 1 in service")
+
+
+def _stopped(name):
+    return instance(name, InstanceState.STOPPED)

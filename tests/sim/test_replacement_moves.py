@@ -13,7 +13,7 @@ from driftd.core.ports import HookName
 from driftd.core.replacement import State
 from driftd.core.variants import DELETE_FIRST, MOVE
 from driftd.core.world import Manner
-from driftd.testing import Crash
+from driftd.testing import Crash, Distortion
 
 GAP = Manner(delete_first=True, allow_gap=True)
 MOVING = MOVE.forward[3 : MOVE.forward.index(State.RETIRING)]
@@ -146,6 +146,23 @@ def test_one_that_says_it_is_stopped_and_still_writes_loses_no_volume(sim):
     assert last.state is not State.SUCCEEDED
 
 
+@pytest.mark.parametrize("call", ["volumes.list", "addresses.list"])
+@pytest.mark.parametrize("also", [(), ("volumes.list", "addresses.list")])
+def test_what_a_list_lacked_when_it_was_planned_is_not_left_behind(sim, call, also):
+    rid = sim.request(manual=False)
+    until(sim, rid, State.PLANNING)
+    for one in {call, *also}:
+        sim.provider.distort(one, Distortion.EMPTY)
+    until(sim, rid, State.LAUNCHING)
+    sim.provider.clear_faults()
+    last = sim.run(rid, 2000)
+    # Without both it would be planned as if nothing had to move, and no newcomer answers without its data.
+    assert last.state is (State.FAILED_CLEAN if also else State.ABORTED_SAFE)
+    assert also or "belongs to slot web/1, and the plan was made without it" in last.fault
+    assert sim.owners("web/1") == {sim.old}
+    assert sim.provider.compute.describe(sim.old).state is InstanceState.RUNNING
+
+
 def test_a_volume_that_somebody_else_has_is_a_persons(sim):
     other = sim.servers[0]
     rid = sim.request(manual=False)
@@ -203,6 +220,33 @@ def test_the_old_one_vanishes_by_itself(sim, state):
     else:
         assert last.state is State.SUCCEEDED, last.note
         assert sim.owners("web/1") == {last.new_id}
+
+
+@pytest.mark.parametrize("state", [State.ATTACHING, State.ENROLLING, State.SOAKING, State.RETIRING])
+def test_a_list_that_lacks_the_newcomer_for_a_while_undoes_nothing(sim, state):
+    rid = sim.request(manual=False)
+    record = until(sim, rid, state)
+    sim.provider.hide(record.new_id, 6)
+    last = sim.run(rid, 2000)
+    assert last.state is State.SUCCEEDED, last.note
+    assert sim.owners("web/1") == {last.new_id}
+    sim.check(rid)
+
+
+def test_an_undo_takes_nothing_off_a_newcomer_that_a_list_lacks(sim):
+    rid = sim.request(manual=False)
+    record = until(sim, rid, State.SOAKING)
+    began = sim.provider.now()
+    sim.provider.hide(record.new_id, 6)
+    sim.replacer.cancel(rid, "ann")
+    last = sim.run(rid, 2000)
+    assert last.state is State.CANCELLED, last.note
+    with sim.store.read() as tx:
+        asked = [line.body["call"] for line in tx.journal_lines(rid) if line.kind == "intent" and line.at >= began]
+    first = next(one for one in asked if one.startswith(("stop", "detach")))
+    assert first == "stop", "it is stopped before anything is taken off it"
+    assert sim.owners("web/1") == {sim.old}
+    sim.check(rid)
 
 
 def test_a_newcomer_that_cannot_serve_while_there_is_no_way_back_is_a_persons(sim):

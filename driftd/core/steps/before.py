@@ -68,10 +68,12 @@ def admitting(record: Record, world: World, now: datetime, limits: Limits) -> An
 def planning(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
     """Which variant, what moves, and whether anything is known that makes it impossible: better now than half-way."""
     variant, why = _variant(world)
+    # Who was launched already, before the store was put back from a copy, say, is found again by the same launch.
+    impossible = "" if world.newcomers else world.impossible
     if not why:
         why = _rival(record, world) or _strangers(record, world) or _gap(record, world, variant, now)
-        why = why or world.impossible or ""
-    if not why and world.impossible is None:
+        why = why or impossible or ""
+    if not why and impossible is None:
         return Wait(now + limits.poll, "the provider was not asked yet whether it would refuse the launch")
     if why:
         # What waits here must not keep its place in the budget.
@@ -93,11 +95,14 @@ def _variant(world: World) -> tuple[Variant, str]:
 
 
 def _rival(record: Record, world: World) -> str:
-    """A newcomer that somebody else made for the slot: of an unknown replacement, nobody can say what becomes of it."""
-    for one in world.rivals:
-        mark = f"{TAG_RID}={printable(one.tags.get(TAG_RID, '')[:64])}"
-        return f"{one.id} in slot {record.slot} carries the mark of another replacement ({mark}): end it, or untag it"
-    return ""
+    """Another instance in the slot: a newcomer of an unknown replacement, or one that was ended and is back."""
+    if not world.rivals:
+        return ""
+    one = world.rivals[0]
+    if not (rid := one.tags.get(TAG_RID, "")):
+        return f"slot {record.slot} has {one.id}, too: only a person can say which of the two stays, and end the other"
+    mark = f"{TAG_RID}={printable(rid[:64])}"
+    return f"{one.id} in slot {record.slot} carries the mark of another replacement ({mark}): end it, or untag it"
 
 
 def _strangers(record: Record, world: World) -> str:

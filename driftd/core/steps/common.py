@@ -9,7 +9,7 @@ from driftd.core.guards import Case, health
 from driftd.core.ports import TargetState
 from driftd.core.replacement import Record, State
 from driftd.core.variants import DELETE_FIRST, STEP, variant_of
-from driftd.core.world import Advance, Limits, World
+from driftd.core.world import Advance, Limits, Wait, World
 
 
 def late(record: Record, now: datetime, limits: Limits) -> bool:
@@ -61,12 +61,15 @@ def lost(record: Record, newcomer: Instance | None) -> str:
     return ""
 
 
-def unseen(instance_id: str, reads: int, enough: int) -> str:
-    """The words for an instance that the inventory lacks: a list may be cut short, and a call be late."""
-    return (
-        f"the provider shows no {instance_id}, and nobody is known to have ended it: {reads} of the {enough} reads "
-        "in a row after which it counts as gone"
+def unseen(instance_id: str, reads: int, now: datetime, limits: Limits) -> Wait | None:
+    """A wait while too few readings in a row (``reads``) lacked an instance that nobody ended to believe it gone."""
+    if not 0 < reads < limits.unseen_reads:
+        return None
+    why = (
+        f"the provider shows no {instance_id}, and nobody is known to have ended it: {reads} of the "
+        f"{limits.unseen_reads} reads in a row after which it counts as gone"
     )
+    return Wait(now + limits.poll, why)
 
 
 def ill(record: Record, world: World) -> str:

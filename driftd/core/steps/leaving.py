@@ -45,6 +45,8 @@ def draining(record: Record, world: World, now: datetime, limits: Limits) -> Ans
     lacking = short(record, world)
     if lacking and not serving:
         return aborted(f"the group needs {record.old_id} back: {lacking}")
+    if what := next(iter(world.unplanned), ""):
+        return aborted(f"{what} belongs to slot {record.slot}, and the plan was made without it")
     drained = not serving and not target.connections and not record.tries
     if late(record, now, limits) and not drained:
         said = lacking or f"{record.old_id} has {target.connections} connections left"
@@ -153,6 +155,7 @@ def _holds_something(record: Record, world: World) -> str:
     """What the old one still has that must outlive it."""
     owners = {f"volume {name}": volume.attached_to for name, volume in world.volumes.items()}
     owners |= {f"address {name}": address.attached_to for name, address in world.addresses.items()}
+    owners.update(world.unplanned)
     return next((f"it still has {name}" for name, owner in owners.items() if owner == record.old_id), "")
 
 

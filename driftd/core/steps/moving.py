@@ -34,6 +34,8 @@ def quiescing(record: Record, world: World, now: datetime, limits: Limits) -> An
     if late(record, now, limits):
         said = record.refusal or record.note
         return aborted(f"the service on {record.old_id} did not come to rest, and {spent(record, limits)}: {said}")
+    if lacking := short(record, world):
+        return aborted(f"the service on {record.old_id} is not brought to rest: {lacking}")
     return Do(Call(Verb.QUIESCE, record.old_id), f"bringing the service on {record.old_id} to rest")
 
 
@@ -63,10 +65,8 @@ def stopping(record: Record, world: World, now: datetime, limits: Limits) -> Ans
 
 def snapshotting(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
     """A copy of each volume as it is now, while nobody writes; that it was asked for is no proof that it is there."""
-    if amiss := ill(record, world) or _awake(record, world):
-        return failed(amiss)
-    if ending := _ending(record, world, now, limits):
-        return ending
+    if first := _unfenced(record, world, now, limits):
+        return first
     if not world.manner.snapshots or not record.volumes:
         return onward(
             record, "there is nothing to take a snapshot of" if not record.volumes else "no snapshot is asked for"
@@ -89,10 +89,8 @@ def _token(record: Record, volume: str) -> str:
 
 def detaching(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
     """Each volume is nobody's, or the newcomer's already."""
-    if amiss := ill(record, world) or _awake(record, world):
-        return failed(amiss)
-    if ending := _ending(record, world, now, limits):
-        return ending
+    if first := _unfenced(record, world, now, limits):
+        return first
     over = late(record, now, limits)
     for name in record.volumes:
         volume = world.volumes.get(name)
@@ -113,10 +111,8 @@ def detaching(record: Record, world: World, now: datetime, limits: Limits) -> An
 
 def attaching(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
     """Each volume is the newcomer's, and is the one that it should be."""
-    if amiss := ill(record, world) or _awake(record, world):
-        return failed(amiss)
-    if ending := _ending(record, world, now, limits):
-        return ending
+    if first := _unfenced(record, world, now, limits):
+        return first
     over = late(record, now, limits)
     for name, filesystem in record.volumes.items():
         volume = world.volumes.get(name)
@@ -138,10 +134,8 @@ def attaching(record: Record, world: World, now: datetime, limits: Limits) -> An
 
 def addressing(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
     """Each address is the newcomer's; taken only from whom it was read to belong to."""
-    if amiss := ill(record, world) or _awake(record, world):
-        return failed(amiss)
-    if ending := _ending(record, world, now, limits):
-        return ending
+    if first := _unfenced(record, world, now, limits):
+        return first
     for name in record.addresses:
         address = world.addresses.get(name)
         owner = address.attached_to if address else "?"
@@ -190,8 +184,10 @@ def _awake(record: Record, world: World) -> str:
     )
 
 
-def _ending(record: Record, world: World, now: datetime, limits: Limits) -> Answer | None:
-    """A wait while the old one ends by other hands: it may write until it has ended."""
+def _unfenced(record: Record, world: World, now: datetime, limits: Limits) -> Answer | None:
+    """What comes first while the fence does not hold; one that ends by other hands may write until it has ended."""
+    if amiss := ill(record, world) or _awake(record, world):
+        return failed(amiss)
     if world.old is None or world.old.state is not InstanceState.SHUTTING_DOWN:
         return None
     why = f"{record.old_id} is ending by itself, and may write until it has ended"

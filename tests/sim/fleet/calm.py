@@ -9,11 +9,12 @@ from driftd.core.chain import Verified, verify
 from driftd.core.errors import BadInput
 from driftd.core.guards.calendar import ALWAYS
 from driftd.core.replacement import UNSTARTED, Record
+from driftd.core.world import TAG_RID
 from driftd.flows import holding
 from driftd.flows.breaking import reset
 from driftd.flows.vouch import accept_store
 from fleet.scenario import BEAT_S
-from fleet.strays import see_to_strays
+from fleet.strays import end_the_returned, keep_the_last, see_to_strays, see_to_the_stopped
 
 if TYPE_CHECKING:
     from fleet.run import Run
@@ -66,6 +67,7 @@ class Calm:
             if controller.up:
                 store = controller.store
                 store.cut, store.full, store.die_before, store.die_after, store.each = False, 0, None, None, None
+        self._serve_again()
         self.truth.paused.clear()
         self.truth.hard.clear()
         self.truth.held.clear()
@@ -91,6 +93,20 @@ class Calm:
             if key not in begun and key in self.drift:
                 del self.drift[key]
                 self.seen_at_once([key])
+
+    def _serve_again(self: Run) -> None:
+        """People start what they stopped, and put back in service what they took out."""
+        for key in self.cloud.alive():
+            if self.cloud.servers[key].stopped and key not in self.truth.stopped_by_us:
+                with self.cloud.by_hand():
+                    self.cloud.compute.start(key)
+        for group, backends in self.cloud.backends.items():
+            for key in [key for key, one in backends.items() if one.drained_at is not None]:
+                server = self.cloud.servers.get(key)
+                if server is None or server.gone_at is not None or key in self.truth.drained_by_us:
+                    continue
+                with self.cloud.by_hand():
+                    self.cloud.traffic.register(group, server.instance)
 
     def _leave_all(self: Run) -> None:
         for key, sessions in self.people.items():
@@ -142,9 +158,13 @@ class Calm:
                         continue
         with self.office.read() as tx:
             doubted = [one for one in tx.doubts() if one.settled_at is None]
+        keep_the_last(self)
+        end_the_returned(self)
         if doubted and not see_to_strays(self):
+            see_to_the_stopped(self)
             self.note("ann accepts the store")
             accept_store(self.office, "ann", "looked at it", now)
+            self.truth.put_back.clear()  # of drains that the store knows nothing of no undo can be known
 
     def _waits(self: Run) -> bool:
         """Whether somebody is still to be replaced, where no person is needed first."""
@@ -162,6 +182,9 @@ class Calm:
         return found
 
     def _at_rest(self: Run) -> None:
+        waiting = {one.rid for one in self.open_records() if one.state in UNSTARTED and one.note}
+        marked = {key: self.cloud.servers[key].instance.tags.get(TAG_RID, "") for key in self.cloud.alive()}
+        self.truth.awaited = frozenset(key for key, rid in marked.items() if rid in waiting)
         self.truth.violations += self.truth.at_rest()
         stuck = self._stuck()
         records = {record.old_id: record for record in self.open_records()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from driftd.core.errors import Unavailable
@@ -28,12 +29,24 @@ class Cloud(FakeProvider):
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
         self.late_events: list[Event] = []
+        self._read_at: dict[str, datetime] = {}
         self.health_changed_at: dict[str, object] = {}
 
     @property
     def coming_true(self) -> bool:
         """What happens now is the effect of an earlier call."""
         return self._moment is not None
+
+    def listed(self, name: str, *args: Any) -> list[Any]:
+        """See ``World.listed``."""
+        found = super().listed(name, *args)
+        self._read_at[name] = self.now()
+        return found
+
+    def read_since(self, name: str, at: datetime | None) -> bool:
+        """Whether ``name`` was answered after that; True where nobody knows when that was."""
+        read = self._read_at.get(name)
+        return at is None or (read is not None and read > at)
 
     def log(self, call: str, subject: str, group: str, detail: str = "") -> None:
         """See ``World.log``."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from driftd.core.errors import NoCapacity, Refused, Unavailable
+from driftd.core.errors import NoCapacity, ProviderError, Refused, Unavailable
 from driftd.core.facts import Session
 from driftd.core.ports import HookName
 from driftd.core.world import TAG_RID, TAG_ROLE
@@ -55,11 +55,15 @@ def schedule(run: Run) -> list[tuple[float, Callable[[], None]]]:
 
 
 def strike(run: Run, kind: Mishap) -> None:
-    """One mishap, now."""
+    """One mishap, now, while there is anybody left whom it could strike."""
+    if not run.cloud.alive():
+        return
     try:
         said = kind(run)
     except Crash:
         said = "a fault that was waiting struck a person's command"
+    except ProviderError as error:
+        said = f"came to nothing: {error}"
     if said:
         run.applied.append(kind.__name__)
         run.note(f"! {kind.__name__}: {said}")

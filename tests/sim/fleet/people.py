@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from driftd.core.errors import BadInput, ProviderError
+from driftd.core.errors import BadInput
 from driftd.core.findings import Action
 from driftd.core.memory import LeaseHeld, Pause, StaleRecord, StoreUnavailable
 from driftd.edges.store import care, open_store
@@ -164,22 +164,16 @@ def starts_again(run: Run) -> str:
 def ends_one(run: Run) -> str:
     key = someone(run)
     run.truth.taken_by_others.add(run.cloud.servers[key].request.slot)
-    try:
-        with run.cloud.by_hand():
-            run.cloud.compute.terminate(key)
-    except ProviderError as error:
-        return f"{key}: {error}"
+    with run.cloud.by_hand():
+        run.cloud.compute.terminate(key)
     return key
 
 
 def stops_one(run: Run) -> str:
     key = someone(run)
     run.truth.taken_by_others.add(run.cloud.servers[key].request.slot)
-    try:
-        with run.cloud.by_hand():
-            run.cloud.compute.stop(key)
-    except ProviderError as error:
-        return f"{key}: {error}"
+    with run.cloud.by_hand():
+        run.cloud.compute.stop(key)
     return key
 
 

@@ -48,6 +48,10 @@ class Truth:
         self.tokens: dict[str, int] = defaultdict(int)
         self.last: dict[str, Event] = {}  # instance to the last change of its service
         self.stopped_by_us: set[str] = set()
+        self.drained_by_others: set[str] = set()
+        self.awaited: frozenset[str] = frozenset()  # newcomers of what waits, as a store that was put back has it
+        self.rested: dict[str, datetime] = {}
+        self.out_at: dict[str, datetime] = {}
         self.drained_by_us: set[str] = set()
         self.changing: dict[str, str] = {}  # slot to its zone, from when driftd takes its instance out until it has one
         self.by_hand_asked: set[str] = set()  # groups in which a person asked for a replacement
@@ -84,25 +88,63 @@ class Truth:
     def _learn(self, event: Event) -> None:
         key, call = event.subject, event.call
         ours = event.by == "driftd"
+        if not ours and self._puts_back(event):
+            self.put_back[key] = event.at, self.launches[self._slot(key)]
         if call in {"traffic.register", "traffic.drain", "traffic.deregister", "compute.stop", "compute.start"}:
             self.last[key] = event
         if call == "traffic.register":
             self.drained_by_us.discard(key)
-            if not ours:
-                self.put_back[key] = event.at, self.launches[self._slot(key)]
-        if call in {"traffic.drain", "traffic.deregister"} and ours:
-            self.drained_by_us.add(key)
+            self.drained_by_others.discard(key)
+            self.out_at.pop(key, None)
+        if call in {"traffic.drain", "traffic.deregister"}:
+            self._goes_out(event, ours=ours)
         if call == "compute.stop" and ours:
             self.stopped_by_us.add(key)
+        if call == "stopped":
+            self.rested[key] = event.at
         if call == "compute.start":
             self.stopped_by_us.discard(key)
-            if not ours:
-                self.put_back[key] = event.at, self.launches[self._slot(key)]
+        self._learn_of_the_slot(event, ours=ours)
+
+    def _learn_of_the_slot(self, event: Event, *, ours: bool) -> None:
+        """Whose it is, and by whose hand."""
+        key, call = event.subject, event.call
+        if call == "volumes.detach" and self._comes_again(event):
+            self.taken_by_others.add(self.cloud.volume_table[key].slot)
         if call == "compute.tag" and key in self.made and TAG_RID not in self.cloud.servers[key].instance.tags:
             self.settled.add(key)
         if call == "compute.terminate" and ours and self.is_member(key):
             # What took its place is the slot's instance from now on.
             self.settled |= {one.instance.id for one in self._others(key) if one.instance.id in self.made}
+
+    def _comes_again(self, event: Event) -> bool:
+        """The provider did once more what it had done, when nobody could expect it any more."""
+        known = (event.call, event.subject, event.detail)
+        return self.cloud.coming_true and any(
+            (one.call, one.subject, one.detail) == known for one in self.cloud.events[:-1]
+        )
+
+    def _goes_out(self, event: Event, *, ours: bool) -> None:
+        """Who took it out first did it."""
+        key = event.subject
+        if not ours:
+            self.drained_by_others.add(key)
+        elif key not in self.drained_by_others:
+            self.drained_by_us.add(key)
+            self.out_at.setdefault(key, event.at)
+
+    def _puts_back(self, event: Event) -> bool:
+        """Whether that undoes what driftd did, and not what other people did; and driftd has read it as it was before.
+
+        Of what was so between two readings nobody can know.
+        """
+        key, call = event.subject, event.call
+        if call == "traffic.register" and key in self.drained_by_us:
+            return self.cloud.read_since("traffic.targets", self.out_at.get(key))
+        return call == "compute.start" and key in self.stopped_by_us and self._seen_at_rest(key)
+
+    def _seen_at_rest(self, key: str) -> bool:
+        return self.cloud.read_since("compute.list", self.rested.get(key))
 
     def _checks(self, event: Event) -> Iterator[str]:
         call = event.call
@@ -284,7 +326,7 @@ class Truth:
             by_slot[self._slot(key)].append(key)
         for slot, found in by_slot.items():
             odd = {key for key in found if key in self.odd and key not in serving} if len(found) > 1 else set()
-            here = [key for key in found if key not in odd]
+            here = [key for key in found if key not in odd | self.awaited]
             if len(here) > 1:
                 yield f"{slot} has {len(here)} instances: {', '.join(here)}"
             if not here and slot not in self.taken_by_others:
