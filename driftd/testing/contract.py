@@ -14,11 +14,14 @@ no port can: keep a request in flight, leave a mark on the disk, use a volume. E
 from __future__ import annotations
 
 from driftd.testing.contracts.addresses import AddressesContract
+from driftd.testing.contracts.doorman import DoormanContract
 from driftd.testing.contracts.foreign import ForeignContract
 from driftd.testing.contracts.instances import InstancesContract
 from driftd.testing.contracts.traffic import TrafficContract
 from driftd.testing.contracts.volumes import VolumesContract
 
 
-class ProviderContract(InstancesContract, TrafficContract, VolumesContract, AddressesContract, ForeignContract):
+class ProviderContract(
+    InstancesContract, TrafficContract, VolumesContract, AddressesContract, ForeignContract, DoormanContract
+):
     """Subclass, set ``group`` and ``image``, override ``provider`` and those hooks that your provider needs."""

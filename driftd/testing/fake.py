@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from driftd.core.errors import NoCapacity, Refused, Unavailable
-from driftd.core.facts import Instance, InstanceState
+from driftd.core.facts import Instance, InstanceState, Session
 from driftd.core.ports import Addresses, Compute, Hooks, Inventory, LaunchRequest, Traffic, Volumes
 from driftd.testing.faults import Crash, Distortion
 from driftd.testing.matter import Event, FakeClock, Server, later
@@ -52,6 +52,12 @@ class FakeProvider(World):
         """See ``driftd.core.ports.Foreign``: what a test put into ``operations``."""
         with self.call("provider.foreign", group):
             return self.operations.get(group, "")
+
+    def let_in(self, instance: Instance, since: datetime) -> Sequence[Session]:
+        """See ``driftd.core.ports.Doorman``: those of ``visitors`` who have not left before ``since``."""
+        with self.call("provider.let_in", instance.id):
+            known = self.visitors.get(instance.id, [])
+            return [one for one in known if one.ended_at is None or one.ended_at >= since]
 
 
 def _has(instance: Instance, tags: Mapping[str, str]) -> bool:

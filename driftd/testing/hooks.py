@@ -61,6 +61,10 @@ class ContractHooks:
         """Inside the block somebody else changes the group, in a way that the provider knows of."""
         raise NotImplementedError("override operation_of_others()")
 
+    def somebody_let_in(self, provider: Provider, instance: Instance) -> AbstractContextManager[None]:
+        """Inside the block somebody is on ``instance`` by a way in of the provider's own."""
+        raise NotImplementedError("override somebody_let_in()")
+
     # --- means ---
 
     def wait(self, provider: Provider, what: str, true: Callable[[], bool]) -> None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from driftd.core.errors import NotFound, ProviderError
-from driftd.core.facts import Instance, InstanceState, Reach, Unseen
+from driftd.core.facts import Instance, InstanceState, Reach, Session, Unseen
 from driftd.core.ports import Address, HookName, LaunchRequest, Snapshot, TargetState, Volume
 from driftd.testing.hostility import Hostility
 from driftd.testing.matter import Backend, Event, Server, later
@@ -44,7 +44,8 @@ class World(Hostility):
 
     Zones: ``zones`` are told by slot, or of one instance by its id; of the others nothing is told.
 
-    Others: ``operations`` are what somebody else has under way, by group.
+    Others: ``operations`` are what somebody else has under way, by group; ``visitors`` whom the provider itself let in,
+    by instance.
 
     Hooks: ``hooked`` are those that the group has, ``hook_failures`` what one says instead of doing it,
     ``quorum_answer`` what the quorum hook answers.
@@ -70,6 +71,7 @@ class World(Hostility):
         self.backends: dict[str, dict[str, Backend]] = {}
         self.held: dict[str, int] = {}
         self.operations: dict[str, str] = {}
+        self.visitors: dict[str, list[Session]] = {}
         self.zones: dict[str, str] = {}
         self.flapping: set[str] = set()
         self.flap_s = 0.0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from driftd.core.errors import Refused, Unavailable
-from driftd.core.facts import InstanceState
+from driftd.core.facts import InstanceState, Session
 from driftd.core.ports import LaunchRequest, TargetState
 from driftd.testing import Crash, FakeClock, FakeProvider, ProviderContract
 
@@ -44,6 +45,13 @@ class TestFake(ProviderContract):
         provider.operations["web"] = "an instance refresh is at 40 %"
         yield
         provider.operations.clear()
+
+    @contextmanager
+    def somebody_let_in(self, provider, instance):
+        come = Session("cloud", "root", "", provider.now(), key_id="role/ops/ann", live=True)
+        provider.visitors[instance.id] = [come]
+        yield
+        provider.visitors[instance.id] = [replace(come, live=False, ended_at=provider.now())]
 
     @contextmanager
     def volume_in_use(self, provider, instance, volume):
