@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from driftd.core.attributed import Attribution, Level
 from driftd.core.difference import Change
 from driftd.core.facts import Session
 from driftd.core.findings import Action, Finding, Severity, Verdict
@@ -89,7 +90,8 @@ def known(driftd, tmp_path, baked):
             row = tx.add_finding(name, found(SSHD.encode(), "mine:sshd", "ab" * 8), began)
             text = b"PermitRootLogin yes\n# <withheld>\n"
             tx.put_shown(row.id, Shown("sshd_config", hashlib.sha256(AFTER).digest(), text))
-        tx.add_finding("i-1", found(EVIL, "driftd:default", "cd" * 8, severity=Severity.LOW), began)
+        evil = tx.add_finding("i-1", found(EVIL, "driftd:default", "cd" * 8, severity=Severity.LOW), began)
+        tx.attribute(evil.id, Attribution(Level.POSSIBLE, "several were there"), None, began)
         eve = Session("ssh", "eve", "10.9.9.9", began - timedelta(minutes=4), ended_at=began - timedelta(minutes=1))
         tx.add_session("i-1", eve, own=False, now=began)
         tx.set_pause(Pause("", "ops", "we look ourselves", NOW))
@@ -124,6 +126,7 @@ def test_an_instance_has_all_its_findings_and_what_they_share_once(known, name):
     assert "2 findings open" in said.out
     assert said.out.count("eve from 10.9.9.9") == 1
     assert "no pack lists this path as showable" in said.out
+    assert "done by  possible: several were there" in said.out
 
 
 def test_a_signature_is_explained_once(known):
@@ -148,6 +151,8 @@ def test_for_programs(known):
     assert first["next"]
     assert second["judged_by"]["says"].startswith("no rule speaks of it")
     assert second["subject_bytes"]
+    assert second["attribution"] == {"level": "possible", "why": "several were there"}
+    assert "attribution" not in first, "no whole look has seen it yet"
     assert "diff" not in second
 
 

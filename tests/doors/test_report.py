@@ -15,6 +15,7 @@ from rich.console import Console
 from trees import NOW
 
 from driftd.core import wording
+from driftd.core.attributed import Attribution, Level
 from driftd.core.causes import assign
 from driftd.core.difference import Change
 from driftd.core.facts import Coverage, Instance, Kept, Session
@@ -356,3 +357,27 @@ def test_what_was_accepted_is_counted():
     found = [replace(one, suppressed_by="accepted by ann until tomorrow: mine") for one in deleted()]
     assert "accepted: 13 findings" in table.text([look(*found)])
     assert report(look(*found))["instances"][0]["accepted"] == 13
+
+
+# --- whose it is -----------------------------------------------------------------------------------------------------
+
+
+def test_what_a_finding_is_tied_to_is_said():
+    made = Attribution(Level.PROBABLE, "nobody else was there", replace(SESSION, confidence="unverified"))
+    one = look(finding(), attributions={finding().signature: made})
+    (shape,) = report(one)["instances"][0]["findings"]
+    assert shape["attribution"] == {
+        "level": "probable",
+        "why": "nobody else was there",
+        "user": "eve",
+        "key": "SHA256:eve",
+        "key_id": "",
+        "source": "10.0.0.9",
+        "started_at": NOW.isoformat().replace("+00:00", "Z"),
+        "session": "unverified",
+    }
+    said = " ".join(table.text([one]).split())
+    assert "probable: unverified eve's key SHA256:eve from 10.0.0.9; nobody else was there" in said
+    nobody = look(finding(), attributions={finding().signature: Attribution(Level.NONE, "nobody was there")})
+    assert report(nobody)["instances"][0]["findings"][0]["attribution"] == {"level": "none", "why": "nobody was there"}
+    assert "nobody was there" not in table.text([nobody])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from enum import StrEnum
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -17,13 +17,7 @@ from driftd.core.looks import Look
 from driftd.doors.cli.app import CLEAN, DRIFTED, UNSEEN, Context, app, of
 from driftd.doors.cli.files import write
 from driftd.doors.house import House
-
-
-class Format(StrEnum):
-    """What the report looks like."""
-
-    TABLE = "table"
-    JSON = "json"
+from driftd.doors.report.formats import Format, render
 
 
 def status_of(looks: Iterable[Look]) -> int:
@@ -34,8 +28,11 @@ def status_of(looks: Iterable[Look]) -> int:
     return UNSEEN if Verdict.UNKNOWN in verdicts else CLEAN
 
 
-def _look(context: Context, house: House, targets: list[str], *, strict: bool) -> list[Look]:
-    """Look at every target, with progress on a terminal."""
+Each = Callable[[Look], None]
+
+
+def look_at_all(context: Context, house: House, targets: list[str], each: Each, *, strict: bool) -> list[Look]:
+    """Look at every target, with progress on a terminal; ``each`` is told of every look as soon as there is one."""
     instances = house.find(targets)
     columns = (
         SpinnerColumn(),
@@ -49,6 +46,7 @@ def _look(context: Context, house: House, targets: list[str], *, strict: bool) -
         task = progress.add_task("looking", total=len(instances))
         for look in house.audit(instances, strict=strict):
             looks.append(look)
+            each(look)
             progress.update(task, advance=1, description=f"looked at {look.instance.slot or look.instance.id}")
     return sorted(looks, key=lambda look: (look.instance.group, look.instance.slot, look.instance.id))
 
@@ -90,23 +88,42 @@ def audit(
         raise BadInput(
             "--root and --manifest go together", "bake one with: driftd bake --root DIR --image NAME -o FILE"
         )
+    streamed = form is Format.NDJSON and output is None
+    each: Each = _line if streamed else _nothing
     if root is not None and manifest is not None:
         if targets:
             raise BadInput("--root takes no targets", "leave out either")
         looks = [house.audit_root(root, manifest, policy or packs.DEFAULT, strict=strict, keys=key or [])]
+        each(looks[0])
     elif key:
         raise BadInput("--key goes with --root and --manifest", "name keys of the fleet under trust: manifest_keys")
     else:
-        looks = _look(context, house, targets or [], strict=strict)
-    from driftd.doors.report import json as json_report  # noqa: PLC0415  # costs --help a quarter of a second
-    from driftd.doors.report import table  # noqa: PLC0415  # likewise
-
-    if output is not None:
-        text = json_report.render(looks, house.now()) if form is Format.JSON else table.text(looks)
-        write(output, text.encode())
-        context.err.print(f"written to {output}", highlight=False, markup=False)
-    elif form is Format.JSON:
-        typer.echo(json_report.render(looks, house.now()), nl=False)
-    else:
-        context.out.print(table.render(looks))
+        looks = look_at_all(context, house, targets or [], each, strict=strict)
+    if not streamed:
+        _report(context, form, looks, house.now(), output)
     raise typer.Exit(status_of(looks))
+
+
+def _nothing(look: Look) -> None:
+    """Where the report is made in the end."""
+
+
+def _line(look: Look) -> None:
+    """Say what was found as soon as it is, for whoever reads the other end of a pipe."""
+    from driftd.doors.report import ndjson  # noqa: PLC0415  # costs --help a quarter of a second
+
+    for line in ndjson.lines(look):
+        typer.echo(line, nl=False)
+
+
+def _report(context: Context, form: Format, looks: list[Look], now: datetime, output: Path | None) -> None:
+    """Print the report, or write it whole."""
+    if output is not None:
+        write(output, render(form, looks, now).encode())
+        context.err.print(f"written to {output}", highlight=False, markup=False)
+    elif form is Format.TABLE:
+        from driftd.doors.report import table  # noqa: PLC0415  # costs --help a quarter of a second
+
+        context.out.print(table.render(looks))
+    else:
+        typer.echo(render(form, looks, now), nl=False)

@@ -21,6 +21,7 @@ from driftd.core.memory import InstanceRow, SessionRow
 from driftd.core.shown import Comparison, Setting
 from driftd.core.wording import count, lasting, printable, shown
 from driftd.core.wording import explaining as said
+from driftd.core.wording.attribution import clause
 from driftd.doors.report.json import finding_shape
 from driftd.doors.report.table import SEVERITY_STYLES, VERDICT_STYLES, evidence
 
@@ -147,6 +148,9 @@ def _own(one: Explanation, now: datetime) -> Iterator[tuple[str, Text]]:
     if one.cause:
         yield "part of", _text(one.cause)
     others = [printable(other.slot or other.id) for other, _ in one.elsewhere]
+    if one.attribution is not None:
+        tied = one.attribution
+        yield "done by", _text(clause(tied.level, tied.session, tied.why), "magenta")
     yield "same", _text(said.elsewhere(others, one.peers))
     yield "asks for", _text(said.asks_for(finding.action, suppressed=finding.suppressed_by))
 
@@ -223,7 +227,7 @@ def _instance_values(row: InstanceRow) -> dict[str, Any]:
 
 def _values(one: Explanation) -> dict[str, Any]:
     row = one.row
-    shape = finding_shape(row.finding, one.exhibit).model_dump(mode="json", exclude_none=True)
+    shape = finding_shape(row.finding, one.exhibit, one.attribution).model_dump(mode="json", exclude_none=True)
     return {
         "no": row.id,
         **shape,

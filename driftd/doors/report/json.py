@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from pydantic import BaseModel
+
 from driftd.core import zones
+from driftd.core.attributed import Attribution
 from driftd.core.causes import gather
 from driftd.core.facts import Session
 from driftd.core.findings import Finding
@@ -18,6 +21,7 @@ from driftd.core.wording import shown
 from driftd.doors.report import causes
 from driftd.doors.report.shape import (
     SCHEMA,
+    AttributionShape,
     CoverageShape,
     DiffShape,
     FindingShape,
@@ -27,6 +31,7 @@ from driftd.doors.report.shape import (
     SessionShape,
     SettingShape,
 )
+from driftd.doors.report.told import exhibit_of
 
 
 def render(looks: Sequence[Look], now: datetime) -> str:
@@ -40,6 +45,11 @@ def render(looks: Sequence[Look], now: datetime) -> str:
         alike=causes.spread_shapes(looks),
     )
     return json.dumps(report.model_dump(mode="json", by_alias=True, exclude_none=True), indent=2) + "\n"
+
+
+def compact(shape: BaseModel) -> str:
+    """One shape on one line, with a line feed at its end."""
+    return json.dumps(shape.model_dump(mode="json", by_alias=True, exclude_none=True), separators=(",", ":")) + "\n"
 
 
 def _instance(look: Look) -> InstanceShape:
@@ -67,10 +77,10 @@ def _instance(look: Look) -> InstanceShape:
             kept=[KeptShape(kind=one.kind, how=one.how, why=one.why) for one in coverage.kept],
             unbaked=list(coverage.unbaked),
         ),
-        findings=_findings(judgement.findings, look.shown),
+        findings=[finding_of(look, one) for one in judgement.findings],
         causes=[causes.shape(one) for one in gather(judgement.findings)],
         accepted=sum(1 for one in judgement.findings if one.suppressed_by),
-        explained=_findings(judgement.explained, look.shown),
+        explained=[finding_of(look, one) for one in judgement.explained],
         ignored=judgement.ignored,
         sessions=[*_sessions(look.others, own=False), *_sessions(look.own, own=True)],
         zone=zones.named(instance.zone) or None,
@@ -86,11 +96,28 @@ def diff(exhibit: Exhibit | None) -> DiffShape | None:
     return DiffShape(settings=settings, lines=list(made.lines), cosmetic=made.cosmetic, note=made.note)
 
 
-def _findings(findings: Iterable[Finding], shown_of: Mapping[bytes, Exhibit]) -> list[FindingShape]:
-    return [finding_shape(one, shown_of.get(one.subject) if one.kind == "file" else None) for one in findings]
+def finding_of(look: Look, finding: Finding) -> FindingShape:
+    """A finding of a look, with what can be shown of its content and whom it is tied to."""
+    return finding_shape(finding, exhibit_of(finding, look), look.attributions.get(finding.signature))
 
 
-def finding_shape(finding: Finding, exhibit: Exhibit | None) -> FindingShape:
+def _attribution(made: Attribution | None) -> AttributionShape | None:
+    if made is None or made.session is None:
+        return AttributionShape(level=made.level, why=made.why) if made else None
+    one = made.session
+    return AttributionShape(
+        level=made.level,
+        why=made.why,
+        user=one.user,
+        key=one.key,
+        key_id=one.key_id,
+        source=one.source,
+        started_at=one.started_at,
+        session=one.confidence,
+    )
+
+
+def finding_shape(finding: Finding, exhibit: Exhibit | None, attribution: Attribution | None = None) -> FindingShape:
     """A finding as every report has it."""
     try:
         subject, raw = finding.subject.decode("utf-8"), None
@@ -110,6 +137,7 @@ def finding_shape(finding: Finding, exhibit: Exhibit | None) -> FindingShape:
         actual=dict(finding.actual),
         accepted=finding.suppressed_by or None,
         diff=diff(exhibit),
+        attribution=_attribution(attribution),
     )
 
 

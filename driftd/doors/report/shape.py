@@ -10,10 +10,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from driftd.core.attributed import Level
 from driftd.core.difference import Change
 from driftd.core.findings import Action, Severity, Verdict
 
 SCHEMA: Literal["driftd.report/1"] = "driftd.report/1"
+LINE_SCHEMA: Literal["driftd.report-line/1"] = "driftd.report-line/1"
 
 
 class _Strict(BaseModel):
@@ -40,9 +42,26 @@ class DiffShape(_Strict):
     note: str
 
 
+class AttributionShape(_Strict):
+    """Which session it is tied to, and how surely; without ``user`` nobody can be named.
+
+    ``session`` is the confidence that there was such a session: "unverified" accuses nobody.
+    """
+
+    level: Level
+    why: str
+    user: str | None = None
+    key: str | None = None
+    key_id: str | None = None
+    source: str | None = None
+    started_at: datetime | None = None
+    session: str | None = None
+
+
 class FindingShape(_Strict):
     """One difference, judged. ``subject_bytes`` (base64) is there only where the name is not UTF-8, ``accepted`` only
-    where somebody accepted it, ``diff`` only of files whose content may be shown.
+    where somebody accepted it, ``diff`` only of files whose content may be shown, ``attribution`` of what was found by
+    a look that saw the whole.
     """
 
     kind: str
@@ -58,6 +77,7 @@ class FindingShape(_Strict):
     actual: dict[str, str]
     accepted: str | None = None
     diff: DiffShape | None = None
+    attribution: AttributionShape | None = None
 
 
 class SessionShape(_Strict):
@@ -162,6 +182,30 @@ class ReportShape(_Strict):
     verdicts: dict[Verdict, int]
     instances: list[InstanceShape]
     alike: list[SpreadShape]
+
+
+class LineInstanceShape(_Strict):
+    """Of which instance a line is."""
+
+    id: str
+    group: str
+    slot: str
+    address: str
+    image: str
+    zone: str | None = None
+    verdict: Verdict
+    reason: str
+    hint: str
+    looked_at: datetime
+
+
+class LineShape(_Strict):
+    """One line of ``--format ndjson``: a finding with its instance, or a look ("look") that found nothing."""
+
+    schema_: Literal["driftd.report-line/1"] = Field(alias="schema")
+    type: Literal["finding", "look"]
+    instance: LineInstanceShape
+    finding: FindingShape | None = None
 
 
 def json_schema() -> dict[str, Any]:

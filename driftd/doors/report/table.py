@@ -16,12 +16,14 @@ from rich.table import Table
 from rich.text import Text
 
 from driftd.core import zones
+from driftd.core.attributed import Level
 from driftd.core.causes import Cause, gather
 from driftd.core.difference import Change
 from driftd.core.findings import Finding, Severity, Verdict
 from driftd.core.looks import Look
-from driftd.core.shown import Comparison, Exhibit, short
+from driftd.core.shown import Comparison, short
 from driftd.core.wording import count, covered, kept, printable, shown, three_ways
+from driftd.core.wording.attribution import clause
 from driftd.doors.report import causes
 
 VERDICT_STYLES: Mapping[Verdict, str] = {
@@ -109,7 +111,7 @@ def _cause(cause: Cause, look: Look) -> Iterator[RenderableType]:
     """A finding that stands alone, or what several came of, with them below it."""
     if not cause.kind:
         for one in cause.members:
-            yield _indented(_finding(one, look.shown.get(one.subject)), 2)
+            yield _indented(_finding(one, look), 2)
         return
     style = "dim" if cause.accepted else SEVERITY_STYLES[cause.severity]
     line = Text(overflow="fold").append(f"{cause.severity:<8}  ", style=style)
@@ -117,7 +119,7 @@ def _cause(cause: Cause, look: Look) -> Iterator[RenderableType]:
     yield _indented(line, 2)
     full, left = causes.told(cause)
     for one in cause.members[:full]:
-        yield _indented(_finding(one, look.shown.get(one.subject)), 6)
+        yield _indented(_finding(one, look), 6)
     if left:
         yield _indented(Text(f"and {left} more of it: --format json has them all", style="dim"), 6)
 
@@ -126,14 +128,15 @@ def _indented(what: RenderableType, by: int) -> Padding:
     return Padding(what, (0, 0, 0, by))
 
 
-def _finding(finding: Finding, exhibit: Exhibit | None) -> RenderableType:
-    """Severity at the left; beside it the subject, what was and is, why it matters, and the signature."""
+def _finding(finding: Finding, look: Look) -> RenderableType:
+    """Severity at the left; beside it the subject, what was and is, why it matters, whose it is, and the signature."""
+    exhibit = look.shown.get(finding.subject)
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(width=8, no_wrap=True)
     grid.add_column(overflow="fold", ratio=1)
     style = "dim" if finding.suppressed_by else SEVERITY_STYLES[finding.severity]
     what = Text(overflow="fold")
-    what.append(f"{finding.kind} ", style="dim")
+    what.append(f"{printable(finding.kind)} ", style="dim")
     what.append(shown(finding.subject), style="bold")
     what.append(f" {finding.change}", style=style)
     grid.add_row(Text(finding.severity, style=style), what)
@@ -143,6 +146,8 @@ def _finding(finding: Finding, exhibit: Exhibit | None) -> RenderableType:
     for line in evidence(finding):
         grid.add_row("", line)
     grid.add_row("", Text(printable(finding.because), style="italic"))
+    if (tied := look.attributions.get(finding.signature)) is not None and tied.level is not Level.NONE:
+        grid.add_row("", Text(printable(clause(tied.level, tied.session, tied.why)), style="magenta"))
     if finding.suppressed_by:
         grid.add_row("", Text(printable(finding.suppressed_by), style="green"))
     grid.add_row("", Text(f"{finding.signature}  {printable(finding.rule)}", style="dim"))
@@ -228,7 +233,7 @@ def _names(fields: Mapping[str, str]) -> list[str]:
 def _short(name: str, value: str) -> str:
     """A digest's first twelve digits are enough for eyes; an empty value must be seen to be empty."""
     if name in _DIGESTS and len(value) >= _SHORTEST_DIGEST:
-        return value[:12] + "…"
+        return printable(value[:12]) + "…"
     return printable(value) or '""'
 
 
@@ -242,7 +247,7 @@ def _notes(look: Look) -> Iterator[Text]:
         coverage = look.coverage
         yield Text(printable(covered(coverage.entries, coverage.facts, coverage.unbaked)), style="dim", overflow="fold")
     for sentence in kept((one.kind, one.how, one.why) for one in look.coverage.kept):
-        yield Text(f"not seen: {sentence}", style="dim", overflow="fold")
+        yield Text(f"not seen: {printable(sentence)}", style="dim", overflow="fold")
     if accepted := sum(1 for one in judgement.findings if one.suppressed_by):
         yield Text(f"accepted: {count(accepted, 'finding')} (driftd accepted)", style="dim")
     if judgement.ignored:
