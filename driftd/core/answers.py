@@ -9,16 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
-from driftd.core import globs
+from driftd.core import confidence, globs
 from driftd.core.difference import Change
+from driftd.core.facts import Session
 from driftd.core.findings import Action
 from driftd.core.packs import Pack
+from driftd.core.policy import Policy, judge
 from driftd.core.rules import Match, Rule
+from driftd.core.sessions import differences
 
-INTERACTIVE, COMMAND, TRANSFER, FORWARD = "interactive", "command", "transfer", "forward"
-KINDS = (INTERACTIVE, COMMAND, TRANSFER, FORWARD)
 UNKNOWN = ""  # what a session was for that nobody can tell any more
+KINDS = tuple(kind for kind in reversed(confidence.KINDS) if kind != UNKNOWN)
+CLOUD = "cloud"  # the door of what the provider itself lets people in by
 SERVICE = "service"  # the door of cron and of services' accounts: nobody was there
 DEFAULT = Action.OBSERVE
 
@@ -73,6 +77,16 @@ def pack_of(group: str, answers: Answers) -> Pack | None:
     )
     rules.append(_rule(name, group, "unknown", {"kind": UNKNOWN}, action, why))
     return Pack(name=name, rules=tuple(rules), own=True)
+
+
+def answered(policy: Policy, now: datetime) -> Answers:
+    """What a policy does about somebody of whom nothing is known but what a session over SSH was for."""
+    said: dict[str, Action] = {}
+    for kind in KINDS:
+        judged = judge(differences([Session("ssh", "", "", now, kind=kind)]), policy, (), now)
+        found = (*judged.findings, *judged.explained)
+        said[kind] = found[0].action if found else Action.IGNORE
+    return Answers(said)
 
 
 def _rule(pack: str, group: str, name: str, session: Mapping[str, str], action: Action, because: str) -> Rule:

@@ -22,11 +22,12 @@ NOT_AVAILABLE, NOT_PERMITTED, CUT_SHORT, CHANGED = (
 KEPT = "asks"  # the kind under which a look says that it cannot be asked at all (facts.Kept)
 ASKS_LIMIT = dialogue.ASKS_LIMIT
 CONTENT_LIMIT = dialogue.CONTENT_LIMIT
+_TELL = ("show", "trail")  # which answers have a content
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Ask:
-    """One question about the regular file at ``path``; links are not followed.
+    """One question about the regular file at ``path`` (of a trail: whatever it is); links are not followed.
 
     ========== ======================== ==========================================================================
     ``what``   ``argument``             the answer
@@ -37,6 +38,8 @@ class Ask:
                                         ``size`` and ``sha256`` (b"" when it is much longer than N)
     pyc        its source, if elsewhere ``yes`` if it is what its source compiles to; ``sha256``, ``size`` of the source
     show       what redaction is told   ``content`` without its secrets, ``size``, ``sha256`` of the file as it is
+    trail      nothing                  ``size``: its ctime in ns, or (not ``yes``) that of the directory above,
+                                        where it is gone; ``content``: living processes (core/trails.py)
     ========== ======================== ==========================================================================
 
     In a regular expression ``(?#hostname)`` stands for the names that the instance itself goes by.
@@ -132,7 +135,7 @@ class AnswerReader(FrameReader):
         if number != len(self._answers) or number >= len(self._asks):
             raise WireError("an answer is to no question, or in a wrong place")
         ask = self._asks[number]
-        if answer.content and ask.what != "show":
+        if answer.content and ask.what not in _TELL:
             raise WireError("contents came that were not asked for")
         self._answers[ask] = Answer(
             how=answer.how.decode(),

@@ -1,6 +1,7 @@
 """How sure it is that a session was, and was as it is told: a log line can be written by anybody who is there.
 
-* ``PROVED``: a look saw it live, in processes, sockets or the kernel's own numbers, which a line in a log cannot make.
+* ``PROVED``: a look saw it live, in processes, sockets or the kernel's own numbers, which a line in a log cannot make;
+  or the provider let it in, and says so.
 * ``SUPPORTED``: at least two sources tell of it that are not written by one hand, or one that only root could write
   where no other is expected to tell of it.
 * ``UNVERIFIED``: a line alone, where something else should have told of it too. It taints, and accuses nobody.

@@ -6,6 +6,7 @@ below a directory that something is mounted over or that could not be listed. ``
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from hashlib import sha256
 
@@ -54,13 +55,21 @@ class _Beneath:
 
 def hidden(manifest: Manifest, fingerprint: Fingerprint) -> tuple[bytes, ...]:
     """Baked paths that nothing can be said of, because something is mounted over them or a directory above them."""
-    beneath = _Beneath((*fingerprint.covered, *fingerprint.mounted))
-    points = frozenset(fingerprint.mounted)
-    return tuple(
-        entry.path
-        for entry in manifest.entries
-        if beneath.strictly(entry.path) or (entry.path in points and entry.kind != wire.DIRECTORY)
-    )
+    entries, found = manifest.entries, set[bytes]()
+    for root in {*fingerprint.covered, *fingerprint.mounted}:
+        above = root.rstrip(b"/")
+        first = bisect_left(entries, above + b"/", key=_path)
+        last = bisect_left(entries, above + b"0", first, key=_path)  # "0" comes right after "/"
+        found.update(entry.path for entry in entries[first:last] if entry.path != b"/")
+    for point in fingerprint.mounted:
+        at = bisect_left(entries, point, key=_path)
+        if at < len(entries) and entries[at].path == point and entries[at].kind != wire.DIRECTORY:
+            found.add(point)
+    return tuple(sorted(found))
+
+
+def _path(entry: Entry) -> bytes:
+    return entry.path
 
 
 def unread(manifest: Manifest, fingerprint: Fingerprint) -> tuple[bytes, ...]:

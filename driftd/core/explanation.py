@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from driftd.core.attributed import Attribution
 from driftd.core.causes.fleet import Spread
 from driftd.core.difference import Difference
 from driftd.core.findings import Action, Finding
@@ -42,7 +43,8 @@ class Explanation:
 
     ``cause`` says what it came of together with others, "" alone. ``elsewhere`` are the other instances with the same
     signature, ``peers`` how many instances their group has. ``sessions`` are those that were there while it came about.
-    ``stop`` are commands, each with what it does.
+    ``stop`` are commands, each with what it does. ``attribution`` is which of the sessions it is tied to, None where no
+    whole look has seen it yet.
     """
 
     row: FindingRow
@@ -56,6 +58,7 @@ class Explanation:
     sessions: tuple[SessionRow, ...]
     outlook: Outlook
     stop: tuple[tuple[str, str], ...]
+    attribution: Attribution | None = None
 
 
 def difference_of(finding: Finding) -> Difference:
@@ -144,7 +147,7 @@ def named(name: str, rows: Sequence[FindingRow], causes: Sequence[Spread], insta
     for cause in causes:
         if cause.cause.signature == name:
             return Named(tuple(row for row in cause.rows if row.instance_id == cause.instances[0]), cause)
-    instance = next((one for one in instances if name in {one.id, one.slot, one.address}), None)
+    instance = next((one for one in instances if one.called(name)), None)
     if instance is None:
         return Named()
     mine = [row for row in rows if row.instance_id == instance.id]

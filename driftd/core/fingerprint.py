@@ -10,7 +10,7 @@ from itertools import pairwise
 from sys import intern
 from typing import Any
 
-from driftd.core import merkle
+from driftd.core import confidence, merkle
 from driftd.core.asks import Answers
 from driftd.core.clues import Clue, Readings
 from driftd.core.facts import CUT_SHORT, Coverage, Fact, Kept, Session, Unseen
@@ -68,7 +68,6 @@ class Limits:
 
 
 _DOORS = ("ssh", "console", "su", "sudo", "exec", "cloud", "service")
-_KINDS = ("", "interactive", "command", "transfer", "forward")
 _TEXT_LIMIT = 64 * 1024
 _SAID_LIMIT = 200
 _UPGRADE = "look again with the same version of driftd on both sides"
@@ -398,7 +397,7 @@ def _session(value: object) -> Session:
         live=bool(_number(value[b"live"], 2)),
         ancestor=bool(_number(value[b"ancestor"], 2)),
         evidence=_string(value[b"evidence"]),
-        kind=_choice(value[b"kind"], _KINDS),
+        kind=_choice(value[b"kind"], confidence.KINDS),
         number=_number(value[b"number"]),
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from driftd.core.attributed import Attribution
 from driftd.core.facts import Coverage, Instance, Session
 from driftd.core.findings import Judgement
 from driftd.core.marks import Mark
@@ -21,7 +22,8 @@ class Look:
     ``enforceable`` is False where nobody vouches for the manifest that it was judged by, so that nothing is replaced
     because of it, and nothing put in service. ``marks`` are what to hold the next look against, ``identities`` the
     digests of what makes it itself, by path. A ``partial`` look saw a few names and perhaps the sessions, and can only
-    add: of what it does not show, what was known still stands.
+    add: of what it does not show, what was known still stands. ``attributions`` has, by signature, what each finding is
+    tied to; a partial look says nothing of that.
     """
 
     instance: Instance
@@ -39,3 +41,4 @@ class Look:
     marks: tuple[Mark, ...] = ()
     identities: Mapping[bytes, bytes] = field(default_factory=dict)
     partial: bool = False
+    attributions: Mapping[str, Attribution] = field(default_factory=dict)

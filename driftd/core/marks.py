@@ -5,9 +5,12 @@ What is set once at the first boot stays as the first look saw it, and what grow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+
+from driftd.core.attributed import Attribution
+from driftd.core.facts import Session
 
 SETTLING = timedelta(minutes=2)  # after the launch, in which the first boot may still be writing
 
@@ -49,12 +52,18 @@ class Past:
     """What is known of an instance from earlier looks: its marks by path, and who has the identity that it shows now.
 
     ``twins`` is given identity files, path to digest, and is asked after the look. ``kinds`` are what others' sessions
-    were for, by what makes one the same (core/taint.py).
+    were for, by what makes one the same (core/taint.py), and ``sessions`` are they. ``looked_at`` is when the last look
+    that saw it began, ``attributed`` what its open findings are attributed to, by signature. ``boot_id`` is the boot
+    that the last look saw, "" where it was of another image.
     """
 
     marks: Mapping[bytes, Mark] = field(default_factory=dict)
     twins: Twins = _no_twins
     kinds: Mapping[tuple[object, ...], str] = field(default_factory=dict)
+    sessions: Sequence[Session] = ()
+    looked_at: datetime | None = None
+    attributed: Mapping[str, Attribution] = field(default_factory=dict)
+    boot_id: str = ""
 
 
 NO_PAST = Past()

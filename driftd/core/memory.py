@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from driftd.core.attributed import AttributionTx
 from driftd.core.breakers.breaker import Breaker
 from driftd.core.breakers.facts import Calls, Pass, Sighting, Version
 from driftd.core.difference import Difference
@@ -69,6 +70,10 @@ class InstanceRow:
     boot_id: str = ""
     gone_at: datetime | None = None
     zone: str = ""
+
+    def called(self, name: str) -> bool:
+        """Whether people mean it by ``name``: its id, slot or address."""
+        return name in {self.id, self.slot, self.address}
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +199,7 @@ class Pause:
     hard: bool = False
 
 
-class Tx(Upkeep, VisitTx, Protocol):
+class Tx(Upkeep, VisitTx, AttributionTx, Protocol):
     """One transaction on the store; everything in it happens, or nothing. No network call belongs inside one."""
 
     # instances and findings
@@ -212,8 +217,8 @@ class Tx(Upkeep, VisitTx, Protocol):
     def resolve_finding(self, finding_id: int, now: datetime) -> None: ...
 
     # history
-    def findings_since(self, since: datetime) -> Sequence[FindingRow]:
-        """Those that are open, or were at some time since; oldest first."""
+    def findings_since(self, since: datetime | None, *, of: str = "") -> Sequence[FindingRow]:
+        """Those that are open, or were at some time since (None: ever), also of one instance alone; oldest first."""
         ...
 
     def explained_since(self, since: datetime) -> Sequence[ExplainedRow]:

@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 
 from driftd.core.asks import Ask
 from driftd.core.digestkey import DigestKey
-from driftd.core.facts import Instance, Unseen
+from driftd.core.facts import Instance, Session, Unseen
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.manifest import Manifest
 from driftd.core.matchers import Matcher
@@ -232,6 +232,20 @@ class Foreign(Protocol):
         """What is under way, in one sentence (an instance refresh, a deploy, a rebalance); "" when nothing is.
 
         Nothing that driftd does itself counts. May raise ``Unavailable``.
+        """
+        ...
+
+
+@runtime_checkable
+class Doorman(Protocol):
+    """What a provider may have besides: ways in of its own (a session manager, a console), of which it keeps record."""
+
+    def let_in(self, instance: Instance, since: datetime) -> Sequence[Session]:
+        """Who was on ``instance`` by these at some time since, also those who are; their door is "cloud".
+
+        ``key_id`` is the provider's own name of who came (a role and its user, say), ``source`` the address, if known,
+        ``tty`` what the provider calls the session. What driftd itself does by them counts, too. May raise
+        ``Unavailable``.
         """
         ...
 

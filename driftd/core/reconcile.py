@@ -16,8 +16,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from driftd.core import confidence
+from driftd.core import sessions as sessions_of
+from driftd.core.answers import CLOUD, SERVICE
 from driftd.core.clues import Clue, Readings
-from driftd.core.difference import Change, Difference
+from driftd.core.difference import Difference
 from driftd.core.facts import Session
 
 # Times are cut to whole seconds by one and not by the other.
@@ -30,11 +32,14 @@ SPAN = timedelta(hours=23)
 _JOB = timedelta(hours=1)
 # So many sessions that began before a moment, and after it, are tried for what happened then.
 _BEFORE, _AFTER = 100, 20
-_LIVE = frozenset({"process", "sweep", "outside", "socket", "counter"})
+# What a look saw live, the kernel counted, or the provider let in itself.
+_LIVE = frozenset({"process", "sweep", "outside", "socket", "counter", "provider"})
 # These do not tell when the login was.
 _UNDATED = frozenset({"sweep", "counter"})
 _BY_ROOT = frozenset({"journal", "audit", "wtmp", "utmp", "lastlog", "logind", "wtmpdb", "lastlog2"})
 _LINES = frozenset({"log", "journal"})
+# A line that says it is sshd's, and that another program or a user wrote.
+_CLAIM = "claim"
 # Numbers come first: what has one can be told from another of the same user at the same time.
 _ORDER = ("sweep", "outside", "audit", "logind", "socket", "utmp", "wtmpdb", "lastlog2", "lastlog", "pam", "residue")
 # What somebody does who is there: a way in only where nobody is known to have been.
@@ -54,7 +59,7 @@ def reconcile(
 ) -> Reconciled:
     """``own`` are driftd's visits that earlier looks recorded, with the kernel's numbers of them."""
     known = _Known(sessions)
-    clues = [clue for clue in readings.clues if clue.door != "service"]
+    clues = [clue for clue in readings.clues if clue.door != SERVICE]
     services = len(readings.clues) - len(clues)
     for clue in sorted(clues, key=_order):
         at = _place(known, clue)
@@ -169,7 +174,12 @@ def _begun_in(session: Session, moment: datetime) -> bool:
 
 
 def _left_running(session: Session, clue: Clue) -> bool:
-    """A program with a number that no live login has: it was started from a session of its user that is over."""
+    """A program with a number that no live login has: it was started from a session of its user that is over.
+
+    Or it is the very process that logged somebody in on a console, and that waited there for him before.
+    """
+    if clue.tty and (session.pid, session.tty, session.user) == (clue.pid, clue.tty, clue.user):
+        return not session.number and session.ended_at is None
     unknown = not session.number and not session.live
     return unknown and session.user == clue.user and _begun_in(session, clue.started_at)
 
@@ -213,9 +223,9 @@ def _of_a_job(clue: Clue, readings: Readings, now: datetime | None) -> bool:
     """Whether a program without a terminal, left running from no session that is known, may be one of ``cron``'s.
 
     It may where a job began in the hour before, and where nothing tells what jobs there were: without a log, and of
-    more than a day ago.
+    more than a day ago. Not where logind knows from where the login came whose number it has.
     """
-    if clue.tty or clue.door != "ssh":
+    if clue.tty or clue.peer or clue.door != "ssh":
         return False
     if not readings.since or clue.started_at < (now or clue.started_at) - SPAN:
         return True
@@ -224,15 +234,22 @@ def _of_a_job(clue: Clue, readings: Readings, now: datetime | None) -> bool:
 
 
 def _joined(session: Session, clue: Clue) -> Session:
-    ended = session.ended_at or (None if session.live else clue.ended_at)
+    live = session.live or (session.ended_at is None and _there(clue))
+    ended = session.ended_at or (None if live else clue.ended_at)
     return replace(
         session,
+        live=live,
         evidence="+".join(sorted({*_parts(session), clue.source})),
         number=session.number or clue.number,
         tty=session.tty or clue.tty,
         ended_at=ended,
         kind=session.kind or ("interactive" if clue.source in {"utmp", "lastlog", "lastlog2", "wtmpdb"} else ""),
     )
+
+
+def _there(clue: Clue) -> bool:
+    """Whether somebody is there now by it: what runs without a terminal may be left alone."""
+    return clue.live and (clue.source != "sweep" or bool(clue.tty))
 
 
 def _session(clue: Clue) -> Session:
@@ -245,7 +262,7 @@ def _session(clue: Clue) -> Session:
         ended_at=clue.ended_at,
         tty=clue.tty,
         pid=clue.pid,
-        live=clue.live and (clue.source != "sweep" or bool(clue.tty)),  # what runs without one may be left alone
+        live=_there(clue),
         evidence=clue.source,
         kind="interactive" if clue.tty else "",
         number=clue.number,
@@ -268,20 +285,7 @@ def unwritten(others: Sequence[Session], own: Sequence[Session], readings: Readi
         if since + SLACK <= one.started_at <= visit.started_at
     ]
     ways = {(one.door, one.user, one.source): one for one in reversed(silent)}
-    return tuple(_difference(ways[way]) for way in sorted(ways))
-
-
-def _difference(session: Session) -> Difference:
-    fields = {
-        "door": session.door,
-        "user": session.user,
-        "source": session.source,
-        "started_at": session.started_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "evidence": session.evidence,
-    }
-    subject = f"{session.door}:{session.user}@{session.source}".encode("utf-8", "surrogateescape")
-    expected = {name: value for name, value in fields.items() if value}
-    return Difference("session", subject, Change.REMOVED, expected, {})
+    return tuple(sessions_of.unwritten(ways[way], evidence=ways[way].evidence) for way in sorted(ways))
 
 
 def _gap(found: Sequence[Session], readings: Readings, own: Sequence[Session], boot_id: str) -> Session | None:
@@ -300,7 +304,8 @@ def _gap(found: Sequence[Session], readings: Readings, own: Sequence[Session], b
         return None
     # All that can have had one of the numbers, near the borders too: rather one too many than an alarm for nothing.
     both = {_login(this), _login(last)}
-    told = sum(begin - SLACK <= one.started_at <= end + SLACK for one in found if _login(one) not in both)
+    logins = [one for one in found if _login(one) not in both and not _uncounted(one)]
+    told = sum(begin - SLACK <= one.started_at <= end + SLACK for one in logins)
     told += sum(begin - SLACK <= moment <= end + SLACK for moment in readings.opened)
     if this.number - last.number - 1 <= told:
         return None
@@ -314,6 +319,12 @@ def _gap(found: Sequence[Session], readings: Readings, own: Sequence[Session], b
         boot=boot_id,
         evidence="counter",
     )
+
+
+def _uncounted(session: Session) -> bool:
+    """Whether the kernel counted nobody for it: who came by the provider, or a line alone that is no proof."""
+    parts = _parts(session)
+    return (session.door == CLOUD and not session.number) or (_CLAIM in parts and parts <= {_CLAIM, "log"})
 
 
 def _login(session: Session) -> tuple[int, int, datetime]:

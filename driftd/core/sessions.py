@@ -10,8 +10,10 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from driftd.core import confidence
+from driftd.core.clues import Readings
 from driftd.core.difference import Change, Difference
 from driftd.core.facts import Session
+from driftd.core.marks import Past
 from driftd.core.whose import SKEW, Visit
 from driftd.core.wording import printable, tainted
 
@@ -40,16 +42,16 @@ def _difference(sessions: Sequence[Session]) -> Difference:
         "source": first.source,
         "key": first.key,
         "key_id": last.key_id,
-        "started_at": _moment(first.started_at),
-        "last_at": _moment(last.started_at),
+        "started_at": moment(first.started_at),
+        "last_at": moment(last.started_at),
         "times": str(len(ordered)),
         "live": "yes" if any(session.live for session in ordered) else "no",
         "evidence": "+".join(sorted({part for session in ordered for part in session.evidence.split("+") if part})),
         "kind": first.kind,
         "confidence": confidence.best(session.confidence for session in ordered),
     }
-    subject = f"{first.door}:{first.user}@{first.source}".encode("utf-8", "surrogateescape")
-    return Difference("session", subject, Change.ADDED, {}, {name: value for name, value in actual.items() if value})
+    said = {name: value for name, value in actual.items() if value}
+    return Difference("session", subject(first), Change.ADDED, {}, said)
 
 
 def lost(
@@ -71,9 +73,31 @@ def lost(
         return ()
     if _line(newest) in map(_line, sessions) or any(_MOVED.fullmatch(path) for path in paths):
         return ()
-    fields = {"door": newest.door, "user": newest.user, "source": newest.source, "key": newest.key}
-    subject = f"{newest.door}:{newest.user}@{newest.source}".encode("utf-8", "surrogateescape")
-    return (Difference("session", subject, Change.REMOVED, fields | {"started_at": _moment(newest.started_at)}, {}),)
+    return (unwritten(newest, key=newest.key),)
+
+
+def unwritten(session: Session, **more: str) -> Difference:
+    """A session whose line is not in a log that should have it; ``more`` is what else is said of it."""
+    fields = {"door": session.door, "user": session.user, "source": session.source, **more}
+    return Difference(
+        "session", subject(session), Change.REMOVED, fields | {"started_at": moment(session.started_at)}, {}
+    )
+
+
+def subject(session: Session) -> bytes:
+    """What a finding about a session is about."""
+    return f"{session.door}:{session.user}@{session.source}".encode("utf-8", "surrogateescape")
+
+
+def untold(
+    past: Past, readings: Readings, boot_id: str, booted_at: datetime | None
+) -> tuple[datetime, datetime] | None:
+    """From when to when no log tells who was there: between the last look and a boot that no log outlasts."""
+    if not past.boot_id or past.boot_id == boot_id or past.looked_at is None or booted_at is None:
+        return None
+    if past.looked_at >= booted_at or any(first < booted_at - SKEW for first in readings.since.values()):
+        return None
+    return past.looked_at, booted_at
 
 
 def _logged(session: Session) -> bool:
@@ -91,8 +115,9 @@ def taint_of(others: Sequence[Session]) -> str:
     first = min(others, key=lambda session: session.started_at)
     unverified = first.confidence == confidence.UNVERIFIED
     user, source = printable(first.user), printable(first.source)
-    return tainted(user, source, first.door, _moment(first.started_at), len(others) - 1, unverified=unverified)
+    return tainted(user, source, first.door, moment(first.started_at), len(others) - 1, unverified=unverified)
 
 
-def _moment(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def moment(at: datetime) -> str:
+    """A time as findings and marks have it, in whole seconds."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

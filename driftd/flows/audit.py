@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from driftd.core import drift, factual, identity, sessions, transactions, whose, wording
+from driftd.core import attribution, drift, factual, identity, sessions, trails, transactions, whose, wording
 from driftd.core.asking import Speaking, asks_for, departed, remember
 from driftd.core.asks import Ask
+from driftd.core.attributed import Attribution
 from driftd.core.causes.board import Books
 from driftd.core.difference import Difference
 from driftd.core.digestkey import DigestKey
@@ -32,6 +33,7 @@ from driftd.core.transactions.origins import traced
 from driftd.core.whose import Visit
 from driftd.core.wording import evidenced, printable, trust
 from driftd.core.wording import visits as visiting
+from driftd.flows.doorman import LetIn, let_in
 from driftd.flows.showing import Showing, cosmetic
 
 Visits = Callable[[], Sequence[Visit]]
@@ -83,12 +85,13 @@ def audit(
     keys: DigestKeys | None = None,
     deadline_s: float = 300.0,
     past: Past = NO_PAST,
+    provider: object = None,
 ) -> Look:
     """One look at one instance. Never raises for what an instance is or does: that is UNKNOWN, with the reason.
 
     ``visits`` gives those that the store has of this instance (none for an ad hoc look); this look's own is added here.
     They are asked for after the look: a second look that began meanwhile is driftd's own, too. ``past`` is what earlier
-    looks left; without it everything is held against the image alone.
+    looks left; without it everything is held against the image alone. ``provider`` is asked whom it let in itself.
     """
     started = clock()
     seen = _see(instance, looker, manifests, rules, keys, deadline_s, past, started)
@@ -105,11 +108,7 @@ def audit(
     trace = instance.reach.visit.trace if instance.reach.visit else None
     visit = Visit(looker.own_key(instance), started, ended, trace=trace)
     before = visits()
-    mine = [one.made for one in before if one.made is not None]
-    all_sources = reconcile(fingerprint.sessions, fingerprint.readings, mine, boot_id=fingerprint.boot_id)
-    fingerprint = replace(fingerprint, sessions=all_sources.sessions)
-    split = whose.split(fingerprint.sessions, [*before, visit], ended, born=_born(instance, fingerprint), this=visit)
-    split = replace(split, others=recalled(split.others, past.kinds))
+    fingerprint, split, unsure = _company(instance, fingerprint, visit, before, past, let_in(provider, instance, ended))
     evidence = Evidence.of(manifest, fingerprint, past.marks, started, _born(instance, fingerprint))
     own = identity.identities(fingerprint.entries)
     found = (
@@ -127,9 +126,7 @@ def audit(
     judgement = _judge(instance, manifest, found, rules, evidence, ended, cosmetic(shown), proof.books)
     return replace(
         look,
-        judgement=_qualified(
-            judgement, manifest, fingerprint, keyless, blind=_blind(fingerprint.sessions), afar=_afar(visit, split)
-        ),
+        judgement=_qualified(judgement, manifest, fingerprint, [keyless, *unsure]),
         shown=shown,
         root=fingerprint.root,
         coverage=_coverage(manifest, fingerprint),
@@ -139,7 +136,50 @@ def audit(
         enforceable=manifest.enforceable,
         marks=remember(found, judgement, rules.speaking(manifest, started), evidence),
         identities=own if fingerprint.live else {},
+        attributions=_attributed(judgement, fingerprint, split, visit, past),
     )
+
+
+def _company(
+    instance: Instance, fingerprint: Fingerprint, visit: Visit, before: Sequence[Visit], past: Past, admitted: LetIn
+) -> tuple[Fingerprint, whose.Split, Sequence[str]]:
+    """Who was there as all sources together tell it, whose session each is, and what makes that unsure (sentences)."""
+    mine = [one.made for one in before if one.made is not None]
+    told = (*fingerprint.sessions, *admitted.sessions)
+    found = reconcile(told, fingerprint.readings, mine, boot_id=fingerprint.boot_id).sessions
+    born = _born(_known(instance, past), fingerprint)
+    split = whose.split(found, [*before, visit], visit.closed or visit.opened, born=born, this=visit)
+    split = replace(split, others=recalled(split.others, past.kinds))
+    unsure = _afar(visit, split), admitted.why, _untold(past, fingerprint)
+    return replace(fingerprint, sessions=found), split, unsure
+
+
+def _attributed(
+    judgement: Judgement, fingerprint: Fingerprint, split: whose.Split, visit: Visit, past: Past
+) -> Mapping[str, Attribution]:
+    """What each finding is tied to, by the instance's own clock, as the session shows that the look came by."""
+    came = next((one.started_at for one in split.own if one.ancestor), visit.begun)
+    ahead = came - visit.begun if abs(came - visit.begun) > whose.SKEW else timedelta(0)
+    now, before = attribution.remembered(split.others, past.sessions)
+    scene = attribution.Scene(
+        until=(visit.closed or visit.opened) + ahead,
+        since=past.looked_at + ahead if past.looked_at else None,
+        boot=fingerprint.boot_id,
+        sessions=now,
+        before=before,
+        booted_at=fingerprint.booted_at,
+        jobs=fingerprint.readings.opened,
+        standing=past.attributed,
+    )
+    return attribution.attribute(judgement.findings, trails.read(fingerprint.answers), scene)
+
+
+def _let(speaking: Speaking, one: Difference) -> bool:
+    """Whether a rule lets it pass without asking anything: nobody asks who did what is meant to be done."""
+    rule = speaking.of(one)
+    if rule is None or rule.expect is not None:
+        return False
+    return rule.action is not None and rule.action.rank <= Action.EXPLAIN.rank
 
 
 def _lost(fingerprint: Fingerprint, before: Sequence[Visit], now: datetime) -> Sequence[Difference]:
@@ -203,11 +243,13 @@ def _see(
         # Answers change nothing of it: it serves when the look is judged, too.
         compared.append(drift.compare(manifest, fingerprint, own_key))
         found = (*compared[-1], *_departed(compared[-1], rules, evidence))
-        wanted = asks_for(found, rules.speaking(manifest, now), evidence)
+        speaking = rules.speaking(manifest, now)
+        wanted = asks_for(found, speaking, evidence)
         wanted += books.asks(found, fingerprint, rules.policy.shows)
-        return wanted + (rules.showing.asks(found, rules.policy) if rules.showing else [])
+        wanted += rules.showing.asks(found, rules.policy) if rules.showing else []
+        return wanted + trails.asks((one for one in found if not _let(speaking, one)), fingerprint)
 
-    fingerprint = looker.look(instance, deadline_s=deadline_s, key=key, ask=ask)
+    fingerprint = looker.look(_known(instance, past), deadline_s=deadline_s, key=key, ask=ask)
     if isinstance(fingerprint, Unseen):
         return fingerprint
     found = compared[-1] if compared else drift.compare(manifest, fingerprint, own_key)
@@ -232,6 +274,13 @@ def _coverage(manifest: Manifest, fingerprint: Fingerprint) -> Coverage:
         kept=fingerprint.kept,
         unbaked=factual.unbaked(manifest, fingerprint),
     )
+
+
+def _known(instance: Instance, past: Past) -> Instance:
+    """Where nobody says when it was launched: it was there at the last look, and what it logged since is its own."""
+    if instance.launched_at is not None or not past.boot_id:
+        return instance
+    return replace(instance, launched_at=past.looked_at)
 
 
 def _born(instance: Instance, fingerprint: Fingerprint) -> datetime | None:
@@ -280,12 +329,19 @@ def _afar(visit: Visit, split: whose.Split) -> str:
     return visiting.translated(printable(split.translated)) if plain and split.translated else ""
 
 
-def _qualified(
-    judgement: Judgement, manifest: Manifest, fingerprint: Fingerprint, keyless: str, *, blind: bool, afar: str
-) -> Judgement:
-    """What the look did not cover stands in the reason; what it had to cover and did not leaves it UNKNOWN."""
+def _untold(past: Past, fingerprint: Fingerprint) -> str:
+    """One sentence where no log tells who was there between the last look and a boot."""
+    known = sessions.untold(past, fingerprint.readings, fingerprint.boot_id, fingerprint.booted_at)
+    return visiting.untold(*map(sessions.moment, known)) if known else ""
+
+
+def _qualified(judgement: Judgement, manifest: Manifest, fingerprint: Fingerprint, beside: Sequence[str]) -> Judgement:
+    """What the look did not cover stands in the reason; what it had to cover and did not leaves it UNKNOWN.
+
+    ``beside`` are sentences of what else it lacks, "" where nothing is to be said.
+    """
     said = [judgement.reason]
-    missed = _missed(manifest, fingerprint, blind=blind)
+    missed = _missed(manifest, fingerprint)
     if cut := [one for one in judgement.unchecked if one.cut]:
         missed.append(evidenced.cut(len(cut), wording.shown(cut[0].path), cut[0].why))
     if missed:
@@ -300,7 +356,7 @@ def _qualified(
         said.append(wording.unread(fingerprint.coverage.unreadable))
     if unseen := factual.missed(manifest, fingerprint):
         said.append(wording.kept_kinds(unseen))
-    said += [one for one in (keyless, afar) if one]
+    said += [one for one in beside if one]
     if manifest.seal is None:
         said.append(trust.UNSIGNED)
     if manifest.doubtful:
@@ -308,7 +364,7 @@ def _qualified(
     return replace(judgement, reason="; ".join(said))
 
 
-def _missed(manifest: Manifest, fingerprint: Fingerprint, *, blind: bool) -> list[str]:
+def _missed(manifest: Manifest, fingerprint: Fingerprint) -> list[str]:
     """What the look had to cover and did not, as sentences."""
     said = []
     hidden = [path for path in drift.hidden(manifest, fingerprint) if protected(path)]
@@ -321,7 +377,7 @@ def _missed(manifest: Manifest, fingerprint: Fingerprint, *, blind: bool) -> lis
     ]
     if above:
         said.append(wording.hidden(len(hidden), [wording.shown(cover) for cover in above]))
-    if blind:
+    if _blind(fingerprint.sessions):
         said.append(wording.NO_LOGINS)
     if unasked := factual.unasked(manifest, fingerprint):
         said.append(wording.not_looked_for(unasked))

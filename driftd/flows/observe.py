@@ -9,12 +9,12 @@ from datetime import datetime
 from driftd.core.facts import Instance, InstanceState
 from driftd.core.findings import Verdict
 from driftd.core.looks import Look
-from driftd.core.ports import HookName
+from driftd.core.ports import Address, HookName, Volume
 from driftd.core.replacement import Record, State
 from driftd.core.steps.arriving import launch_request
 from driftd.core.stops import Stops
 from driftd.core.taint import anybody
-from driftd.core.world import Manner, Need, Sight, World
+from driftd.core.world import TAG_RID, Manner, Need, Sight, World
 from driftd.flows.groups import Group
 from driftd.flows.judging import judged
 from driftd.flows.quorate import without
@@ -52,6 +52,9 @@ def observe(
             facts = facts.looked(old.id, confirmed.live, now)
     if not held.any and (short := without(record, group, old, stand, seen)):
         facts = replace(facts, quorum={record.old_id: short})
+    if own := facts.unready & {one.id for one in newcomers}:
+        # Launched before the store was put back from a copy: nobody has to wait for his own newcomer to be ready.
+        facts = replace(facts, unready=facts.unready - own)
     new_id = record.new_id or (newcomers[0].id if newcomers else "")
     newcomer = next((i for i in newcomers if i.id == new_id and i.state is InstanceState.RUNNING), None)
     unhealthy, sight = _newcomer(record, group, newcomer, look, needs)
@@ -65,10 +68,11 @@ def observe(
         remembered=remembered,
         seen=sight,
         unhealthy=unhealthy,
-        volumes={name: one for name, one in seen.volumes.items() if _ours(record, name, one.slot, record.volumes)},
+        volumes={name: one for name, one in seen.volumes.items() if _moves(record, name, one.slot, record.volumes)},
         addresses={
-            name: one for name, one in seen.addresses.items() if _ours(record, name, one.slot, record.addresses)
+            name: one for name, one in seen.addresses.items() if _moves(record, name, one.slot, record.addresses)
         },
+        unplanned=_unplanned(record, seen),
         manner=manner_of(group),
         paused=held.paused,
         frozen=held.frozen,
@@ -108,9 +112,23 @@ def manner_of(group: Group) -> Manner:
     return replace(group.manner, hooks=hooks)
 
 
-def _ours(record: Record, name: str, slot: str, planned: Mapping[str, str]) -> bool:
+def _moves(record: Record, name: str, slot: str, planned: Mapping[str, str]) -> bool:
     """What the plan froze; before there is one, what belongs to the slot."""
-    return name in planned if record.variant else bool(slot) and slot == record.slot
+    return name in planned if record.variant else _ours(record, slot)
+
+
+def _ours(record: Record, slot: str) -> bool:
+    return bool(slot) and slot == record.slot
+
+
+def _unplanned(record: Record, seen: Survey) -> Mapping[str, str]:
+    """What the plan would hold, too, were it made now."""
+    if not record.variant:
+        return {}
+    volumes = [(f"volume {name}", name in record.volumes, one) for name, one in sorted(seen.volumes.items())]
+    addresses = [(f"address {name}", name in record.addresses, one) for name, one in sorted(seen.addresses.items())]
+    every: list[tuple[str, bool, Volume | Address]] = [*volumes, *addresses]
+    return {what: one.attached_to for what, planned, one in every if not planned and _ours(record, one.slot)}
 
 
 def _impossible(record: Record, group: Group) -> str:
@@ -120,10 +138,10 @@ def _impossible(record: Record, group: Group) -> str:
 
 
 def _rivals(record: Record, seen: Survey) -> tuple[Instance, ...]:
-    """The slot's instances that carry the mark of another replacement, which may still have plans for them."""
+    """The slot's other instances that are none of ours: somebody may have plans for them, or one may be back."""
     place = record.group, record.slot
-    others = (one for rid, ones in seen.marked.items() if rid != record.rid for one in ones)
-    found = (one for one in others if one.id != record.old_id and one.state is not InstanceState.TERMINATED)
+    others = (one for one in seen.instances.values() if one.id != record.old_id and not one.state.ending)
+    found = (one for one in others if one.tags.get(TAG_RID) != record.rid)
     return tuple(one for one in found if record.slot and (one.group, one.slot) == place)
 
 

@@ -23,6 +23,7 @@ from driftd.core.wording import leftovers
 from driftd.core.wording.causes import alone
 from driftd.core.wording.holds import denied_lately
 from driftd.core.world import TAG_RID
+from driftd.flows.attributing import keep, tied
 from driftd.flows.groups import Group
 from driftd.flows.likeness import likeness
 from driftd.flows.opening import new_record, plan
@@ -113,6 +114,7 @@ def _findings(tx: Tx, group: str, instance_id: str, look: Look, now: datetime) -
             tx.touch_finding(number, finding, now)
     for number in merged.resolved:
         tx.resolve_finding(number, now)
+    keep(tx, instance_id, look, now)
     _count_accepted(tx, group, seen, rows, now)
     return merged
 
@@ -329,10 +331,10 @@ def _tell(
 ) -> None:
     """Messages; each key is one event, so that the same thing is said once, and once for all to whom it happens."""
     if news := _drift_news(look, merged):
-        text = wording.drift_found(after.id, after.group, look.judgement.reason)
+        text = wording.drift_found(after.id, after.group, look.judgement.reason) + tied(look, merged.opened)
         tell(tx, "drift", after, news, text, now, sweep=group.every)
     if after.taint and (came := at_least(Action.ALERT, strangers, look.judgement.findings)):
-        text = wording.session_seen(after.id, after.group, taint_of(came))
+        text = wording.session_seen(after.id, after.group, taint_of(came)) + tied(look, merged.opened)
         ways = [(signature(way), alone(way.kind, way.subject, "seen")) for way in differences(came)]
         told = [News(shape, shape, Severity.HIGH, sentence) for shape, sentence in ways]
         tell(tx, "session", after, told, text, now, sweep=group.every)

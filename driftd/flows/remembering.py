@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from driftd.core import identity
 from driftd.core.facts import Instance
+from driftd.core.findings import Verdict
 from driftd.core.looks import Look
 from driftd.core.marks import Past, Twin
 from driftd.core.memory import Store
@@ -55,11 +56,15 @@ def past(store: Store, instance: Instance, run: Run | None = None) -> Past:
         row = tx.instance(instance.id)
         same = row is not None and row.image == instance.image
         marks = {mark.path: mark for mark in tx.marks(instance.id)} if same else {}
-        others = [one.session for one in tx.sessions(instance.id) if one.session.kind and not one.own]
+        others = [one.session for one in tx.sessions(instance.id) if not one.own]
+        kept = tx.attributions(instance.id)
+        attributed = {one.finding.signature: kept[one.id] for one in tx.open_findings(instance.id) if one.id in kept}
 
     def twins(identities: Mapping[bytes, bytes]) -> tuple[Twin, ...]:
         with store.read() as tx:
             known = set(tx.twins(instance.id, identities))
         return tuple(known.union(run.twins(instance.id, identities) if run else ()))
 
-    return Past(marks, twins, {same_one(session): session.kind for session in others})
+    kinds = {same_one(session): session.kind for session in others if session.kind}
+    saw = row.looked_at if row is not None and row.verdict is not Verdict.UNKNOWN else None
+    return Past(marks, twins, kinds, others, saw, attributed, row.boot_id if row is not None and same else "")

@@ -20,7 +20,7 @@ from driftd.core.findings import Severity, Verdict
 from driftd.core.journal import instant
 from driftd.core.looks import Look
 from driftd.core.memory import InstanceRow, Job, LeaseHeld, Message, Queue, Store, StoreUnavailable, Tx
-from driftd.core.replacement import TERMINAL, Record, State
+from driftd.core.replacement import TERMINAL, UNSTARTED, Record, State
 from driftd.core.world import TAG_RID
 from driftd.flows.groups import Group
 from driftd.flows.observe import LookAt
@@ -252,7 +252,7 @@ def _left_alone(instance: Instance, tx: Tx) -> str:
         return "it is gone, unless the inventory has it again"
     for record in tx.open_replacements(instance.group):
         newcomer = instance.id == record.new_id or instance.tags.get(TAG_RID) == record.rid
-        if newcomer and not record.verified:
+        if newcomer and not record.verified and record.state not in UNSTARTED:
             return f"it is the newcomer of {record.rid} and not verified yet"
         if instance.id == record.old_id and record.state in {State.RETIRING, State.SETTLING}:
             return f"it is being ended by {record.rid}"

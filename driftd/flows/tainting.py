@@ -8,7 +8,7 @@ nothing is changed at the provider, and where a provider has no marks the store 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 
 from driftd.core.difference import Change, Difference
 from driftd.core.errors import NotFound, ProviderError
@@ -16,28 +16,16 @@ from driftd.core.facts import Instance
 from driftd.core.findings import Action, Finding, Severity, signature
 from driftd.core.memory import InstanceRow, Message, Store, Tx
 from driftd.core.ports import Compute
+from driftd.core.sessions import moment
 from driftd.core.taint import SESSION
 from driftd.core.wording import printable
 from driftd.core.wording import tainting as wording
 from driftd.core.world import TAG_TAINT
 from driftd.flows.groups import Group
-from driftd.flows.stops import stops
+from driftd.flows.stops import no_fence, no_pause, stops
 
 RULE = "driftd:mark"
 _LONGEST = 32  # characters of a mark that is a time
-
-
-def _never(_group: str) -> str:
-    return ""
-
-
-def _nothing() -> None:
-    """No lease to check."""
-
-
-def mark(at: datetime) -> str:
-    """What the mark says: since when, and nothing that came from the instance."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def learn(tx: Tx, instance: Instance, now: datetime) -> bool:
@@ -86,8 +74,8 @@ class Marker:
         groups: Mapping[str, Group],
         *,
         clock: Callable[[], datetime],
-        pause: Callable[[str], str] = _never,
-        fence: Callable[[], None] = _nothing,
+        pause: Callable[[str], str] = no_pause,
+        fence: Callable[[], None] = no_fence,
     ) -> None:
         self._store = store
         self._groups = groups
@@ -131,7 +119,7 @@ class Marker:
         if there == bool(row.taint):
             return None
         if row.taint:
-            return mark(row.taint_since or self._clock()), row.taint
+            return moment(row.taint_since or self._clock()), row.taint
         with self._store.read() as tx:
             known = any(one.finding.kind == SESSION for one in tx.open_findings(row.id))
         return ("", wording.LIFTED) if known else None

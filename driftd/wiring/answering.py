@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from driftd.core.answers import KINDS, Answers, pack_of
+from driftd.core.answers import KINDS, Answers, answered, pack_of
 from driftd.core.errors import BadInput
-from driftd.core.facts import Session
 from driftd.core.findings import Action
 from driftd.core.guards.case import GroupRules
-from driftd.core.policy import Policy, judge
-from driftd.core.sessions import differences
+from driftd.core.policy import Policy
 from driftd.core.wording import holds as said
 from driftd.core.wording import motd
 from driftd.edges import documents
@@ -54,24 +51,13 @@ def rules_by_group(settings: Settings) -> Mapping[str, GroupRules]:
     return {name: rules_of(settings, name, group) for name, group in settings.groups.items()}
 
 
-def answered(policy: Policy, now: datetime) -> Answers:
-    """What a policy does about somebody of whom nothing is known but what a session over SSH was for."""
-    said: dict[str, Action] = {}
-    for kind in KINDS:
-        came = differences([Session("ssh", "", "", datetime(1970, 1, 1, tzinfo=UTC), kind=kind)])
-        judged = judge(came, policy, (), now)
-        found = (*judged.findings, *judged.explained)
-        said[kind] = found[0].action if found else Action.IGNORE
-    return Answers(said)
-
-
 def motd_of(house: WiredHouse, name: str) -> str:
     """What a person reads at login: of a group by its name, else of an instance. Raises BadInput for neither."""
     now, rules = house.now(), rules_by_group(house.settings)
     if name in rules:
         return motd.of_group(name, answered(house.policies[name], now), rules[name])
     with house.store(read_only=True) as store, store.read() as tx:
-        rows = [row for row in tx.instances() if name in {row.id, row.slot, row.address} and row.group in rules]
+        rows = [row for row in tx.instances() if row.called(name) and row.group in rules]
         row = next((one for one in rows if one.id == name), rows[0] if len(rows) == 1 else None)
         if row is None:
             known = ", ".join(sorted(rules)) or "none"

@@ -113,6 +113,7 @@ class Explaining:
                 follows=self.follows(tx, [instance], now).get(instance.id),
             ),
             stop=ways_to_stop(row, instance, record, enforce, paused=bool(pauses)),
+            attribution=tx.attributions(instance.id, over=True).get(row.id),
         )
 
     def _shown(

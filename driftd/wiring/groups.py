@@ -82,7 +82,7 @@ def limits_of(settings: Settings, group: GroupSettings) -> Limits:
     set_here = {name: getattr(replacing, name) for name in type(replacing).model_fields if name in _LIMITS}
     usual = Limits()
     poll = min(settings.daemon.tick, usual.poll)
-    # As long as a launch without answer may stay unseen; readings are as far apart as ticks are.
+    # Readings are as far apart as ticks are.
     reads = max(usual.gone_reads, ceil(replacing.absent / max(settings.daemon.tick, poll)))
     soak = max(replacing.canary.soak, replacing.soak)
     return Limits(**set_here, canary_soak=soak, poll=poll, unseen_reads=reads)

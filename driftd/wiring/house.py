@@ -212,6 +212,7 @@ class WiredHouse:
             keys=self.keys,
             deadline_s=deadline,
             past=past(store, instance, run),
+            provider=self.provider(instance.group),
         )
 
     def _visitor(self, store: Store, look: Audit) -> Visitor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from driftd.core.errors import BadInput
@@ -14,7 +13,6 @@ from driftd.wiring.answering import rules_by_group
 if TYPE_CHECKING:
     from driftd.wiring.house import WiredHouse
 
-_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 _RECORDS = 1000
 
 
@@ -22,7 +20,7 @@ def history_of(house: WiredHouse, name: str) -> History:
     """What happened on the instance ``name`` (id, slot or address; of several the newest). Raises BadInput."""
     now = house.now()
     with house.store(read_only=True) as store, store.read() as tx:
-        rows = [row for row in tx.instances(gone=True) if name in {row.id, row.slot, row.address}]
+        rows = [row for row in tx.instances(gone=True) if row.called(name)]
         if not rows:
             raise BadInput(said.unknown(name), "see: driftd status")
         row = max(rows, key=lambda one: (one.id == name, one.gone_at is None, one.first_seen))
@@ -30,8 +28,9 @@ def history_of(house: WiredHouse, name: str) -> History:
         return history(
             row,
             tx.sessions(row.id),
-            [one for one in tx.findings_since(_EVER) if one.instance_id == row.id],
+            tx.findings_since(None, of=row.id),
             tx.every_hold(row.id),
             [one for one in tx.replacements(_RECORDS, row.group) if row.id in {one.old_id, one.new_id}],
             followed(tx, rules_by_group(house.settings), alive, now).get(row.id),
+            tx.attributions(row.id, over=True),
         )

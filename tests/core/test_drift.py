@@ -139,6 +139,21 @@ def test_what_the_manifest_does_not_know_is_no_addition():
     assert drift.compare(made, fingerprint([file(b"/data/x", mode=0o777)])) == ()
 
 
+@given(trees(), st.data())
+def test_hidden_is_what_is_below_a_root_and_a_file_that_is_mounted_on(tree, data):
+    made, places = baked(tree), [entry.path for entry in tree]
+    roots = st.lists(st.sampled_from([*places, *(path + b"/" for path in places if path != b"/"), b"/", b"/nowhere"]))
+    covered, mounted = data.draw(roots), data.draw(st.lists(st.sampled_from([*places, b"/nowhere"])))
+    above = [root.rstrip(b"/") + b"/" for root in (*covered, *mounted)]
+    wanted = tuple(
+        entry.path
+        for entry in made.entries
+        if any(entry.path != b"/" and entry.path.startswith(root) for root in above)
+        or (entry.path in mounted and entry.kind != wire.DIRECTORY)
+    )
+    assert drift.hidden(made, fingerprint([], covered=tuple(covered), mounted=tuple(mounted))) == wanted
+
+
 def test_nothing_is_hidden_where_nothing_is_covered():
     assert drift.hidden(baked([HOSTS]), fingerprint([HOSTS])) == ()
 

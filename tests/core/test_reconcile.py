@@ -80,6 +80,24 @@ def test_a_clue_that_fits_none_is_somebody(one: Clue) -> None:
     assert found.confidence == ("proved" if one.live and one.source != "logind" else "supported")
 
 
+def test_who_is_there_by_a_clue_is_there() -> None:
+    console = replace(ALICE, door="console", evidence="wtmp", tty="ttyS0", ended_at=None)
+    for one in (clue("utmp", tty="ttyS0", live=True), clue("logind", live=True), clue("sweep", tty="ttyS0", live=True)):
+        (found,) = reconcile([console], Readings((one,))).sessions
+        assert found.live
+        assert not reconcile([replace(console, ended_at=ago(300))], Readings((one,))).sessions[0].live
+    assert not reconcile([console], Readings((clue("sweep", live=True),))).sessions[0].live
+
+
+def test_who_waited_at_a_console_and_who_came_in_there_are_one() -> None:
+    console = replace(ALICE, door="console", evidence="wtmp", tty="ttyS0", ended_at=None)
+    waited = clue("sweep", ago(9000), door="console", tty="ttyS0", pid=40, number=20, live=True)
+    (found,) = reconcile([console], Readings((waited,)), boot_id=BOOT).sessions
+    assert (found.evidence, found.number, found.started_at) == ("sweep+wtmp", 20, console.started_at)
+    for other in (replace(console, ended_at=ago(300)), replace(console, pid=41), replace(console, tty="tty1")):
+        assert len(reconcile([other], Readings((waited,)), boot_id=BOOT).sessions) == 2
+
+
 def test_driftds_own_visits_leave_nothing_running() -> None:
     left = clue("sweep", ago(400), number=20, live=True)
     ours = replace(OURS, key="SHA256:d")
@@ -121,8 +139,8 @@ def test_what_was_left_running_may_be_a_jobs(readings: Readings, nobody: bool) -
     left = clue("sweep", ago(100), user="bob", number=20, live=True)
     found = reconcile([ALICE, OURS], replace(readings, clues=(left,)))
     assert ([one.user for one in found.sessions][2:], found.services) == ([] if nobody else ["bob"], int(nobody))
-    terminal = replace(left, tty="pts/4")
-    assert len(reconcile([ALICE, OURS], replace(readings, clues=(terminal,))).sessions) == 3
+    for somebody in (replace(left, tty="pts/4"), replace(left, peer="10.0.0.7")):
+        assert len(reconcile([ALICE, OURS], replace(readings, clues=(somebody,))).sessions) == 3
 
 
 def test_of_what_was_left_running_for_days_nothing_is_known() -> None:
@@ -154,6 +172,7 @@ def test_what_was_left_behind_is_somebody_only_where_nobody_was() -> None:
         ("pam", "unverified"),
         ("journal", "supported"),
         ("log+wtmp", "supported"),
+        ("claim+log", "unverified"),
         ("lastlog", "supported"),
         ("log+process", "proved"),
         ("counter", "proved"),
@@ -176,6 +195,12 @@ def test_a_gap_between_two_visits_is_somebody() -> None:
     (found,) = gap([EARLIER])
     assert (found.door, found.user, found.number, found.confidence) == ("ssh", "", 20, "proved")
     assert (found.started_at, found.ended_at) == (EARLIER.started_at, OURS.started_at)
+
+
+def test_what_is_known_to_be_forged_fills_no_gap() -> None:
+    claim = replace(ALICE, evidence="claim+log")
+    assert [one.number for one in gap([EARLIER, claim])] == [20]
+    assert gap([EARLIER, replace(claim, evidence="claim+log+wtmp")]) == []  # somebody was there all the same
 
 
 @pytest.mark.parametrize(

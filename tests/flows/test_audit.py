@@ -7,10 +7,11 @@ import pytest
 from trees import IMAGE, NOW, SEAL, baked, directory, file, fingerprint, package
 
 from driftd.core import wording
+from driftd.core.clues import Readings
 from driftd.core.digestkey import DigestKey
 from driftd.core.facts import Instance, InstanceState, Kept, Session, Unseen, fact
 from driftd.core.findings import Action, Verdict
-from driftd.core.marks import Past
+from driftd.core.marks import NO_PAST, Past
 from driftd.core.policy import Policy
 from driftd.core.taint import same_one
 from driftd.core.visits import Announced, Way
@@ -38,6 +39,7 @@ class World:
 
     def look(self, instance, *, deadline_s, key=None, ask=None):
         self.looked += 1
+        self.since = instance.launched_at
         self.sent = key
         return self.seen
 
@@ -51,8 +53,8 @@ class World:
         self.now += timedelta(seconds=1)
         return self.now
 
-    def audit(self, instance=SERVER, visits=(), rules=None):
-        return audit(instance, self, self, rules or Rules(Policy()), lambda: visits, self.clock)
+    def audit(self, instance=SERVER, visits=(), rules=None, past=NO_PAST):
+        return audit(instance, self, self, rules or Rules(Policy()), lambda: visits, self.clock, past=past)
 
 
 def test_clean():
@@ -192,6 +194,39 @@ def test_sessions_before_the_launch_came_with_the_image():
 def test_a_restart_does_not_wash_off_who_was_there_before_it():
     seen = replace(seen_with(EVE), booted_at=NOW - timedelta(minutes=1))
     assert World(seen).audit().others == unverified(EVE)
+
+
+def test_where_nobody_says_when_it_was_launched_the_last_look_knows_it_was_there():
+    seen = replace(seen_with(EVE), booted_at=NOW - timedelta(minutes=1))
+    unsaid = replace(SERVER, launched_at=None)
+    assert World(seen).audit(unsaid).others == ()
+    past = Past(looked_at=NOW - timedelta(minutes=20), boot_id="b/1")
+    world = World(seen)
+    assert world.audit(unsaid, past=past).others == unverified(EVE)
+    assert world.since == past.looked_at
+    world.audit(past=past)
+    assert world.since == SERVER.launched_at
+
+
+SEEN = Past(looked_at=NOW - timedelta(minutes=20), boot_id="b/1")
+
+
+@pytest.mark.parametrize(
+    ("past", "since", "said"),
+    [
+        (SEEN, {}, True),
+        (SEEN, {"journal": NOW - timedelta(seconds=50)}, True),
+        (SEEN, {"log": NOW - timedelta(minutes=90)}, False),
+        (replace(SEEN, boot_id="b/2"), {}, False),  # the same boot
+        (replace(SEEN, looked_at=NOW), {}, False),
+        (replace(SEEN, boot_id=""), {}, False),  # of another image
+        (NO_PAST, {}, False),
+    ],
+)
+def test_what_no_log_tells_of_because_of_a_boot_is_said(past, since, said):
+    booted = NOW - timedelta(minutes=1)
+    seen = replace(seen_with(), booted_at=booted, boot_id="b/2", readings=Readings(since=since))
+    assert ("nobody can tell who came by SSH" in World(seen).audit(past=past).judgement.reason) == said
 
 
 # --- what the look did not cover -------------------------------------------------------------------------------------

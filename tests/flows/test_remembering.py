@@ -47,6 +47,13 @@ def test_marks_are_those_of_the_same_image(store):
     assert past(store, server("i-3")).marks == {}
 
 
+def test_the_boot_that_was_seen_is_remembered_of_the_same_image(store):
+    with store.write() as tx:
+        tx.put_instance(replace(row("i-1"), boot_id="b/1"))
+    assert past(store, server("i-1")).boot_id == "b/1"
+    assert past(store, server("i-1", "another")).boot_id == ""
+
+
 def test_twins_are_looked_for_in_the_store_and_in_the_run(store):
     run = Run()
     assert set(past(store, server("i-1"), run).twins({ID: b"a" * 32})) == {Twin("i-2", ID)}

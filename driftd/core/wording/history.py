@@ -7,18 +7,19 @@ from driftd.core.holds import Hold
 from driftd.core.replacement import Record
 
 
-def session(one: Session) -> str:
-    """Who came, by what way, for how long, and how sure that is."""
+def session(one: Session, did: str = "") -> str:
+    """Who came, by what way, for how long, how sure that is, and what is attributed to it."""
     who = f"{one.user} with {one.key_id or one.key}" if one.key_id or one.key else one.user
     until = "still there" if one.live else f"until {one.ended_at:%H:%M:%S}" if one.ended_at else "nobody knows how long"
     sure = f"; {one.confidence}" if one.confidence else ""
     kind = f" ({one.kind})" if one.kind else ""
-    return f"{who} came by {one.door}{kind} from {one.source or 'an unknown address'}, {until}{sure}"
+    deeds = f"; {did}" if did else ""
+    return f"{who} came by {one.door}{kind} from {one.source or 'an unknown address'}, {until}{sure}{deeds}"
 
 
-def finding(severity: str, what: str, suppressed: str) -> str:
-    """Something differs."""
-    return f"{severity} {what}" + (f", {suppressed}" if suppressed else "")
+def finding(severity: str, what: str, suppressed: str, by: str = "") -> str:
+    """Something differs; ``by`` says whose it is."""
+    return f"{severity} {what}" + (f", {suppressed}" if suppressed else "") + (f"; {by}" if by else "")
 
 
 def resolved(what: str) -> str:

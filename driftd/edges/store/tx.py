@@ -27,6 +27,7 @@ from driftd.edges.store.tables import (
 from driftd.edges.store.tables_breaker import BREAKER, PASS, SIGHTING
 from driftd.edges.store.tables_marks import IDENTITY, MARKS
 from driftd.edges.store.tables_visits import VISIT
+from driftd.edges.store.tx_attribution import AttributionPart
 from driftd.edges.store.tx_breaker import BreakerPart
 from driftd.edges.store.tx_fleet import FleetPart
 from driftd.edges.store.tx_guard import GuardPart
@@ -75,6 +76,7 @@ def _record(row: RowMapping) -> Record:
 
 
 class SqlTx(
+    AttributionPart,
     BreakerPart,
     FleetPart,
     GuardPart,

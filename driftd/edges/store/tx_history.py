@@ -34,10 +34,14 @@ _GONE = (
 class HistoryPart(Statements):
     """``Tx`` for what was so."""
 
-    def findings_since(self, since: datetime) -> Sequence[FindingRow]:
+    def findings_since(self, since: datetime | None, *, of: str = "") -> Sequence[FindingRow]:
         """See ``Tx.findings_since``."""
-        still = or_(FINDING.c.resolved_at.is_(None), FINDING.c.resolved_at >= since)
-        return [finding_row(row) for row in self.rows(select(FINDING).where(still).order_by(FINDING.c.id))]
+        wanted = select(FINDING).order_by(FINDING.c.id)
+        if since is not None:
+            wanted = wanted.where(or_(FINDING.c.resolved_at.is_(None), FINDING.c.resolved_at >= since))
+        if of:
+            wanted = wanted.where(FINDING.c.instance_id == of)
+        return [finding_row(row) for row in self.rows(wanted)]
 
     def explained_since(self, since: datetime) -> Sequence[ExplainedRow]:
         """See ``Tx.explained_since``."""
