@@ -10,8 +10,9 @@ This module is the only one here that stays at home.
 import ast
 import functools
 import importlib.resources
+import threading
 import zlib
-from typing import Iterable, List
+from typing import Callable, Iterable, List
 
 MODULES = (
     "bencode",
@@ -150,6 +151,23 @@ sys.modules["driftd.probe.watch"].main(sys.stdin.buffer, sys.stdout.buffer)
 """
 
 
+_MAKING = threading.RLock()
+
+
+def _once(make):
+    # type: (Callable[[], bytes]) -> Callable[[], bytes]
+    """Made once, by one thread: CPython's parser of trees fails when several use it (SystemError; gh-106905)."""
+    made = functools.lru_cache(maxsize=1)(make)
+
+    @functools.wraps(make)
+    def one_at_a_time():
+        # type: () -> bytes
+        with _MAKING:
+            return made()
+
+    return one_at_a_time
+
+
 def _bare(text):
     # type: (str) -> str
     """A module without what only its readers need: comments and docstrings are a third of what would be sent."""
@@ -183,7 +201,7 @@ def _needed(names):
     return ordered
 
 
-@functools.lru_cache(maxsize=1)
+@_once
 def source():
     # type: () -> bytes
     """The whole program as Python source: each module is made in memory under its own name."""
@@ -196,7 +214,7 @@ def source():
     return "".join(parts).encode("utf-8")
 
 
-@functools.lru_cache(maxsize=1)
+@_once
 def resident_source():
     # type: () -> bytes
     """The program of a resident probe (watch.py) as Python source: of the modules those that it needs."""
@@ -207,14 +225,14 @@ def resident_source():
     return (_RESIDENT_OPENING + "_modules(%r)\n" % (texts,) + _RESIDENT_CLOSING).encode("utf-8")
 
 
-@functools.lru_cache(maxsize=1)
+@_once
 def program():
     # type: () -> bytes
     """What to write to the started Python before the request: the compressed program behind a line with its length."""
     return _packed(source())
 
 
-@functools.lru_cache(maxsize=1)
+@_once
 def resident_program():
     # type: () -> bytes
     """The same, of a resident probe."""

@@ -6,6 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -132,3 +134,20 @@ def test_the_program_is_small_enough_to_send_every_time() -> None:
     assert len(bundle.program()) < 72 * 1024
     length, _, packed = bundle.program().partition(b"\n")
     assert int(length) == len(packed)
+
+
+def test_a_program_is_made_once_however_many_ask_at_the_same_time() -> None:
+    """Python's own parser of trees fails now and then when several threads use it at once."""
+    under_way, most = [], []
+
+    def make() -> bytes:
+        under_way.append(1)
+        most.append(len(under_way))
+        time.sleep(0.01)
+        under_way.pop()
+        return b"made"
+
+    once = bundle._once(make)
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda _: once(), range(8))) == {b"made"}
+    assert most == [1]
