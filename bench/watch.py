@@ -1,6 +1,7 @@
 """How long it takes from a change, or a login, on a real server to its finding, with a watch and without one.
 
-    python bench/watch.py [--changes 40] [--logins 20] [--idle 600] [--storm 100000] [--every 20] [--images DIR]
+    python bench/watch.py [--changes 40] [--logins 20] [--idle 600] [--storm 100000] [--every 20]
+        [--every-without 15] [--without 5] [--images DIR]
 
 The demo's servers and the shipped daemon in this process, one run with ``watch: true`` and one without, in which a
 change waits for the next look. A change is a file written by the host into the instance, timed from before the write to
@@ -216,13 +217,15 @@ def main() -> None:
     parser.add_argument("--storm", type=int, default=100_000)
     parser.add_argument("--every", type=float, default=20.0)
     parser.add_argument("--without", type=int, default=5, help="changes and logins in the run without a watch")
+    parser.add_argument("--every-without", type=float, default=15.0, help="seconds between looks in that run")
     parser.add_argument("--images", type=Path, default=image.default_cache())
     words = parser.parse_args()
     for watch in (True, False):
-        run = Run(words.images.resolve(), words.every, watch=watch)
+        every = words.every if watch else words.every_without
+        run = Run(words.images.resolve(), every, watch=watch)
         try:
             run.until(run.looked, "the first look at everybody")
-            print(f"with a watch, looks every {words.every:g} s" if watch else "without", flush=True)
+            print(f"{'with' if watch else 'without'} a watch, looks every {every:g} s", flush=True)
             if watch:
                 if words.idle:
                     idle(run, words.idle)

@@ -28,8 +28,9 @@ from driftd.probe import (
 
 NICE = 5  # what is seldom run is to be run soon; how much, the purse says
 SETTLE = 0.015  # seconds from the first sign to looking, so that what belongs together comes together
-PACE = 0.25  # seconds between two looks at /proc, or two pieces of a round
-ANEW = 0.4  # seconds between two readings of logins, each of which costs much
+PACE = 0.25  # seconds between two pieces of a round through the files
+PROCESSES_PACE = 0.5  # seconds between two looks at /proc
+ANEW = 0.1  # seconds between two readings of logins, each of which costs much
 AFTER = 1.0  # seconds after a sign at the doors that the logins are read once more
 SHARE = 0.03  # of a core, beyond the burst
 BURST = 1.0  # seconds of CPU
@@ -115,7 +116,7 @@ class Resident(object):
         self._heard = now
         if self._files.fileno() < 0:
             self._files_at = now
-        self._processes_at = now + PACE if self._processes.fileno() < 0 else None
+        self._processes_at = now + PROCESSES_PACE if self._processes.fileno() < 0 else None
         self._logins_at = now if self._logins else None
         self._say(
             watchwire.GREETING,
@@ -184,18 +185,18 @@ class Resident(object):
         if self._logins_at is not None and now >= self._logins_at:
             self._look_at_logins(now)
 
-    def _again(self, one, now):
-        # type: (Any, float) -> Optional[float]
+    def _again(self, one, now, pace):
+        # type: (Any, float, float) -> Optional[float]
         """When ``one`` is to be taken again: when it calls, or in a while."""
         if one.fileno() < 0:
-            return now + PACE
+            return now + pace
         self._poll.register(one.fileno(), select.POLLIN)
         return None
 
     def _look_at_processes(self, now):
         # type: (float) -> None
         programs, door, over = self._processes.take()
-        self._processes_at = self._again(self._processes, now)
+        self._processes_at = self._again(self._processes, now, PROCESSES_PACE)
         if door and self._logins:
             self._more_at = now + AFTER  # until then a line in a log tells who it was
             if self._logins_at is None:
@@ -213,7 +214,7 @@ class Resident(object):
         # type: (float) -> None
         stamp = int(time.time() * 1e9)
         touched, over = self._files.take()
-        self._files_at = self._again(self._files, now)
+        self._files_at = self._again(self._files, now, PACE)
         seen = self._reader.read(touched, stamp)
         self._grow(seen, stamp)
         for path in seen.gone:
