@@ -1,7 +1,7 @@
 """Liveness: whether the daemon still does its work, told from when each of its jobs last began and ended.
 
 For whoever starts a daemon again that hangs: a kubelet by ``/healthz``, systemd by its watchdog. All times are seconds
-of one clock that nobody sets (``time.monotonic``): a machine whose clock was corrected has no daemon that hangs.
+of one clock that nobody sets: a machine whose clock was corrected has no daemon that hangs.
 """
 
 from __future__ import annotations

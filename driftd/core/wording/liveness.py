@@ -9,6 +9,7 @@ from driftd.core.wording import lasting, listed
 
 STARTING = "driftd is starting"
 STOPPING = "driftd is stopping: the steps under way are finished first"
+NOT_TOLD = "whether driftd is ready cannot be told; its log says why"
 
 
 def _long(seconds: float) -> str:
