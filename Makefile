@@ -33,4 +33,4 @@ soak: setup-tests ## minutes to hours, by hand; the results stand in docs/soak.m
 
 clean: ## remove the demo's fleet and what was built here
 	@[ ! -x .venv/bin/driftd ] || .venv/bin/driftd demo --clean
-	@rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	@rm -rf .venv .venv-checkov .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
