@@ -25,7 +25,7 @@ def scan(objects: list[dict], tmp_path) -> tuple[int, set[tuple[str, str]]]:
     )
     assert done.stdout, done.stderr
     found = json.loads(done.stdout)
-    assert not found["results"]["parsing_errors"]
+    assert found["summary"]["parsing_errors"] == 0
     failed = {(one["resource"].split(".")[0], one["check_id"]) for one in found["results"]["failed_checks"]}
     return found["summary"]["passed"], failed
 
