@@ -1,5 +1,6 @@
 """The Helm chart: rendered by Helm, held against Kubernetes' own schemas, and read by driftd."""
 
+import re
 import subprocess
 
 import helm_python
@@ -136,6 +137,19 @@ def test_a_certificate_takes_the_key_s_place(tmp_path):
     file = tmp_path / "driftd.yaml"
     file.write_text(one(render(given), "ConfigMap")["data"]["driftd.yaml"])
     assert settings.load(file).ssh.key == ""
+
+
+def test_the_values_in_the_docs_are_taken_and_what_they_name_is_there(tmp_path):
+    page = (ROOT / "docs" / "kubernetes.md").read_text()
+    (example,) = re.findall(r"<!-- values -->\n```yaml\n(.*?)```", page, re.DOTALL)
+    objects = render(yaml.safe_load(example))
+    file = tmp_path / "driftd.yaml"
+    file.write_text(one(objects, "ConfigMap")["data"]["driftd.yaml"])
+    assert settings.load(file).group("web").enforce is settings.Enforce.OBSERVE
+    made = set(re.findall(r"create (?:secret generic|configmap) (\S+)", page))
+    named = {volume["secret"]["secretName"] for volume in pods(objects)[0]["volumes"] if "secret" in volume}
+    named |= {volume["configMap"]["name"] for volume in pods(objects)[0]["volumes"] if "configMap" in volume}
+    assert named - {"watch-driftd"} == made
 
 
 @pytest.mark.parametrize(
