@@ -9,6 +9,9 @@ from pathlib import Path
 from daemons import run_daemon, wait_for_end
 from servers import free_port, wait_until
 
+from driftd.settings import load
+from driftd.wiring.house import WiredHouse
+
 
 def ask(port: int, path: str) -> tuple[int, str]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
@@ -53,3 +56,19 @@ def _held(holder: sqlite3.Connection) -> bool:
     except sqlite3.OperationalError:
         return False
     return True
+
+
+def test_who_stops_is_not_ready_and_not_dead(tmp_path: Path):
+    port = free_port()
+    config = tmp_path / "driftd.yaml"
+    config.write_text(f"metrics: {{listen: '127.0.0.1:{port}'}}\n")
+    engine = WiredHouse(load(config), config).engine()
+    try:
+        status, said = ask(port, "/readyz")
+        assert (status, "the first pass is not done" in said) == (503, True)
+        engine.stop()
+        assert ask(port, "/readyz") == (503, "driftd is stopping: the steps under way are finished first\n")
+        assert ask(port, "/healthz") == (200, "ok\n")
+    finally:
+        engine.close()
+    assert ask(port, "/healthz")[0] == 0
