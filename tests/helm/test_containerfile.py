@@ -1,5 +1,5 @@
 """The recipe for whoever has a container engine: linted by hadolint, and of the same kind as the image that runs in the
-tests. It is not built here: there is no registry that a base could come from.
+tests. It is not built here: that takes a container engine and a base from a registry.
 """
 
 import json
