@@ -22,7 +22,7 @@ from driftd.edges.documents.keys import DigestKeyDirectory
 from driftd.edges.documents.signkeys import make_keys
 
 ROOT = CHART.parents[1]
-pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.servers, pytest.mark.machine, pytest.mark.timeout(900)]
 
 TAKES_ITS_KEYS = """
 import sys
