@@ -72,6 +72,13 @@ class _Pages:
         self._health: dict[str, Health] = {"/healthz": alive, "/readyz": _Patient(ready, patience_s)}
 
     def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        def named(status: str, headers: list[tuple[str, str]], *failed: Any) -> Any:
+            """Without this wsgiref tells everybody which Python it is."""
+            return start(status, [*headers, ("Server", "driftd")], *failed)
+
+        return self._answer(environ, named)
+
+    def _answer(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         if environ.get("REQUEST_METHOD") not in {"GET", "HEAD"}:
             return _say(start, HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD\n", [("Allow", "GET, HEAD")])
@@ -106,8 +113,6 @@ def _say(
 
 class _Quiet(WSGIRequestHandler):
     timeout = SILENCE_S
-    server_version = "driftd"
-    sys_version = ""
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # as http.server calls it
         """Requests are not news."""

@@ -63,6 +63,15 @@ def test_metrics_stand_beside_it_and_everything_else_is_nowhere(listening):
     assert ask(port, "/healthz", "HEAD") == (200, "")
 
 
+@pytest.mark.parametrize("path", ["/metrics", "/healthz", "/nowhere"])
+def test_no_answer_tells_what_it_is_made_of(listening, path: str):
+    with socket.create_connection(("127.0.0.1", listening())) as wire:
+        wire.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+        head = wire.makefile("rb").read().partition(b"\r\n\r\n")[0]
+    assert b"\r\nServer: driftd" in head
+    assert b"Python" not in head
+
+
 def test_an_answer_that_does_not_come_is_not_waited_for_and_asked_once(listening):
     goes_on, asked = threading.Event(), []
 
