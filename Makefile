@@ -2,7 +2,7 @@
 # Both set up all they need first (scripts/setup) and reuse what is there.
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo test check fast soak clean
+.PHONY: help setup setup-tests demo test check fast image soak clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,9 +28,12 @@ check: setup-tests ## formatting, lint, types and the house's laws
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 
+image: setup-tests ## driftd's container image, as an OCI layout in build/image
+	@scripts/image
+
 soak: setup-tests ## minutes to hours, by hand; the results stand in docs/soak.md
 	@$(PYTHON) scripts/test.py -m soak --timeout 7200 -s $(TESTS)
 
 clean: ## remove the demo's fleet and what was built here
 	@[ ! -x .venv/bin/driftd ] || .venv/bin/driftd demo --clean
-	@rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	@rm -rf .venv .venv-checkov .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist

@@ -38,6 +38,7 @@ SLOW = (
     "test_fleet_seeds",
     "test_newcomer",
     "test_packer",
+    "test_image",
     "test_pristine",
 )
 

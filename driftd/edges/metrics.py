@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from driftd.core import acceptance
 from driftd.core.breakers.breaker import Breaker, State
-from driftd.core.errors import BadInput
 from driftd.core.findings import Verdict
 from driftd.core.looks import Look
 from driftd.core.memory import FindingRow, InstanceRow, Store, StoreUnavailable, Suppression
@@ -201,7 +199,7 @@ class _WatchCollector(Collector):
 
 
 class Metrics:
-    """This process's metrics. ``serve`` starts the endpoint; ``close`` ends it."""
+    """This process's metrics; ``registry`` is what a scrape reads."""
 
     def __init__(self, store: Store, clock: Clock, version: str) -> None:
         self.registry = CollectorRegistry()
@@ -223,7 +221,6 @@ class Metrics:
         self._beats = Gauge(
             "driftd_job_last_success_timestamp_seconds", "When a job last ended well.", ["job"], registry=self.registry
         )
-        self._server: WSGIServer | None = None
 
     def watch(self, watched: Callable[[], Sequence[Watched]]) -> None:
         """Show how watches stand, too."""
@@ -240,20 +237,3 @@ class Metrics:
             self._beats.labels(job).set(now.timestamp())
         else:
             self._jobs.labels(job).inc()
-
-    def serve(self, listen: str) -> None:
-        """Serve ``/metrics`` on ``host:port``. Raises BadInput when that is no address to listen on."""
-        host, _, port = listen.rpartition(":")
-        try:
-            self._server, _ = start_http_server(int(port), host or "127.0.0.1", registry=self.registry)
-        except (OSError, ValueError, OverflowError) as error:
-            raise BadInput(
-                f"cannot serve metrics on {listen!r}: {error}", "set metrics.listen to a free host:port"
-            ) from None
-
-    def close(self) -> None:
-        """Stop serving."""
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None

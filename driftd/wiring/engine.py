@@ -8,7 +8,6 @@ from datetime import timedelta
 
 import structlog
 
-from driftd import __version__
 from driftd.core.errors import DriftdError
 from driftd.core.facts import Instance
 from driftd.core.looks import Look
@@ -16,7 +15,6 @@ from driftd.core.memory import Suppression
 from driftd.core.wording import keeping
 from driftd.doors.house import Beat
 from driftd.edges import logs
-from driftd.edges.metrics import Metrics
 from driftd.edges.store import SqlQueue, SqlStore, here, open_store
 from driftd.flows.announce import Announcer
 from driftd.flows.audit import Visits
@@ -30,25 +28,30 @@ from driftd.flows.visit import Visitor
 from driftd.wiring.breaking import Watch
 from driftd.wiring.house import WiredHouse
 from driftd.wiring.keeping import GENERATOR
+from driftd.wiring.served import Served
 from driftd.wiring.watching import Watching
 
 LEASE_TTL = timedelta(seconds=30)
 LEASE_BEAT = timedelta(seconds=5)
 REMIND_BEAT = timedelta(seconds=30)
 JOURNAL_BEAT = timedelta(seconds=5)
+# How long a run of a job may take before the daemon counts as hanging. Renewing the lease touches the store alone.
+LEASE_LONGEST = timedelta(minutes=2)
+LONGEST = timedelta(minutes=30)
 
 
 class WiredEngine:
     """Implements ``driftd.doors.house.Engine``. Made by ``start``."""
 
-    def __init__(self, house: WiredHouse, store: SqlStore, metrics: Metrics, holder: str, epoch: int) -> None:
+    def __init__(self, house: WiredHouse, store: SqlStore, served: Served, holder: str, epoch: int) -> None:
         self._house = house
         self._store = store
-        self._metrics = metrics
+        self._served = served
+        self._metrics = served.metrics
         self._holder = holder
         self._epoch = epoch
         self._stopping = threading.Event()
-        self.beats: Sequence[Beat] = self._beats()
+        self.beats: Sequence[Beat] = [served.health.noted(beat, self._longest(beat)) for beat in self._beats()]
 
     def _beats(self) -> Sequence[Beat]:
         house, store = self._house, self._store
@@ -105,6 +108,12 @@ class WiredEngine:
             Beat("janitor", pace.janitor, janitor.tick),
         )
 
+    def _longest(self, beat: Beat) -> timedelta:
+        """Looks are the longest that a job waits for: of each replacement under way two, one after the other."""
+        if beat.name == "lease":
+            return LEASE_LONGEST
+        return max(LONGEST, self._house.settings.ssh.look_timeout * 2 * self._house.settings.daemon.at_once)
+
     def _audit(self, instance: Instance, visits: Visits, suppressions: Sequence[Suppression]) -> Look:
         look = self._house.judged_look(instance, visits, suppressions, self._store)
         self._metrics.looked(look)
@@ -129,12 +138,13 @@ class WiredEngine:
     def stop(self) -> None:
         """See ``Engine.stop``."""
         self._stopping.set()
+        self._served.health.stopping()
         self._house.looker.stop()
         self._watching.stop()
 
     def close(self) -> None:
         """See ``Engine.close``. What fails here has nobody left to tell."""
-        self._metrics.close()
+        self._served.close()
         self._sweeper.close()
         self._watching.close()
         try:
@@ -159,12 +169,11 @@ def start(house: WiredHouse) -> WiredEngine:
     try:
         epoch = store.take_lease(holder, LEASE_TTL.total_seconds(), house.now())
         undo.append(lambda: store.drop_lease(holder, epoch))
+        served = Served(house, LEASE_TTL)
+        undo.append(served.close)
         for provider in {id(group.provider): group.provider for group in house.groups.values()}.values():
             provider.prepare()
-        metrics = Metrics(store, house.now, __version__)
-        if house.settings.metrics.listen:
-            metrics.serve(house.settings.metrics.listen)
-        return WiredEngine(house, store, metrics, holder, epoch)
+        return WiredEngine(house, store, served, holder, epoch)
     except BaseException:
         for step in reversed(undo):
             step()

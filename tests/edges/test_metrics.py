@@ -11,10 +11,10 @@ from store_rows import finding as finding_row
 from store_rows import instance as instance_row
 
 from driftd.core.breakers.breaker import Breaker, State
-from driftd.core.errors import BadInput
 from driftd.core.findings import Verdict
 from driftd.core.memory import Pause, StoreUnavailable, Suppression
 from driftd.core.watching import Beat, Greeting, Watched, Why
+from driftd.edges.listener import Listener
 from driftd.edges.metrics import Metrics
 from driftd.edges.store import open_store
 
@@ -27,7 +27,7 @@ def served(tmp_path):
     store = open_store(f"sqlite:///{tmp_path}/driftd.db")
     metrics = Metrics(store, lambda: NOW, "1.2.3")
     port = free_port()
-    metrics.serve(f"127.0.0.1:{port}")
+    listener = Listener(f"127.0.0.1:{port}", metrics.registry, str, str)
 
     def scrape() -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
@@ -36,7 +36,7 @@ def served(tmp_path):
         return {(s.name, tuple(sorted(s.labels.items()))): s.value for s in samples}
 
     yield store, metrics, scrape
-    metrics.close()
+    listener.close()
     store.close()
 
 
@@ -75,12 +75,6 @@ def test_jobs_tell_their_last_success_and_their_failures(served):
     seen = scrape()
     assert seen["driftd_job_last_success_timestamp_seconds", (("job", "sweep"),)] == NOW.timestamp()
     assert seen["driftd_job_failures_total", (("job", "sweep"),)] == 1
-
-
-@pytest.mark.parametrize("listen", ["", "nowhere", "127.0.0.1:http", "127.0.0.1:99999", "192.0.2.1:80"])
-def test_what_is_no_address_to_listen_on_is_one_sentence(served, listen: str):
-    with pytest.raises(BadInput, match="cannot serve metrics on"):
-        Metrics(served[0], lambda: NOW, "1").serve(listen)
 
 
 def test_what_was_accepted_is_counted_and_so_is_its_use(served):
