@@ -6,6 +6,7 @@ import contextlib
 import http.server
 import json
 import subprocess
+import sys
 import threading
 import urllib.request
 from dataclasses import dataclass, field
@@ -178,3 +179,30 @@ def alertmanager(home: Path):
     ]
     with _running(home, port, command) as url:
         yield RealAlertmanager(url)
+
+
+# --- driftd's own metrics and alerts ----------------------------------------------------------------------------------
+
+# SQLite's locks on a write-ahead log's index (byte 120: writing; 123 to 127: reading), as whoever recovers it has them.
+_LOCK = """
+import fcntl, sys
+index = open(sys.argv[1] + "-shm", "r+b")
+fcntl.lockf(index, fcntl.LOCK_EX, 8, 120)
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def locked(store: Path):
+    """Another process has the store to itself: nobody reads or writes it meanwhile."""
+    holder = subprocess.Popen(
+        [sys.executable, "-c", _LOCK, str(store)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert holder.stdout.readline() == "locked\n"
+        yield
+    finally:
+        holder.stdin.close()
+        holder.stdout.close()
+        holder.wait(10)

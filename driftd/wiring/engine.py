@@ -27,7 +27,7 @@ from driftd.flows.replace import Replacer
 from driftd.flows.sweep import Sweeper
 from driftd.flows.tainting import Marker
 from driftd.flows.visit import Visitor
-from driftd.wiring.breaking import Watch
+from driftd.wiring.breaking import Watch, limits_of
 from driftd.wiring.house import WiredHouse
 from driftd.wiring.keeping import GENERATOR
 from driftd.wiring.watching import Watching
@@ -49,6 +49,7 @@ class WiredEngine:
         self._epoch = epoch
         self._stopping = threading.Event()
         self.beats: Sequence[Beat] = self._beats()
+        metrics.expect((beat.name, beat.every) for beat in self.beats)
 
     def _beats(self) -> Sequence[Beat]:
         house, store = self._house, self._store
@@ -161,7 +162,14 @@ def start(house: WiredHouse) -> WiredEngine:
         undo.append(lambda: store.drop_lease(holder, epoch))
         for provider in {id(group.provider): group.provider for group in house.groups.values()}.values():
             provider.prepare()
-        metrics = Metrics(store, house.now, __version__)
+        metrics = Metrics(
+            store,
+            house.now,
+            __version__,
+            groups={name: group.every for name, group in house.groups.items()},
+            limits=limits_of(house.settings),
+            epoch=epoch,
+        )
         if house.settings.metrics.listen:
             metrics.serve(house.settings.metrics.listen)
         return WiredEngine(house, store, metrics, holder, epoch)
