@@ -187,15 +187,22 @@ def test_who_was_never_looked_at_is_counted(served):
 
 
 def test_lines_taken_out_of_a_log_are_tampering_until_somebody_accepts_it(served):
+    """No later look sees them again, so that it is not a look that notes the acceptance."""
     store, _, scrape = served
-    gone = replace(finding_row("s"), kind="session", change=Change.REMOVED)
+    gone = replace(finding_row("s"), kind="session", change=Change.REMOVED, severity=Severity.CRITICAL)
     with store.write() as tx:
         tx.put_instance(replace(instance_row("i-1"), group="web"))
         tx.put_instance(replace(instance_row("i-2"), group="web", verdict=Verdict.TAMPERED))
-        tx.put_instance(replace(instance_row("i-3"), group="web"))
         tx.add_finding("i-1", gone, NOW)
-        tx.add_finding("i-3", replace(gone, suppressed_by="accepted by ann"), NOW)
-    assert scrape()["driftd_tampered_instances", (("group", "web"),)] == 2
+    web = (("group", "web"),)
+    seen = scrape()
+    assert seen["driftd_tampered_instances", web] == 2
+    assert seen["driftd_suppressed_findings", (*web, ("severity", "critical"))] == 0
+    with store.write() as tx:
+        tx.add_suppression(Suppression(0, "s", "web", "ann", "mine", NOW, NOW + timedelta(hours=1)))
+    seen = scrape()
+    assert seen["driftd_tampered_instances", web] == 1
+    assert seen["driftd_suppressed_findings", (*web, ("severity", "critical"))] == 1
 
 
 def test_a_stuck_replacement_counts_until_a_later_one_succeeded(served):

@@ -8,27 +8,42 @@ from datetime import datetime
 
 from prometheus_client.core import Metric
 
+from driftd.core.acceptance import Acceptances
 from driftd.core.breakers.facts import Pass
 from driftd.core.breakers.sight import full
 from driftd.core.difference import Change
 from driftd.core.findings import Severity, Verdict
-from driftd.core.memory import FindingRow, InstanceRow, Tx
+from driftd.core.memory import FindingRow, InstanceRow, Suppression, Tx
 from driftd.core.taint import SESSION
 from driftd.edges.gauges.scope import Scope, by_group, seconds
 
 
 def families(tx: Tx, now: datetime, scope: Scope) -> Iterator[Metric]:
-    """One read's gauges. ``now`` has no part in them: all times are shown as they are."""
-    del now
+    """One read's gauges."""
     rows = [row for row in tx.instances() if scope.has(row.group)]
     by_id = {row.id: row for row in rows}
     findings = [row for row in tx.open_findings() if row.instance_id in by_id]
     names = scope.names(row.group for row in rows)
+    accepted = _accepted(findings, tx.suppressions(now), by_id)
     yield from _instances(rows, names)
-    yield _tampered(rows, findings, by_id, names)
-    yield from _findings(findings, by_id, names)
+    yield _tampered(rows, [row for row in findings if row.id not in accepted], by_id, names)
+    yield from _findings(findings, [*accepted.values()], by_id, names)
     yield from _looks(rows, names)
     yield from _passes(tx.passes(), scope)
+
+
+def _accepted(
+    findings: Sequence[FindingRow], suppressions: Sequence[Suppression], by_id: Mapping[str, InstanceRow]
+) -> dict[int, FindingRow]:
+    """Those that somebody accepted. A session stays open though no later look sees it, so that none notes it there."""
+    by_group = {row.group: Acceptances(suppressions, row.group) for row in by_id.values()}
+
+    def covered(row: FindingRow) -> bool:
+        if row.finding.kind != SESSION:
+            return bool(row.finding.suppressed_by)
+        return by_group[by_id[row.instance_id].group].of(row.finding) is not None
+
+    return {row.id: row for row in findings if covered(row)}
 
 
 def _instances(rows: Sequence[InstanceRow], names: Sequence[str]) -> Iterator[Metric]:
@@ -51,9 +66,7 @@ def _tampered(
         "Instances whose verdict is tampered, or whose log lost lines of a login, which nobody accepted.",
     )
     erased = {
-        row.instance_id
-        for row in findings
-        if row.finding.kind == SESSION and row.finding.change is Change.REMOVED and not row.finding.suppressed_by
+        row.instance_id for row in findings if row.finding.kind == SESSION and row.finding.change is Change.REMOVED
     }
     found = erased | {row.id for row in rows if row.verdict is Verdict.TAMPERED}
     counted = Tally(by_id[name].group for name in found)
@@ -63,12 +76,13 @@ def _tampered(
 
 
 def _findings(
-    findings: Sequence[FindingRow], by_id: Mapping[str, InstanceRow], names: Sequence[str]
+    findings: Sequence[FindingRow],
+    accepted: Sequence[FindingRow],
+    by_id: Mapping[str, InstanceRow],
+    names: Sequence[str],
 ) -> Iterator[Metric]:
     worst = Tally((by_id[row.instance_id].group, row.finding.severity) for row in findings)
-    accepted = Tally(
-        (by_id[row.instance_id].group, row.finding.severity) for row in findings if row.finding.suppressed_by
-    )
+    covering = Tally((by_id[row.instance_id].group, row.finding.severity) for row in accepted)
     opened = by_group("driftd_open_findings", "Findings not resolved, by group and severity.", "severity")
     covered = by_group(
         "driftd_suppressed_findings", "Open findings that somebody accepted, by group and severity.", "severity"
@@ -76,7 +90,7 @@ def _findings(
     for group in names:
         for severity in Severity:
             opened.add_metric([group, severity], worst[group, severity])
-            covered.add_metric([group, severity], accepted[group, severity])
+            covered.add_metric([group, severity], covering[group, severity])
     yield from (opened, covered)
 
 
