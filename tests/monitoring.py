@@ -81,14 +81,21 @@ def _running(home: Path, port: int, command: list[str]):
 
 @contextlib.contextmanager
 def prometheus(
-    home: Path, scraped: Exporter, *, rules: str = "", alertmanager: str = "", job: str = "tests", beat: str = BEAT
+    home: Path,
+    scraped: Exporter,
+    *,
+    rules: str = "",
+    alertmanager: str = "",
+    job: str = "tests",
+    beat: str = BEAT,
+    rule_beat: str = BEAT,
 ):
-    """The address of a Prometheus that scrapes ``scraped`` every ``beat`` as ``job``, and asks rules every ``BEAT``."""
+    """The address of a Prometheus that scrapes ``scraped`` as ``job`` every ``beat``; rules have their own beat."""
     home.mkdir(exist_ok=True)
     port = free_port()
     (home / "rules.yml").write_text(rules or "groups: []\n")
     config = {
-        "global": {"scrape_interval": beat, "scrape_timeout": beat, "evaluation_interval": BEAT},
+        "global": {"scrape_interval": beat, "scrape_timeout": beat, "evaluation_interval": rule_beat},
         "rule_files": [str(home / "rules.yml")],
         "scrape_configs": [{"job_name": job, "static_configs": [{"targets": [f"127.0.0.1:{scraped.port}"]}]}],
         "alerting": {
