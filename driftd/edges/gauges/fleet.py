@@ -10,7 +10,7 @@ from prometheus_client.core import Metric
 
 from driftd.core.acceptance import Acceptances
 from driftd.core.breakers.facts import Pass
-from driftd.core.breakers.sight import full
+from driftd.core.breakers.sight import is_full
 from driftd.core.difference import Change
 from driftd.core.findings import Severity, Verdict
 from driftd.core.memory import FindingRow, InstanceRow, Suppression, Tx
@@ -121,7 +121,7 @@ def _passes(passes: Sequence[Pass], scope: Scope) -> Iterator[Metric]:
     for group in scope.names(one.group for one in passes):
         mine = sorted((one for one in passes if one.group == group and not one.unseen), key=lambda one: one.at)
         newest = mine[-1] if mine else None
-        good = [one.at for one in mine if full(one, scope.limits)]
+        good = [one.at for one in mine if is_full(one, scope.limits)]
         last.add_metric([group], seconds(newest.at if newest else None))
         whole.add_metric([group], seconds(good[-1] if good else None))
         if newest is not None:
