@@ -12,8 +12,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
-import time
 import urllib.parse
 import urllib.request
 from contextlib import ExitStack, closing, contextmanager
@@ -65,12 +63,7 @@ OF_THE_FLEET = {
 # What may be so while a daemon begins on a busy machine, and everything is 150 times as fast.
 BEGINNING = {"DriftdHeartbeat", "DriftdDown", "DriftdBlind", "DriftdBreakerOpen", "DriftdInstancesUnknown"}
 FASTER = 150  # 15 minutes are 6 seconds
-LIMIT_S = 40.0
-T0 = time.monotonic()
-
-
-def say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
+LIMIT_S = 90.0
 
 
 class Watched:
@@ -100,22 +93,10 @@ class Watched:
     def fires(self, *alerts: str) -> None:
         for alert in alerts:
             wait_until(lambda alert=alert: self.told.fires(alert), f"{alert}, firing,", LIMIT_S)
-            say(f"{time.monotonic() - T0:.1f} {alert} fires")
 
     def resolves(self, *alerts: str) -> None:
         for alert in alerts:
-            try:
-                wait_until(lambda alert=alert: self.told.resolved(alert), f"{alert}, resolved,", LIMIT_S)
-            except AssertionError:
-                say(self.day.said()[-9000:])
-                say(str(self.ask('ALERTS{alertstate="firing"}')))
-                say(str(self.ask("time() - driftd_job_last_success_timestamp_seconds")))
-                say(str(self.ask("increase(driftd_job_failures_total[4s])")))
-                with self.day.house.store() as store, store.read() as tx:
-                    for one in tx.breakers():
-                        say(f"{one.rule} {one.scope} {one.state} {one.why} {one.closes_by}")
-                raise
-            say(f"{time.monotonic() - T0:.1f} {alert} resolved")
+            wait_until(lambda alert=alert: self.told.resolved(alert), f"{alert}, resolved,", LIMIT_S)
             self.tried.add(alert)
 
     def quiet(self, *alerts: str) -> None:
@@ -194,19 +175,16 @@ def all_goes_wrong(watched) -> None:
     day = watched.day
     rid = day.replace("web/2")
     day.wait(lambda: day.record(rid).launched)
-    say(f"{time.monotonic() - T0:.1f} launched")
     root = watched.root("web/1")
     (root / "etc/pam.d/eve").write_text("auth sufficient pam_permit.so\n")
     (root / "etc/cron.d/eve").write_text("* * * * * root /bin/true\n")
     with stopped(listeners(watched.root("web/3"))):
         both_end(watched, rid)
-        say(f"{time.monotonic() - T0:.1f} stuck")
         watched.away.touch()
         (root / "var/log/auth.log").write_bytes(b"")  # only now: of the seconds after a boot nothing is said
         watched.fires("DriftdDriftCritical", "DriftdDriftHigh", "DriftdTampered", "DriftdMessagesNotDelivered")
         watched.fires("DriftdReplacementStuck", "DriftdBreakerOpen", "DriftdInstancesUnknown")
         every_query_of_the_dashboard_has_an_answer(watched)
-        say(f"{time.monotonic() - T0:.1f} asked")
     watched.resolves("DriftdInstancesUnknown")
 
 
@@ -277,9 +255,6 @@ def mended(watched) -> None:
         watched.command("accept", signature, "--for", "1h", "--reason", "the log was emptied by us")
     watched.resolves("DriftdDriftCritical", "DriftdDriftHigh", "DriftdTampered", "DriftdMessagesNotDelivered")
     day.succeeds(rid)
-    with day.house.store() as store, store.read() as tx:
-        for one in tx.breakers():
-            say(f"{one.rule} {one.scope} {one.state} {one.why} {one.closes_by}")
     watched.resolves("DriftdReplacementStuck", "DriftdBreakerOpen")
 
 
@@ -297,10 +272,12 @@ def store_locked(watched) -> None:
 
 
 def journal_broken(watched) -> None:
-    """Somebody who can write the file takes the newest line out."""
+    """Somebody who can write the file cuts lines off its end that were verified."""
+    with watched.day.house.store() as store, store.read() as tx:
+        verified = tx.chain().count
     with closing(sqlite3.connect(watched.store, timeout=20)) as raw:
         raw.execute("DROP TRIGGER IF EXISTS journal_no_delete")
-        raw.execute("DELETE FROM journal WHERE seq = (SELECT max(seq) FROM journal)")
+        raw.execute("DELETE FROM journal WHERE seq >= ?", (verified,))
         raw.commit()
     watched.fires("DriftdJournalBroken")
     watched.command("journal", "accept-break", "--reason", "it was this test")
