@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import http.server
 import json
+import re
 import subprocess
+import sys
 import threading
+import time
 import urllib.request
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -77,15 +80,24 @@ def _running(home: Path, port: int, command: list[str]):
 
 
 @contextlib.contextmanager
-def prometheus(home: Path, scraped: Exporter, *, rules: str = "", alertmanager: str = ""):
-    """The address of a Prometheus that scrapes ``scraped`` five times a second."""
+def prometheus(
+    home: Path,
+    scraped: Exporter,
+    *,
+    rules: str = "",
+    alertmanager: str = "",
+    job: str = "tests",
+    beat: str = BEAT,
+    rule_beat: str = BEAT,
+):
+    """The address of a Prometheus that scrapes ``scraped`` as ``job`` every ``beat``; rules have their own beat."""
     home.mkdir(exist_ok=True)
     port = free_port()
     (home / "rules.yml").write_text(rules or "groups: []\n")
     config = {
-        "global": {"scrape_interval": BEAT, "scrape_timeout": BEAT, "evaluation_interval": BEAT},
+        "global": {"scrape_interval": beat, "scrape_timeout": beat, "evaluation_interval": rule_beat},
         "rule_files": [str(home / "rules.yml")],
-        "scrape_configs": [{"job_name": "tests", "static_configs": [{"targets": [f"127.0.0.1:{scraped.port}"]}]}],
+        "scrape_configs": [{"job_name": job, "static_configs": [{"targets": [f"127.0.0.1:{scraped.port}"]}]}],
         "alerting": {
             "alertmanagers": [{"static_configs": [{"targets": [alertmanager.partition("//")[2]]}]}]
             if alertmanager
@@ -153,14 +165,16 @@ def _in(now: datetime, seconds: float) -> str:
 
 
 @contextlib.contextmanager
-def alertmanager(home: Path):
-    """An Alertmanager that tells nobody; a critical alert inhibits the warnings of its group."""
+def alertmanager(home: Path, *, webhook: str = "", group_wait: str = "100ms"):
+    """An Alertmanager that tells ``webhook``, or nobody; a critical alert inhibits the warnings of its group there."""
     home.mkdir(exist_ok=True)
     port = free_port()
     config = {
-        "route": {"receiver": "nobody", "group_wait": "100ms"},
-        "receivers": [{"name": "nobody"}],
-        "inhibit_rules": [
+        "route": {"receiver": "tests", "group_wait": group_wait, "group_interval": "200ms", "group_by": ["..."]},
+        "receivers": [{"name": "tests", "webhook_configs": [{"url": webhook}] if webhook else []}],
+        "inhibit_rules": []
+        if webhook
+        else [
             {
                 "source_matchers": ['severity="critical"'],
                 "target_matchers": ['severity="warning"'],
@@ -178,3 +192,101 @@ def alertmanager(home: Path):
     ]
     with _running(home, port, command) as url:
         yield RealAlertmanager(url)
+
+
+# --- driftd's own metrics and alerts ----------------------------------------------------------------------------------
+
+# SQLite's locks on a write-ahead log's index (byte 120: writing; 123 to 127: reading), as whoever recovers it has them.
+_LOCK = """
+import fcntl, sys
+index = open(sys.argv[1] + "-shm", "r+b")
+fcntl.lockf(index, fcntl.LOCK_EX, 8, 120)
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def locked(store: Path):
+    """Another process has the store to itself: nobody reads or writes it meanwhile."""
+    holder = subprocess.Popen(
+        [sys.executable, "-c", _LOCK, str(store)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert holder.stdout.readline() == "locked\n"
+        yield
+    finally:
+        holder.stdin.close()
+        holder.stdout.close()
+        holder.wait(10)
+
+
+def shortened(rules: str, by: int) -> str:
+    """Alert rules with every ``for``, every range and every ``N * 60`` divided: the same rules for impatient people."""
+    seconds = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+    def milliseconds(count: str, unit: str) -> str:
+        return f"{int(count) * seconds[unit] * 1000 // by}ms"
+
+    text = re.sub(r"(?<=for: )(\d+)([smhd])$", lambda one: milliseconds(one[1], one[2]), rules, flags=re.MULTILINE)
+    text = re.sub(r"\[(\d+)([smhd])\]", lambda one: f"[{milliseconds(one[1], one[2])}]", text)
+    return re.sub(r"\b(\d+) \* 60\b", lambda one: f"{int(one[1]) * 60 / by:g}", text)
+
+
+@dataclass
+class Told:
+    """One alert as it was told to a webhook."""
+
+    status: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    at: float
+
+
+@dataclass
+class Receiver:
+    """What an Alertmanager told a webhook."""
+
+    url: str = ""
+    told: list[Told] = field(default_factory=list)
+
+    def fires(self, alertname: str) -> bool:
+        """By what was told last of each alert of this name."""
+        return any(one.status == "firing" for one in self._last(alertname))
+
+    def resolved(self, alertname: str) -> bool:
+        last = self._last(alertname)
+        return bool(last) and all(one.status == "resolved" for one in last)
+
+    def _last(self, alertname: str) -> list[Told]:
+        mine = [one for one in list(self.told) if one.labels["alertname"] == alertname]
+        return [*{json.dumps(one.labels, sort_keys=True): one for one in mine}.values()]
+
+
+@contextlib.contextmanager
+def receiver():
+    """A webhook for Alertmanager."""
+    kept = Receiver()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            now = time.time()
+            kept.told += [Told(one["status"], one["labels"], one["annotations"], now) for one in body["alerts"]]
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *words):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    kept.url = f"http://127.0.0.1:{server.server_address[1]}/"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield kept
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(10)

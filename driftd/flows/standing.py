@@ -20,6 +20,7 @@ from driftd.core.guards.width import Widths, widths
 from driftd.core.memory import InstanceRow, SessionRow, Store, Tx
 from driftd.core.ports import Target
 from driftd.core.replacement import FAILED, TERMINAL, UNSTARTED, WAITING, Record, State
+from driftd.core.stuck import still_stuck
 from driftd.core.world import Sight
 from driftd.core.zones import by_name, zone_of
 from driftd.flows.groups import Group
@@ -275,12 +276,10 @@ def _by_signature(ended: Sequence[Record]) -> Mapping[str, Failures]:
 
 def stuck(tx: Tx, group: str) -> Sequence[Record]:
     """Those that need a person, oldest first; until one that was asked for after that succeeded."""
-    found = sorted(tx.stuck_replacements(group), key=lambda one: one.entered_at)
+    found = tx.stuck_replacements(group)
     if not found:
         return found
-    ended = tx.ended_replacements(found[0].entered_at, group)
-    proven = max((one.created_at for one in ended if one.state is State.SUCCEEDED), default=found[0].entered_at)
-    return [one for one in found if one.entered_at >= proven]
+    return still_stuck(found, tx.ended_replacements(min(one.entered_at for one in found), group))
 
 
 def present(sessions: Iterable[SessionRow], rows: Iterable[InstanceRow], now: datetime) -> Mapping[str, Presence]:

@@ -52,6 +52,7 @@ class WiredEngine:
         self._epoch = epoch
         self._stopping = threading.Event()
         self.beats: Sequence[Beat] = [served.health.noted(beat, self._longest(beat)) for beat in self._beats()]
+        self._metrics.expect((beat.name, beat.every) for beat in self.beats)
 
     def _beats(self) -> Sequence[Beat]:
         house, store = self._house, self._store
@@ -169,7 +170,7 @@ def start(house: WiredHouse) -> WiredEngine:
     try:
         epoch = store.take_lease(holder, LEASE_TTL.total_seconds(), house.now())
         undo.append(lambda: store.drop_lease(holder, epoch))
-        served = Served(house, LEASE_TTL)
+        served = Served(house, LEASE_TTL, epoch)
         undo.append(served.close)
         for provider in {id(group.provider): group.provider for group in house.groups.values()}.values():
             provider.prepare()

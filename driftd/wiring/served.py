@@ -8,6 +8,7 @@ from driftd import __version__
 from driftd.edges.listener import Listener
 from driftd.edges.metrics import Metrics
 from driftd.edges.store import open_store
+from driftd.wiring.breaking import limits_of
 from driftd.wiring.health import Health
 from driftd.wiring.house import WiredHouse
 
@@ -18,13 +19,20 @@ SCRAPE_PATIENCE_S = 3.0
 class Served:
     """Metrics and health of one daemon, and the listener that shows them where the settings name an address.
 
-    ``lease`` is how long the controller's lease lasts from each renewal. Raises DriftdError.
+    ``lease`` is how long the controller's lease lasts from each renewal, ``epoch`` that of ours. Raises DriftdError.
     """
 
-    def __init__(self, house: WiredHouse, lease: timedelta) -> None:
+    def __init__(self, house: WiredHouse, lease: timedelta, epoch: int) -> None:
         self._scraped = open_store(house.store_url, read_only=True, patience_s=SCRAPE_PATIENCE_S)
         self._listener: Listener | None = None
-        self.metrics = Metrics(self._scraped, house.now, __version__)
+        self.metrics = Metrics(
+            self._scraped,
+            house.now,
+            __version__,
+            groups={name: group.every for name, group in house.groups.items()},
+            limits=limits_of(house.settings),
+            epoch=epoch,
+        )
         self.health = Health(self._scraped, lease)
         listen = house.settings.metrics.listen
         try:

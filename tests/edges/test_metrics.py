@@ -1,18 +1,27 @@
 """What Prometheus scrapes: true after a restart, and harmless when the store is away."""
 
+import subprocess
+import time
 import urllib.request
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from monitoring import locked
 from prometheus_client.parser import text_string_to_metric_families
-from servers import free_port
+from servers import free_port, wait_until
 from store_rows import finding as finding_row
 from store_rows import instance as instance_row
+from store_rows import record as record_row
+from store_rows import session as session_row
 
 from driftd.core.breakers.breaker import Breaker, State
-from driftd.core.findings import Verdict
-from driftd.core.memory import Pause, StoreUnavailable, Suppression
+from driftd.core.breakers.facts import Pass
+from driftd.core.difference import Change
+from driftd.core.findings import Severity, Verdict
+from driftd.core.holds import Hold
+from driftd.core.memory import Message, Pause, StoreUnavailable, Suppression
+from driftd.core.replacement import State as Stage
 from driftd.core.watching import Beat, Greeting, Watched, Why
 from driftd.edges.listener import Listener
 from driftd.edges.metrics import Metrics
@@ -35,6 +44,7 @@ def served(tmp_path):
         samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
         return {(s.name, tuple(sorted(s.labels.items()))): s.value for s in samples}
 
+    scrape.url = f"http://127.0.0.1:{port}/metrics"
     yield store, metrics, scrape
     listener.close()
     store.close()
@@ -53,7 +63,7 @@ def test_instances_taints_and_pauses_are_read_from_the_store(served):
     assert seen["driftd_instances", (("group", "web"), ("verdict", "drifted"))] == 1
     assert seen["driftd_instances", (("group", "web"), ("verdict", "unknown"))] == 0
     assert seen["driftd_tainted_instances", (("group", "web"),)] == 1
-    assert seen["driftd_look_age_seconds", (("group", "web"),)] == 3600
+    assert seen["driftd_oldest_look_timestamp_seconds", (("group", "web"),)] == NOW.timestamp() - 3600
     assert seen["driftd_paused", (("group", "web"),)] == 1
     assert seen["driftd_build_info", (("version", "1.2.3"),)] == 1
 
@@ -68,13 +78,201 @@ def test_a_store_that_is_away_is_said_and_breaks_no_scrape(served, monkeypatch: 
     assert scrape()["driftd_store_up", ()] == 0
 
 
+def test_a_store_that_is_locked_is_said_soon_and_shown_again_when_it_is_free(served, tmp_path):
+    """SQLite's own waiting is longer than Prometheus waits; and scrapes must not pile up behind one another."""
+    store, metrics, scrape = served
+    with store.write() as tx:
+        tx.put_instance(replace(instance_row("i-1"), group="web"))
+    metrics.job_ended("sweep", NOW, well=True)
+    with locked(tmp_path / "driftd.db"):
+        began = time.monotonic()
+        for seen in (scrape(), scrape()):
+            assert seen["driftd_store_up", ()] == 0
+            assert not [name for name, _ in seen if name in {"driftd_instances", "driftd_journal_broken"}]
+            assert seen["driftd_job_last_success_timestamp_seconds", (("name", "sweep"),)] == NOW.timestamp()
+        assert time.monotonic() - began < 9, "two scrapes, and SQLite alone waits 10 s for one"
+    wait_until(lambda: scrape()["driftd_store_up", ()] == 1, "the store")
+    assert scrape()["driftd_instances", (("group", "web"), ("verdict", "clean"))] == 1
+
+
+def test_what_is_shown_satisfies_promtool(served):
+    """Of a real endpoint, with something of everything: names, units, help and types as the field has them."""
+    store, metrics, scrape = served
+    fill(store)
+    metrics.expect([("sweep", timedelta(seconds=2))])
+    metrics.watch(lambda: [Watched("i-1", "web", Greeting("dnotify", "sweep", 1, 0), Beat(1, 1, 1, 0), 1, 1, {})])
+    metrics._looks.labels("web", "clean").inc()
+    metrics._seconds.labels("web").observe(1)
+    with urllib.request.urlopen(scrape.url, timeout=10) as answer:
+        text = answer.read()
+    assert b"driftd_stuck_replacements" in text
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, b"")
+
+
+def fill(store):
+    """Something of everything in the store."""
+    with store.write() as tx:
+        tx.put_instance(replace(instance_row("i-1"), group="web", taint="bob"))
+        tx.add_finding("i-1", finding_row("one"), NOW)
+        tx.add_suppression(Suppression(0, "s", "web", "ann", "mine", NOW, NOW + timedelta(days=1)))
+        tx.set_pause(Pause("web", "ann", "a fire", NOW))
+        tx.put_breaker(Breaker("C1", "group:web", State.OPEN, "why", NOW, changed_at=NOW))
+        tx.add_replacement(record_row("r1", group="web", slot="web/1"))
+        tx.add_replacement(record_row("r2", group="web", slot="web/2", old_id="i-2", state=Stage.STUCK))
+        tx.add_pass(Pass("web", NOW, 1, 1, 1, 1))
+        tx.put_hold(Hold(0, "i-1", "web", "ann", "looking", NOW, NOW + timedelta(hours=1)))
+        tx.say(Message("k", "code", Severity.HIGH, "text"), NOW)
+        tx.journal("decision", "s", {}, NOW)
+
+
+def test_no_group_name_grows_the_labels_but_those_that_are_configured(tmp_path):
+    store = open_store(f"sqlite:///{tmp_path}/driftd.db")
+    with store.write() as tx:
+        for name in ("web", "gone"):
+            tx.put_instance(replace(instance_row(f"i-{name}"), group=name))
+            tx.add_finding(f"i-{name}", finding_row(name), NOW)
+            tx.add_pass(Pass(name, NOW, 1, 1, 1, 1))
+    metrics = Metrics(store, lambda: NOW, "1", groups={"web": timedelta(minutes=5), "new": timedelta(minutes=1)})
+    found = {s.labels["group"] for family in metrics.registry.collect() for s in family.samples if "group" in s.labels}
+    store.close()
+    assert found == {"web", "new"}, "of a group that is not configured any more nobody looks, and no alert would end"
+
+
+def test_of_breakers_so_many_are_shown_one_by_one_and_all_are_counted(served):
+    store, _, scrape = served
+    with store.write() as tx:
+        for number in range(150):
+            at = NOW + timedelta(seconds=number)
+            tx.put_breaker(Breaker("C1", f"signature:{number:03}", State.OPEN, "why", at, changed_at=at))
+    seen = scrape()
+    shown = [labels for name, labels in seen if name == "driftd_breaker_state"]
+    assert len(shown) == 100
+    assert ("scope", "signature:149") in shown[-1]
+    assert seen["driftd_breakers", (("rule", "C1"), ("state", "open"))] == 150
+    assert seen["driftd_breakers", (("rule", "C2"), ("state", "open"))] == 0
+
+
+# --- what alerts need -------------------------------------------------------------------------------------------------
+
+
+def test_a_pass_that_saw_too_few_is_no_full_one(served):
+    store, _, scrape = served
+    web = (("group", "web"),)
+    with store.write() as tx:
+        tx.add_pass(Pass("web", NOW - timedelta(hours=1), 20, 20, 20, 19))
+        tx.add_pass(Pass("web", NOW - timedelta(minutes=30), 20, 20, 20, 18))
+        tx.add_pass(Pass("web", NOW, 0, unseen="the provider is away"))
+    seen = scrape()
+    assert seen["driftd_last_full_pass_timestamp_seconds", web] == NOW.timestamp() - 3600
+    assert seen["driftd_last_pass_timestamp_seconds", web] == NOW.timestamp() - 1800
+    assert (seen["driftd_pass_expected_instances", web], seen["driftd_pass_reported_instances", web]) == (20, 18)
+
+
+def test_a_configured_group_that_no_pass_was_over_says_never(tmp_path):
+    store = open_store(f"sqlite:///{tmp_path}/driftd.db")
+    metrics = Metrics(store, lambda: NOW, "1", groups={"web": timedelta(minutes=5)})
+    value = metrics.registry.get_sample_value
+    assert value("driftd_last_full_pass_timestamp_seconds", {"group": "web"}) == 0
+    assert value("driftd_look_interval_seconds", {"group": "web"}) == 300
+    assert value("driftd_instances", {"group": "web", "verdict": "tampered"}) == 0
+    store.close()
+
+
+def test_who_was_never_looked_at_is_counted(served):
+    store, _, scrape = served
+    with store.write() as tx:
+        tx.put_instance(replace(instance_row("i-1"), group="web", looked_at=None))
+        tx.put_instance(replace(instance_row("i-2"), group="web"))
+    assert scrape()["driftd_never_looked_instances", (("group", "web"),)] == 1
+
+
+def test_lines_taken_out_of_a_log_are_tampering_until_somebody_accepts_it(served):
+    """No later look sees them again, so that it is not a look that notes the acceptance."""
+    store, _, scrape = served
+    gone = replace(finding_row("s"), kind="session", change=Change.REMOVED, severity=Severity.CRITICAL)
+    with store.write() as tx:
+        tx.put_instance(replace(instance_row("i-1"), group="web"))
+        tx.put_instance(replace(instance_row("i-2"), group="web", verdict=Verdict.TAMPERED))
+        tx.add_finding("i-1", gone, NOW)
+    web = (("group", "web"),)
+    seen = scrape()
+    assert seen["driftd_tampered_instances", web] == 2
+    assert seen["driftd_suppressed_findings", (*web, ("severity", "critical"))] == 0
+    with store.write() as tx:
+        tx.add_suppression(Suppression(0, "s", "web", "ann", "mine", NOW, NOW + timedelta(hours=1)))
+    seen = scrape()
+    assert seen["driftd_tampered_instances", web] == 1
+    assert seen["driftd_suppressed_findings", (*web, ("severity", "critical"))] == 1
+
+
+def test_a_stuck_replacement_counts_until_a_later_one_succeeded(served):
+    store, _, scrape = served
+    with store.write() as tx:
+        tx.put_instance(replace(instance_row("i-1"), group="web"))
+        tx.add_replacement(record_row("r1", group="web", state=Stage.STUCK, created_at=NOW, entered_at=NOW))
+    assert scrape()["driftd_stuck_replacements", (("group", "web"),)] == 1
+    later = NOW + timedelta(hours=1)
+    with store.write() as tx:
+        tx.add_replacement(record_row("r2", group="web", state=Stage.SUCCEEDED, created_at=later, entered_at=later))
+    assert scrape()["driftd_stuck_replacements", (("group", "web"),)] == 0
+
+
+def test_the_oldest_message_is_one_that_could_have_been_sent(served):
+    store, _, scrape = served
+    assert ("driftd_oldest_message_timestamp_seconds", ()) not in scrape()
+    with store.write() as tx:
+        joining = Message("k1", "code", Severity.HIGH, "text", due=NOW + timedelta(minutes=5))
+        tx.say(joining, NOW - timedelta(hours=2))
+        tx.say(Message("k2", "code", Severity.HIGH, "text"), NOW - timedelta(hours=1))
+        tx.mark_failed(2, NOW)
+    seen = scrape()
+    assert seen["driftd_messages_waiting", ()] == 2
+    assert seen["driftd_messages_failing", ()] == 1
+    assert seen["driftd_oldest_message_timestamp_seconds", ()] == NOW.timestamp() - 3600
+
+
+def test_sessions_of_people_and_holds_are_counted_by_group(served):
+    store, _, scrape = served
+    with store.write() as tx:
+        tx.put_instance(replace(instance_row("i-1"), group="web"))
+        tx.add_session("i-1", session_row(live=True), own=False, now=NOW)
+        tx.add_session("i-1", session_row(live=True, pid=8), own=True, now=NOW)
+        tx.add_session("i-1", session_row(live=False, ended_at=NOW, pid=9), own=False, now=NOW)
+        tx.add_session("i-1", session_row(live=True, door="service", pid=10), own=False, now=NOW)
+        tx.put_hold(Hold(0, "i-1", "web", "ann", "looking", NOW, NOW + timedelta(hours=1)))
+        tx.put_hold(Hold(0, "i-1", "web", "ann", "looked", NOW, NOW - timedelta(hours=1)))
+    seen = scrape()
+    assert seen["driftd_open_sessions", (("group", "web"),)] == 1
+    assert seen["driftd_holds", (("group", "web"),)] == 1
+
+
+def test_only_whose_lease_is_the_newest_leads(tmp_path):
+    store = open_store(f"sqlite:///{tmp_path}/driftd.db")
+    epoch = store.take_lease("one", 30, NOW)
+    first = Metrics(store, lambda: NOW, "1", epoch=epoch)
+    assert first.registry.get_sample_value("driftd_leader") == 1
+    store.drop_lease("one", epoch)
+    again = store.take_lease("two", 30, NOW)
+    assert first.registry.get_sample_value("driftd_leader") == 0
+    second = Metrics(store, lambda: NOW, "1", epoch=again)
+    assert second.registry.get_sample_value("driftd_leader") == 1
+    assert second.registry.get_sample_value("driftd_lease_epoch") == again
+    store.close()
+
+
 def test_jobs_tell_their_last_success_and_their_failures(served):
     _, metrics, scrape = served
-    metrics.job_ended("sweep", NOW, well=True)
-    metrics.job_ended("sweep", NOW + timedelta(hours=1), well=False)
+    metrics.expect([("sweep", timedelta(seconds=2)), ("janitor", timedelta(minutes=5))])
+    metrics.job_ended("sweep", NOW + timedelta(hours=1), well=True)
+    metrics.job_ended("sweep", NOW + timedelta(hours=2), well=False)
     seen = scrape()
-    assert seen["driftd_job_last_success_timestamp_seconds", (("job", "sweep"),)] == NOW.timestamp()
-    assert seen["driftd_job_failures_total", (("job", "sweep"),)] == 1
+    sweep, janitor = (("name", "sweep"),), (("name", "janitor"),)
+    assert seen["driftd_job_last_success_timestamp_seconds", sweep] == NOW.timestamp() + 3600
+    assert seen["driftd_job_failures_total", sweep] == 1
+    assert seen["driftd_job_failures_total", janitor] == 0, "else its first failure is no increase"
+    assert seen["driftd_job_last_success_timestamp_seconds", janitor] == NOW.timestamp()
+    assert seen["driftd_job_interval_seconds", janitor] == 300
 
 
 def test_what_was_accepted_is_counted_and_so_is_its_use(served):
@@ -101,8 +299,8 @@ def test_breakers_say_how_far_they_are_open(served):
         for rule, state in (("C1", State.OPEN), ("C2", State.HALF_OPEN), ("C4", State.CLOSED)):
             tx.put_breaker(Breaker(rule, "group:web", state, "why", NOW, changed_at=NOW))
     seen = scrape()
-    levels = [seen["driftd_breaker_state", (("rule", rule), ("scope", "group:web"))] for rule in ("C1", "C2", "C4")]
-    assert levels == [2, 1, 0]
+    levels = [seen.get(("driftd_breaker_state", (("rule", one), ("scope", "group:web")))) for one in ("C1", "C2", "C4")]
+    assert levels == [2, 1, None]
 
 
 def test_watches_show_their_means_what_they_cost_and_why_they_asked_for_looks(served):

@@ -45,7 +45,7 @@ def blindness(known: Known, facts: Facts, now: datetime, limits: Thresholds) -> 
             made[scope] = replace(one, why=why) if one and one.holds else opened(BLIND, scope, why, now, closes_by)
         elif one is not None and one.holds:
             after = [p for p in mine if p.at > one.opened_at][-limits.full_passes :]
-            full = len(after) == limits.full_passes and all(_full(p, limits) for p in after)
+            full = len(after) == limits.full_passes and all(is_full(p, limits) for p in after)
             made[scope] = closed(one, now) if full else one
     for scope, one in known.items():
         if one.holds and scope != FLEET and scope not in made:
@@ -75,7 +75,8 @@ def _silent(group: str, reported: int, expected: int, limits: Thresholds, slow: 
     )
 
 
-def _full(one: Pass, limits: Thresholds) -> bool:
+def is_full(one: Pass, limits: Thresholds) -> bool:
+    """Whether this pass could read the inventory, and enough of it had been looked at."""
     return not one.unseen and 100 * one.reported >= limits.reported_percent * one.expected
 
 
