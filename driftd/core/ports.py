@@ -18,7 +18,7 @@ from driftd.core.facts import Instance, Session, Unseen
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.manifest import Manifest
 from driftd.core.matchers import Matcher
-from driftd.core.memory import Message
+from driftd.core.notices import Notice
 from driftd.core.packs import Pack
 from driftd.core.sidecar import Sidecar
 
@@ -409,6 +409,8 @@ class DigestKeys(Protocol):
 
 
 class Notifier(Protocol):
-    """Says a message to people. Raises ``Unavailable`` (try again) or ``Refused`` (never will work)."""
+    """Says something to people. Raises ``Refused`` (never will be said so), ``Unreached`` or ``Throttled`` (surely not
+    said, try again) or another ``Unavailable`` (nobody knows whether it was said, try again).
+    """
 
-    def send(self, message: Message) -> None: ...
+    def send(self, notice: Notice) -> None: ...

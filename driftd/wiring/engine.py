@@ -18,7 +18,6 @@ from driftd.doors.house import Beat
 from driftd.edges import logs
 from driftd.edges.metrics import Metrics
 from driftd.edges.store import SqlQueue, SqlStore, here, open_store
-from driftd.flows.announce import Announcer
 from driftd.flows.audit import Visits
 from driftd.flows.janitor import Janitor
 from driftd.flows.keep import Keeper
@@ -30,6 +29,7 @@ from driftd.flows.visit import Visitor
 from driftd.wiring.breaking import Watch
 from driftd.wiring.house import WiredHouse
 from driftd.wiring.keeping import GENERATOR
+from driftd.wiring.notifying import Notifying
 from driftd.wiring.watching import Watching
 
 LEASE_TTL = timedelta(seconds=30)
@@ -41,8 +41,17 @@ JOURNAL_BEAT = timedelta(seconds=5)
 class WiredEngine:
     """Implements ``driftd.doors.house.Engine``. Made by ``start``."""
 
-    def __init__(self, house: WiredHouse, store: SqlStore, metrics: Metrics, holder: str, epoch: int) -> None:
+    def __init__(
+        self,
+        house: WiredHouse,
+        store: SqlStore,
+        metrics: Metrics,
+        holder: str,
+        epoch: int,
+        notifying: Notifying,
+    ) -> None:
         self._house = house
+        self._notifying = notifying
         self._store = store
         self._metrics = metrics
         self._holder = holder
@@ -91,7 +100,6 @@ class WiredEngine:
         janitor = Janitor(store, watch.groups, clock=clock, pause=self._outside, fence=self._renew, keep=pace.keep)
         marker = Marker(store, watch.groups, clock=clock, pause=self._outside, fence=self._renew)
         reminder = Reminder(store, house.groups, clock=clock)
-        announcer = Announcer(store, logs.LogNotifier(), clock=clock)
         return (
             Beat("lease", LEASE_BEAT, self._hold_lease),
             Beat("journal", JOURNAL_BEAT, keeper.tick),
@@ -101,8 +109,8 @@ class WiredEngine:
             Beat("replace", pace.tick, replacer.tick),
             Beat("marks", pace.tick, marker.tick),
             Beat("remind", REMIND_BEAT, reminder.tick),
-            Beat("announce", pace.tick, announcer.tick),
             Beat("janitor", pace.janitor, janitor.tick),
+            *self._notifying.beats(),
         )
 
     def _audit(self, instance: Instance, visits: Visits, suppressions: Sequence[Suppression]) -> Look:
@@ -161,10 +169,11 @@ def start(house: WiredHouse) -> WiredEngine:
         undo.append(lambda: store.drop_lease(holder, epoch))
         for provider in {id(group.provider): group.provider for group in house.groups.values()}.values():
             provider.prepare()
+        notifying = Notifying(house, store)
         metrics = Metrics(store, house.now, __version__)
         if house.settings.metrics.listen:
             metrics.serve(house.settings.metrics.listen)
-        return WiredEngine(house, store, metrics, holder, epoch)
+        return WiredEngine(house, store, metrics, holder, epoch, notifying)
     except BaseException:
         for step in reversed(undo):
             step()
