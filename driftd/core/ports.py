@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from driftd.core.asks import Ask
+from driftd.core.cards import Card
 from driftd.core.digestkey import DigestKey
 from driftd.core.facts import Instance, Session, Unseen
 from driftd.core.fingerprint import Fingerprint
@@ -414,3 +415,26 @@ class Notifier(Protocol):
     """
 
     def send(self, notice: Notice) -> None: ...
+
+
+class Board(Protocol):
+    """Shows incidents, each in one place that changes. Raises as ``Notifier`` does; ``NotFound`` where ``ref`` is gone.
+
+    To update is to say the same again where it is said already, so it may be done any number of times.
+    """
+
+    def post(self, card: Card, *, doubt: bool) -> str:
+        """Begin to show it; ``ref``, the board's name of where. ``doubt``: it may have been posted before."""
+        ...
+
+    def crowd(self, notice: Notice) -> str:
+        """Say many at once, in one place that will not change; its ``ref``."""
+        ...
+
+    def update(self, ref: str, card: Card) -> None:
+        """Show it as it is now."""
+        ...
+
+    def follow(self, ref: str, notice: Notice) -> None:
+        """What came after, below what stands at ``ref``."""
+        ...

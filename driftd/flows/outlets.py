@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from driftd.core import wording
-from driftd.core.errors import BadInput, DriftdError, Refused, Throttled, Unreached
+from driftd.core.errors import BadInput, DriftdError, NotFound, Refused, Throttled, Unreached
 from driftd.core.findings import Severity
 from driftd.core.memory import Message, Store, Tx
 from driftd.core.outbox import Delivery, Ended
@@ -15,6 +15,8 @@ from driftd.flows.together import all_looked
 
 FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(hours=1)
+# So soon after an outlet is back it is told what waited.
+LONGEST_AWAY = timedelta(minutes=2)
 A_ROUND = 20
 READ = 500
 
@@ -93,7 +95,7 @@ class Patience:
             self._refused.update({one.id: (times, now + pause) for one in messages})
         else:
             self._failures += 1
-            pause = _pause(self._failures)
+            pause = min(_pause(self._failures), LONGEST_AWAY)
             if isinstance(error, Throttled):
                 pause = min(max(pause, timedelta(seconds=error.retry_after_s)), LONGEST_PAUSE)
             self._away_until = now + pause
@@ -133,7 +135,7 @@ class Book:
 
     def failed(self, deliveries: Sequence[Delivery], error: DriftdError) -> None:
         """They were not said, or nobody knows."""
-        surely = isinstance(error, Refused | Throttled | Unreached | BadInput)
+        surely = isinstance(error, Refused | Throttled | Unreached | NotFound | BadInput)
         now = self.clock()
         with self.store.write() as tx:
             for one in deliveries:

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from driftd.core.cards import Press
 from driftd.core.errors import BadInput
 from driftd.core.memory import Store
-from driftd.core.ports import Notifier
+from driftd.core.ports import Board, Notifier
 from driftd.doors.house import Beat
 from driftd.edges import logs
 from driftd.edges.http.cloudevents import Webhook
+from driftd.edges.http.posting import post
 from driftd.edges.http.server import Server
 from driftd.flows.announce import LOG, Announcer
+from driftd.flows.boarding import Boarder
 from driftd.flows.outlets import Outlet
-from driftd.settingnotify import WebhookSettings
+from driftd.settingnotify import MaySettings, WebhookSettings
+from driftd.settings import Enforce
 
 if TYPE_CHECKING:
     from driftd.wiring.house import WiredHouse
 
+# Often enough that a message is said within two seconds of what it tells of.
 EVERY = timedelta(milliseconds=500)
-_JOB = {LOG.name: "announce"}
 
 
 class Notifying:
@@ -32,9 +37,11 @@ class Notifying:
         self._house = house
         self._store = store
         self._said = house.settings.notify
-        self._notifiers: Mapping[Outlet, Notifier] = dict(self._made())
+        self._notifiers: Mapping[Outlet, Notifier] = dict(self._told())
+        self._boards: Mapping[Outlet, Board] = dict(self._shown())
+        self.names = [outlet.name for outlet in (*self._notifiers, *self._boards)]
 
-    def _made(self) -> Iterator[tuple[Outlet, Notifier]]:
+    def _told(self) -> Iterator[tuple[Outlet, Notifier]]:
         yield LOG, logs.LogNotifier()
         taken = set()
         for number, one in enumerate(self._said.webhooks, 1):
@@ -43,6 +50,12 @@ class Notifying:
                 raise BadInput(f"two webhooks are called {one.name or number!r}", "give each a name of its own")
             taken.add(name)
             yield Outlet(name, one.at_least), self._webhook(one)
+        if self._said.slack.webhook_file:
+            yield Outlet("slack", self._said.slack.at_least, self._said.slack.singly), self._slack_webhook()
+
+    def _shown(self) -> Iterator[tuple[Outlet, Board]]:
+        if self._said.slack.token_file:
+            yield Outlet("slack", self._said.slack.at_least, self._said.slack.singly), self._slack()
 
     def _webhook(self, said: WebhookSettings) -> Webhook:
         server = Server(
@@ -53,6 +66,22 @@ class Notifying:
         )
         return Webhook(server, source=self._source(), clock=self._house.now, secret_file=self._file(said.secret_file))
 
+    def _slack_webhook(self) -> Notifier:
+        from driftd.edges.slack.webhook import SlackWebhook, address  # noqa: PLC0415  # only who uses it needs it
+
+        file = self._house.settings.path(self._said.slack.webhook_file)
+        timeout = self._said.slack.timeout.total_seconds()
+        server = Server(address(file), timeout_s=timeout, shown=f"the webhook in {file}")
+        return SlackWebhook(partial(post, server, ""))
+
+    def _slack(self) -> Board:
+        from driftd.edges.slack.board import SlackBoard  # noqa: PLC0415  # needs the extra
+        from driftd.edges.slack.calls import Api  # noqa: PLC0415  # likewise
+
+        said = self._said.slack
+        file = self._house.settings.path(said.token_file)
+        return SlackBoard(Api(file, url=said.url, timeout_s=said.timeout.total_seconds()), said.channel)
+
     def _source(self) -> str:
         """Which driftd it is: its store's id."""
         with self._store.read() as tx:
@@ -61,13 +90,27 @@ class Notifying:
     def _file(self, name: str) -> Path | None:
         return self._house.settings.path(name) if name else None
 
+    def asks(self, group: str) -> bool:
+        """Whether the group asks a person about each replacement."""
+        known = self._house.settings.groups.get(group)
+        return known is not None and known.enforce is Enforce.APPROVE
+
     def beats(self) -> Sequence[Beat]:
         """A job for each outlet, so that one that answers late keeps no other waiting."""
-        names = [outlet.name for outlet in self._notifiers]
-        return [
-            Beat(_JOB.get(outlet.name, f"announce-{outlet.name}"), EVERY, announcer.tick)
-            for outlet, announcer in (
-                (one, Announcer(self._store, notifier, clock=self._house.now, outlet=one, outlets=names))
-                for one, notifier in self._notifiers.items()
-            )
+        clock = self._house.now
+        told = [
+            (one.name, Announcer(self._store, notifier, clock=clock, outlet=one, outlets=self.names).tick)
+            for one, notifier in self._notifiers.items()
         ]
+        may = pressed(self._said.slack.may) if self._said.slack.app_token_file else frozenset()
+        shown = [
+            (one.name, Boarder(self._store, board, one, self.names, clock=clock, asks=self.asks, may=may).tick)
+            for one, board in self._boards.items()
+        ]
+        jobs = [("announce" if name == LOG.name else f"announce-{name}", run) for name, run in (*told, *shown)]
+        return [Beat(name, EVERY, run) for name, run in jobs]
+
+
+def pressed(may: MaySettings) -> frozenset[Press]:
+    """What somebody may press."""
+    return frozenset(one for one in Press if getattr(may, one.value))

@@ -81,7 +81,7 @@ def _name(delivery: Delivery) -> str:
 
 
 def _text(text: str) -> str:
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def signed(name: str, now: datetime, body: bytes, key: bytes) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""What every ``Notifier`` promises.
+"""What every ``Notifier`` and every ``Board`` promises.
 
     class TestMine(NotifierContract):
         @pytest.fixture
@@ -14,12 +14,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from driftd.core.errors import Refused, Throttled, Unavailable, Unreached
+from driftd.core.cards import Button, Card, Press
+from driftd.core.errors import NotFound, Refused, Throttled, Unavailable, Unreached
 from driftd.core.findings import Severity
 from driftd.core.memory import Message
 from driftd.core.notices import Notice
 from driftd.core.outbox import Delivery
-from driftd.core.ports import Notifier
+from driftd.core.ports import Board, Notifier
 
 HOSTILE = (
     "<!channel> look",
@@ -116,3 +117,114 @@ class NotifierContract:
             self.trouble("never")
             with pytest.raises(Refused):
                 notifier.send(notice("a"))
+
+
+def card(text: str = "i-1 in web drifted", title: str = "web/1 in web: drifted", *, over: bool = False) -> Card:
+    """One card that says this, with a button."""
+    button = Button(Press.HOLD, "i-1", "web", f"{text[:40]} is held")
+    return Card(
+        key="instance/i-1",
+        title=title,
+        text=text,
+        severity=Severity.HIGH,
+        group="web",
+        instance_id="i-1",
+        fields=(("Server", "i-1"), ("Image", text)),
+        changes=(text,),
+        buttons=() if over else (button,),
+        over=over,
+    )
+
+
+class BoardContract:
+    """Subclass, override ``board``, ``broken``, ``shown``, ``forget`` and ``trouble``."""
+
+    @pytest.fixture
+    def board(self) -> Board:
+        """The board under test, which takes everything."""
+        raise NotImplementedError("override the fixture board()")
+
+    @pytest.fixture
+    def broken(self) -> Board:
+        """One that is not there."""
+        raise NotImplementedError("override the fixture broken()")
+
+    def shown(self) -> Sequence[str]:
+        """What it shows, as text: what follows a card stands after it."""
+        raise NotImplementedError("override shown()")
+
+    def forget(self) -> None:
+        """Somebody deletes all that it shows."""
+        raise NotImplementedError("override forget()")
+
+    def trouble(self, what: str) -> None:
+        """See ``NotifierContract.trouble``."""
+        raise NotImplementedError("override trouble()")
+
+    def test_a_card_is_shown_once_and_changes_in_place(self, board: Board) -> None:
+        """However often it is updated."""
+        ref = board.post(card(), doubt=False)
+        for _ in range(2):
+            board.update(ref, card(title="web/1 in web: clean", over=True))
+        [said] = self.shown()
+        assert "web/1 in web: clean" in said
+        assert "web/1 in web: drifted" not in said
+
+    def test_what_follows_stands_there_too(self, board: Board) -> None:
+        """After the card, all of it."""
+        ref = board.post(card(), doubt=False)
+        board.follow(ref, notice("i-1 is being replaced"))
+        board.follow(ref, notice("one of many", "two of many"))
+        said = "\n".join(self.shown())
+        assert all(text in said for text in ("i-1 in web drifted", "i-1 is being replaced", "one of", "two of many"))
+
+    def test_a_crowd_is_one_and_none_of_it_is_lost(self, board: Board) -> None:
+        """A hundred messages of some length."""
+        texts = [f"i-{number} in web drifted: {'x' * 150} {number} ends" for number in range(100)]
+        board.crowd(notice(*texts))
+        [said] = self.shown()
+        assert all(f" {number} ends" in said for number in range(100))
+
+    def test_what_may_be_posted_twice_says_so(self, board: Board) -> None:
+        """And nothing else does."""
+        board.post(card(), doubt=False)
+        assert "may be said twice" not in "\n".join(self.shown())
+        board.post(card(), doubt=True)
+        assert "may be said twice" in "\n".join(self.shown())
+
+    @pytest.mark.parametrize("text", HOSTILE)
+    def test_any_text_is_taken(self, board: Board, text: str) -> None:
+        """Whatever an instance put into it."""
+        ref = board.post(card(text, text), doubt=True)
+        board.update(ref, card(text, text, over=True))
+        board.follow(ref, notice(text))
+        board.crowd(notice(*[text] * 100))
+
+    def test_what_is_gone_is_not_found(self, board: Board) -> None:
+        """So that it is begun anew."""
+        ref = board.post(card(), doubt=False)
+        self.forget()
+        with pytest.raises(NotFound):
+            board.update(ref, card())
+        with pytest.raises(NotFound):
+            board.follow(ref, notice("a"))
+
+    def test_one_that_is_not_there_was_surely_not_told(self, broken: Board) -> None:
+        """And may be, later."""
+        with pytest.raises(Unreached) as raised:
+            broken.post(card(), doubt=False)
+        assert str(raised.value).isprintable()
+
+    def test_trouble_says_whether_it_was_said(self, board: Board) -> None:
+        """As a notifier's does."""
+        self.trouble("later")
+        with pytest.raises(Unavailable) as raised:
+            board.post(card(), doubt=False)
+        assert not isinstance(raised.value, Unreached | Throttled)
+        self.trouble("often")
+        with pytest.raises(Throttled) as often:
+            board.post(card(), doubt=False)
+        assert often.value.retry_after_s == 7
+        self.trouble("never")
+        with pytest.raises(Refused):
+            board.post(card(), doubt=False)
