@@ -223,6 +223,7 @@ class Slackd:
         """As Slack does every few hours: it asks for a new connection, and ends this one."""
         old = self.connections[-1]
         old.send(json.dumps({"type": "disconnect", "reason": "refresh_requested", "debug_info": {}}))
+        old.close()
 
     # --- HTTP ---
 

@@ -57,6 +57,8 @@ def configure(stream: TextIO | None = None, *, as_json: bool | None = None, leve
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    for talker in ("slack_sdk", "apprise"):  # what went wrong is told by our edges; theirs may name addresses
+        logging.getLogger(talker).setLevel(logging.CRITICAL)
 
 
 class LogNotifier:

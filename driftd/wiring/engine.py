@@ -143,6 +143,7 @@ class WiredEngine:
     def close(self) -> None:
         """See ``Engine.close``. What fails here has nobody left to tell."""
         self._metrics.close()
+        self._notifying.close()
         self._sweeper.close()
         self._watching.close()
         try:

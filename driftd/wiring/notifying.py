@@ -20,14 +20,19 @@ from driftd.edges.http.server import Server
 from driftd.flows.announce import LOG, Announcer
 from driftd.flows.boarding import Boarder
 from driftd.flows.outlets import Outlet
+from driftd.flows.pressing import Presser
 from driftd.settingnotify import MaySettings, WebhookSettings
 from driftd.settings import Enforce
 
 if TYPE_CHECKING:
+    from driftd.edges.slack.buttons import Buttons
+    from driftd.edges.slack.calls import Api
     from driftd.wiring.house import WiredHouse
 
 # Often enough that a message is said within two seconds of what it tells of.
 EVERY = timedelta(milliseconds=500)
+CONNECT = timedelta(seconds=5)
+SLACK = "slack"
 
 
 class Notifying:
@@ -39,6 +44,7 @@ class Notifying:
         self._said = house.settings.notify
         self._notifiers: Mapping[Outlet, Notifier] = dict(self._told())
         self._boards: Mapping[Outlet, Board] = dict(self._shown())
+        self._buttons = self._pressed()
         self.names = [outlet.name for outlet in (*self._notifiers, *self._boards)]
 
     def _told(self) -> Iterator[tuple[Outlet, Notifier]]:
@@ -51,11 +57,11 @@ class Notifying:
             taken.add(name)
             yield Outlet(name, one.at_least), self._webhook(one)
         if self._said.slack.webhook_file:
-            yield Outlet("slack", self._said.slack.at_least, self._said.slack.singly), self._slack_webhook()
+            yield Outlet(SLACK, self._said.slack.at_least, self._said.slack.singly), self._slack_webhook()
 
     def _shown(self) -> Iterator[tuple[Outlet, Board]]:
         if self._said.slack.token_file:
-            yield Outlet("slack", self._said.slack.at_least, self._said.slack.singly), self._slack()
+            yield Outlet(SLACK, self._said.slack.at_least, self._said.slack.singly), self._slack()
 
     def _webhook(self, said: WebhookSettings) -> Webhook:
         server = Server(
@@ -76,11 +82,25 @@ class Notifying:
 
     def _slack(self) -> Board:
         from driftd.edges.slack.board import SlackBoard  # noqa: PLC0415  # needs the extra
-        from driftd.edges.slack.calls import Api  # noqa: PLC0415  # likewise
+
+        return SlackBoard(self._api(), self._said.slack.channel)
+
+    def _api(self) -> Api:
+        from driftd.edges.slack.calls import Api  # noqa: PLC0415  # needs the extra
 
         said = self._said.slack
         file = self._house.settings.path(said.token_file)
-        return SlackBoard(Api(file, url=said.url, timeout_s=said.timeout.total_seconds()), said.channel)
+        return Api(file, url=said.url, timeout_s=said.timeout.total_seconds())
+
+    def _pressed(self) -> Buttons | None:
+        said = self._said.slack
+        if not said.app_token_file:
+            return None
+        api = self._api()
+        from driftd.edges.slack.buttons import Buttons  # noqa: PLC0415  # needs the extra
+
+        presser = Presser(self._store, SLACK, allowed(said.may), clock=self._house.now)
+        return Buttons(api, self._house.settings.path(said.app_token_file), presser.press)
 
     def _source(self) -> str:
         """Which driftd it is: its store's id."""
@@ -102,15 +122,22 @@ class Notifying:
             (one.name, Announcer(self._store, notifier, clock=clock, outlet=one, outlets=self.names).tick)
             for one, notifier in self._notifiers.items()
         ]
-        may = pressed(self._said.slack.may) if self._said.slack.app_token_file else frozenset()
+        people = allowed(self._said.slack.may) if self._buttons else {}
+        may = frozenset(one for one in Press if people.get(one))
         shown = [
             (one.name, Boarder(self._store, board, one, self.names, clock=clock, asks=self.asks, may=may).tick)
             for one, board in self._boards.items()
         ]
         jobs = [("announce" if name == LOG.name else f"announce-{name}", run) for name, run in (*told, *shown)]
-        return [Beat(name, EVERY, run) for name, run in jobs]
+        beats = [Beat(name, EVERY, run) for name, run in jobs]
+        return [*beats, Beat("buttons", CONNECT, self._buttons.tick)] if self._buttons else beats
+
+    def close(self) -> None:
+        """Take no more clicks."""
+        if self._buttons is not None:
+            self._buttons.close()
 
 
-def pressed(may: MaySettings) -> frozenset[Press]:
-    """What somebody may press."""
-    return frozenset(one for one in Press if getattr(may, one.value))
+def allowed(may: MaySettings) -> Mapping[Press, frozenset[str]]:
+    """Who may press what."""
+    return {one: frozenset(getattr(may, one.value)) for one in Press}
