@@ -1,13 +1,52 @@
-"""A notifier and a board in memory; what they promise is in ``driftd.testing.contracts.notifiers``."""
+"""A notifier and a board in memory, and things to say; what they promise: ``driftd.testing.contracts.notifiers``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from driftd.core.cards import Card
+from driftd.core.cards import Button, Card, Press
 from driftd.core.errors import DriftdError, NotFound
+from driftd.core.findings import Severity
+from driftd.core.memory import Message
 from driftd.core.notices import Notice
+from driftd.core.outbox import Delivery
 from driftd.core.wording.notices import once_more
+
+HOSTILE = (
+    "<!channel> look",
+    "<https://evil.example|click>",
+    "*bold* _it_ `code` ~no~",
+    "&lt;b&gt; <b>x</b>",
+    "\x1b[31mred\x1b[0m",
+    "a\udcffb",
+    "=cmd()",
+    "\u202egnp.exe",
+    "x" * 20_000,
+    "line\r\nSubject: other",
+)
+
+
+def notice(*texts: str, doubt: bool = False, severity: Severity = Severity.HIGH) -> Notice:
+    """One notice of messages that say this."""
+    messages = [Message(f"key/{text}", "drift", severity, text, "i-1", id=at) for at, text in enumerate(texts, 1)]
+    return Notice(tuple(Delivery(one, 0, doubt) for one in messages), "web")
+
+
+def card(text: str = "i-1 in web drifted", title: str = "web/1 in web: drifted", *, over: bool = False) -> Card:
+    """One card that says this, with a button."""
+    button = Button(Press.HOLD, "i-1", "web", f"{text[:40]} is held")
+    return Card(
+        key="instance/i-1",
+        title=title,
+        text=text,
+        severity=Severity.HIGH,
+        group="web",
+        instance_id="i-1",
+        fields=(("Server", "i-1"), ("Image", text)),
+        changes=(text,),
+        buttons=() if over else (button,),
+        over=over,
+    )
 
 
 @dataclass

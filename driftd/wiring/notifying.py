@@ -14,6 +14,7 @@ from driftd.core.memory import Store
 from driftd.core.ports import Board, Notifier
 from driftd.doors.house import Beat
 from driftd.edges import logs
+from driftd.edges.http.alerting import RENEW, AlertBoard
 from driftd.edges.http.cloudevents import Webhook
 from driftd.edges.http.posting import post
 from driftd.edges.http.server import Server
@@ -56,12 +57,34 @@ class Notifying:
                 raise BadInput(f"two webhooks are called {one.name or number!r}", "give each a name of its own")
             taken.add(name)
             yield Outlet(name, one.at_least), self._webhook(one)
+        if self._said.apprise.urls_file:
+            yield from self._apprise()
         if self._said.slack.webhook_file:
             yield Outlet(SLACK, self._said.slack.at_least, self._said.slack.singly), self._slack_webhook()
 
     def _shown(self) -> Iterator[tuple[Outlet, Board]]:
         if self._said.slack.token_file:
             yield Outlet(SLACK, self._said.slack.at_least, self._said.slack.singly), self._slack()
+
+        if self._said.alertmanager.post:
+            yield Outlet("alertmanager", self._said.alertmanager.at_least), self._alertmanager()
+
+    def _apprise(self) -> Iterator[tuple[Outlet, Notifier]]:
+        from driftd.edges.longtail import AppriseNotifier, addresses  # noqa: PLC0415  # needs the extra
+
+        said = self._said.apprise
+        for name, url, line in addresses(self._house.settings.path(said.urls_file)):
+            yield Outlet(name, said.at_least, said.singly), AppriseNotifier(url, line)
+
+    def _alertmanager(self) -> Board:
+        asked = self._house.settings.alertmanager
+        if not asked.url:
+            raise BadInput(
+                "alerts are to be posted (notify: alertmanager), and nobody is there to take them",
+                "name one: alertmanager: {url: …}",
+            )
+        timeout, token, ca = asked.timeout.total_seconds(), self._file(asked.token_file), self._file(asked.ca_file)
+        return AlertBoard(Server(asked.url, timeout_s=timeout, token_file=token, ca_file=ca), self._house.now)
 
     def _webhook(self, said: WebhookSettings) -> Webhook:
         server = Server(
@@ -124,10 +147,11 @@ class Notifying:
         ]
         people = allowed(self._said.slack.may) if self._buttons else {}
         may = frozenset(one for one in Press if people.get(one))
-        shown = [
-            (one.name, Boarder(self._store, board, one, self.names, clock=clock, asks=self.asks, may=may).tick)
-            for one, board in self._boards.items()
-        ]
+        shown = []
+        for one, board in self._boards.items():
+            renew = RENEW if isinstance(board, AlertBoard) else None
+            kept = Boarder(self._store, board, one, self.names, clock=clock, asks=self.asks, may=may, renew=renew)
+            shown.append((one.name, kept.tick))
         jobs = [("announce" if name == LOG.name else f"announce-{name}", run) for name, run in (*told, *shown)]
         beats = [Beat(name, EVERY, run) for name, run in jobs]
         return [*beats, Beat("buttons", CONNECT, self._buttons.tick)] if self._buttons else beats

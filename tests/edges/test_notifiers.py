@@ -16,7 +16,7 @@ from driftd.edges import logs
 from driftd.edges.http.cloudevents import Webhook
 from driftd.edges.http.server import Server
 from driftd.testing import FakeNotifier, NotifierContract
-from driftd.testing.contracts.notifiers import notice
+from driftd.testing.notifying import notice
 
 NOW = datetime(2026, 1, 31, 8, 0, tzinfo=UTC)
 TROUBLES = {"later": Unavailable("500"), "often": Throttled("429", retry_after_s=7), "never": Refused("400")}

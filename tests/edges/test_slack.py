@@ -21,7 +21,7 @@ from driftd.edges.slack.board import SlackBoard
 from driftd.edges.slack.calls import Api
 from driftd.edges.slack.webhook import SlackWebhook
 from driftd.testing import BoardContract, FakeBoard, NotifierContract
-from driftd.testing.contracts.notifiers import card, notice
+from driftd.testing.notifying import card, notice
 
 TROUBLES = {"later": Unavailable("500"), "often": Throttled("429", retry_after_s=7), "never": Refused("400")}
 

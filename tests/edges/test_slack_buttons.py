@@ -14,7 +14,7 @@ from driftd.core.errors import DriftdError, Unreached
 from driftd.edges.slack.board import SlackBoard
 from driftd.edges.slack.buttons import Buttons, read_click
 from driftd.edges.slack.calls import Api
-from driftd.testing.contracts.notifiers import card
+from driftd.testing.notifying import card
 
 
 class Desk:
