@@ -74,11 +74,12 @@ class Card:
 class Scene:
     """What the store knows of an incident's instance. ``approve``: its group asks a person about each replacement.
 
-    ``record`` is the open replacement of it, else the one that is stuck.
+    ``record`` is the open replacement of it, else the one that is stuck; ``done`` is one that was told of and is over.
     """
 
     row: InstanceRow | None = None
     record: Record | None = None
+    done: Record | None = None
     hold: Hold | None = None
     findings: Sequence[FindingRow] = field(default_factory=tuple)
     breakers: Sequence[Breaker] = field(default_factory=tuple)
@@ -118,7 +119,7 @@ def _of_other(incident: Incident, scene: Scene, _may: frozenset[Press]) -> Card:
 def _of_instance(incident: Incident, scene: Scene, may: frozenset[Press]) -> Card:
     row, record = scene.row, scene.record
     here = row is not None and row.gone_at is None
-    status = _status(row, record, scene.hold)
+    status = _status(scene)
     trusted = row is not None and row.verdict in {Verdict.CLEAN, Verdict.EXPLAINED} and not row.taint
     causes = gather(one.finding for one in scene.findings)
     return Card(
@@ -137,13 +138,20 @@ def _of_instance(incident: Incident, scene: Scene, may: frozenset[Press]) -> Car
     )
 
 
-def _status(row: InstanceRow | None, record: Record | None, hold: Hold | None) -> str:
+def _status(scene: Scene) -> str:
+    row, record, done = scene.row, scene.record, scene.done
     if record is not None:
-        return wording.replacing(record.state.value, asked=False)
+        return wording.replacing(record.state.value, asked=_asked(scene, record))
     if row is None or row.gone_at is not None:
-        return wording.GONE
-    held = f", {wording.HELD}" if hold is not None else ""
+        return wording.replaced(done.new_id) if done is not None and done.state is State.SUCCEEDED else wording.GONE
+    held = f", {wording.HELD}" if scene.hold is not None else ""
     return (wording.TAINTED if row.taint and row.verdict is not Verdict.DRIFTED else row.verdict.value) + held
+
+
+def _asked(scene: Scene, record: Record) -> bool:
+    """Whether it waits for a person to agree to it."""
+    said = record.approved_by or record.denied_by or record.manual
+    return scene.approve and record.state is State.ADMITTING and not said
 
 
 def _fields(incident: Incident, scene: Scene, status: str) -> tuple[tuple[str, str], ...]:
@@ -165,8 +173,7 @@ def _buttons(incident: Incident, scene: Scene, causes: Sequence[Cause]) -> list[
     record, name, group = scene.record, incident.instance_id, incident.group
     found = []
     if record is not None and record.state is not State.STUCK and not record.denied_by:
-        asks = scene.approve and record.state is State.ADMITTING and not (record.approved_by or record.manual)
-        if asks:
+        if _asked(scene, record):
             found.append(Button(Press.APPROVE, record.rid, group, wording.would_approve(name, record.rid)))
         if not record.committed and record.state is not State.SETTLING:
             found.append(Button(Press.DENY, record.rid, group, wording.would_deny(name, record.rid)))

@@ -8,7 +8,7 @@ from datetime import datetime
 from driftd.core.cards import Scene
 from driftd.core.memory import Tx
 from driftd.core.outbox import Incident
-from driftd.core.replacement import Record
+from driftd.core.replacement import TERMINAL, Record
 
 
 class Scenes:
@@ -30,8 +30,13 @@ class Scenes:
         return Scene(
             row=self._tx.instance(name),
             record=self._records.get(name),
+            done=self._done(incident),
             hold=self._holds.get(name),
             findings=self._tx.open_findings(name),
             breakers=self._breakers,
             approve=self._asks(incident.group),
         )
+
+    def _done(self, incident: Incident) -> Record | None:
+        record = self._tx.replacement(incident.rid) if incident.rid else None
+        return record if record is not None and record.state in TERMINAL else None

@@ -96,18 +96,19 @@ def test_an_incident_is_one_place_that_changes_until_it_is_over(room):
     assert any("/etc/passwd" in line for line in place.card.changes)
     room.happens(lambda tx: tx.add_replacement(record(room.clock)))
     room.tick()
-    assert "replacement admitting" in place.card.title
+    assert place.card.title == "web/i-1 in web: waits for approval"
     assert {one.press for one in place.card.buttons} == ALL
     holding.approve(room.store, "R1", "jane", room.clock())
     room.tick()
     assert ("Approved by", "jane") in place.card.fields
     assert Press.APPROVE not in {one.press for one in place.card.buttons}
+    assert place.card.title == "web/i-1 in web: replacement admitting"
     room.says("i-1", "i-1 in web is being replaced", "replacement-launching", Severity.INFO, rid="R1")
     room.tick()
     assert place.lines == ["i-1 in web is being replaced"]
 
     def done(tx):
-        tx.save_replacement(replace(tx.replacement("R1"), state=State.SUCCEEDED))
+        tx.save_replacement(replace(tx.replacement("R1"), state=State.SUCCEEDED, new_id="i-9"))
         tx.put_instance(replace(tx.instance("i-1"), gone_at=room.clock()))
 
     room.happens(done)
@@ -116,6 +117,7 @@ def test_an_incident_is_one_place_that_changes_until_it_is_over(room):
     room.tick()
     assert place.lines[1:] == ["the replacement of i-1 is over"]
     assert place.card.over
+    assert place.card.title == "web/i-1 in web: replaced by i-9"
     assert place.card.buttons == ()
     assert (len(room.places), room.open(), room.unsent()) == (1, [], [])
 

@@ -21,7 +21,11 @@ def instance(name: str, group: str, status: str) -> str:
 
 
 def replacing(state: str, *, asked: bool) -> str:
-    return f"replacement {state}" + (", waits for approval" if asked else "")
+    return "waits for approval" if asked else f"replacement {state}"
+
+
+def replaced(by: str) -> str:
+    return f"replaced by {by}"
 
 
 def other(key: str, group: str, *, held: bool) -> str:
