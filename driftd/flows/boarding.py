@@ -16,8 +16,9 @@ from driftd.core.memory import Message, Store, Tx
 from driftd.core.notices import CROWD, Notice, Pace
 from driftd.core.outbox import Delivery, Ended, Incident
 from driftd.core.ports import Board
-from driftd.flows.outlets import A_ROUND, Book, Outlet, Patience, group_of, sealed
+from driftd.flows.outlets import A_ROUND, Book, Outlet, Patience, group_of, sealed, surely_unsaid
 from driftd.flows.scenes import Scenes
+from driftd.flows.steps import untold
 
 GLANCE = timedelta(minutes=1)
 
@@ -217,18 +218,33 @@ class Boarder:
         for one, card in stale[:A_ROUND]:
             after = replace(one, digest=card.digest, closed_at=now if card.over and one.key not in pending else None)
             try:
+                after = self._step(one, after)
                 if not one.crowd and (card.digest != one.digest or self._renews(one, now)):
                     self._board.update(one.ref, card)
                     after = replace(after, changed_at=now)
             except NotFound:
                 after = replace(after, closed_at=now)
             except (ProviderError, BadInput) as error:
+                if surely_unsaid(error):
+                    with self._book.store.write() as tx:
+                        tx.put_incident(one)
                 said.append(self._patience.failed([_spoken(one)], error, now))
                 return said
             with self._book.store.write() as tx:
                 tx.put_incident(after)
         self._seen, self._looked_at = seq, None if len(stale) > A_ROUND else now
         return said
+
+    def _step(self, one: Incident, after: Incident) -> Incident:
+        """What its replacement went through since is told below it, written down before and after as any message."""
+        with self._book.store.read() as tx:
+            open_now = [record.rid for record in tx.open_replacements(one.group) if record.old_id == one.instance_id]
+            notice, upto = untold(tx, one, open_now[0] if open_now else one.rid)
+        if notice is not None:
+            with self._book.store.write() as tx:
+                tx.put_incident(replace(one, stepping=True))
+            self._board.follow(one.ref, notice)
+        return replace(after, step=upto, stepping=False)
 
     def _card(self, scenes: Scenes, incident: Incident) -> Card:
         return card_of(incident, scenes.of(incident), self._may)

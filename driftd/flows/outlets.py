@@ -42,6 +42,11 @@ def group_of(tx: Tx, message: Message) -> str:
     return row.group if row else ""
 
 
+def surely_unsaid(error: DriftdError) -> bool:
+    """Whether nothing was said for certain, so that saying it again is saying it once."""
+    return isinstance(error, Refused | Throttled | Unreached | NotFound | BadInput)
+
+
 def sealed(store: Store, waiting: Sequence[Delivery], now: datetime) -> list[Delivery]:
     """Those that are to be said now, as they will be said: of those that others might join, the ones that are due."""
     ready = [one for one in waiting if one.message.due is None]
@@ -135,7 +140,7 @@ class Book:
 
     def failed(self, deliveries: Sequence[Delivery], error: DriftdError) -> None:
         """They were not said, or nobody knows."""
-        surely = isinstance(error, Refused | Throttled | Unreached | NotFound | BadInput)
+        surely = surely_unsaid(error)
         now = self.clock()
         with self.store.write() as tx:
             for one in deliveries:

@@ -105,7 +105,7 @@ def test_an_incident_is_one_place_that_changes_until_it_is_over(room):
     assert place.card.title == "web/i-1 in web: replacement admitting"
     room.says("i-1", "i-1 in web is being replaced", "replacement-launching", Severity.INFO, rid="R1")
     room.tick()
-    assert place.lines == ["i-1 in web is being replaced"]
+    assert place.lines == ["jane: approve", "i-1 in web is being replaced"]
 
     def done(tx):
         tx.save_replacement(replace(tx.replacement("R1"), state=State.SUCCEEDED, new_id="i-9"))
@@ -115,7 +115,7 @@ def test_an_incident_is_one_place_that_changes_until_it_is_over(room):
     room.says("i-1", "the replacement of i-1 is over", "replacement-succeeded", Severity.INFO, rid="R1")
     room.tick()
     room.tick()
-    assert place.lines[1:] == ["the replacement of i-1 is over"]
+    assert place.lines[2:] == ["the replacement of i-1 is over"]
     assert place.card.over
     assert place.card.title == "web/i-1 in web: replaced by i-9"
     assert place.card.buttons == ()
@@ -307,3 +307,45 @@ def test_no_answer_to_an_update_is_no_doubt(room):
     room.tick()
     assert ("Image", "img-2") in room.places[0].card.fields
     assert room.places[0].lines == []
+
+
+def moves(room, to, why):
+    room.happens(lambda tx: tx.save_replacement(replace(tx.replacement("R1"), state=State(to))))
+    room.happens(lambda tx: tx.journal("decision", "R1", {"to": to, "why": why}, room.clock()))
+
+
+def test_the_steps_of_a_replacement_stand_below_it_each_once(room):
+    room.there("i-1")
+    room.says("i-1", "drifted")
+    room.happens(lambda tx: tx.add_replacement(record(room.clock)))
+    room.tick()
+    moves(room, "planning", "every guard allows it")
+    room.tick()
+    moves(room, "launching", "planned")  # a message of its own
+    moves(room, "booting", "i-9 was launched")
+    room.tick()
+    room.begin()
+    room.tick()
+    assert room.places[0].lines == ["planning: every guard allows it", "booting: i-9 was launched"]
+
+
+def test_a_step_that_a_crash_left_open_is_told_again_and_says_so(room):
+    room.there("i-1")
+    room.says("i-1", "drifted")
+    room.happens(lambda tx: tx.add_replacement(record(room.clock)))
+    room.tick()
+    following = room.board.follow
+
+    def dies(ref, notice):
+        following(ref, notice)
+        raise Crash
+
+    room.board.follow = dies
+    moves(room, "planning", "allowed")
+    with pytest.raises(Crash):
+        room.tick()
+    room.board.follow = following
+    room.begin()
+    room.tick()
+    room.tick()
+    assert room.places[0].lines == ["planning: allowed", "planning: allowed (may be said twice)"]

@@ -28,6 +28,15 @@ def replaced(by: str) -> str:
     return f"replaced by {by}"
 
 
+def step(state: str, why: str) -> str:
+    return f"{state}: {why}" if why else state
+
+
+def did(what: str, who: str) -> str:
+    """What a person said of a replacement."""
+    return f"{who or 'somebody'}: {what}"
+
+
 def other(key: str, group: str, *, held: bool) -> str:
     """The title of what is no instance."""
     kind, _, rest = key.partition("/")

@@ -57,6 +57,8 @@ class IncidentTable(SQLModel, table=True):
     message_id: int
     digest: str = _text()
     crowd: bool
+    step: int
+    stepping: bool
     opened_at: datetime = _when()
     changed_at: datetime = _when()
     closed_at: datetime | None = _when(nullable=True)

@@ -28,6 +28,8 @@ def upgrade() -> None:
         sa.Column("message_id", sa.Integer(), nullable=False),
         sa.Column("digest", sa.Text(), nullable=False),
         sa.Column("crowd", sa.Boolean(), nullable=False),
+        sa.Column("step", sa.Integer(), nullable=False),
+        sa.Column("stepping", sa.Boolean(), nullable=False),
         sa.Column("opened_at", sa.Text(), nullable=False),
         sa.Column("changed_at", sa.Text(), nullable=False),
         sa.Column("closed_at", sa.Text(), nullable=True),
