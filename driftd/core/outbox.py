@@ -43,7 +43,7 @@ class Incident:
     """What an outlet shows of one thing that happened: where that stands (``ref``, the outlet's own name of it).
 
     ``key`` is the same for all messages of it (core/cards.py). ``message_id`` is the message that began it, 0 once that
-    is sealed and said. ``text`` is what is said of it, ``last`` the newest sentence. ``digest`` is of what is shown now.
+    is sealed and said. ``text`` is what is said of it, ``last`` the newest. ``digest`` is of what is shown now.
     ``step`` is the last of the journal's lines about its replacement that was told there; ``stepping``: more are being
     told. ``crowd`` says that ``ref`` is shared: it was told of among many, and has nothing of its own to change.
     """
