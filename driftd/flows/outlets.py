@@ -104,7 +104,8 @@ class Patience:
             if isinstance(error, Throttled):
                 pause = min(max(pause, timedelta(seconds=error.retry_after_s)), LONGEST_PAUSE)
             self._away_until = now + pause
-        return wording.not_said(messages[0].text if messages else "", str(error), pause)
+        why = f"{error}; {error.hint}" if error.hint else str(error)
+        return wording.not_said(messages[0].text if messages else "", why, pause)
 
 
 def _pause(times: int) -> timedelta:

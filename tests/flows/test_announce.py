@@ -100,10 +100,10 @@ def test_a_crash_after_saying_it_says_it_again_rather_than_never(office):
 
 def test_where_nobody_knows_whether_it_arrived_it_says_so_the_next_time(office):
     office.queue("a")
-    office.ear.errors = [Unavailable("no answer"), Unreached("refused")]
+    office.ear.errors = [Unavailable("no answer"), Unreached("refused", "start it")]
     office.announcer.tick()
     office.clock.advance(5)
-    office.announcer.tick()
+    assert "refused; start it" in office.announcer.tick()[0]
     office.clock.advance(10)
     office.announcer.tick()
     assert office.ear.heard == ["a (may be said twice)"]

@@ -8,6 +8,8 @@ from datetime import timedelta
 import pytest
 from store_rows import finding, instance
 
+from driftd.core.breakers.breaker import Breaker
+from driftd.core.breakers.breaker import State as Breaking
 from driftd.core.cards import Press
 from driftd.core.errors import Refused, Throttled, Unavailable, Unreached
 from driftd.core.findings import Severity, Verdict
@@ -349,3 +351,34 @@ def test_a_step_that_a_crash_left_open_is_told_again_and_says_so(room):
     room.tick()
     room.tick()
     assert room.places[0].lines == ["planning: allowed", "planning: allowed (may be said twice)"]
+
+
+def test_a_board_that_forgets_is_told_again_while_it_lasts_and_once_that_it_is_over(tmp_path):
+    """Alertmanager lets go of what nobody repeats."""
+    room = Room(tmp_path, renew=timedelta(minutes=1))
+    room.there("i-1")
+    room.says("i-1", "drifted")
+    for _ in range(31):
+        room.tick(10)
+    assert room.places[0].updates in {4, 5}
+    room.happens(lambda tx: tx.put_instance(replace(tx.instance("i-1"), verdict=Verdict.CLEAN)))
+    for _ in range(20):
+        room.tick(10)
+    assert room.places[0].card.over
+    assert room.places[0].updates in {5, 6}
+    room.store.close()
+
+
+def test_a_breaker_is_shown_until_it_closes(room):
+    opened = Breaker("C1", "web", Breaking.OPEN, "much alike", room.clock())
+    room.happens(lambda tx: tx.put_breaker(opened))
+    with room.store.write() as tx:
+        key = f"breaker/C1/web/opened/{room.clock().isoformat()}"
+        tx.say(Message(key, "breaker-opened", Severity.CRITICAL, "C1 of web is open"), room.clock())
+    room.tick()
+    [place] = room.places
+    assert (place.card.title, place.card.over) == ("breaker C1 web: open", False)
+    room.happens(lambda tx: tx.put_breaker(replace(opened, state=Breaking.CLOSED)))
+    room.tick()
+    assert place.card.over
+    assert room.open() == []
