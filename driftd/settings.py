@@ -20,6 +20,7 @@ from driftd.core import matchers, packs, promql
 from driftd.core.breakers.limits import DEFAULTS
 from driftd.core.errors import BadInput
 from driftd.core.guards import written
+from driftd.settingnotify import Notify
 from driftd.settingparts import Certificates, Duration, Sessions, Strict
 from driftd.yamltext import Located, complaint, parse
 
@@ -358,6 +359,7 @@ class Settings(BaseSettings):
     alertmanager: AlertmanagerSettings = AlertmanagerSettings()
     daemon: Daemon = Daemon()
     breakers: Breakers = Breakers()
+    notify: Notify = Notify()
     providers: dict[str, dict[str, Any]] = Field(default_factory=dict)
     groups: dict[str, GroupSettings] = Field(default_factory=dict)
     base: Path = Field(default=Path(), exclude=True)

@@ -7,6 +7,7 @@ DriftdError
     ├── Refused       it will not be done however often one asks (bad request, no permission)
     │   └── NoCapacity   there is no room for it: quota used up, or the provider has none left
     └── Unavailable   it could not be asked, or not now; ask again later
+        ├── Unreached    nobody was there to be asked; nothing was done
         └── Throttled    it was asked too often; nothing was done
 """
 
@@ -43,6 +44,10 @@ class NoCapacity(Refused):
 
 class Unavailable(ProviderError):
     """Asking again later may help. Nothing is known about whether the call took effect."""
+
+
+class Unreached(Unavailable):
+    """What was asked did not arrive, or was turned away as a whole: nothing was done. Asking again later may help."""
 
 
 class Throttled(Unavailable):

@@ -21,6 +21,7 @@ from driftd.core.facts import Session
 from driftd.core.findings import Action, Finding, Severity, Verdict
 from driftd.core.holds import Hold
 from driftd.core.marks import Mark, Twin
+from driftd.core.outbox import OutboxTx
 from driftd.core.replacement import Record
 from driftd.core.seal import SeenManifest
 from driftd.core.shown import Shown
@@ -199,7 +200,7 @@ class Pause:
     hard: bool = False
 
 
-class Tx(Upkeep, VisitTx, AttributionTx, Protocol):
+class Tx(Upkeep, VisitTx, AttributionTx, OutboxTx, Protocol):
     """One transaction on the store; everything in it happens, or nothing. No network call belongs inside one."""
 
     # instances and findings
@@ -359,37 +360,6 @@ class Tx(Upkeep, VisitTx, AttributionTx, Protocol):
         self, subject: str | None = None, after: int = 0, *, limit: int | None = None
     ) -> Sequence[JournalLine]: ...
     def last_line(self) -> JournalLine | None: ...
-
-    # outbox
-    def say(self, message: Message, now: datetime) -> bool:
-        """Queue a message; False when one with this key was queued before."""
-        ...
-
-    def unsent(self, limit: int = 50, *, now: datetime | None = None) -> Sequence[Message]:
-        """With ``now``, without those that wait for others to join in."""
-        ...
-
-    def message_id(self, key: str) -> int:
-        """The number of the message with this key; 0 when there is none."""
-        ...
-
-    def open_message(self, message_id: int) -> Message | None:
-        """A message that is not sent yet."""
-        ...
-
-    def seal(self, message_id: int) -> Message | None:
-        """The message as it will be sent: nobody joins in any more. None when there is no such message unsent."""
-        ...
-
-    def retell(self, message: Message) -> bool:
-        """Replace text, severity and ``due`` of a message that is not sealed; False when it is."""
-        ...
-
-    def topic(self, topic: str) -> Topic | None: ...
-    def topics(self, message_id: int) -> Sequence[Topic]: ...
-    def put_topic(self, topic: Topic) -> None: ...
-    def mark_sent(self, message_id: int, now: datetime) -> None: ...
-    def mark_failed(self, message_id: int, now: datetime) -> None: ...
 
     # growth
     def prune(self, before: datetime) -> Mapping[str, int]:

@@ -13,12 +13,13 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from driftd.core.asks import Ask
+from driftd.core.cards import Card
 from driftd.core.digestkey import DigestKey
 from driftd.core.facts import Instance, Session, Unseen
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.manifest import Manifest
 from driftd.core.matchers import Matcher
-from driftd.core.memory import Message
+from driftd.core.notices import Notice
 from driftd.core.packs import Pack
 from driftd.core.sidecar import Sidecar
 
@@ -409,6 +410,31 @@ class DigestKeys(Protocol):
 
 
 class Notifier(Protocol):
-    """Says a message to people. Raises ``Unavailable`` (try again) or ``Refused`` (never will work)."""
+    """Says something to people. Raises ``Refused`` (never will be said so), ``Unreached`` or ``Throttled`` (surely not
+    said, try again) or another ``Unavailable`` (nobody knows whether it was said, try again).
+    """
 
-    def send(self, message: Message) -> None: ...
+    def send(self, notice: Notice) -> None: ...
+
+
+class Board(Protocol):
+    """Shows incidents, each in one place that changes. Raises as ``Notifier`` does; ``NotFound`` where ``ref`` is gone.
+
+    To update is to say the same again where it is said already, so it may be done any number of times.
+    """
+
+    def post(self, card: Card, *, doubt: bool) -> str:
+        """Begin to show it; ``ref``, the board's name of where. ``doubt``: it may have been posted before."""
+        ...
+
+    def crowd(self, notice: Notice) -> str:
+        """Say many at once, in one place that will not change; its ``ref``."""
+        ...
+
+    def update(self, ref: str, card: Card) -> None:
+        """Show it as it is now."""
+        ...
+
+    def follow(self, ref: str, notice: Notice) -> None:
+        """What came after, below what stands at ``ref``."""
+        ...

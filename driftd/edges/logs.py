@@ -14,7 +14,8 @@ from typing import Any, TextIO
 import structlog
 
 from driftd.core.findings import Severity
-from driftd.core.memory import Message
+from driftd.core.notices import Notice
+from driftd.core.wording.notices import TWICE
 
 _LEVELS = {Severity.INFO: "info", Severity.LOW: "info", Severity.MEDIUM: "warning"}
 
@@ -56,14 +57,22 @@ def configure(stream: TextIO | None = None, *, as_json: bool | None = None, leve
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    for talker in ("slack_sdk", "apprise"):  # what went wrong is told by our edges; theirs may name addresses
+        logging.getLogger(talker).setLevel(logging.CRITICAL)
 
 
 class LogNotifier:
     """Says messages in the log: the notifier that is always there."""
 
-    def send(self, message: Message) -> None:
-        """Write one line; never fails."""
+    def send(self, notice: Notice) -> None:
+        """Write one line for each message; never fails."""
         log = structlog.get_logger()
-        say = getattr(log, _LEVELS.get(message.severity, "error"))
-        about = {"instance": message.instance_id, "replacement": message.rid}
-        say(message.text, code=message.code, severity=str(message.severity), **{k: v for k, v in about.items() if v})
+        for delivery in notice.deliveries:
+            message = delivery.message
+            say = getattr(log, _LEVELS.get(message.severity, "error"))
+            about = {"instance": message.instance_id, "replacement": message.rid}
+            if delivery.doubt:
+                about["again"] = TWICE
+            say(
+                message.text, code=message.code, severity=str(message.severity), **{k: v for k, v in about.items() if v}
+            )

@@ -2,86 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
-from driftd.core import wording
-from driftd.core.errors import Refused, Unavailable
-from driftd.core.memory import Message, Store
+from driftd.core.errors import BadInput, ProviderError
+from driftd.core.memory import Store
+from driftd.core.notices import Notice, Pace
+from driftd.core.outbox import Delivery
 from driftd.core.ports import Notifier
-from driftd.flows.together import all_looked
+from driftd.flows.outlets import A_ROUND, Book, Outlet, Patience, group_of, sealed
 
-FIRST_PAUSE = timedelta(seconds=5)
-LONGEST_PAUSE = timedelta(hours=1)
-A_ROUND = 20
+LOG = Outlet("log")
 
 
 class Announcer:
-    """Sends unsent messages, oldest first. A message is marked sent only after the notifier took it: a crash in
-    between says it twice rather than never.
+    """Tells one outlet, oldest first. That a message is about to be said is written down before, that it was said
+    after: a crash in between says it twice rather than never, and the second time says that it may be.
 
-    When the notifier is away, all wait; when it refuses one message, only that one does.
+    When the notifier is away, all wait; when it refuses one message, only that one does. ``outlets`` names all.
     """
 
-    def __init__(self, store: Store, notifier: Notifier, *, clock: Callable[[], datetime]) -> None:
-        self._store = store
+    def __init__(
+        self,
+        store: Store,
+        notifier: Notifier,
+        *,
+        clock: Callable[[], datetime],
+        outlet: Outlet = LOG,
+        outlets: Sequence[str] = (LOG.name,),
+    ) -> None:
+        self._book = Book(store, outlet, outlets, clock)
         self._notifier = notifier
-        self._clock = clock
-        self._failures = 0
-        self._away_until: datetime | None = None
-        self._refused_until: dict[int, datetime] = {}
+        self._patience = Patience()
+        self._pace = Pace(outlet.singly)
 
     def tick(self) -> list[str]:
         """One round; what could not be said, in sentences."""
-        now = self._clock()
-        if self._away_until is not None and now < self._away_until:
+        book, now = self._book, self._book.clock()
+        if self._patience.away(now):
             return []
-        waiting = self._waiting(now)
-        due = [message for message in waiting if self._refused_until.get(message.id, now) <= now]
+        waiting = self._wanted(sealed(book.store, book.waiting(), now))
+        due = self._patience.due(waiting, now)
+        if not due:
+            return []
+        with book.store.read() as tx:
+            grouped = [(group_of(tx, one.message), one) for one in due]
         said: list[str] = []
-        for message in sorted(due, key=lambda one: one.id)[:A_ROUND]:
+        for notice in self._pace.notices(grouped, now)[:A_ROUND]:
+            book.begin(notice.messages)
             try:
-                self._notifier.send(message)
-            except Unavailable as error:
-                return [*said, self._away(message, error)]
-            except Refused as error:
-                said.append(self._refused(message, error))
+                self._notifier.send(notice)
+            except (ProviderError, BadInput) as error:
+                book.failed(notice.deliveries, error)
+                said.append(self._patience.failed(notice.messages, error, book.clock()))
+                if self._patience.away(book.clock()):
+                    break
             else:
-                self._sent(message)
+                self._took(notice)
         return said
 
-    def _waiting(self, now: datetime) -> list[Message]:
-        """What is to be sent now, as it will be sent: of those that others might join, the ones that are due."""
-        with self._store.read() as tx:
-            limit = A_ROUND + len(self._refused_until)
-            waiting = list(tx.unsent(limit=limit, now=now))
-            early = [one for one in tx.unsent(limit=limit) if one.due is not None and one.due > now]
-            waiting += [one for one in early if all_looked(tx, one)]
-        if all(message.due is None for message in waiting):
-            return waiting
-        with self._store.write() as tx:
-            sealed = [tx.seal(message.id) for message in waiting]
-        return [message for message in sealed if message is not None]
+    def _wanted(self, waiting: Sequence[Delivery]) -> list[Delivery]:
+        """Without those that are not severe enough for this outlet, which count as taken."""
+        unwanted = [one.message for one in waiting if not self._book.outlet.wants(one.message)]
+        if unwanted:
+            with self._book.store.write() as tx:
+                self._book.took(tx, unwanted)
+        return [one for one in waiting if self._book.outlet.wants(one.message)]
 
-    def _sent(self, message: Message) -> None:
-        self._failures, self._away_until = 0, None
-        self._refused_until.pop(message.id, None)
-        with self._store.write() as tx:
-            tx.mark_sent(message.id, self._clock())
-
-    def _away(self, message: Message, error: Unavailable) -> str:
-        self._failures += 1
-        pause = min(FIRST_PAUSE * 2 ** min(self._failures - 1, 10), LONGEST_PAUSE)
-        self._away_until = self._clock() + pause
-        self._failed(message)
-        return wording.not_said(message.text, str(error), pause)
-
-    def _refused(self, message: Message, error: Refused) -> str:
-        pause = min(FIRST_PAUSE * 2 ** min(message.attempts + 4, 10), LONGEST_PAUSE)
-        self._refused_until[message.id] = self._clock() + pause
-        self._failed(message)
-        return wording.not_said(message.text, str(error), pause)
-
-    def _failed(self, message: Message) -> None:
-        with self._store.write() as tx:
-            tx.mark_failed(message.id, self._clock())
+    def _took(self, notice: Notice) -> None:
+        self._patience.well(notice.messages)
+        self._pace.said(notice, self._book.clock())
+        with self._book.store.write() as tx:
+            self._book.took(tx, notice.messages)

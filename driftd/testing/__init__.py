@@ -7,8 +7,8 @@
         def provider(self): ...
 
 ``HooksContract`` is the same for another way of running hooks, ``JudgeContract`` and ``AlertsContract`` for other
-sources of metrics and alerts. The fakes need nothing but driftd; the contracts need pytest, and are imported when they
-are asked for.
+sources of metrics and alerts, ``NotifierContract`` and ``BoardContract`` for other ways to tell people. The fakes need
+nothing but driftd; the contracts need pytest, and are imported when they are asked for.
 """
 
 from __future__ import annotations
@@ -18,23 +18,29 @@ from typing import TYPE_CHECKING
 
 from driftd.testing.fake import Crash, Distortion, Event, FakeClock, FakeProvider
 from driftd.testing.judging import FakeAlerts, FakeJudge
+from driftd.testing.notifying import FakeBoard, FakeNotifier
 
 if TYPE_CHECKING:
     from driftd.testing.contract import ProviderContract
     from driftd.testing.contracts.hooks import HooksContract
     from driftd.testing.contracts.judging import AlertsContract, JudgeContract
+    from driftd.testing.contracts.notifiers import BoardContract, NotifierContract
 
 __all__ = [
     "AlertsContract",
+    "BoardContract",
     "Crash",
     "Distortion",
     "Event",
     "FakeAlerts",
+    "FakeBoard",
     "FakeClock",
     "FakeJudge",
+    "FakeNotifier",
     "FakeProvider",
     "HooksContract",
     "JudgeContract",
+    "NotifierContract",
     "ProviderContract",
 ]
 _CONTRACTS = {
@@ -42,6 +48,8 @@ _CONTRACTS = {
     "HooksContract": "driftd.testing.contracts.hooks",
     "JudgeContract": "driftd.testing.contracts.judging",
     "AlertsContract": "driftd.testing.contracts.judging",
+    "BoardContract": "driftd.testing.contracts.notifiers",
+    "NotifierContract": "driftd.testing.contracts.notifiers",
 }
 
 

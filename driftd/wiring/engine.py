@@ -16,7 +16,6 @@ from driftd.core.wording import keeping
 from driftd.doors.house import Beat
 from driftd.edges import logs
 from driftd.edges.store import SqlQueue, SqlStore, here, open_store
-from driftd.flows.announce import Announcer
 from driftd.flows.audit import Visits
 from driftd.flows.janitor import Janitor
 from driftd.flows.keep import Keeper
@@ -28,6 +27,7 @@ from driftd.flows.visit import Visitor
 from driftd.wiring.breaking import Watch
 from driftd.wiring.house import WiredHouse
 from driftd.wiring.keeping import GENERATOR
+from driftd.wiring.notifying import Notifying
 from driftd.wiring.served import Served
 from driftd.wiring.watching import Watching
 
@@ -43,8 +43,17 @@ LONGEST = timedelta(minutes=30)
 class WiredEngine:
     """Implements ``driftd.doors.house.Engine``. Made by ``start``."""
 
-    def __init__(self, house: WiredHouse, store: SqlStore, served: Served, holder: str, epoch: int) -> None:
+    def __init__(
+        self,
+        house: WiredHouse,
+        store: SqlStore,
+        served: Served,
+        holder: str,
+        epoch: int,
+        notifying: Notifying,
+    ) -> None:
         self._house = house
+        self._notifying = notifying
         self._store = store
         self._served = served
         self._metrics = served.metrics
@@ -95,7 +104,6 @@ class WiredEngine:
         janitor = Janitor(store, watch.groups, clock=clock, pause=self._outside, fence=self._renew, keep=pace.keep)
         marker = Marker(store, watch.groups, clock=clock, pause=self._outside, fence=self._renew)
         reminder = Reminder(store, house.groups, clock=clock)
-        announcer = Announcer(store, logs.LogNotifier(), clock=clock)
         return (
             Beat("lease", LEASE_BEAT, self._hold_lease),
             Beat("journal", JOURNAL_BEAT, keeper.tick),
@@ -105,8 +113,8 @@ class WiredEngine:
             Beat("replace", pace.tick, replacer.tick),
             Beat("marks", pace.tick, marker.tick),
             Beat("remind", REMIND_BEAT, reminder.tick),
-            Beat("announce", pace.tick, announcer.tick),
             Beat("janitor", pace.janitor, janitor.tick),
+            *self._notifying.beats(),
         )
 
     def _longest(self, beat: Beat) -> timedelta:
@@ -146,6 +154,7 @@ class WiredEngine:
     def close(self) -> None:
         """See ``Engine.close``. What fails here has nobody left to tell."""
         self._served.close()
+        self._notifying.close()
         self._sweeper.close()
         self._watching.close()
         try:
@@ -174,7 +183,8 @@ def start(house: WiredHouse) -> WiredEngine:
         undo.append(served.close)
         for provider in {id(group.provider): group.provider for group in house.groups.values()}.values():
             provider.prepare()
-        return WiredEngine(house, store, served, holder, epoch)
+        notifying = Notifying(house, store)
+        return WiredEngine(house, store, served, holder, epoch, notifying)
     except BaseException:
         for step in reversed(undo):
             step()

@@ -8,6 +8,8 @@ import structlog
 
 from driftd.core.findings import Severity
 from driftd.core.memory import Message
+from driftd.core.notices import Notice
+from driftd.core.outbox import Delivery
 from driftd.edges import logs
 
 
@@ -20,7 +22,8 @@ def lines():
 
 
 def test_a_message_keeps_its_code_and_severity(lines):
-    logs.LogNotifier().send(Message("k", "drifted", Severity.HIGH, "i-1 drifted", instance_id="i-1"))
+    message = Message("k", "drifted", Severity.HIGH, "i-1 drifted", instance_id="i-1")
+    logs.LogNotifier().send(Notice((Delivery(message),)))
     (line,) = lines()
     assert line["event"] == "i-1 drifted"
     assert (line["code"], line["severity"], line["level"], line["instance"]) == ("drifted", "high", "error", "i-1")

@@ -31,8 +31,8 @@ class Said:
     def __init__(self):
         self.messages = []
 
-    def send(self, message):
-        self.messages.append(message)
+    def send(self, notice):
+        self.messages += notice.messages
 
 
 class Forty(Fleet):

@@ -18,7 +18,13 @@ def _installed() -> set[str]:
     """The distributions that pyproject.toml names, extras for users among them, and what they need themselves."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    named = {_plain(one) for one in [*project["dependencies"], *extras["zstd"], *extras["sbom"]]}
+    named = {
+        _plain(one)
+        for one in [
+            *project["dependencies"],
+            *(one for name in ("zstd", "sbom", "slack", "notify") for one in extras[name]),
+        ]
+    }
     for name in sorted(named):
         try:
             named |= {_plain(one) for one in requires(name) or () if "extra ==" not in one}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -12,16 +11,14 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from driftd.core.acceptance import LONGEST, last_visit, state
-from driftd.core.causes.fleet import Spread, spread
+from driftd.core.acceptance import LONGEST, state
 from driftd.core.errors import BadInput
-from driftd.core.memory import FindingRow, Suppression, Tx
-from driftd.core.wording import causes as wording
+from driftd.core.memory import Suppression
 from driftd.core.wording import count, lasting, printable
 from driftd.doors.cli.app import app, of, span
 from driftd.doors.cli.lines import narrow, stacked
+from driftd.flows import accepting
 
-_LONGEST_REASON = 500
 _NEW = timedelta(days=1)  # too young to be told that it serves nobody
 
 
@@ -38,88 +35,12 @@ def accept(
     """Accept a finding, or all that a cause brought about, for a while: "that was me". Dated, owned, and counted."""
     context = of(ctx)
     house = context.house()
-    now, owner, until = house.now(), house.person(), span(lasting_for)
-    if until > LONGEST:
-        raise BadInput(
-            f"--for {lasting_for} is longer than {lasting(LONGEST)}, the longest that an acceptance lasts",
-            "what is to stay belongs into a policy, or into the image",
-        )
-    if not reason.strip():
-        raise BadInput("an acceptance needs a reason", "say why with --reason")
-    if len(reason) > _LONGEST_REASON:
-        raise BadInput(f"the reason has {len(reason)} characters, {_LONGEST_REASON} at most", "name a ticket instead")
-    with house.store() as store, store.write() as tx:
-        chosen = _find(tx, finding.strip(), group)
-        one = Suppression(
-            0,
-            chosen.signature,
-            chosen.group,
-            owner,
-            reason,
-            now,
-            now + until,
-            0,
-            chosen.cause,
-            chosen.members,
-            chosen.until,
-        )
-        number = tx.add_suppression(one)
-        body = {
-            "did": "accept",
-            "no": number,
-            "signature": chosen.signature,
-            "findings": len(chosen.members) or 1,
-            "what": chosen.sentence,
-            "owner": owner,
-            "reason": reason,
-            "until": (now + until).isoformat(),
-        }
-        tx.journal("human", chosen.group or "everywhere", body, now)
-    where = chosen.group or "every group"
-    what = f"{chosen.signature} ({chosen.sentence})"
-    said = f"Accepted {what} in {where} until {now + until:%Y-%m-%d %H:%M} UTC (no {number}), owned by {owner}."
+    length = span(lasting_for)
+    if length > LONGEST:
+        raise BadInput(f"--for {lasting_for} is {accepting.too_long()}", accepting.LONG_HINT)
+    with house.store() as store:
+        said = accepting.accept(store, finding, group, house.person(), reason, length, house.now())
     context.out.print(Text(printable(said)))
-
-
-@dataclass(frozen=True, slots=True)
-class _Chosen:
-    """What is to be accepted. ``cause`` and ``members`` are empty for a finding alone."""
-
-    signature: str
-    group: str
-    sentence: str
-    cause: str = ""
-    members: tuple[str, ...] = ()
-    until: str = ""
-
-
-def _find(tx: Tx, name: str, group: str) -> _Chosen:
-    """What ``name`` says. Raises BadInput."""
-    groups = {row.id: row.group for row in tx.instances()}
-    if group and group not in groups.values():
-        known = ", ".join(sorted(set(groups.values()))) or "none"
-        raise BadInput(f"no instance of a group {group!r} is known", f"groups with instances: {known}")
-    rows = tx.open_findings()
-    mine = [row for row in rows if name in (str(row.id), row.finding.signature)]
-    causes = [] if mine else [one for one in spread(rows) if one.cause.signature == name]
-    if not mine and not causes:
-        raise BadInput(f"no open finding or cause has the number or signature {name!r}", "see: driftd findings")
-    scope = group or groups.get((mine or causes[0].rows)[0].instance_id, "")
-    return _cause(causes[0], groups, scope) if causes else _finding(mine, name, groups, scope)
-
-
-def _finding(rows: Sequence[FindingRow], name: str, groups: dict[str, str], scope: str) -> _Chosen:
-    first = rows[0].finding
-    within = [row for row in rows if name == str(row.id) or groups.get(row.instance_id) == scope] or rows[:1]
-    until = max(last_visit(row.finding) for row in within) if first.kind == "session" else ""
-    sentence = wording.alone(first.kind, first.subject, first.change)
-    return _Chosen(first.signature, scope, sentence, until=until)
-
-
-def _cause(one: Spread, groups: dict[str, str], scope: str) -> _Chosen:
-    rows = [row for row in one.rows if groups.get(row.instance_id) == scope] or one.rows
-    members = tuple(sorted({row.finding.signature for row in rows}))
-    return _Chosen(one.cause.signature, scope, one.cause.sentence, one.cause.sentence, members)
 
 
 @app.command()

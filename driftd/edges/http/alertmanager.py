@@ -16,6 +16,8 @@ from driftd.edges.http.server import NoAnswerError, Server
 
 BODY_LIMIT = 8 * 1024 * 1024
 MOST_LABELS = 64
+# The label ``reporter`` of what driftd posts there itself: what it says of its own work is no reason to stop it.
+REPORTER = "driftd"
 
 
 class Alertmanager:
@@ -82,7 +84,7 @@ def _alerts(answer: Answer, matchers: Sequence[Matcher], *, silenced: bool) -> l
         muted = [*strictjson.field(status, "silencedBy", list), *strictjson.field(status, "inhibitedBy", list)]
         if any(matcher.denies(labels) for matcher in matchers):
             raise NoAnswerError("answered with alerts that were not asked for")
-        if silenced or not muted:
+        if labels.get("reporter") != REPORTER and (silenced or not muted):
             since = one.get("startsAt") if isinstance(one, dict) else None
             found.append(Alert(plain(labels.get("alertname", "") or "no name", 80), labels, _since(since)))
     return found

@@ -36,11 +36,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. ``whole`` is False where there was more than was taken."""
+    """What came back. ``whole`` is False where there was more than was taken; ``retry_after`` is a header's value."""
 
     status: int
     body: bytes
     whole: bool
+    retry_after: str = ""
 
 
 class _Timed(io.RawIOBase):
@@ -96,7 +97,8 @@ def exchange(request: Request, timeout_s: float, limit: int) -> Answer:
                 body = response.read(limit)
                 if response.length and len(body) < limit:
                     raise http.client.IncompleteRead(body, response.length)
-                return Answer(response.status, body, whole=not response.length and response.read(1) == b"")
+                whole = not response.length and response.read(1) == b""
+                return Answer(response.status, body, whole, response.headers.get("Retry-After") or "")
 
 
 def _connected(addresses: Sequence[_Found], until: float) -> socket.socket:
@@ -133,6 +135,11 @@ def _head(request: Request) -> bytes:
     }
     lines = [f"{request.method} {request.target} HTTP/1.1", *(f"{key}: {value}" for key, value in headers.items())]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+
+
+def unsent(error: Exception) -> bool:
+    """Whether the request surely never arrived."""
+    return isinstance(error, ConnectionRefusedError | socket.gaierror | ssl.SSLCertVerificationError)
 
 
 def why(error: Exception, timeout_s: float) -> str:

@@ -26,6 +26,7 @@ from driftd.edges.store.tables import (
 )
 from driftd.edges.store.tables_breaker import BREAKER, PASS, SIGHTING
 from driftd.edges.store.tables_marks import IDENTITY, MARKS
+from driftd.edges.store.tables_outbox import CLICK, INCIDENT
 from driftd.edges.store.tables_visits import VISIT
 from driftd.edges.store.tx_attribution import AttributionPart
 from driftd.edges.store.tx_breaker import BreakerPart
@@ -35,6 +36,7 @@ from driftd.edges.store.tx_history import HistoryPart
 from driftd.edges.store.tx_images import ImagesPart
 from driftd.edges.store.tx_journal import JournalPart
 from driftd.edges.store.tx_marks import MarksPart
+from driftd.edges.store.tx_outbox import OutboxPart
 from driftd.edges.store.tx_people import PeoplePart
 from driftd.edges.store.tx_shown import ShownPart
 from driftd.edges.store.tx_visits import VisitPart
@@ -84,6 +86,7 @@ class SqlTx(
     ImagesPart,
     JournalPart,
     MarksPart,
+    OutboxPart,
     PeoplePart,
     ShownPart,
     VisitPart,
@@ -170,5 +173,7 @@ class SqlTx(
         }
         swept = {name: self.changed(sweep) for name, sweep in sweeps.items()} | {"holds": self.prune_holds(before)}
         self.run(delete(PASS).where(PASS.c.at < before))
+        self.run(delete(INCIDENT).where(INCIDENT.c.closed_at < before))
+        self.run(delete(CLICK).where(CLICK.c.at < before))
         self.run(delete(TOPIC).where(TOPIC.c.message_id.not_in(select(MESSAGE.c.id))))
         return swept
