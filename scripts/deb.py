@@ -127,16 +127,11 @@ def lay_out(stage: Path, cache: Path) -> None:
     for shell, path in COMPLETIONS.items():
         put(
             stage / path,
-            run(stage_python(), "-c", SHELL_COMPLETION, shell, env={**os.environ, "PYTHONPATH": str(site)}),
+            run(sys.executable, "-B", "-c", SHELL_COMPLETION, shell, env={**os.environ, "PYTHONPATH": str(site)}),
         )
     manual = REPO / "man" / "driftd.1"
     if manual.exists():
         zipped(stage / "usr/share/man/man1/driftd.1.gz", manual.read_bytes())
-
-
-def stage_python() -> str:
-    """The system's own interpreter, which the package runs with."""
-    return shutil.which(PYTHON, path="/usr/bin:/usr/local/bin") or sys.executable
 
 
 def documents(stage: Path, full: str, epoch: int) -> None:
