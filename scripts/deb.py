@@ -23,7 +23,10 @@ DEBIAN = REPO / "scripts" / "debian"
 PYTHON = f"python3.{sys.version_info.minor}"
 HOME = "usr/lib/driftd"
 SITE = f"{HOME}/lib/{PYTHON}/site-packages"
-MAINTAINER = "The driftd authors <driftd@localhost>"
+# Who builds a package answers for it: Debian's own tools ask the same of the environment.
+MAINTAINER = (
+    f"{os.environ.get('DEBFULLNAME') or 'The driftd authors'} <{os.environ.get('DEBEMAIL') or 'driftd@localhost'}>"
+)
 # Asked for a wheel's oldest C library: its name says manylinux_2_28, or manylinux2014 for 2.17.
 LIBC = re.compile(r"manylinux_2_(\d+)_")
 STARTER = """\
@@ -157,7 +160,7 @@ def control(stage: Path, full: str, architecture: str) -> None:
     folder = stage / "DEBIAN"
     needs = (
         f"libc6 (>= 2.{libc(stage)}), python3 (>= 3.{minor}), python3 (<< 3.{minor + 1}), "
-        f"init-system-helpers, systemd | systemd-standalone-sysusers"
+        f"init-system-helpers (>= 1.52), systemd | systemd-standalone-sysusers"
     )
     fields = {
         "Package": "driftd",

@@ -110,5 +110,5 @@ def configure(rootfs: Path) -> None:
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", etc / "credentials/ssh_key"], check=True)
     dropin = rootfs / "etc/systemd/system/driftd.service.d"
     dropin.mkdir()
-    (dropin / "sooner.conf").write_text("[Service]\nWatchdogSec=20s\nRestartSec=1s\n")
+    (dropin / "sooner.conf").write_text("[Service]\nWatchdogSec=40s\nRestartSec=1s\n")
     enter(rootfs, "systemctl --quiet enable driftd")

@@ -21,10 +21,11 @@ from vms import BOOT_S, Vm, machines
 
 from driftd.edges.providers.local import debian
 
-pytestmark = [pytest.mark.machine, pytest.mark.servers, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.machine, pytest.mark.servers, pytest.mark.timeout(1800)]
 
 UNITS = ("driftd.service", "driftd-self.service", "driftd-self.timer")
 CONFIGURED = "# somebody's own\n"
+START_S = 900.0
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +174,7 @@ class Service:
     def log(self) -> str:
         return self.vm.ssh("journalctl -u driftd -o cat --no-pager")
 
-    def becomes(self, state: str, timeout_s: float = BOOT_S) -> None:
+    def becomes(self, state: str, timeout_s: float) -> None:
         wait_until(lambda: self.of("ActiveState") == state, f"{state}: {self.log()}", timeout_s)
 
 
@@ -189,13 +190,15 @@ def service(base, packages, tmp_path_factory, login_key) -> Iterator[Service]:
         deployment.make(memory_mb=512)
         vm = Vm(deployment, deployment.launch(wait=False), built)
         deployment.ready(vm.instance, (22,))
-        assert vm.settled() == "running", deployment.console(vm.instance)
-        yield Service(vm)
+        found = Service(vm)
+        # To start Python alone takes most of a minute there, and several on a busy machine.
+        found.becomes("active", START_S)
+        yield found
     shutil.rmtree(work)
 
 
 def test_it_is_active_once_it_said_that_it_is_ready(service):
-    """``Type=notify``: systemd called the boot finished, which waits for what the daemon says."""
+    """``Type=notify``: it is active by what the daemon says."""
     assert (service.of("ActiveState"), service.of("SubState"), service.of("Type")) == ("active", "running", "notify")
     log = service.log()
     assert log.index("driftd is running") < log.index("Started driftd.service")
@@ -214,10 +217,10 @@ def test_it_runs_as_its_own_user_without_any_right(service):
 
 def test_one_that_hangs_is_ended_and_started_again(service):
     """It is stopped in its tracks, so that it pings no more; its successor takes over its lease and its store."""
-    hung = service.of("MainPID")
+    hung, restarts = service.of("MainPID"), int(service.of("NRestarts"))
     service.vm.ssh(f"kill -STOP {hung}")
-    wait_until(lambda: service.of("NRestarts") == "1", "the watchdog", 180)
-    service.becomes("active")
+    wait_until(lambda: int(service.of("NRestarts")) > restarts, "the watchdog", BOOT_S)
+    service.becomes("active", START_S)
     assert service.of("MainPID") not in {hung, "0"}
     log = service.log()
     assert "Failed with result 'watchdog'" in log
