@@ -175,7 +175,7 @@ class Service:
         return self.vm.ssh("journalctl -u driftd -o cat --no-pager")
 
     def becomes(self, state: str, timeout_s: float) -> None:
-        wait_until(lambda: self.of("ActiveState") == state, f"{state}: {self.log()}", timeout_s)
+        wait_until(lambda: self.of("ActiveState") == state, f"being {state}", timeout_s)
 
 
 @pytest.fixture(scope="module")
