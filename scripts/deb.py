@@ -50,6 +50,12 @@ SHELL_COMPLETION = (
 )
 
 
+# Wheels for these C libraries, not newer ones: those for 2.34 are compiled for processors that not every machine
+# (qemu's plain ones, say) shows its guests.
+OLDEST = [f"manylinux_2_{minor}_{os.uname().machine}" for minor in range(28, 4, -1)]
+OLDEST += [f"manylinux{year}_{os.uname().machine}" for year in ("2014", "2010", "1")]
+
+
 def say(text: str) -> None:
     print(f"deb: {text}", file=sys.stderr, flush=True)
 
@@ -90,13 +96,14 @@ def libraries(cache: Path) -> Path:
     extras = said.get("optional-dependencies", {})
     wanted = [*said["dependencies"], *(one for name, some in extras.items() if name != "dev" for one in some)]
     wanted = sorted(one for one in wanted if not one.startswith("driftd["))
-    made = cache / f"{PYTHON}-{hashlib.sha256(repr(wanted).encode()).hexdigest()[:16]}"
+    platforms = [word for platform in OLDEST for word in ("--platform", platform)]
+    made = cache / f"{PYTHON}-{hashlib.sha256(repr((wanted, platforms)).encode()).hexdigest()[:16]}"
     if not made.is_dir():
         say(f"installing {len(wanted)} libraries and what they need (once)")
         cache.mkdir(parents=True, exist_ok=True)
         work = cache / f".work-{os.getpid()}"
         shutil.rmtree(work, ignore_errors=True)
-        pip("--only-binary", ":all:", "--target", work, *wanted)
+        pip("--only-binary", ":all:", *platforms, "--target", work, *wanted)
         try:
             work.rename(made)
         except OSError:  # somebody else was as quick
