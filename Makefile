@@ -2,7 +2,7 @@
 # Both set up all they need first (scripts/setup) and reuse what is there.
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo test check fast image soak clean
+.PHONY: help setup setup-tests demo test check fast image deb soak clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ image: setup-tests ## driftd's container image, as an OCI layout in build/image
 
 soak: setup-tests ## minutes to hours, by hand; the results stand in docs/soak.md
 	@$(PYTHON) scripts/test.py -m soak --timeout 7200 -s $(TESTS)
+
+deb: setup ## the Debian package, in dist/ (docs/service.md)
+	@scripts/deb $(DEB)
 
 clean: ## remove the demo's fleet and what was built here
 	@[ ! -x .venv/bin/driftd ] || .venv/bin/driftd demo --clean

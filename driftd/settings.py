@@ -22,6 +22,7 @@ from driftd.core.errors import BadInput
 from driftd.core.guards import written
 from driftd.settingnotify import Notify
 from driftd.settingparts import Certificates, Duration, Sessions, Strict
+from driftd.settingplaces import CREDENTIAL, credential
 from driftd.yamltext import Located, complaint, parse
 
 DEFAULT_FILES = ("driftd.yaml", "/etc/driftd/driftd.yaml")
@@ -378,7 +379,12 @@ class Settings(BaseSettings):
         return env_settings, init_settings
 
     def path(self, name: str) -> Path:
-        """A path of the configuration, made absolute from where the file stands."""
+        """A path of the configuration, made absolute from where the file stands; ``credential:NAME`` is systemd's.
+
+        Raises BadInput for a credential that no credential can be called.
+        """
+        if name.startswith(CREDENTIAL):
+            return credential(name.removeprefix(CREDENTIAL))
         return (self.base / Path(name).expanduser()).absolute()
 
     def group(self, name: str) -> GroupSettings:

@@ -16,7 +16,8 @@ REPO = Path(__file__).resolve().parent.parent
 CACHE = REPO / ".cache"
 sys.path.insert(0, str(REPO / "tests"))
 
-from packed import packed_image  # noqa: E402  # the tests' own
+import packaged  # noqa: E402  # the tests' own
+from packed import packed_image  # noqa: E402  # likewise
 
 
 def say(text: str) -> None:
@@ -33,6 +34,7 @@ def main() -> int:
             image.ensure(CACHE / "images", say=say)
             machines.ensure(CACHE / "images", say=say)
             packed_image(CACHE / "images", say)
+            packaged.ensure_base(CACHE / "images", say)
         os.execv(sys.executable, pytest)  # noqa: S606  # a list of arguments, no shell wanted
     if lacking := userns.missing():
         sys.exit(f"test: {lacking}")

@@ -29,6 +29,7 @@ settings.load_profile("driftd")
 # Files whose tests take minutes together: begun first, so that no core is left waiting for them at the end.
 SLOW = (
     "test_vm_systemd",
+    "test_service",
     "test_local_vm_contract",
     "test_bad_days",
     "test_sigkill",

@@ -34,11 +34,25 @@ class HostKey:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """One of the daemon's jobs: run every so often, never twice at once; it returns sentences for the log."""
+    """One of the daemon's jobs: run every so often, never twice at once; it returns sentences for the log.
+
+    ``patience`` is how long it may be silent beyond ``every`` before it counts as hung; ``sign`` tells when a run that
+    takes long got on last, in seconds of ``time.monotonic``.
+    """
 
     name: str
     every: timedelta
     run: Callable[[], Sequence[str]]
+    patience: timedelta = timedelta(minutes=10)
+    sign: Callable[[], float] = float
+
+
+class Manager(Protocol):
+    """The service manager that started this process, if one did."""
+
+    watchdog_s: float
+
+    def tell(self, **said: str | int) -> None: ...
 
 
 class Engine(Protocol):
@@ -130,6 +144,10 @@ class House(Protocol):
         ...
 
     def engine(self) -> Engine: ...
+
+    def manager(self) -> Manager:
+        """Whoever started this process as a service; one that hears nothing where nobody did."""
+        ...
 
     def demo_inside(self, *, keep: bool) -> int | None:
         """As an ordinary user: run the whole command again inside a user namespace; its exit status. None for root."""

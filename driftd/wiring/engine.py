@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
@@ -12,7 +13,7 @@ from driftd.core.errors import DriftdError
 from driftd.core.facts import Instance
 from driftd.core.looks import Look
 from driftd.core.memory import Suppression
-from driftd.core.wording import keeping
+from driftd.core.wording import keeping, service
 from driftd.doors.house import Beat
 from driftd.edges import logs
 from driftd.edges.store import SqlQueue, SqlStore, here, open_store
@@ -24,10 +25,12 @@ from driftd.flows.replace import Replacer
 from driftd.flows.sweep import Sweeper
 from driftd.flows.tainting import Marker
 from driftd.flows.visit import Visitor
+from driftd.settings import Settings
 from driftd.wiring.breaking import Watch
 from driftd.wiring.house import WiredHouse
 from driftd.wiring.keeping import GENERATOR
 from driftd.wiring.notifying import Notifying
+from driftd.wiring.pulse import Pulse
 from driftd.wiring.served import Served
 from driftd.wiring.watching import Watching
 
@@ -35,8 +38,11 @@ LEASE_TTL = timedelta(seconds=30)
 LEASE_BEAT = timedelta(seconds=5)
 REMIND_BEAT = timedelta(seconds=30)
 JOURNAL_BEAT = timedelta(seconds=5)
+STATUS_BEAT = timedelta(seconds=30)
+# What a job may be silent for before it counts as hung. Whatever it waits for besides has a limit of its own.
+PATIENCE = timedelta(minutes=10)
+LEASE_PATIENCE = timedelta(minutes=2)
 # How long a run of a job may take before the daemon counts as hanging. Renewing the lease touches the store alone.
-LEASE_LONGEST = timedelta(minutes=2)
 LONGEST = timedelta(minutes=30)
 
 
@@ -79,12 +85,13 @@ class WiredEngine:
             checkpoint_every=house.settings.journal.every,
         )
         queue = SqlQueue(store)
+        sweeping, replacing, tidying, marking = (Pulse(clock) for _ in range(4))
         self._sweeper = sweeper = Sweeper(
             store,
             watch.groups,
             visitor,
             queue,
-            clock=clock,
+            clock=sweeping,
             lookers=pace.lookers,
             stopping=self._stopping.is_set,
             within=house.settings.breakers.reported_within,
@@ -95,32 +102,34 @@ class WiredEngine:
             store,
             watch.groups,
             visitor,
-            clock=clock,
+            clock=replacing,
             pause=self._outside,
             fence=self._renew,
             stopping=self._stopping.is_set,
             since=clock(),
         )
-        janitor = Janitor(store, watch.groups, clock=clock, pause=self._outside, fence=self._renew, keep=pace.keep)
-        marker = Marker(store, watch.groups, clock=clock, pause=self._outside, fence=self._renew)
+        janitor = Janitor(store, watch.groups, clock=tidying, pause=self._outside, fence=self._renew, keep=pace.keep)
+        marker = Marker(store, watch.groups, clock=marking, pause=self._outside, fence=self._renew)
         reminder = Reminder(store, house.groups, clock=clock)
+        patience = patience_of(house.settings)
         return (
-            Beat("lease", LEASE_BEAT, self._hold_lease),
+            Beat("lease", LEASE_BEAT, self._hold_lease, LEASE_PATIENCE),
             Beat("journal", JOURNAL_BEAT, keeper.tick),
-            Beat("sweep", pace.tick, sweeper.tick),
+            Beat("sweep", pace.tick, sweeper.tick, patience, sweeping.sign),
             Beat("watch", pace.tick, watching.watcher.tick),
             Beat("trip", pace.tick, watch.tripper(janitor.left).tick),
-            Beat("replace", pace.tick, replacer.tick),
-            Beat("marks", pace.tick, marker.tick),
+            Beat("replace", pace.tick, replacer.tick, patience, replacing.sign),
+            Beat("marks", pace.tick, marker.tick, patience, marking.sign),
             Beat("remind", REMIND_BEAT, reminder.tick),
-            Beat("janitor", pace.janitor, janitor.tick),
+            Beat("janitor", pace.janitor, janitor.tick, patience, tidying.sign),
             *self._notifying.beats(),
+            *([Beat("status", STATUS_BEAT, self._say_status)] if house.manager().listens else []),
         )
 
     def _longest(self, beat: Beat) -> timedelta:
         """Looks are the longest that a job waits for: of each replacement under way two, one after the other."""
         if beat.name == "lease":
-            return LEASE_LONGEST
+            return LEASE_PATIENCE
         return max(LONGEST, self._house.settings.ssh.look_timeout * 2 * self._house.settings.daemon.at_once)
 
     def _audit(self, instance: Instance, visits: Visits, suppressions: Sequence[Suppression]) -> Look:
@@ -138,6 +147,15 @@ class WiredEngine:
 
     def _hold_lease(self) -> Sequence[str]:
         self._renew()
+        return ()
+
+    def _say_status(self) -> Sequence[str]:
+        with self._store.read() as tx:
+            rows = [row for row in tx.instances() if row.gone_at is None]
+            opened, paused = len(tx.open_replacements()), bool(tx.pauses())
+        paused |= self._house.pause_file().exists()
+        verdicts = Counter(str(row.verdict) for row in rows)
+        self._house.manager().tell(STATUS=service.standing(verdicts, opened, paused=paused))
         return ()
 
     def job_ended(self, name: str, *, well: bool) -> None:
@@ -165,6 +183,12 @@ class WiredEngine:
             self._store.drop_lease(self._holder, self._epoch)
         finally:
             self._store.close()
+
+
+def patience_of(settings: Settings) -> timedelta:
+    """How long a job may be silent that looks at instances or runs a group's hooks: one step of it may take as long."""
+    hooks = max((group.hooks.timeout for group in settings.groups.values()), default=timedelta(0))
+    return PATIENCE + 2 * settings.ssh.look_timeout + hooks
 
 
 def start(house: WiredHouse) -> WiredEngine:

@@ -24,6 +24,7 @@ from driftd.doors.house import Engine, HostKey
 from driftd.edges import documents, logs, providers
 from driftd.edges.local import LocalLooker
 from driftd.edges.packages import PackageDirectory
+from driftd.edges.service import ServiceManager
 from driftd.edges.ssh.hostkeys import known
 from driftd.edges.ssh.looker import SshLooker
 from driftd.edges.ssh.options import SshOptions
@@ -308,6 +309,13 @@ class WiredHouse:
         from driftd.wiring.engine import start  # noqa: PLC0415  # only the daemon needs it
 
         return start(self)
+
+    def manager(self) -> ServiceManager:
+        return self._manager
+
+    @cached_property
+    def _manager(self) -> ServiceManager:
+        return ServiceManager()
 
     def demo_inside(self, *, keep: bool) -> int | None:
         from driftd.wiring.stage import inside  # noqa: PLC0415  # only the demo needs it

@@ -1,6 +1,8 @@
 """Manifests on disk: each mistake is one sentence with file and remedy; each file is read once."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -106,3 +108,16 @@ def test_nothing_but_a_file_is_replaced(tmp_path: Path):
         document_files.write(there, b"x")
     assert there.is_fifo()
     assert list(tmp_path.iterdir()) == [there]
+
+
+def test_a_small_document_needs_little_memory_however_large_one_may_be(tmp_path):
+    (tmp_path / "small.manifest").write_text("no manifest\n")
+    script = (
+        "import resource, sys; from pathlib import Path; from driftd.core.errors import BadInput; "
+        "from driftd.edges import documents; resource.setrlimit(resource.RLIMIT_AS, (600 * 1024**2,) * 2)\n"
+        "try: documents.read_manifest(Path(sys.argv[1]))\n"
+        "except BadInput as error: print(error)"
+    )
+    words = [sys.executable, "-c", script, tmp_path / "small.manifest"]
+    said = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert "small.manifest" in said.stdout

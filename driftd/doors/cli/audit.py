@@ -14,6 +14,7 @@ from driftd.core import packs
 from driftd.core.errors import BadInput
 from driftd.core.findings import Verdict
 from driftd.core.looks import Look
+from driftd.core.wording import printable
 from driftd.doors.cli.app import CLEAN, DRIFTED, UNSEEN, Context, app, of
 from driftd.doors.cli.files import write
 from driftd.doors.house import House
@@ -121,6 +122,11 @@ def _report(context: Context, form: Format, looks: list[Look], now: datetime, ou
     if output is not None:
         write(output, render(form, looks, now).encode())
         context.err.print(f"written to {output}", highlight=False, markup=False)
+        if len(looks) == 1:  # one machine's log (driftd-self.service) says how it is, too
+            judged = looks[0].judgement
+            context.err.print(
+                printable(f"{looks[0].instance.id} is {judged.verdict}: {judged.reason}"), highlight=False, markup=False
+            )
     elif form is Format.TABLE:
         from driftd.doors.report import table  # noqa: PLC0415  # costs --help a quarter of a second
 

@@ -11,4 +11,5 @@ from driftd.doors.cli.app import app, of
 @app.command()
 def run(ctx: typer.Context) -> None:
     """Watch the fleet and, where a group allows it, replace what drifted. Stops cleanly on SIGTERM."""
-    daemon.serve(of(ctx).house().engine())
+    house = of(ctx).house()
+    daemon.serve(house.engine(), house.manager())

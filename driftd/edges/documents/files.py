@@ -8,11 +8,18 @@ import stat
 import tempfile
 from pathlib import Path
 
+_PIECE = 1024 * 1024
+
 
 def read(file: Path, most: int) -> bytes:
     """The first ``most`` bytes. Raises OSError, also for what is no regular file: it could keep us waiting."""
+    parts = []
     with os.fdopen(open_file(file), "rb") as stream:
-        return stream.read(most)
+        # Piece by piece: one read would first make room for as much as there may be, which small machines have not.
+        while most and (part := stream.read(min(most, _PIECE))):
+            parts.append(part)
+            most -= len(part)
+    return b"".join(parts)
 
 
 def digest(file: Path) -> str | None:

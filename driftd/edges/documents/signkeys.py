@@ -136,7 +136,8 @@ def _read(file: Path, *, private: bool) -> bytes:
                 )
             if private and found.st_uid not in (os.geteuid(), 0):
                 raise BadInput(f"{file} belongs to somebody else, so the key in it is not used", _MAKE)
-            if private and found.st_mode & 0o077:
+            # Of root's file (a systemd credential with an ACL) the group's bits may be only its mask.
+            if private and found.st_mode & (0o077 if found.st_uid == os.geteuid() else 0o007):
                 raise BadInput(f"others may use {file}, so the key in it is not used", f"chmod go= {file}")
             data = stream.read(_SIZE_LIMIT + 1)
     except OSError as error:

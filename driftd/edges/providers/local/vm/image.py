@@ -42,7 +42,7 @@ def ensure(cache: Path | None = None, *, release: str = "1", say: Callable[[str]
     cache = cache or debian.default_cache()
     base = debian.ensure_base(cache, RECIPE, say)
     packed_with = f"{DISK_MB} {disk.DRIVERS} {disk.INIT.read_text(encoding='utf-8')}"
-    return image.make(cache, base, _files(release), "vm", _finish, pack, packed_with)
+    return image.make(cache, base, files(release), "vm", finish, pack, packed_with)
 
 
 def pack(work: Path, *, size_mb: int = DISK_MB) -> None:
@@ -53,7 +53,8 @@ def pack(work: Path, *, size_mb: int = DISK_MB) -> None:
     disk.make_disk(rootfs, work / "disk.ext4", size_mb)
 
 
-def _files(release: str) -> dict[str, tuple[int, str]]:
+def files(release: str) -> dict[str, tuple[int, str]]:
+    """What is put upon the base: path → (mode, text)."""
     return {
         image.APP_PATH: (0o644, image.app(release)),
         "etc/systemd/system/web.service": (0o644, (DATA / "web.service").read_text(encoding="utf-8")),
@@ -65,7 +66,8 @@ def _files(release: str) -> dict[str, tuple[int, str]]:
     }
 
 
-def _finish(rootfs: Path) -> None:
+def finish(rootfs: Path) -> None:
+    """What files cannot say."""
     wants = rootfs / "etc/systemd/system/multi-user.target.wants"
     (wants / "web.service").symlink_to("/etc/systemd/system/web.service")
     (rootfs / "lost+found").mkdir(mode=0o700)
