@@ -16,6 +16,7 @@ from driftd.core.memory import Store
 from driftd.doors.demo.stage import Stage
 from driftd.doors.desks.baking import BakeDesk
 from driftd.doors.desks.calibration import CalibrationDesk
+from driftd.doors.desks.doctor import DoctorDesk
 from driftd.doors.desks.explaining import ExplainDesk
 from driftd.doors.desks.exports import ExportDesk
 from driftd.doors.desks.keeping import KeepingDesk
@@ -124,6 +125,10 @@ class House(Protocol):
         ...
 
     def request_cancel(self, rid: str) -> str: ...
+
+    def doctor(self) -> DoctorDesk:
+        """How all that is configured stands."""
+        ...
 
     def keeping(self) -> KeepingDesk:
         """The journal's proof, and the store's care."""

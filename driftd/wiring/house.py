@@ -38,6 +38,7 @@ from driftd.settings import Settings
 from driftd.wiring.answering import policy_of
 from driftd.wiring.baking import DEADLINE_S, Baking, tree
 from driftd.wiring.calibrating import Calibrating
+from driftd.wiring.doctoring import Doctoring
 from driftd.wiring.explaining import Explaining
 from driftd.wiring.exports import Exporting
 from driftd.wiring.groups import join
@@ -301,6 +302,9 @@ class WiredHouse:
 
     def keeping(self) -> Keeping:
         return Keeping(self)
+
+    def doctor(self) -> Doctoring:
+        return Doctoring(self)
 
     # --- long-lived things ---
 

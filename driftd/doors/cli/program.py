@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from driftd.doors.cli import (  # isort: skip  # the order is the help's
     demo,
+    init,
+    doctor,
     audit,
     bake,
     calibrate,
@@ -35,10 +37,12 @@ __all__ = [
     "breakers",
     "calibrate",
     "demo",
+    "doctor",
     "explain",
     "findings",
     "history",
     "hold",
+    "init",
     "journal",
     "manifest",
     "manifest_exports",
