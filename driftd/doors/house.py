@@ -21,6 +21,7 @@ from driftd.doors.desks.explaining import ExplainDesk
 from driftd.doors.desks.exports import ExportDesk
 from driftd.doors.desks.keeping import KeepingDesk
 from driftd.doors.desks.policies import PolicyDesk
+from driftd.doors.desks.recounting import RecountDesk
 from driftd.doors.desks.trust import TrustDesk
 
 
@@ -128,6 +129,10 @@ class House(Protocol):
 
     def doctor(self) -> DoctorDesk:
         """How all that is configured stands."""
+        ...
+
+    def recounting(self) -> RecountDesk:
+        """A time that is over."""
         ...
 
     def keeping(self) -> KeepingDesk:

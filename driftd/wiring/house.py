@@ -46,6 +46,7 @@ from driftd.wiring.guarding import most_of
 from driftd.wiring.keeping import Keeping
 from driftd.wiring.looking import RoutedLooker, certificates, several
 from driftd.wiring.policies import Policies
+from driftd.wiring.recounting import Recounting
 from driftd.wiring.trust import Given, Remembered, Trusting
 
 
@@ -302,6 +303,9 @@ class WiredHouse:
 
     def keeping(self) -> Keeping:
         return Keeping(self)
+
+    def recounting(self) -> Recounting:
+        return Recounting(self)
 
     def doctor(self) -> Doctoring:
         return Doctoring(self)

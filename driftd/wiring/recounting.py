@@ -1,13 +1,18 @@
-"""Recounting: the history of one instance, read from the store."""
+"""Recounting: the history of one instance, and of a time that is over, read from the store."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from driftd.core.errors import BadInput
 from driftd.core.history import History, history
+from driftd.core.period import Period
 from driftd.core.wording import holds as said
+from driftd.doors.desks.recounting import Tell
+from driftd.edges import documents
 from driftd.flows.following import followed
+from driftd.flows.recount import recount
 from driftd.wiring.answering import rules_by_group
 
 if TYPE_CHECKING:
@@ -34,3 +39,16 @@ def history_of(house: WiredHouse, name: str) -> History:
             followed(tx, rules_by_group(house.settings), alive, now).get(row.id),
             tx.attributions(row.id, over=True),
         )
+
+
+class Recounting:
+    """Implements ``driftd.doors.desks.recounting.RecountDesk`` for one house."""
+
+    def __init__(self, house: WiredHouse) -> None:
+        self._house = house
+
+    def period(self, since: datetime, until: datetime, tell: Tell) -> Period:
+        house = self._house
+        keys = documents.verifiers(list(house.trusting.trust.keys))
+        with house.store(read_only=True) as store:
+            return recount(store, since, until, house.now(), every=house.every, keys=keys, tell=tell)
