@@ -19,6 +19,8 @@ from driftd.core.memory import FindingRow, Suppression, Tx
 from driftd.core.wording import causes as wording
 from driftd.core.wording import count, lasting, printable
 from driftd.doors.cli.app import app, of, span
+from driftd.doors.cli.complete import findings
+from driftd.doors.cli.done import Json, tell
 from driftd.doors.cli.lines import narrow, stacked
 
 _LONGEST_REASON = 500
@@ -28,12 +30,16 @@ _NEW = timedelta(days=1)  # too young to be told that it serves nobody
 @app.command()
 def accept(
     ctx: typer.Context,
-    finding: Annotated[str, typer.Argument(help="A finding's number or signature, or the signature of a cause.")],
+    finding: Annotated[
+        str,
+        typer.Argument(help="A finding's number or signature, or the signature of a cause.", autocompletion=findings),
+    ],
     reason: Annotated[str, typer.Option(help="Why; it stands in every report that leaves the finding out.")],
     lasting_for: Annotated[str, typer.Option("--for", help="For how long: 90m, 2h, 7d; at most 90d.")] = "7d",
     group: Annotated[
         str, typer.Option("--group", "-g", help="Only in this group (default: the finding's own).", show_default=False)
     ] = "",
+    as_json: Json = False,
 ) -> None:
     """Accept a finding, or all that a cause brought about, for a while: "that was me". Dated, owned, and counted."""
     context = of(ctx)
@@ -78,7 +84,8 @@ def accept(
     where = chosen.group or "every group"
     what = f"{chosen.signature} ({chosen.sentence})"
     said = f"Accepted {what} in {where} until {now + until:%Y-%m-%d %H:%M} UTC (no {number}), owned by {owner}."
-    context.out.print(Text(printable(said)))
+    until_then = now + until
+    tell(context, "accept", said, as_json=as_json, no=number, signature=chosen.signature, until=until_then)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +203,11 @@ def _values(one: Suppression, now: datetime) -> dict[str, object]:
 
 
 @app.command()
-def unaccept(ctx: typer.Context, number: Annotated[int, typer.Argument(help="As driftd accepted shows it.")]) -> None:
+def unaccept(
+    ctx: typer.Context,
+    number: Annotated[int, typer.Argument(help="As driftd accepted shows it.")],
+    as_json: Json = False,
+) -> None:
     """Withdraw an acceptance: what it covered counts again from the next look on."""
     context = of(ctx)
     house = context.house()
@@ -213,4 +224,4 @@ def unaccept(ctx: typer.Context, number: Annotated[int, typer.Argument(help="As 
     said = (
         f"Withdrew acceptance {number} of {one.signature}, which {one.owner} had made: it counts from the next look on."
     )
-    context.out.print(Text(printable(said)))
+    tell(context, "unaccept", said, as_json=as_json, no=number, signature=one.signature)

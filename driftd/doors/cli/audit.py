@@ -15,6 +15,7 @@ from driftd.core.errors import BadInput
 from driftd.core.findings import Verdict
 from driftd.core.looks import Look
 from driftd.doors.cli.app import CLEAN, DRIFTED, UNSEEN, Context, app, of
+from driftd.doors.cli.complete import instances as complete
 from driftd.doors.cli.files import write
 from driftd.doors.house import House
 from driftd.doors.report.formats import Format, render
@@ -56,7 +57,9 @@ def audit(
     ctx: typer.Context,
     targets: Annotated[
         list[str] | None,
-        typer.Argument(help="Instances, slots, groups or addresses (default: all).", show_default=False),
+        typer.Argument(
+            help="Instances, slots, groups or addresses (default: all).", show_default=False, autocompletion=complete
+        ),
     ] = None,
     root: Annotated[Path | None, typer.Option(help="Look at this directory as the root of a server, offline.")] = None,
     manifest: Annotated[Path | None, typer.Option(help="The manifest to hold --root against.")] = None,

@@ -13,6 +13,7 @@ from driftd.core.history import History
 from driftd.core.outlook import Outlook
 from driftd.core.wording import count, printable
 from driftd.doors.cli.app import app, of
+from driftd.doors.cli.complete import one_instance
 
 _STYLES = {"session": "red", "finding": "yellow", "hold": "cyan"}
 
@@ -20,7 +21,12 @@ _STYLES = {"session": "red", "finding": "yellow", "hold": "cyan"}
 @app.command()
 def history(
     ctx: typer.Context,
-    instance: Annotated[str, typer.Argument(help="The instance, by id, slot or address; also one that is gone.")],
+    instance: Annotated[
+        str,
+        typer.Argument(
+            help="The instance, by id, slot or address; also one that is gone.", autocompletion=one_instance
+        ),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Say it in JSON.")] = False,
 ) -> None:
     """Say of one instance who was on it, what was found and done, its taint, and what follows from that and when."""

@@ -15,6 +15,7 @@ from driftd.core.manifest import Manifest
 from driftd.core.wording import count, printable
 from driftd.core.wording import trust as wording
 from driftd.doors.cli.app import CLEAN, DRIFTED, app, of
+from driftd.doors.cli.done import Json, tell
 from driftd.doors.desks.trust import Standing
 from driftd.probe.wire import Entry
 
@@ -110,13 +111,16 @@ def diff(
 
 
 @manifest.command()
-def verify(ctx: typer.Context, name: Name, key: Keys = None) -> None:
+def verify(ctx: typer.Context, name: Name, key: Keys = None, form: Format = Form.TEXT) -> None:
     """Verify a manifest and the files beside it. Exit status 0 when a trusted key signed them, else 1."""
     from driftd.doors.report import manifests  # noqa: PLC0415  # costs --help a quarter of a second
 
     context = of(ctx)
     desk = context.house().trust()
     standing = desk.read(desk.find(name), key or [])
+    if form is Form.JSON:
+        typer.echo(json.dumps(manifests.as_json(standing), indent=2))
+        raise typer.Exit(DRIFTED if standing.manifest.seal is None else CLEAN)
     if standing.manifest.seal is None:
         _complain(ctx, standing)
         raise typer.Exit(DRIFTED)
@@ -149,12 +153,18 @@ def sign(
         bool,
         typer.Option("--vouch", help="Vouch for the server that a provisional manifest was read off: it was pristine."),
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Sign a manifest and everything of its image beside it, so that servers may be replaced because of it."""
     context = of(ctx)
     desk = context.house().trust()
     made = desk.sign(desk.find(name), key or [], sequence=sequence or 0, add=add, vouch=vouch)
-    context.out.print(wording.signed(str(made.file), made.keys, made.sequence), highlight=False, markup=False)
+    said = wording.signed(str(made.file), made.keys, made.sequence)
+    if as_json:
+        fields = {"keys": list(made.keys), "sequence": made.sequence, "subjects": dict(made.subjects)}
+        tell(context, "sign", said, as_json=True, file=str(made.file), provisional=made.provisional, **fields)
+        return
+    context.out.print(said, highlight=False, markup=False)
     for subject, digest in sorted(made.subjects.items()):
         context.out.print(f"  {digest[:16]}  {printable(subject)}", highlight=False, markup=False)
     if made.provisional:
@@ -165,10 +175,15 @@ def sign(
 def keygen(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(help="Where the private key goes; the public one goes to FILE.pub.")],
+    as_json: Json = False,
 ) -> None:
     """Make a pair of keys to sign with (Ed25519)."""
     context = of(ctx)
     made = context.house().trust().keygen(file)
+    if as_json:
+        said = f"{made.private} and {made.public} are made"
+        tell(context, "keygen", said, as_json=True, private=made.private, public=made.public, key=made.id)
+        return
     for line in (
         f"{made.private}: the private key, for whoever bakes; nobody else may read it",
         f"{made.public}: the public key {wording.short(made.id)}, for every driftd that is to trust it:",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import asdict
+from typing import Any
 
 from driftd.core.attributed import Attribution
 from driftd.core.period import Came, Drift, Member, Period, took
@@ -36,7 +37,6 @@ def render(period: Period) -> str:
 
 def shape(period: Period) -> PeriodShape:
     """The whole report in its shape."""
-    proof = period.proof
     return PeriodShape(
         schema=SCHEMA,
         made_at=period.made_at,
@@ -47,7 +47,20 @@ def shape(period: Period) -> PeriodShape:
         sessions=[_session(one) for one in period.sessions],
         drifts=[_drift(one) for one in period.drifts],
         replacements=[_replacement(one) for one in period.replacements],
-        holds=[
+        **_by_people(period),
+        **_by_breakers(period),
+        coverage=CoverageShape(
+            never=[one.row.id for one in period.never],
+            gaps=[one.row.id for one in period.holes],
+            unknown=[one.row.id for one in period.unknown],
+        ),
+        proof=_proof(period),
+    )
+
+
+def _by_people(period: Period) -> dict[str, Any]:
+    return {
+        "holds": [
             HoldShape(
                 instance=one.instance_id,
                 group=one.group,
@@ -60,7 +73,7 @@ def shape(period: Period) -> PeriodShape:
             )
             for one in period.holds
         ],
-        acceptances=[
+        "acceptances": [
             AcceptanceShape(
                 no=one.id,
                 signature=one.signature,
@@ -76,35 +89,39 @@ def shape(period: Period) -> PeriodShape:
             )
             for one in period.acceptances
         ],
-        pauses=[PauseShape(**asdict(one)) for one in period.pauses],
-        acts=[
+        "pauses": [PauseShape(**asdict(one)) for one in period.pauses],
+        "acts": [
             ActShape(line=one.seq, at=one.at, who=one.who, did=one.did, subject=one.subject, says=one.says)
             for one in period.deeds
         ],
-        tripped=[
+    }
+
+
+def _by_breakers(period: Period) -> dict[str, Any]:
+    return {
+        "tripped": [
             TrippedShape(line=one.seq, at=one.at, rule=one.rule, scope=one.scope, to=one.to, why=one.why)
             for one in period.tripped
         ],
-        breakers=[
+        "breakers": [
             BreakerShape(rule=one.rule, scope=one.scope, state=one.state, why=one.why, opened_at=one.opened_at)
             for one in period.breakers
         ],
-        coverage=CoverageShape(
-            never=[one.row.id for one in period.never],
-            gaps=[one.row.id for one in period.holes],
-            unknown=[one.row.id for one in period.unknown],
-        ),
-        proof=ProofShape(
-            ok=proof.good,
-            lines=proof.lines,
-            head=proof.head,
-            first_line=proof.first,
-            last_line=proof.last,
-            checkpoint=proof.checkpoint,  # type: ignore[arg-type]  # pydantic checks the word
-            checkpoint_line=proof.checkpoint_line,
-            checkpoint_at=proof.checkpoint_at,
-            said=list(proof.said),
-        ),
+    }
+
+
+def _proof(period: Period) -> ProofShape:
+    proof = period.proof
+    return ProofShape(
+        ok=proof.good,
+        lines=proof.lines,
+        head=proof.head,
+        first_line=proof.first,
+        last_line=proof.last,
+        checkpoint=proof.checkpoint,  # type: ignore[arg-type]  # pydantic checks the word
+        checkpoint_line=proof.checkpoint_line,
+        checkpoint_at=proof.checkpoint_at,
+        said=list(proof.said),
     )
 
 
