@@ -19,6 +19,7 @@ from driftd.core.memory import Store, Suppression
 from driftd.core.policy import Policy
 from driftd.core.ports import Provider
 from driftd.core.transactions.contents import PackageSource
+from driftd.core.wording import near
 from driftd.doors.demo.stage import Stage
 from driftd.doors.house import Engine, HostKey
 from driftd.edges import documents, logs, providers
@@ -169,8 +170,8 @@ class WiredHouse:
         for target in targets:
             found = [i for i in everything if target in {i.id, i.slot, i.group, i.address, i.reach.host}]
             if not found:
-                some = ", ".join(i.slot or i.id for i in everything[:8]) or "none"
-                raise BadInput(f"nothing in the inventory is called {target!r}", f"there are: {some}")
+                names = [name for i in everything for name in (i.slot or i.id, i.id, i.group, i.address) if name]
+                raise BadInput(f"nothing in the inventory is called {target!r}", near.hint(target, names))
             chosen.update({i.id: i for i in found})
         return list(chosen.values()) if targets else everything
 

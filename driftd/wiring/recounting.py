@@ -9,6 +9,7 @@ from driftd.core.errors import BadInput
 from driftd.core.history import History, history
 from driftd.core.period import Period
 from driftd.core.wording import holds as said
+from driftd.core.wording import near
 from driftd.doors.desks.recounting import Tell
 from driftd.edges import documents
 from driftd.flows.following import followed
@@ -25,9 +26,11 @@ def history_of(house: WiredHouse, name: str) -> History:
     """What happened on the instance ``name`` (id, slot or address; of several the newest). Raises BadInput."""
     now = house.now()
     with house.store(read_only=True) as store, store.read() as tx:
-        rows = [row for row in tx.instances(gone=True) if row.called(name)]
+        every = tx.instances(gone=True)
+        rows = [row for row in every if row.called(name)]
         if not rows:
-            raise BadInput(said.unknown(name), "see: driftd status")
+            names = [word for row in every for word in (row.slot, row.id)]
+            raise BadInput(said.unknown(name), near.hint(name, names, "see: driftd status"))
         row = max(rows, key=lambda one: (one.id == name, one.gone_at is None, one.first_seen))
         alive = [row] if row.gone_at is None else []
         return history(

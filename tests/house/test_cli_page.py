@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 
 import pytest
 from cli_page import MANUAL, PAGE, commands, manual, options, render, value
@@ -60,3 +61,13 @@ def test_the_manual_page_is_clean():
     assert "driftd journal accept-break --reason TEXT" in plain
     assert "--format table|json|html|markdown" in plain
     assert max(map(len, plain.splitlines())) <= 80
+
+
+def test_help_imports_nothing_heavy():
+    heavy = ["pydantic", "structlog", "sqlalchemy", "apscheduler", "paramiko", "jinja2", "cryptography", "ruamel"]
+    code = (
+        "import sys; sys.argv = ['driftd', '--help']\nfrom driftd.wiring import main\ntry:\n    main()\n"
+        f"except SystemExit:\n    print([one for one in {heavy} if one in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"

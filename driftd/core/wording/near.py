@@ -19,9 +19,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def hint(name: str, known: Iterable[str], otherwise: str = "") -> str:
-    """``did you mean web/1?``, else what there is, else ``otherwise`` alone."""
+    """``did you mean web/1?``, else ``otherwise``, or what there is where nothing else is to be said."""
     names = [one for one in dict.fromkeys(known) if one]
     if meant := nearest(name, names):
         return f"did you mean {printable(meant)}?" + (f" Else {otherwise}" if otherwise else "")
-    there = f"there are: {printable(listed(names, most=_MOST))}" if names else "there are none"
-    return f"{there}; {otherwise}" if otherwise else there
+    return otherwise or (f"there are: {printable(listed(names, most=_MOST))}" if names else "there are none")

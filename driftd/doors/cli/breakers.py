@@ -19,7 +19,6 @@ from driftd.doors.cli.app import app, of
 from driftd.doors.cli.done import Json, tell
 from driftd.doors.cli.lines import narrow, stacked
 from driftd.doors.house import House
-from driftd.flows import breaking
 
 STYLES = {State.OPEN: "bold red", State.HALF_OPEN: "yellow", State.CLOSED: "dim"}
 
@@ -67,6 +66,8 @@ def reset(
     as_json: Json = False,
 ) -> None:
     """Close a circuit breaker that a person may close; what was seen up to now opens it no more."""
+    from driftd.flows import breaking  # noqa: PLC0415  # costs --help a quarter of a second
+
     context = of(ctx)
     house = context.house()
     with house.store() as store, store.write() as tx:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from driftd.core.history import History
 from driftd.core.outlook import Outlook
 from driftd.core.wording import count, printable
 from driftd.doors.cli.app import app, of
 from driftd.doors.cli.complete import one_instance
+
+if TYPE_CHECKING:
+    from driftd.core.history import History
 
 _STYLES = {"session": "red", "finding": "yellow", "hold": "cyan"}
 

@@ -9,7 +9,6 @@ import typer
 from driftd.doors.cli.app import app, of, span
 from driftd.doors.cli.complete import one_instance, replacements
 from driftd.doors.cli.done import Json, tell
-from driftd.flows import holding
 
 Instance = Annotated[str, typer.Argument(help="The instance, by id, slot or address.", autocompletion=one_instance)]
 Replacement = Annotated[
@@ -29,6 +28,8 @@ def hold(
     as_json: Json = False,
 ) -> None:
     """Keep one instance from being replaced, for a while, by name. Only a second person can renew it, and once."""
+    from driftd.flows import holding  # noqa: PLC0415  # costs --help a quarter of a second
+
     house = of(ctx).house()
     length = span(lasting_for)
     with house.store() as store:
@@ -39,6 +40,8 @@ def hold(
 @app.command()
 def release(ctx: typer.Context, instance: Instance, as_json: Json = False) -> None:
     """End the hold of an instance, whoever's it is."""
+    from driftd.flows import holding  # noqa: PLC0415  # costs --help a quarter of a second
+
     house = of(ctx).house()
     with house.store() as store:
         said = holding.release(store, instance, house.person(), house.now())
@@ -48,6 +51,8 @@ def release(ctx: typer.Context, instance: Instance, as_json: Json = False) -> No
 @app.command()
 def approve(ctx: typer.Context, rid: Replacement, as_json: Json = False) -> None:
     """Agree to a replacement that waits for it (enforce: approve). It then no longer counts as unattended, either."""
+    from driftd.flows import holding  # noqa: PLC0415  # costs --help a quarter of a second
+
     house = of(ctx).house()
     with house.store() as store:
         said = holding.approve(store, rid, house.person(), house.now())
@@ -62,6 +67,8 @@ def deny(
     as_json: Json = False,
 ) -> None:
     """Refuse a replacement: it is cancelled, and what it did is undone."""
+    from driftd.flows import holding  # noqa: PLC0415  # costs --help a quarter of a second
+
     house = of(ctx).house()
     with house.store() as store:
         said = holding.deny(store, rid, house.person(), reason, house.now())

@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from driftd.core import manifestdiff
 from driftd.core.errors import BadInput
-from driftd.core.manifest import Manifest
 from driftd.core.wording import count, printable
 from driftd.core.wording import trust as wording
 from driftd.doors.cli.app import CLEAN, DRIFTED, app, of
 from driftd.doors.cli.done import Json, tell
-from driftd.doors.desks.trust import Standing
-from driftd.probe.wire import Entry
+
+if TYPE_CHECKING:
+    from driftd.core.manifest import Manifest
+    from driftd.doors.desks.trust import Standing
+    from driftd.probe.wire import Entry
 
 manifest = typer.Typer(help="Look at manifests, compare, sign and verify them.", no_args_is_help=True)
 app.add_typer(manifest, name="manifest")
@@ -92,6 +93,7 @@ def diff(
     form: Format = Form.TEXT,
 ) -> None:
     """Show what differs between two manifests: entries, classes, facts. Exit status 0 when nothing does, else 1."""
+    from driftd.core import manifestdiff  # noqa: PLC0415  # costs --help a quarter of a second
     from driftd.doors.report import manifests  # noqa: PLC0415  # costs --help a quarter of a second
 
     context = of(ctx)

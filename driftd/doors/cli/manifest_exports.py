@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from driftd.core import manifesttext
 from driftd.core.errors import BadInput
 from driftd.core.wording import count, printable
 from driftd.core.wording import exports as wording
@@ -58,6 +57,8 @@ def take(
     as_json: Json = False,
 ) -> None:
     """Make a provisional manifest from a file of another format; what the file does not say is told."""
+    from driftd.core import manifesttext  # noqa: PLC0415  # costs --help a quarter of a second
+
     context = of(ctx)
     taken = context.house().exports().taken(file, form, image, partial=partial)
     write(output, manifesttext.encode(taken.manifest))

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from driftd.core.errors import BadInput
-from driftd.core.trial import Replayed, Simulation
 from driftd.core.wording import count, shown
 from driftd.doors.cli.app import CLEAN, DRIFTED, UNSEEN, app, of, span
-from driftd.doors.desks.policies import Checked
+
+if TYPE_CHECKING:
+    from driftd.core.trial import Replayed, Simulation
+    from driftd.doors.desks.policies import Checked
 
 policy = typer.Typer(help="Read policies before they bite.", no_args_is_help=True)
 app.add_typer(policy, name="policy")

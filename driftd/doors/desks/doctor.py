@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from driftd.core.checkup import Check
+if TYPE_CHECKING:
+    from driftd.core.checkup import Check
 
 
 class DoctorDesk(Protocol):

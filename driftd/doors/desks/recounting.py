@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from driftd.core.period import Period
+if TYPE_CHECKING:
+    from driftd.core.period import Period
+
 
 Tell = Callable[[str, int, int], None]
 """(what is read, how much of it, of how much)."""
