@@ -6,9 +6,9 @@ own port *before* the login: a session that no visit has the port of is not drif
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -97,6 +97,17 @@ class VisitRow:
     trace: Trace | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """How often somebody of driftd was on an instance in a time, first and last, and the longest time between two."""
+
+    times: int
+    first: datetime
+    last: datetime
+    gap: timedelta = timedelta(0)
+    gap_from: datetime | None = None
+
+
 class VisitTx(Protocol):
     """The part of a transaction about driftd's own visits."""
 
@@ -114,4 +125,8 @@ class VisitTx(Protocol):
 
     def visits(self, instance_id: str) -> Sequence[VisitRow]:
         """Newest first."""
+        ...
+
+    def looked(self, since: datetime, until: datetime) -> Mapping[str, Looked]:
+        """By instance, the visits that were begun in that time and got in; of older driftds, all visits."""
         ...

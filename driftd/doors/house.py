@@ -7,20 +7,23 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from driftd.core.facts import Instance
-from driftd.core.findings import Action
-from driftd.core.looks import Look
-from driftd.core.memory import Store
-from driftd.doors.demo.stage import Stage
-from driftd.doors.desks.baking import BakeDesk
-from driftd.doors.desks.calibration import CalibrationDesk
-from driftd.doors.desks.explaining import ExplainDesk
-from driftd.doors.desks.exports import ExportDesk
-from driftd.doors.desks.keeping import KeepingDesk
-from driftd.doors.desks.policies import PolicyDesk
-from driftd.doors.desks.trust import TrustDesk
+if TYPE_CHECKING:
+    from driftd.core.facts import Instance
+    from driftd.core.findings import Action
+    from driftd.core.looks import Look
+    from driftd.core.memory import Store
+    from driftd.doors.demo.stage import Stage
+    from driftd.doors.desks.baking import BakeDesk
+    from driftd.doors.desks.calibration import CalibrationDesk
+    from driftd.doors.desks.doctor import DoctorDesk
+    from driftd.doors.desks.explaining import ExplainDesk
+    from driftd.doors.desks.exports import ExportDesk
+    from driftd.doors.desks.keeping import KeepingDesk
+    from driftd.doors.desks.policies import PolicyDesk
+    from driftd.doors.desks.recounting import RecountDesk
+    from driftd.doors.desks.trust import TrustDesk
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,14 @@ class House(Protocol):
         ...
 
     def request_cancel(self, rid: str) -> str: ...
+
+    def doctor(self) -> DoctorDesk:
+        """How all that is configured stands."""
+        ...
+
+    def recounting(self) -> RecountDesk:
+        """A time that is over."""
+        ...
 
     def keeping(self) -> KeepingDesk:
         """The journal's proof, and the store's care."""

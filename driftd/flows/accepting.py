@@ -22,8 +22,18 @@ def too_long() -> str:
     return f"longer than {lasting(LONGEST)}, the longest that an acceptance lasts"
 
 
-def accept(store: Store, name: str, group: str, who: str, reason: str, span: timedelta, now: datetime) -> str:
-    """Accept what ``name`` says (a finding's number or signature, or a cause's signature) for ``span``; one sentence.
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What was accepted: the sentence for who did it, its number and signature, and until when."""
+
+    said: str
+    no: int
+    signature: str
+    until: datetime
+
+
+def accept(store: Store, name: str, group: str, who: str, reason: str, span: timedelta, now: datetime) -> Accepted:
+    """Accept what ``name`` says (a finding's number or signature, or a cause's signature) for ``span``.
 
     ``group`` "" means the finding's own. Raises BadInput.
     """
@@ -62,7 +72,8 @@ def accept(store: Store, name: str, group: str, who: str, reason: str, span: tim
         tx.journal("human", chosen.group or "everywhere", body, now)
     where = chosen.group or "every group"
     what = f"{chosen.signature} ({chosen.sentence})"
-    return f"Accepted {what} in {where} until {until:%Y-%m-%d %H:%M} UTC (no {number}), owned by {who}."
+    said = f"Accepted {what} in {where} until {until:%Y-%m-%d %H:%M} UTC (no {number}), owned by {who}."
+    return Accepted(said, number, chosen.signature, until)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from driftd.core.holds import Hold, placed, released
 from driftd.core.memory import InstanceRow, Message, Store, Tx
 from driftd.core.replacement import State
 from driftd.core.wording import holds as wording
-from driftd.core.wording import too_late_to_cancel
+from driftd.core.wording import near, too_late_to_cancel
 from driftd.flows.opening import the_open
 
 SEE = "see: driftd status"
@@ -91,7 +91,8 @@ def _instance(tx: Tx, name: str) -> InstanceRow:
     found = [row for row in tx.instances() if row.called(name)]
     exactly = [row for row in found if row.id == name]
     if not found:
-        raise BadInput(wording.unknown(name), SEE)
+        names = [word for row in tx.instances() for word in (row.slot, row.id)]
+        raise BadInput(wording.unknown(name), near.hint(name, names, SEE))
     if len(found) > 1 and not exactly:
         raise BadInput(wording.several(name, len(found)), "name one by its id: " + ", ".join(r.id for r in found[:8]))
     return (exactly or found)[0]

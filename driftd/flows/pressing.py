@@ -55,7 +55,7 @@ class Presser:
             return already
         if click.press is Press.HOLD:
             return holding.hold(self._store, click.of, click.by, wording.REASON, HOLD, now)
-        return accepting.accept(self._store, click.of, click.group, click.by, wording.REASON, USUAL, now)
+        return accepting.accept(self._store, click.of, click.group, click.by, wording.REASON, USUAL, now).said
 
     def _already(self, click: Click, now: datetime) -> str:
         """Somebody else, or the same person, was quicker."""

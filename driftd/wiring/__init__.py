@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -35,9 +36,19 @@ def blank() -> House:
     return WiredHouse(settings.Settings(), None)
 
 
+def names(config: Path | None, kinds: Sequence[str]) -> Sequence[str]:
+    """What a shell may complete, read past all else of the store: whoever presses a key does not wait a second."""
+    from driftd import settings  # noqa: PLC0415  # see above
+    from driftd.edges.store.names import known  # noqa: PLC0415  # likewise
+
+    found = settings.find(config)
+    _, separator, path = found.store.partition(":///")
+    return known(found.path(path), kinds) if separator and path else ()
+
+
 def main() -> None:
     """The ``driftd`` command. Every error becomes one sentence, its remedy, and an exit status."""
-    context = Context(build, blank=blank)
+    context = Context(build, blank=blank, names=names)
     try:
         status = program.app(obj=context, standalone_mode=False, prog_name="driftd")
         if status == INTERRUPTED:  # Typer's answer to Ctrl-C

@@ -32,6 +32,7 @@ from driftd.core.policy import Policy
 from driftd.core.showable import show_for
 from driftd.core.shown import Exhibit, Shown, exhibit
 from driftd.core.wording import explaining as said
+from driftd.core.wording import near
 from driftd.doors.cli.status import by_file
 from driftd.edges import documents
 from driftd.edges.semantic import SemanticDiffer
@@ -82,7 +83,9 @@ class Explaining:
             causes = spread(rows)
             about = named(name, rows, causes, instances)
             if not about.rows and about.instance is None:
-                raise BadInput(said.not_found(name), "see: driftd findings, driftd status")
+                names = [word for row in instances for word in (row.slot, row.id)]
+                names += [row.finding.signature for row in rows]
+                raise BadInput(said.not_found(name), near.hint(name, names, "see: driftd findings, driftd status"))
             pauses = [*tx.pauses(), *by_file(house.pause_file())]
             known = _Known(tx.instances(gone=True), rows, causes, pauses)
             made = tuple(self._explained(tx, row, known, now) for row in about.rows[:MOST])

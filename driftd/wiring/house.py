@@ -19,6 +19,7 @@ from driftd.core.memory import Store, Suppression
 from driftd.core.policy import Policy
 from driftd.core.ports import Provider
 from driftd.core.transactions.contents import PackageSource
+from driftd.core.wording import near
 from driftd.doors.demo.stage import Stage
 from driftd.doors.house import Engine, HostKey
 from driftd.edges import documents, logs, providers
@@ -39,6 +40,7 @@ from driftd.settings import Settings
 from driftd.wiring.answering import policy_of
 from driftd.wiring.baking import DEADLINE_S, Baking, tree
 from driftd.wiring.calibrating import Calibrating
+from driftd.wiring.doctoring import Doctoring
 from driftd.wiring.explaining import Explaining
 from driftd.wiring.exports import Exporting
 from driftd.wiring.groups import join
@@ -46,6 +48,7 @@ from driftd.wiring.guarding import most_of
 from driftd.wiring.keeping import Keeping
 from driftd.wiring.looking import RoutedLooker, certificates, several
 from driftd.wiring.policies import Policies
+from driftd.wiring.recounting import Recounting
 from driftd.wiring.trust import Given, Remembered, Trusting
 
 
@@ -168,8 +171,8 @@ class WiredHouse:
         for target in targets:
             found = [i for i in everything if target in {i.id, i.slot, i.group, i.address, i.reach.host}]
             if not found:
-                some = ", ".join(i.slot or i.id for i in everything[:8]) or "none"
-                raise BadInput(f"nothing in the inventory is called {target!r}", f"there are: {some}")
+                names = [name for i in everything for name in (i.slot or i.id, i.id, i.group, i.address) if name]
+                raise BadInput(f"nothing in the inventory is called {target!r}", near.hint(target, names))
             chosen.update({i.id: i for i in found})
         return list(chosen.values()) if targets else everything
 
@@ -302,6 +305,12 @@ class WiredHouse:
 
     def keeping(self) -> Keeping:
         return Keeping(self)
+
+    def recounting(self) -> Recounting:
+        return Recounting(self)
+
+    def doctor(self) -> Doctoring:
+        return Doctoring(self)
 
     # --- long-lived things ---
 

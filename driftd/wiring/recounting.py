@@ -1,13 +1,19 @@
-"""Recounting: the history of one instance, read from the store."""
+"""Recounting: the history of one instance, and of a time that is over, read from the store."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from driftd.core.errors import BadInput
 from driftd.core.history import History, history
+from driftd.core.period import Period
 from driftd.core.wording import holds as said
+from driftd.core.wording import near
+from driftd.doors.desks.recounting import Tell
+from driftd.edges import documents
 from driftd.flows.following import followed
+from driftd.flows.recount import recount
 from driftd.wiring.answering import rules_by_group
 
 if TYPE_CHECKING:
@@ -20,9 +26,11 @@ def history_of(house: WiredHouse, name: str) -> History:
     """What happened on the instance ``name`` (id, slot or address; of several the newest). Raises BadInput."""
     now = house.now()
     with house.store(read_only=True) as store, store.read() as tx:
-        rows = [row for row in tx.instances(gone=True) if row.called(name)]
+        every = tx.instances(gone=True)
+        rows = [row for row in every if row.called(name)]
         if not rows:
-            raise BadInput(said.unknown(name), "see: driftd status")
+            names = [word for row in every for word in (row.slot, row.id)]
+            raise BadInput(said.unknown(name), near.hint(name, names, "see: driftd status"))
         row = max(rows, key=lambda one: (one.id == name, one.gone_at is None, one.first_seen))
         alive = [row] if row.gone_at is None else []
         return history(
@@ -34,3 +42,16 @@ def history_of(house: WiredHouse, name: str) -> History:
             followed(tx, rules_by_group(house.settings), alive, now).get(row.id),
             tx.attributions(row.id, over=True),
         )
+
+
+class Recounting:
+    """Implements ``driftd.doors.desks.recounting.RecountDesk`` for one house."""
+
+    def __init__(self, house: WiredHouse) -> None:
+        self._house = house
+
+    def period(self, since: datetime, until: datetime, tell: Tell) -> Period:
+        house = self._house
+        keys = documents.verifiers(list(house.trusting.trust.keys))
+        with house.store(read_only=True) as store:
+            return recount(store, since, until, house.now(), every=house.every, keys=keys, tell=tell)

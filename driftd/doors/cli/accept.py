@@ -16,6 +16,8 @@ from driftd.core.errors import BadInput
 from driftd.core.memory import Suppression
 from driftd.core.wording import count, lasting, printable
 from driftd.doors.cli.app import app, of, span
+from driftd.doors.cli.complete import findings
+from driftd.doors.cli.done import Json, tell
 from driftd.doors.cli.lines import narrow, stacked
 from driftd.flows import accepting
 
@@ -25,12 +27,16 @@ _NEW = timedelta(days=1)  # too young to be told that it serves nobody
 @app.command()
 def accept(
     ctx: typer.Context,
-    finding: Annotated[str, typer.Argument(help="A finding's number or signature, or the signature of a cause.")],
+    finding: Annotated[
+        str,
+        typer.Argument(help="A finding's number or signature, or the signature of a cause.", autocompletion=findings),
+    ],
     reason: Annotated[str, typer.Option(help="Why; it stands in every report that leaves the finding out.")],
     lasting_for: Annotated[str, typer.Option("--for", help="For how long: 90m, 2h, 7d; at most 90d.")] = "7d",
     group: Annotated[
         str, typer.Option("--group", "-g", help="Only in this group (default: the finding's own).", show_default=False)
     ] = "",
+    as_json: Json = False,
 ) -> None:
     """Accept a finding, or all that a cause brought about, for a while: "that was me". Dated, owned, and counted."""
     context = of(ctx)
@@ -39,8 +45,8 @@ def accept(
     if length > LONGEST:
         raise BadInput(f"--for {lasting_for} is {accepting.too_long()}", accepting.LONG_HINT)
     with house.store() as store:
-        said = accepting.accept(store, finding, group, house.person(), reason, length, house.now())
-    context.out.print(Text(printable(said)))
+        done = accepting.accept(store, finding, group, house.person(), reason, length, house.now())
+    tell(context, "accept", done.said, as_json=as_json, no=done.no, signature=done.signature, until=done.until)
 
 
 @app.command()
@@ -117,7 +123,11 @@ def _values(one: Suppression, now: datetime) -> dict[str, object]:
 
 
 @app.command()
-def unaccept(ctx: typer.Context, number: Annotated[int, typer.Argument(help="As driftd accepted shows it.")]) -> None:
+def unaccept(
+    ctx: typer.Context,
+    number: Annotated[int, typer.Argument(help="As driftd accepted shows it.")],
+    as_json: Json = False,
+) -> None:
     """Withdraw an acceptance: what it covered counts again from the next look on."""
     context = of(ctx)
     house = context.house()
@@ -134,4 +144,4 @@ def unaccept(ctx: typer.Context, number: Annotated[int, typer.Argument(help="As 
     said = (
         f"Withdrew acceptance {number} of {one.signature}, which {one.owner} had made: it counts from the next look on."
     )
-    context.out.print(Text(printable(said)))
+    tell(context, "unaccept", said, as_json=as_json, no=number, signature=one.signature)

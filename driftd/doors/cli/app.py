@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -32,6 +32,7 @@ app = typer.Typer(
 )
 
 Build = Callable[[Path | None], House]
+Names = Callable[[Path | None, Sequence[str]], Sequence[str]]
 
 
 @dataclass
@@ -41,6 +42,7 @@ class Context:
     build: Build
     config: Path | None = None
     blank: Callable[[], House] | None = None
+    names: Names = lambda _config, _kinds: ()
     out: Console = field(default_factory=Console)
     err: Console = field(default_factory=lambda: Console(stderr=True))
 

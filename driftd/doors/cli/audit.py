@@ -10,12 +10,12 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from driftd.core import packs
 from driftd.core.errors import BadInput
 from driftd.core.findings import Verdict
 from driftd.core.looks import Look
 from driftd.core.wording import printable
 from driftd.doors.cli.app import CLEAN, DRIFTED, UNSEEN, Context, app, of
+from driftd.doors.cli.complete import instances as complete
 from driftd.doors.cli.files import write
 from driftd.doors.house import House
 from driftd.doors.report.formats import Format, render
@@ -57,7 +57,9 @@ def audit(
     ctx: typer.Context,
     targets: Annotated[
         list[str] | None,
-        typer.Argument(help="Instances, slots, groups or addresses (default: all).", show_default=False),
+        typer.Argument(
+            help="Instances, slots, groups or addresses (default: all).", show_default=False, autocompletion=complete
+        ),
     ] = None,
     root: Annotated[Path | None, typer.Option(help="Look at this directory as the root of a server, offline.")] = None,
     manifest: Annotated[Path | None, typer.Option(help="The manifest to hold --root against.")] = None,
@@ -94,6 +96,8 @@ def audit(
     if root is not None and manifest is not None:
         if targets:
             raise BadInput("--root takes no targets", "leave out either")
+        from driftd.core import packs  # noqa: PLC0415  # costs --help a quarter of a second
+
         looks = [house.audit_root(root, manifest, policy or packs.DEFAULT, strict=strict, keys=key or [])]
         each(looks[0])
     elif key:

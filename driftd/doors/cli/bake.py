@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from driftd.doors.cli.app import app, of
+from driftd.doors.cli.done import Json, tell
 from driftd.doors.desks.baking import AUTO, Source
 
 PROVISIONAL = ", provisional: nothing is replaced because of it until it is signed with --vouch"
@@ -52,6 +53,7 @@ def bake(
         Path | None,
         typer.Option(metavar="KEY", help="Sign it with this private key (default: the configured one, if any)."),
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Write the canonical manifest of an image: the same tree gives the same bytes."""
     context = of(ctx)
@@ -59,5 +61,9 @@ def bake(
     made = context.house().baking().bake(source, image, output, policy=policy or AUTO, sign_with=sign_with)
     lines = made.text.count(b"\n")
     said = f"{output}: {image}, {lines} lines{PROVISIONAL if made.provisional else ''}"
+    if as_json:
+        fields = {"lines": lines, "provisional": made.provisional, "notes": list(made.notes)}
+        tell(context, "bake", said, as_json=True, file=str(output), image=image, **fields)
+        return
     for sentence in (said, *made.notes):
         context.err.print(sentence, highlight=False, markup=False)

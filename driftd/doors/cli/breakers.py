@@ -16,9 +16,9 @@ from driftd.core.breakers.breaker import Breaker, State, place
 from driftd.core.breakers.table import cannot_close
 from driftd.core.wording import lasting, printable
 from driftd.doors.cli.app import app, of
+from driftd.doors.cli.done import Json, tell
 from driftd.doors.cli.lines import narrow, stacked
 from driftd.doors.house import House
-from driftd.flows import breaking
 
 STYLES = {State.OPEN: "bold red", State.HALF_OPEN: "yellow", State.CLOSED: "dim"}
 
@@ -39,7 +39,7 @@ def in_short(one: Breaker, now: datetime) -> Text:
 def breakers(
     ctx: typer.Context,
     every: Annotated[bool, typer.Option("--all", help="Those that closed of late as well.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Say it in JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Say which circuit breakers are open, where, why, and what closes them."""
     context = of(ctx)
@@ -63,13 +63,16 @@ def reset(
     rule: Annotated[str, typer.Argument(help="The rule: C1 to C12.")],
     scope: Annotated[str, typer.Argument(help="Where: fleet, group:web, signature:0a1b…, as `driftd breakers` says.")],
     reason: Annotated[str, typer.Option(help="Why it is right to go on; it is kept in the journal.")],
+    as_json: Json = False,
 ) -> None:
     """Close a circuit breaker that a person may close; what was seen up to now opens it no more."""
+    from driftd.flows import breaking  # noqa: PLC0415  # costs --help a quarter of a second
+
     context = of(ctx)
     house = context.house()
     with house.store() as store, store.write() as tx:
         said = breaking.reset(tx, rule, scope, house.person(), reason, house.now())
-    context.out.print(Text(printable(f"{said}.")))
+    tell(context, "reset", f"{said}.", as_json=as_json, rule=rule.upper(), scope=scope)
 
 
 def _render(found: Sequence[Breaker], now: datetime, *, short: bool) -> RenderableType:

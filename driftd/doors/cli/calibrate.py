@@ -19,7 +19,6 @@ from driftd.core.errors import BadInput
 from driftd.core.wording import printable
 from driftd.doors.cli.app import app, of
 from driftd.doors.desks.calibration import Tell, Wish
-from driftd.settingparts import duration
 
 
 class Format(StrEnum):
@@ -82,6 +81,8 @@ def calibrate(
 
 
 def _span(option: str, text: str) -> timedelta:
+    from driftd.settingparts import duration  # noqa: PLC0415  # costs --help a quarter of a second
+
     try:
         return duration(text)
     except ValueError as error:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from driftd.doors.cli.app import app, of
+from driftd.doors.cli.complete import explainable
 
 
 class Format(StrEnum):
@@ -22,7 +23,11 @@ def explain(
     ctx: typer.Context,
     name: Annotated[
         str,
-        typer.Argument(metavar="FINDING|INSTANCE", help="A finding's number or signature; an instance's id or slot."),
+        typer.Argument(
+            metavar="FINDING|INSTANCE",
+            help="A finding's number or signature; an instance's id or slot.",
+            autocompletion=explainable,
+        ),
     ],
     form: Annotated[Format, typer.Option("--format", "-f", help="What it looks like.")] = Format.TEXT,
 ) -> None:

@@ -14,6 +14,7 @@ from driftd.core.causes.fleet import Spread, spread
 from driftd.core.memory import FindingRow
 from driftd.core.wording import count, lasting, listed, printable, shown, three_ways
 from driftd.doors.cli.app import app, of
+from driftd.doors.cli.complete import one_instance
 from driftd.doors.cli.lines import narrow, stacked
 from driftd.doors.house import House
 
@@ -21,7 +22,7 @@ from driftd.doors.house import House
 @app.command()
 def findings(
     ctx: typer.Context,
-    instance: Annotated[str | None, typer.Argument(help="Only this instance's.")] = None,
+    instance: Annotated[str | None, typer.Argument(help="Only this instance's.", autocompletion=one_instance)] = None,
     everything: Annotated[bool, typer.Option("--all", help="Show every finding, not only what they came of.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a finding, one a line.")] = False,
 ) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from driftd.core.history import History
 from driftd.core.outlook import Outlook
 from driftd.core.wording import count, printable
 from driftd.doors.cli.app import app, of
+from driftd.doors.cli.complete import one_instance
+
+if TYPE_CHECKING:
+    from driftd.core.history import History
 
 _STYLES = {"session": "red", "finding": "yellow", "hold": "cyan"}
 
@@ -20,7 +23,12 @@ _STYLES = {"session": "red", "finding": "yellow", "hold": "cyan"}
 @app.command()
 def history(
     ctx: typer.Context,
-    instance: Annotated[str, typer.Argument(help="The instance, by id, slot or address; also one that is gone.")],
+    instance: Annotated[
+        str,
+        typer.Argument(
+            help="The instance, by id, slot or address; also one that is gone.", autocompletion=one_instance
+        ),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Say it in JSON.")] = False,
 ) -> None:
     """Say of one instance who was on it, what was found and done, its taint, and what follows from that and when."""

@@ -14,12 +14,12 @@ from driftd.core.errors import BadInput
 from driftd.core.journal import exported
 from driftd.core.wording import printable
 from driftd.doors.cli.app import CLEAN, DRIFTED, app, of
+from driftd.doors.cli.complete import subjects
+from driftd.doors.cli.done import Json, tell
 from driftd.doors.cli.files import writing
 
 journal = typer.Typer(help="The hash-chained record of every decision and call.", no_args_is_help=True)
 app.add_typer(journal, name="journal")
-
-Json = Annotated[bool, typer.Option("--json", help="Say it in JSON.")]
 
 
 @journal.command()
@@ -60,7 +60,9 @@ def verify(
 @journal.command()
 def show(
     ctx: typer.Context,
-    subject: Annotated[str | None, typer.Argument(help="Only lines about this replacement or instance.")] = None,
+    subject: Annotated[
+        str | None, typer.Argument(help="Only lines about this replacement or instance.", autocompletion=subjects)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Print the journal, oldest line first."""
@@ -102,11 +104,14 @@ def checkpoint(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A file of its own (default: where the daemon puts them).")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Check the whole chain and sign for its last line, so that nobody can cut or rewrite it unseen."""
     context = of(ctx)
     made = context.house().keeping().checkpoint(output)
-    context.out.print(f"line {made.seq} ({made.hash[:16]}): {made.file}", highlight=False, markup=False, soft_wrap=True)
+    line = f"line {made.seq} ({made.hash[:16]}): {made.file}"
+    fields = {"line": made.seq, "hash": made.hash, "signed": made.signed, "file": str(made.file)}
+    tell(context, "checkpoint", line, as_json=as_json, **fields)
     if not made.signed:
         said = "nobody signed it, so it proves nothing to others: name a key under trust: signing_key"
         context.err.print(said, highlight=False, markup=False, soft_wrap=True)
@@ -116,8 +121,8 @@ def checkpoint(
 def accept_break(
     ctx: typer.Context,
     reason: Annotated[str, typer.Option(help="Why it may go on; it stands in the journal for ever.")],
+    as_json: Json = False,
 ) -> None:
     """Go on from a broken chain: a line that names the break and seals what lies behind it. Nothing is rewritten."""
     context = of(ctx)
-    said = context.house().keeping().accept_break(reason)
-    context.out.print(printable(said), highlight=False, markup=False, soft_wrap=True)
+    tell(context, "accept-break", context.house().keeping().accept_break(reason), as_json=as_json)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from driftd.core import manifestdiff
 from driftd.core.errors import BadInput
-from driftd.core.manifest import Manifest
 from driftd.core.wording import count, printable
 from driftd.core.wording import trust as wording
 from driftd.doors.cli.app import CLEAN, DRIFTED, app, of
-from driftd.doors.desks.trust import Standing
-from driftd.probe.wire import Entry
+from driftd.doors.cli.done import Json, tell
+
+if TYPE_CHECKING:
+    from driftd.core.manifest import Manifest
+    from driftd.doors.desks.trust import Standing
+    from driftd.probe.wire import Entry
 
 manifest = typer.Typer(help="Look at manifests, compare, sign and verify them.", no_args_is_help=True)
 app.add_typer(manifest, name="manifest")
@@ -91,6 +93,7 @@ def diff(
     form: Format = Form.TEXT,
 ) -> None:
     """Show what differs between two manifests: entries, classes, facts. Exit status 0 when nothing does, else 1."""
+    from driftd.core import manifestdiff  # noqa: PLC0415  # costs --help a quarter of a second
     from driftd.doors.report import manifests  # noqa: PLC0415  # costs --help a quarter of a second
 
     context = of(ctx)
@@ -110,13 +113,16 @@ def diff(
 
 
 @manifest.command()
-def verify(ctx: typer.Context, name: Name, key: Keys = None) -> None:
+def verify(ctx: typer.Context, name: Name, key: Keys = None, form: Format = Form.TEXT) -> None:
     """Verify a manifest and the files beside it. Exit status 0 when a trusted key signed them, else 1."""
     from driftd.doors.report import manifests  # noqa: PLC0415  # costs --help a quarter of a second
 
     context = of(ctx)
     desk = context.house().trust()
     standing = desk.read(desk.find(name), key or [])
+    if form is Form.JSON:
+        typer.echo(json.dumps(manifests.as_json(standing), indent=2))
+        raise typer.Exit(DRIFTED if standing.manifest.seal is None else CLEAN)
     if standing.manifest.seal is None:
         _complain(ctx, standing)
         raise typer.Exit(DRIFTED)
@@ -149,12 +155,18 @@ def sign(
         bool,
         typer.Option("--vouch", help="Vouch for the server that a provisional manifest was read off: it was pristine."),
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Sign a manifest and everything of its image beside it, so that servers may be replaced because of it."""
     context = of(ctx)
     desk = context.house().trust()
     made = desk.sign(desk.find(name), key or [], sequence=sequence or 0, add=add, vouch=vouch)
-    context.out.print(wording.signed(str(made.file), made.keys, made.sequence), highlight=False, markup=False)
+    said = wording.signed(str(made.file), made.keys, made.sequence)
+    if as_json:
+        fields = {"keys": list(made.keys), "sequence": made.sequence, "subjects": dict(made.subjects)}
+        tell(context, "sign", said, as_json=True, file=str(made.file), provisional=made.provisional, **fields)
+        return
+    context.out.print(said, highlight=False, markup=False)
     for subject, digest in sorted(made.subjects.items()):
         context.out.print(f"  {digest[:16]}  {printable(subject)}", highlight=False, markup=False)
     if made.provisional:
@@ -165,10 +177,15 @@ def sign(
 def keygen(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(help="Where the private key goes; the public one goes to FILE.pub.")],
+    as_json: Json = False,
 ) -> None:
     """Make a pair of keys to sign with (Ed25519)."""
     context = of(ctx)
     made = context.house().trust().keygen(file)
+    if as_json:
+        said = f"{made.private} and {made.public} are made"
+        tell(context, "keygen", said, as_json=True, private=made.private, public=made.public, key=made.id)
+        return
     for line in (
         f"{made.private}: the private key, for whoever bakes; nobody else may read it",
         f"{made.public}: the public key {wording.short(made.id)}, for every driftd that is to trust it:",

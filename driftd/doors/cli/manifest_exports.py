@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from driftd.core import manifesttext
 from driftd.core.errors import BadInput
 from driftd.core.wording import count, printable
 from driftd.core.wording import exports as wording
 from driftd.doors.cli.app import Context, of
+from driftd.doors.cli.done import Json, tell
 from driftd.doors.cli.files import write
 from driftd.doors.cli.manifest import Keys, Name, manifest
 from driftd.doors.desks.exports import ExportFormat, ImportFormat
@@ -54,13 +54,21 @@ def take(
     partial: Annotated[
         bool, typer.Option("--partial", help="Take entries that say too little: of them the manifest says nothing.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Make a provisional manifest from a file of another format; what the file does not say is told."""
+    from driftd.core import manifesttext  # noqa: PLC0415  # costs --help a quarter of a second
+
     context = of(ctx)
     taken = context.house().exports().taken(file, form, image, partial=partial)
     write(output, manifesttext.encode(taken.manifest))
     entries = count(len(taken.manifest.entries), "entry", "entries")
-    _say(context, (f"{output}: {image}, {entries}, provisional: no driftd saw the tree", *taken.losses))
+    said = f"{output}: {image}, {entries}, provisional: no driftd saw the tree"
+    if as_json:
+        fields = {"entries": len(taken.manifest.entries), "losses": list(taken.losses)}
+        tell(context, "import", said, as_json=True, file=str(output), image=image, provisional=True, **fields)
+    else:
+        _say(context, (said, *taken.losses))
 
 
 def _say(context: Context, sentences: tuple[str, ...]) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from driftd.doors.cli.app import app, of
+from driftd.doors.cli.complete import instances
 
 
 @app.command()
@@ -15,7 +16,9 @@ def motd(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="GROUP|INSTANCE", help="A group, for a file in its image; or an instance (id, slot or address)."
+            metavar="GROUP|INSTANCE",
+            help="A group, for a file in its image; or an instance (id, slot or address).",
+            autocompletion=instances,
         ),
     ],
 ) -> None:

@@ -10,10 +10,16 @@ import typer
 
 from driftd.core.errors import DriftdError
 from driftd.core.memory import LeaseHeld, Pause, StoreUnavailable
-from driftd.core.wording import printable
 from driftd.doors.cli.app import app, of
+from driftd.doors.cli.complete import groups
+from driftd.doors.cli.done import Json, tell
 
-Group = Annotated[str, typer.Option("--group", "-g", help="Only this group (default: everywhere).", show_default=False)]
+Group = Annotated[
+    str,
+    typer.Option(
+        "--group", "-g", help="Only this group (default: everywhere).", show_default=False, autocompletion=groups
+    ),
+]
 
 
 @app.command()
@@ -22,6 +28,7 @@ def pause(
     reason: Annotated[str, typer.Option(help="Why; it is shown wherever something waits because of it.")],
     group: Group = "",
     hard: Annotated[bool, typer.Option("--hard", help="Stop undoing, too: not one call is made.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Stop now: nothing new is begun, nothing under way goes forward. Looking goes on, and so does undoing."""
     context = of(ctx)
@@ -44,11 +51,11 @@ def pause(
             house.pause_file().write_text(f"{owner}: {reason}\n", encoding="utf-8")
     also = ", undoing too" if hard else ""
     said = f"Paused {group or 'everywhere'}{also}: {reason}"
-    context.out.print(printable(said), highlight=False, markup=False)
+    tell(context, "pause", said, as_json=as_json, group=group, owner=owner, hard=hard)
 
 
 @app.command()
-def resume(ctx: typer.Context, group: Group = "") -> None:
+def resume(ctx: typer.Context, group: Group = "", as_json: Json = False) -> None:
     """Let changes go on."""
     context = of(ctx)
     house = context.house()
@@ -76,7 +83,7 @@ def resume(ctx: typer.Context, group: Group = "") -> None:
     said = f"Resumed {group or where}." if was else f"Nothing was paused {where}."
     if group and file.exists():
         said += f" The pause file {file} still stops everything; driftd resume, without a group, removes it."
-    context.out.print(printable(said), highlight=False, markup=False)
+    tell(context, "resume", said, as_json=as_json, group=group, was_paused=was)
 
 
 def _remove(file: Path, was: bool) -> None:

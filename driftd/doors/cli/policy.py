@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from driftd.core.errors import BadInput
-from driftd.core.trial import Replayed, Simulation
 from driftd.core.wording import count, shown
 from driftd.doors.cli.app import CLEAN, DRIFTED, UNSEEN, app, of, span
-from driftd.doors.desks.policies import Checked
+
+if TYPE_CHECKING:
+    from driftd.core.trial import Replayed, Simulation
+    from driftd.doors.desks.policies import Checked
 
 policy = typer.Typer(help="Read policies before they bite.", no_args_is_help=True)
 app.add_typer(policy, name="policy")
@@ -122,6 +124,7 @@ def record(
     root: Annotated[Path | None, typer.Option(help="Record this directory as the root of a server.")] = None,
     manifest: Annotated[Path | None, typer.Option(help="The manifest to hold --root against.")] = None,
     given: Policies = None,
+    form: Format = Form.TEXT,
 ) -> None:
     """Look now, and keep what differs, and what came of it, as cases for ``driftd policy test``."""
     context = of(ctx)
@@ -136,7 +139,10 @@ def record(
         raise BadInput("--policy goes with --root", "a group's instances are judged by the group's own policy")
     else:
         made = list(desk.record(directory, targets or []))
-    for name, file, said in made:
+    if form is Form.JSON:
+        kept = [{"instance": name, "file": str(file) if file else None, "said": said} for name, file, said in made]
+        typer.echo(json.dumps(kept, indent=2))
+    for name, file, said in made if form is Form.TEXT else ():
         _line(context.out, f"{name}: {said}, kept as {file}" if file else f"{name}: not recorded: {said}")
     raise typer.Exit(CLEAN if made and all(file for _, file, _ in made) else UNSEEN)
 

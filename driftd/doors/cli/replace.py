@@ -7,13 +7,16 @@ from typing import Annotated
 import typer
 
 from driftd.doors.cli.app import app, of
+from driftd.doors.cli.complete import one_instance, replacements
+from driftd.doors.cli.done import Json, tell
 
 
 @app.command()
 def replace(
     ctx: typer.Context,
-    instance: Annotated[str, typer.Argument(help="The instance, by id or slot.")],
+    instance: Annotated[str, typer.Argument(help="The instance, by id or slot.", autocompletion=one_instance)],
     reason: Annotated[str, typer.Option(help="Why; it stands in the journal and in every message.")],
+    as_json: Json = False,
 ) -> None:
     """Ask the daemon to replace an instance: at any hour, without a second look, pace or approval.
 
@@ -22,15 +25,16 @@ def replace(
     """
     context = of(ctx)
     rid = context.house().request_replacement(instance, reason)
-    context.out.print(
-        f"Replacement {rid} is asked for; the daemon goes on from here. See: driftd status",
-        highlight=False,
-        markup=False,
-    )
+    said = f"Replacement {rid} is asked for; the daemon goes on from here. See: driftd status"
+    tell(context, "replace", said, as_json=as_json, replacement=rid, instance=instance)
 
 
 @app.command()
-def cancel(ctx: typer.Context, rid: Annotated[str, typer.Argument(help="The replacement's id, or its slot.")]) -> None:
+def cancel(
+    ctx: typer.Context,
+    rid: Annotated[str, typer.Argument(help="The replacement's id, or its slot.", autocompletion=replacements)],
+    as_json: Json = False,
+) -> None:
     """Stop a replacement and undo what it did, unless the old instance is being ended already."""
     context = of(ctx)
-    context.out.print(context.house().request_cancel(rid), highlight=False, markup=False)
+    tell(context, "cancel", context.house().request_cancel(rid), as_json=as_json, replacement=rid)

@@ -23,6 +23,7 @@ from driftd.core.wording import holds as wording
 from driftd.doors.cli import stuck
 from driftd.doors.cli.app import app, of
 from driftd.doors.cli.breakers import as_value, holding, in_short
+from driftd.doors.cli.complete import groups
 from driftd.doors.cli.lines import narrow, stacked
 from driftd.doors.cli.stopped import banner, therefore
 from driftd.doors.demo.view import STYLES
@@ -61,7 +62,7 @@ def by_file(file: Path) -> Sequence[Pause]:
 @app.command()
 def status(
     ctx: typer.Context,
-    group: Annotated[str | None, typer.Argument(help="Only this group.")] = None,
+    group: Annotated[str | None, typer.Argument(help="Only this group.", autocompletion=groups)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Say it in JSON.")] = False,
 ) -> None:
     """Say of each instance its verdict, its age, why it is not being replaced, and what happens next."""

@@ -11,12 +11,11 @@ import typer
 
 from driftd.core.wording import printable
 from driftd.doors.cli.app import CLEAN, DRIFTED, Context, app, of
+from driftd.doors.cli.done import Json, tell
 from driftd.doors.desks.keeping import StoreState
 
 store = typer.Typer(help="What driftd remembers: check it, back it up, restore it.", no_args_is_help=True)
 app.add_typer(store, name="store")
-
-Json = Annotated[bool, typer.Option("--json", help="Say it in JSON.")]
 
 
 @store.command()
@@ -38,25 +37,26 @@ def backup(
 
 
 @store.command()
-def restore(ctx: typer.Context, file: Annotated[Path, typer.Argument(help="A backup.")]) -> None:
+def restore(ctx: typer.Context, file: Annotated[Path, typer.Argument(help="A backup.")], as_json: Json = False) -> None:
     """Put a backup in the store's place; what was there is kept beside it. Nothing is changed before `store accept`."""
-    _say(of(ctx), of(ctx).house().keeping().restore(file))
+    _did(of(ctx), "restore", of(ctx).house().keeping().restore(file), as_json=as_json)
 
 
 @store.command()
-def upgrade(ctx: typer.Context) -> None:
+def upgrade(ctx: typer.Context, as_json: Json = False) -> None:
     """Bring a store of an older driftd up to date, as any command that writes does; a copy is made first."""
-    _say(of(ctx), of(ctx).house().keeping().upgrade())
+    _did(of(ctx), "upgrade", of(ctx).house().keeping().upgrade(), as_json=as_json)
 
 
 @store.command()
 def accept(
     ctx: typer.Context,
     reason: Annotated[str, typer.Option(help="Why it may act again; it stands in the journal.")],
+    as_json: Json = False,
 ) -> None:
     """Say that you looked at the fleet, and that a store that was restored, or seemed old, may act on it again."""
     said = [f"settled: {one}" for one in of(ctx).house().keeping().accept(reason)]
-    _say(of(ctx), said)
+    _did(of(ctx), "accept", said, as_json=as_json)
 
 
 def _tell(context: Context, state: StoreState, *, as_json: bool) -> None:
@@ -65,6 +65,13 @@ def _tell(context: Context, state: StoreState, *, as_json: bool) -> None:
     else:
         _say(context, state.said)
     raise typer.Exit(CLEAN if state.good else DRIFTED)
+
+
+def _did(context: Context, did: str, said: Sequence[str], *, as_json: bool) -> None:
+    if as_json:
+        tell(context, did, ". ".join(said), as_json=True, sentences=list(said))
+    else:
+        _say(context, said)
 
 
 def _say(context: Context, sentences: Sequence[str]) -> None:

@@ -10,11 +10,12 @@ from rich.text import Text
 from driftd.core.replacement import Record
 from driftd.core.wording import lasting, printable
 from driftd.doors.house import House
-from driftd.flows.standing import stuck
 
 
 def waiting(house: House, group: str | None) -> Sequence[Record]:
     """Those that wait for a person, of ``group`` or of all."""
+    from driftd.flows.standing import stuck  # noqa: PLC0415  # costs --help a quarter of a second
+
     with house.store(read_only=True) as store, store.read() as tx:
         groups = sorted({record.group for record in tx.stuck_replacements(group)})
         return [record for name in groups for record in stuck(tx, name)]

@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from driftd.core.errors import BadInput
 from driftd.doors.cli.app import app, of
+from driftd.doors.cli.done import tell
 
 
 @app.command()
@@ -18,11 +19,21 @@ def trust(
     yes: Annotated[
         bool, typer.Option("--yes", help="Record them without asking: you have compared the fingerprints.")
     ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Say it in JSON, and ask nothing: only --yes records.")
+    ] = False,
 ) -> None:
     """Show the host keys of a new server, and record them when told to."""
     context = of(ctx)
     house = context.house()
     keys = house.scan_host_keys(host)
+    if as_json:
+        record = yes and not all(key.known for key in keys)
+        file = str(house.record_host_keys(host)) if record else None
+        shown = [{"type": key.kind, "fingerprint": key.fingerprint, "known": key.known} for key in keys]
+        said = f"recorded in {file}" if file else "nothing was recorded"
+        tell(context, "trust", said, as_json=True, host=host, keys=shown, recorded=file)
+        return
     context.out.print(f"{escape(host)} presents:", highlight=False)
     for key in keys:
         known = "  [green]known[/]" if key.known else ""

@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from driftd.core.calibration.samples import Calibration
+if TYPE_CHECKING:
+    from driftd.core.calibration.samples import Calibration
+
 
 Tell = Callable[[str, int, int, str], None]
 

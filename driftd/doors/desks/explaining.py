@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from driftd.core.aftermath import Aftermath
-from driftd.core.explanation import Asked
-from driftd.core.history import History
-from driftd.core.memory import InstanceRow, Tx
+if TYPE_CHECKING:
+    from driftd.core.aftermath import Aftermath
+    from driftd.core.explanation import Asked
+    from driftd.core.history import History
+    from driftd.core.memory import InstanceRow, Tx
 
 
 class ExplainDesk(Protocol):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from driftd.core.manifest import Manifest
-from driftd.core.projection import Projection, Taken
+if TYPE_CHECKING:
+    from driftd.core.manifest import Manifest
+    from driftd.core.projection import Projection, Taken
 
 
 class ExportFormat(StrEnum):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from driftd.core.export import Proof
+if TYPE_CHECKING:
+    from driftd.core.export import Proof
 
 
 @dataclass(frozen=True, slots=True)

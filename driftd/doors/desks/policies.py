@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from driftd.core.review import Remark
-from driftd.core.trial import Result, Simulation
+if TYPE_CHECKING:
+    from driftd.core.review import Remark
+    from driftd.core.trial import Result, Simulation
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from driftd.core.manifest import Manifest
+if TYPE_CHECKING:
+    from driftd.core.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,17 +7,12 @@ but the search. Templates escape whatever they are given.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from driftd import __version__
@@ -27,6 +22,7 @@ from driftd.core.findings import Finding, Severity, Verdict
 from driftd.core.looks import Look
 from driftd.core.wording import count, printable, shown
 from driftd.doors.report import causes, told
+from driftd.doors.report.document import environment, part, security
 
 _OPEN = 30  # findings in all that are shown unfolded
 _STYLES = {"+": "added", "-": "removed"}
@@ -34,16 +30,16 @@ _STYLES = {"+": "added", "-": "removed"}
 
 def render(looks: Sequence[Look], now: datetime) -> str:
     """The whole page."""
-    css, script = _part("report.css"), _part("report.js")
+    css, script = part("report.css"), part("report.js")
     verdicts = Counter(look.judgement.verdict for look in looks)
     findings = [one for look in looks for one in look.judgement.findings]
     severities = Counter(one.severity for one in findings)
-    page = _environment().get_template("report.html")
+    page = environment().get_template("report.html")
     made = page.render(
         version=__version__,
         title=_title(looks, verdicts),
         made_at=f"{now.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
-        policy=_policy(css, script),
+        policy=security(css, script),
         css=Markup(css),  # noqa: S704  # our own file
         script=Markup(script),  # noqa: S704  # our own file
         verdicts=[(one, verdicts[one]) for one in Verdict if verdicts[one]],
@@ -63,26 +59,6 @@ def _title(looks: Sequence[Look], verdicts: Counter[Verdict]) -> str:
     if len(looks) == 1:
         return f"driftd: {told.name(looks[0].instance)} is {looks[0].judgement.verdict}"
     return f"driftd: {count(drifted, 'drifted instance')} of {len(looks)}"
-
-
-@cache
-def _environment() -> Environment:
-    loader = PackageLoader("driftd.doors.report", "page")
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, auto_reload=False)
-
-
-@cache
-def _part(name: str) -> str:
-    return (files("driftd.doors.report") / "page" / name).read_text(encoding="utf-8")
-
-
-def _policy(css: str, script: str) -> str:
-    """Nothing but these two, by their digests."""
-    hashed = [base64.b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in (css, script)]
-    return (
-        f"default-src 'none'; style-src 'sha256-{hashed[0]}'; script-src 'sha256-{hashed[1]}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
 
 
 # --- one instance ----------------------------------------------------------------------------------------------------

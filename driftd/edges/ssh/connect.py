@@ -75,7 +75,7 @@ def connect(reach: Reach, options: SshOptions, deadline: Deadline) -> Iterator[C
     checked_host(reach.host)
     with _shows(reach, options) as show:
         trusted = known(reach.host, reach.port, options.known_hosts, reach.host_keys)
-        wanted = _key_types(trusted.keys)
+        wanted = key_types(trusted.keys)
         with handshake(
             reach.host, reach.port, wanted, deadline.within(options.connect_s + options.banner_s), options.connect_s
         ) as (transport, presented, socket):
@@ -161,8 +161,8 @@ def _plain_type(key: paramiko.PKey) -> str:
     return str(key.get_name()).removesuffix("-cert-v01@openssh.com")
 
 
-def _key_types(keys: Sequence[HostKey]) -> tuple[str, ...]:
-    """Ask first for the kinds of key that are known, so that a server with several presents one of those."""
+def key_types(keys: Sequence[HostKey]) -> tuple[str, ...]:
+    """Those that are known first, so that a server with several presents one of them."""
     types = {key.type for key in keys}
     first = [name for name in HOST_KEY_TYPES if name in types or ("rsa" in name and "ssh-rsa" in types)]
     return (*first, *(name for name in HOST_KEY_TYPES if name not in first))

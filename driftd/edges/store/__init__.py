@@ -2,7 +2,7 @@
 
 from driftd.edges.store.care import Checked, Restored, Stops, backup, check, restore, upgrade
 from driftd.edges.store.holder import here
-from driftd.edges.store.opening import open_store, path_of
+from driftd.edges.store.opening import open_store, path_of, schema_of
 from driftd.edges.store.queue import SqlQueue
 from driftd.edges.store.sql import SqlStore
 from driftd.edges.store.tx import SqlTx
@@ -20,5 +20,6 @@ __all__ = [
     "open_store",
     "path_of",
     "restore",
+    "schema_of",
     "upgrade",
 ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import RowMapping, bindparam, select, update
+from sqlalchemy import Function, RowMapping, bindparam, func, select, update
 
-from driftd.core.visits import Trace, VisitRow, Way
+from driftd.core.visits import Looked, Trace, VisitRow, Way
 from driftd.edges.store.statements import Statements
 from driftd.edges.store.tables_visits import VISIT
 
@@ -22,6 +23,31 @@ _VISITS = (
     .where(VISIT.c.instance_id == bindparam("instance_id"))
     .order_by(VISIT.c.opened_at.desc(), VISIT.c.id.desc())
 )
+
+_IN = (
+    (VISIT.c.opened_at >= bindparam("since"))
+    & (VISIT.c.opened_at < bindparam("until"))
+    & (VISIT.c.entered_at.is_not(None) | (VISIT.c.scan == ""))
+)
+_TIMES = (
+    select(
+        VISIT.c.instance_id,
+        func.count().label("times"),
+        func.min(VISIT.c.opened_at).label("first"),
+        func.max(VISIT.c.opened_at).label("last"),
+    )
+    .where(_IN)
+    .group_by(VISIT.c.instance_id)
+)
+_LAG: Function[Any] = func.lag(VISIT.c.opened_at, type_=VISIT.c.opened_at.type)
+_BEFORE = _LAG.over(partition_by=VISIT.c.instance_id, order_by=VISIT.c.opened_at)
+_STEPS = select(VISIT.c.instance_id, VISIT.c.opened_at, _BEFORE.label("before")).where(_IN).subquery()
+# SQLite gives the other columns of the row that has the one maximum.
+_GAPS = select(
+    _STEPS.c.instance_id,
+    _STEPS.c.before,
+    func.max(func.julianday(_STEPS.c.opened_at) - func.julianday(_STEPS.c.before)).label("days"),
+).group_by(_STEPS.c.instance_id)
 
 
 def _row(row: RowMapping) -> VisitRow:
@@ -53,3 +79,15 @@ class VisitPart(Statements):
 
     def visits(self, instance_id: str) -> Sequence[VisitRow]:
         return [_row(row) for row in self.rows(_VISITS, instance_id=instance_id)]
+
+    def looked(self, since: datetime, until: datetime) -> Mapping[str, Looked]:
+        within = {"since": since.astimezone(UTC), "until": until.astimezone(UTC)}
+        gaps = {row["instance_id"]: row for row in self.rows(_GAPS, **within) if row["before"] is not None}
+        found = {}
+        for row in self.rows(_TIMES, **within):
+            gap = gaps.get(row["instance_id"])
+            longest = timedelta(days=gap["days"]) if gap else timedelta(0)
+            found[row["instance_id"]] = Looked(
+                row["times"], row["first"], row["last"], longest, gap["before"] if gap else None
+            )
+        return found
