@@ -46,7 +46,7 @@ def test_no_program_that_we_start_speaks_for_us(listening, monkeypatch):
     assert "WATCHDOG" not in said.stdout
 
 
-@pytest.mark.parametrize("pid", [str(os.getpid() + 1), "0", "x"])
+@pytest.mark.parametrize("pid", [str(os.getpid() + 1), "0", "x"], ids=["another", "none", "no number"])
 def test_somebody_elses_watchdog_is_none_of_ours(pid: str):
     assert ServiceManager({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": pid}).watchdog_s == 0.0
 
