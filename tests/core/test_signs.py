@@ -22,6 +22,12 @@ def test_a_job_that_never_began_is_silent_since_the_start(found):
     assert found.silent(110.0) == {}
     assert found.silent(111.0) == {"lease": 11.0}
     assert found.silent(200.0)["sweep"] == 100.0
+
+
+def test_who_is_silent_for_longest_comes_first(found, got_on):
+    got_on["sweep"] = 105.0
+    assert list(found.silent(200.0)) == ["lease", "sweep"]
+    got_on["lease"] = 110.0
     assert list(found.silent(200.0)) == ["sweep", "lease"]
 
 
