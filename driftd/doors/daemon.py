@@ -16,7 +16,6 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from driftd.core.errors import DriftdError
 from driftd.core.memory import LeaseHeld
-from driftd.core.signs import Signs
 from driftd.doors.house import Beat, Engine, Manager
 from driftd.doors.minder import Minder
 
@@ -37,8 +36,7 @@ class Daemon:
         self._lost = ""
         self._log = structlog.get_logger()
         self._before: dict[str, dict[str, datetime]] = {beat.name: {} for beat in engine.beats}
-        patience = {beat.name: (beat.every + beat.patience).total_seconds() for beat in engine.beats}
-        self._jobs = Signs(patience, time.monotonic())
+        self._jobs = engine.jobs
         self._minder = Minder(manager, self._jobs) if manager is not None else None
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
@@ -78,8 +76,6 @@ class Daemon:
     def _mind(self) -> None:
         """Tell the service manager how the jobs do."""
         if self._minder is not None:
-            for beat in self._engine.beats:
-                self._jobs.sign(beat.name, beat.sign())
             self._minder.turn(time.monotonic())
 
     def _end(self) -> None:

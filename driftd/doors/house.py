@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from driftd.core.findings import Action
     from driftd.core.looks import Look
     from driftd.core.memory import Store
+    from driftd.core.signs import Signs
     from driftd.doors.demo.stage import Stage
     from driftd.doors.desks.baking import BakeDesk
     from driftd.doors.desks.calibration import CalibrationDesk
@@ -59,9 +60,13 @@ class Manager(Protocol):
 
 
 class Engine(Protocol):
-    """Everything that the daemon drives, holding the controller's lease."""
+    """Everything that the daemon drives, holding the controller's lease.
+
+    ``jobs`` is told by the daemon when a beat begins and ends, and asked by all who want to know whether it is alive.
+    """
 
     beats: Sequence[Beat]
+    jobs: Signs
 
     def job_ended(self, name: str, *, well: bool) -> None: ...
 

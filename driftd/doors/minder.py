@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 
 from driftd.core.signs import Signs
+from driftd.core.wording import health
 from driftd.core.wording import service as wording
 from driftd.doors.house import Manager
 
@@ -37,8 +38,9 @@ class Minder:
         if tuple(silent) != self._said:
             self._said = tuple(silent)
             if silent:
-                structlog.get_logger().error(wording.silent(silent), jobs=list(silent))
-                self._manager.tell(STATUS=wording.silent(silent))
+                said = wording.hangs(health.silent(silent))
+                structlog.get_logger().error(said, jobs=list(silent))
+                self._manager.tell(STATUS=said)
         if not silent:
             self._alive()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -15,6 +16,7 @@ from driftd.core.looks import Look
 from driftd.core.memory import Suppression
 from driftd.core.wording import keeping, service
 from driftd.doors.house import Beat
+from driftd.doors.jobs import signs_of
 from driftd.edges import logs
 from driftd.edges.store import SqlQueue, SqlStore, here, open_store
 from driftd.flows.audit import Visits
@@ -42,8 +44,6 @@ STATUS_BEAT = timedelta(seconds=30)
 # What a job may be silent for before it counts as hung. Whatever it waits for besides has a limit of its own.
 PATIENCE = timedelta(minutes=10)
 LEASE_PATIENCE = timedelta(minutes=2)
-# How long a run of a job may take before the daemon counts as hanging. Renewing the lease touches the store alone.
-LONGEST = timedelta(minutes=30)
 
 
 class WiredEngine:
@@ -66,7 +66,9 @@ class WiredEngine:
         self._holder = holder
         self._epoch = epoch
         self._stopping = threading.Event()
-        self.beats: Sequence[Beat] = [served.health.noted(beat, self._longest(beat)) for beat in self._beats()]
+        self.beats = self._beats()
+        self.jobs = signs_of(self.beats, time.monotonic())
+        served.health.started(self.jobs)
         self._metrics.expect((beat.name, beat.every) for beat in self.beats)
 
     def _beats(self) -> Sequence[Beat]:
@@ -126,12 +128,6 @@ class WiredEngine:
             *([Beat("status", STATUS_BEAT, self._say_status)] if house.manager().listens else []),
         )
 
-    def _longest(self, beat: Beat) -> timedelta:
-        """Looks are the longest that a job waits for: of each replacement under way two, one after the other."""
-        if beat.name == "lease":
-            return LEASE_PATIENCE
-        return max(LONGEST, self._house.settings.ssh.look_timeout * 2 * self._house.settings.daemon.at_once)
-
     def _audit(self, instance: Instance, visits: Visits, suppressions: Sequence[Suppression]) -> Look:
         look = self._house.judged_look(instance, visits, suppressions, self._store)
         self._metrics.looked(look)
@@ -161,6 +157,7 @@ class WiredEngine:
     def job_ended(self, name: str, *, well: bool) -> None:
         """See ``Engine.job_ended``."""
         self._metrics.job_ended(name, self._house.now(), well=well)
+        self._served.health.job_ended(name, well=well)
 
     def stop(self) -> None:
         """See ``Engine.stop``."""

@@ -1,18 +1,15 @@
-"""Health, joined together: what each of the daemon's jobs did last, and what that and the store say about it."""
+"""Health, joined together: what the daemon's jobs and its store say of being alive and of being ready."""
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import timedelta
 
-from driftd.core import liveness
-from driftd.core.liveness import Pulse
 from driftd.core.memory import Store, StoreUnavailable
-from driftd.core.wording.liveness import STOPPING
-from driftd.doors.house import Beat
+from driftd.core.readiness import not_ready
+from driftd.core.signs import Signs
+from driftd.core.wording.health import STARTING, STOPPING, silent
 
 Monotonic = Callable[[], float]
 
@@ -27,50 +24,29 @@ class Health:
         self._store = store
         self._lease_s = lease.total_seconds()
         self._monotonic = monotonic
-        self._pulses: dict[str, Pulse] = {}
-        self._lock = threading.Lock()
+        self._jobs: Signs | None = None
+        self._well: dict[str, float] = {}
         self._stopping = False
 
-    def noted(self, beat: Beat, longest: timedelta) -> Beat:
-        """``beat`` with its runs noted; one may take ``longest``."""
-        with self._lock:
-            self._pulses[beat.name] = Pulse(
-                beat.name, beat.every.total_seconds(), longest.total_seconds(), self._monotonic()
-            )
+    def started(self, jobs: Signs) -> None:
+        """It has these jobs. The watchdog asks the same signs, so the two never say different things."""
+        self._jobs = jobs
 
-        def run() -> Sequence[str]:
-            self._note(beat.name, began=True)
-            well = False
-            try:
-                said = beat.run()
-                well = True
-            finally:
-                self._note(beat.name, well=well)
-            return said
-
-        return replace(beat, run=run)
-
-    def _note(self, job: str, *, began: bool = False, well: bool = False) -> None:
-        now = self._monotonic()
-        with self._lock:
-            pulse = self._pulses[job]
-            if began:
-                pulse = replace(pulse, began_s=now)
-            else:
-                pulse = replace(pulse, ended_s=now, well_s=now if well else pulse.well_s)
-            self._pulses[job] = pulse
+    def job_ended(self, job: str, *, well: bool) -> None:
+        """A run of ``job`` ended."""
+        if well:
+            self._well[job] = self._monotonic()
 
     def stopping(self) -> None:
         """From now on no job begins, and none is dead for that. Takes no lock: a signal may be why."""
         self._stopping = True
 
-    def _seen(self) -> Sequence[Pulse]:
-        with self._lock:
-            return tuple(self._pulses.values())
-
     def alive(self) -> str:
         """Nothing ("") while the daemon lives; else why it should be started again. Touches nothing that could hang."""
-        return "" if self._stopping else liveness.not_alive(self._seen(), self._monotonic())
+        if self._stopping or self._jobs is None:
+            return ""
+        jobs = self._jobs.silent(self._monotonic())
+        return silent(jobs) if jobs else ""
 
     def ready(self) -> str:
         """Nothing ("") when it holds the lease, has done its first pass and can read the store; else why not.
@@ -79,7 +55,9 @@ class Health:
         """
         if self._stopping:
             return STOPPING
-        return liveness.not_ready(self._seen(), self._monotonic(), self._lease_s) or self._readable()
+        if self._jobs is None:
+            return STARTING
+        return not_ready(self._well, self._monotonic(), self._lease_s) or self._readable()
 
     def _readable(self) -> str:
         try:

@@ -24,6 +24,7 @@ from driftd.flows.outlets import Outlet
 from driftd.flows.pressing import Presser
 from driftd.settingnotify import MaySettings, WebhookSettings
 from driftd.settings import Enforce
+from driftd.wiring.pulse import Pulse
 
 if TYPE_CHECKING:
     from driftd.edges.slack.buttons import Buttons
@@ -140,26 +141,27 @@ class Notifying:
 
     def beats(self) -> Sequence[Beat]:
         """A job for each outlet, so that one that answers late keeps no other waiting."""
-        clock = self._house.now
-        told = [
-            (one.name, Announcer(self._store, notifier, clock=clock, outlet=one, outlets=self.names).tick)
-            for one, notifier in self._notifiers.items()
-        ]
+        beats = []
+        for one, notifier in self._notifiers.items():
+            pulse = Pulse(self._house.now)
+            run = Announcer(self._store, notifier, clock=pulse, outlet=one, outlets=self.names).tick
+            beats.append(Beat(_job(one), EVERY, run, sign=pulse.sign))
         people = allowed(self._said.slack.may) if self._buttons else {}
         may = frozenset(one for one in Press if people.get(one))
-        shown = []
         for one, board in self._boards.items():
-            renew = RENEW if isinstance(board, AlertBoard) else None
-            kept = Boarder(self._store, board, one, self.names, clock=clock, asks=self.asks, may=may, renew=renew)
-            shown.append((one.name, kept.tick))
-        jobs = [("announce" if name == LOG.name else f"announce-{name}", run) for name, run in (*told, *shown)]
-        beats = [Beat(name, EVERY, run) for name, run in jobs]
+            renew, pulse = RENEW if isinstance(board, AlertBoard) else None, Pulse(self._house.now)
+            kept = Boarder(self._store, board, one, self.names, clock=pulse, asks=self.asks, may=may, renew=renew)
+            beats.append(Beat(_job(one), EVERY, kept.tick, sign=pulse.sign))
         return [*beats, Beat("buttons", CONNECT, self._buttons.tick)] if self._buttons else beats
 
     def close(self) -> None:
         """Take no more clicks."""
         if self._buttons is not None:
             self._buttons.close()
+
+
+def _job(outlet: Outlet) -> str:
+    return "announce" if outlet.name == LOG.name else f"announce-{outlet.name}"
 
 
 def allowed(may: MaySettings) -> Mapping[Press, frozenset[str]]:

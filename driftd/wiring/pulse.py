@@ -1,4 +1,4 @@
-"""A job's own clock: whoever asks it for the time gets on, and the daemon's watchdog may know."""
+"""A job's own clock: whoever asks it for the time gets on, and the daemon's watchdog and health may know."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from driftd.core.errors import Unavailable
 from driftd.core.memory import LeaseHeld
 from driftd.doors.daemon import Daemon
 from driftd.doors.house import Beat
+from driftd.doors.jobs import signs_of
 
 
 @dataclass
@@ -19,6 +20,9 @@ class Engine:
     ended: list[tuple[str, bool]] = field(default_factory=list)
     closed: int = 0
     stopped: bool = False
+
+    def __post_init__(self) -> None:
+        self.jobs = signs_of(self.beats, time.monotonic())
 
     def job_ended(self, name: str, *, well: bool) -> None:
         self.ended.append((name, well))

@@ -74,6 +74,11 @@ def test_it_is_ready_once_each_job_has_run_and_then_alive(run):
     assert manager.order().index("READY") < manager.order().index("WATCHDOG")
 
 
+def test_a_job_that_is_seldom_due_has_run_when_its_first_run_ended(run):
+    manager, *_ = run(Beat("hourly", timedelta(hours=1), list))
+    wait_for(lambda: manager.count("READY") == 1)
+
+
 def test_a_job_that_fails_is_alive(run):
     def broken():
         raise ZeroDivisionError

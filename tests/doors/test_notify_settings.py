@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 
 import pytest
 
@@ -62,6 +63,20 @@ def test_what_is_configured_is_an_outlet(notifying, text, names):
     assert jobs[0] == "announce"
     assert {f"announce-{name}" for name in names[1:]} <= set(jobs)
     assert ("buttons" in jobs) is ("app_token_file" in text)
+    found.close()
+
+
+def test_the_job_of_each_outlet_gives_signs_of_life(notifying):
+    found = notifying(
+        "alertmanager: {url: 'http://127.0.0.1:1'}\n"
+        "notify: {alertmanager: {post: true}, webhooks: [{url: 'http://127.0.0.1:1/a'}]}"
+    )
+    beats = {beat.name: beat for beat in found.beats()}
+    assert set(beats) == {"announce", "announce-webhook-1", "announce-alertmanager"}
+    for beat in beats.values():
+        before = time.monotonic()
+        beat.run()
+        assert beat.sign() >= before, beat.name
     found.close()
 
 

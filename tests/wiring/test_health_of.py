@@ -1,17 +1,17 @@
 """A daemon's health, from what its jobs do."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
 
-from driftd.core.errors import Unavailable
 from driftd.core.memory import StoreUnavailable
 from driftd.doors.house import Beat
+from driftd.doors.jobs import signs_of
 from driftd.edges.store import open_store
 from driftd.wiring.health import Health
+from driftd.wiring.pulse import Pulse
 
-MINUTE = timedelta(minutes=1)
+FIRST = ("lease", "journal", "sweep")
 
 
 class Clock:
@@ -29,69 +29,79 @@ def made(tmp_path):
     store.close()
 
 
-def noted(health: Health, run=list, name: str = "sweep") -> Beat:
-    return health.noted(Beat(name, timedelta(seconds=2), run), 10 * MINUTE)
+def one(health: Health, sign=float):
+    """The signs of a daemon whose only job is to be silent for ten minutes at most, besides its two seconds."""
+    jobs = signs_of([Beat("sweep", timedelta(seconds=2), list, timedelta(minutes=10), sign)], 1000.0)
+    health.started(jobs)
+    return jobs
 
 
 def test_it_is_ready_once_each_of_the_first_has_ended_well(made):
     health, _, _ = made
     assert (health.alive(), health.ready()) == ("", "driftd is starting")
-    beats = [noted(health, name=name) for name in ("lease", "journal", "sweep", "janitor")]
-    for beat in beats[:3]:
+    one(health)
+    for name in FIRST:
         assert "first pass" in health.ready()
-        beat.run()
+        health.job_ended(name, well=False)
+        assert name in health.ready()
+        health.job_ended(name, well=True)
     assert health.ready() == ""
 
 
-def test_a_beat_does_and_says_what_it_did_before(made):
-    said = ["one", "two"]
-    assert noted(made[0], lambda: said).run() is said
+def test_it_is_not_ready_while_its_lease_is_not_renewed(made):
+    health, clock, _ = made
+    one(health)
+    for name in FIRST:
+        health.job_ended(name, well=True)
+    clock.now += 31
+    health.job_ended("lease", well=False)
+    assert health.ready() == "the controller's lease was last renewed 31 s ago and lasts 30 s"
+    assert health.alive() == ""
+    health.job_ended("lease", well=True)
+    assert health.ready() == ""
 
 
 def test_a_job_that_hangs_is_dead_while_it_hangs(made):
     health, clock, _ = made
-    seen = []
-
-    def hangs() -> Sequence[str]:
-        clock.now += 599
-        seen.append(health.alive())
-        clock.now += 2
-        seen.append(health.alive())
-        return []
-
-    noted(health, hangs).run()
-    assert seen == ["", "the job sweep has been running for 10 min and may take 10 min"]
+    jobs = one(health)
+    jobs.began("sweep", clock())
+    clock.now += 602
+    assert health.alive() == ""
+    clock.now += 1
+    assert health.alive() == "no sign of life from sweep for 10 min"
+    jobs.ended("sweep", clock())
     assert health.alive() == "", "it ended after all"
+
+
+def test_a_long_run_that_gets_on_is_alive_and_nobody_has_to_pass_it_on(made, monkeypatch):
+    health, clock, _ = made
+    pulse = Pulse(lambda: None)
+    jobs = one(health, pulse.sign)
+    jobs.began("sweep", clock())
+    monkeypatch.setattr("driftd.wiring.pulse.time.monotonic", clock)
+    for _ in range(5):
+        clock.now += 500
+        pulse()
+        assert health.alive() == ""
+    clock.now += 603
+    assert "sweep" in health.alive()
 
 
 def test_jobs_that_do_not_begin_are_dead_but_not_while_it_stops(made):
     health, clock, _ = made
-    noted(health).run()
-    clock.now += 63
-    assert health.alive() == "the job sweep has not run for 1 min and is due every 2 s"
+    one(health)
+    clock.now += 660
+    assert health.alive() == "no sign of life from sweep for 11 min"
     health.stopping()
     assert health.alive() == ""
     assert health.ready() == "driftd is stopping: the steps under way are finished first"
 
 
-def test_a_job_that_ends_in_an_error_is_alive_and_its_error_goes_on(made):
-    health, clock, _ = made
-
-    def away() -> Sequence[str]:
-        raise Unavailable("the provider is away")
-
-    beat = noted(health, away)
-    with pytest.raises(Unavailable):
-        beat.run()
-    clock.now += 50
-    assert health.alive() == ""
-    assert health.ready() == "the first pass is not done: sweep has not ended well yet"
-
-
 def test_a_store_that_cannot_be_read_is_alive_and_not_ready(made, monkeypatch):
     health, _, store = made
-    for name in ("lease", "journal", "sweep"):
-        noted(health, name=name).run()
+    one(health)
+    for name in FIRST:
+        health.job_ended(name, well=True)
 
     def away():
         raise StoreUnavailable("The disk is gone.")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 
-from driftd.core.wording import count, lasting, listed
+from driftd.core.wording import count
 
 
 def starting() -> str:
@@ -24,7 +23,6 @@ def standing(verdicts: Mapping[str, int], replacements: int, *, paused: bool) ->
     return f"paused; {said}" if paused else said
 
 
-def silent(jobs: Mapping[str, float]) -> str:
-    """Which jobs hang, each with the seconds of its silence."""
-    said = [f"{job} for {lasting(timedelta(seconds=int(span)))}" for job, span in jobs.items()]
-    return f"no sign of life from {listed(said)}; the watchdog is not told that all is well"
+def hangs(silent: str) -> str:
+    """``silent`` says which jobs hang."""
+    return f"{silent}; the watchdog is not told that all is well"

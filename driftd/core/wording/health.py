@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from driftd.core.wording import lasting, listed
+from driftd.core.wording import lasting, listed, service
 
 STARTING = "driftd is starting"
-STOPPING = "driftd is stopping: the steps under way are finished first"
+STOPPING = f"driftd is {service.stopping()}"
 NOT_TOLD = "whether driftd is ready cannot be told; its log says why"
 
 
@@ -16,12 +16,9 @@ def _long(seconds: float) -> str:
     return lasting(timedelta(seconds=seconds))
 
 
-def too_long(job: str, so_far_s: float, longest_s: float) -> str:
-    return f"the job {job} has been running for {_long(so_far_s)} and may take {_long(longest_s)}"
-
-
-def overdue(job: str, since_s: float, every_s: float) -> str:
-    return f"the job {job} has not run for {_long(since_s)} and is due every {_long(every_s)}"
+def silent(jobs: Mapping[str, float]) -> str:
+    """Which jobs hang, each with the seconds of its silence."""
+    return f"no sign of life from {listed([f'{job} for {_long(int(span))}' for job, span in jobs.items()])}"
 
 
 def lease_lost(since_s: float, lasts_s: float) -> str:
