@@ -75,6 +75,7 @@ class Scene:
     """What the store knows of an incident's instance. ``approve``: its group asks a person about each replacement.
 
     ``record`` is the open replacement of it, else the one that is stuck; ``done`` is one that was told of and is over.
+    ``others``: of its group somebody has drifted who has no incident, and may be told of in this one.
     """
 
     row: InstanceRow | None = None
@@ -84,6 +85,7 @@ class Scene:
     findings: Sequence[FindingRow] = field(default_factory=tuple)
     breakers: Sequence[Breaker] = field(default_factory=tuple)
     approve: bool = False
+    others: bool = False
 
 
 def key_of(message: Message) -> str:
@@ -133,7 +135,7 @@ def _of_instance(incident: Incident, scene: Scene, may: frozenset[Press]) -> Car
         fields=_fields(incident, scene, status),
         changes=wording.changes([(one.severity.value, one.sentence, one.accepted) for one in causes], CAUSES),
         buttons=tuple(one for one in _buttons(incident, scene, causes) if one.press in may) if here else (),
-        over=(not here or trusted) and record is None and scene.hold is None,
+        over=(not here or trusted) and record is None and scene.hold is None and not scene.others,
         opened_at=incident.opened_at,
     )
 

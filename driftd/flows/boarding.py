@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from driftd.core.cards import Card, Press, card_of, key_of
-from driftd.core.errors import BadInput, DriftdError, NotFound, ProviderError
+from driftd.core.errors import BadInput, DriftdError, NotFound, ProviderError, Refused
 from driftd.core.memory import Message, Store, Tx
 from driftd.core.notices import CROWD, Notice, Pace
 from driftd.core.outbox import Delivery, Ended, Incident
@@ -216,6 +216,7 @@ class Boarder:
         said: list[str] = []
         stale = [(one, card) for one, card in cards if self._is_stale(one, card, pending, now)]
         for one, card in stale[:A_ROUND]:
+            self._book.clock()  # a sign of life: each answer may take its time
             after = replace(one, digest=card.digest, closed_at=now if card.over and one.key not in pending else None)
             try:
                 after = self._step(one, after)
@@ -224,10 +225,13 @@ class Boarder:
                     after = replace(after, changed_at=now)
             except NotFound:
                 after = replace(after, closed_at=now)
+            except Refused as error:  # this card will not be taken: its next change is tried again
+                said.append(self._patience.failed([_spoken(one)], error, now))
+                after = replace(after, changed_at=now)
             except (ProviderError, BadInput) as error:
-                if surely_unsaid(error):
+                if surely_unsaid(error) or after.step != one.step:
                     with self._book.store.write() as tx:
-                        tx.put_incident(one)
+                        tx.put_incident(replace(one, step=after.step, stepping=after.stepping))
                 said.append(self._patience.failed([_spoken(one)], error, now))
                 return said
             with self._book.store.write() as tx:

@@ -16,7 +16,7 @@ from driftd.core.period import Came, Deed, Drift, Member, Period, Proof, Tripped
 from driftd.core.upkeep import ChainState, KeptCheckpoint
 from driftd.core.wording import keeping
 from driftd.core.wording import period as say
-from driftd.flows.vouch import lines_after
+from driftd.flows.vouch import against, lines_after
 
 _MOST_RECORDS = 100_000
 
@@ -122,18 +122,16 @@ class _Read:
 
     def proof(self, chain: ChainState, newest: KeptCheckpoint | None, keys: checkpoint.Verifiers) -> Proof:
         """What the chain amounts to; a break that was found before counts until somebody accepts it."""
-        answer = self.walk.answer
+        answer = against(self.walk.answer, chain)
         if isinstance(answer, Broken):
             good, lines, head, said = False, answer.seq - 1, answer.head, keeping.broken(answer.seq, answer.why)
-        elif chain.broken:
-            good, lines, head, said = False, chain.broken - 1, "", keeping.broken(chain.broken, chain.why)
         else:
             good, lines, head, said = True, answer.count, answer.head, keeping.holds(answer.count, answer.head)
         breaks = () if isinstance(answer, Broken) else answer.accepted
         told = [said, *(keeping.accepted(one.seq, one.why, one.line, one.by, one.reason) for one in breaks)]
         state, more = _signed(newest, self.hash, keys)
         line, at = (newest.seq, newest.at) if newest else (0, None)
-        return Proof(good, lines, head, self.first, self.last, state, line, at, (*told, more))
+        return Proof(good and state != "wrong", lines, head, self.first, self.last, state, line, at, (*told, more))
 
 
 def _signed(newest: KeptCheckpoint | None, found: str, keys: checkpoint.Verifiers) -> tuple[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from driftd.core.cards import Scene
+from driftd.core.findings import Verdict
 from driftd.core.memory import Tx
 from driftd.core.outbox import Incident
 from driftd.core.replacement import TERMINAL, Record
@@ -21,6 +22,7 @@ class Scenes:
         self._breakers = tx.breakers()
         self._records: dict[str, Record] = {one.old_id: one for one in tx.stuck_replacements()}
         self._records |= {one.old_id: one for one in tx.open_replacements()}
+        self._told_of: dict[tuple[str, str], bool] = {}
 
     def of(self, incident: Incident) -> Scene:
         """The scene of one incident."""
@@ -35,7 +37,17 @@ class Scenes:
             findings=self._tx.open_findings(name),
             breakers=self._breakers,
             approve=self._asks(incident.group),
+            others=self._others(incident),
         )
+
+    def _others(self, incident: Incident) -> bool:
+        """Drift that came alike on many is one message, and the incident of the first of them stands for all."""
+        of = (incident.outlet, incident.group)
+        if of not in self._told_of:
+            told = {one.instance_id for one in self._tx.incidents(incident.outlet)}
+            rows = [row for row in self._tx.instances(incident.group) if row.gone_at is None and row.id not in told]
+            self._told_of[of] = any(row.verdict in {Verdict.DRIFTED, Verdict.TAMPERED} for row in rows)
+        return self._told_of[of]
 
     def _done(self, incident: Incident) -> Record | None:
         record = self._tx.replacement(incident.rid) if incident.rid else None

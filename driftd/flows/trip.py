@@ -130,12 +130,17 @@ class Tripper:
         if self._outside is not None and now < self._outside.at + OUTSIDE_EVERY:
             return self._outside
         mine = [group for group in self._groups.values() if group.rules.replaces]
-        self._outside = _Outside(
-            now,
-            {group.name: _ready(group) for group in mine},
-            {group.name: alarm(group) for group in mine if group.block_on},
-            {group.name: foreign(group) for group in mine if isinstance(group.provider, Foreign)},
-        )
+        ready: dict[str, frozenset[str] | None] = {}
+        alerts: dict[str, str] = {}
+        others: dict[str, str] = {}
+        for group in mine:
+            self._clock()  # a sign of life: each answer may take its time
+            ready[group.name] = _ready(group)
+            if group.block_on:
+                alerts[group.name] = alarm(group)
+            if isinstance(group.provider, Foreign):
+                others[group.name] = foreign(group)
+        self._outside = _Outside(now, ready, alerts, others)
         return self._outside
 
     def _facts(self, tx: Tx, outside: _Outside, counted: Sequence[Calls], now: datetime) -> Facts:

@@ -46,6 +46,18 @@ def walked(store: Store) -> tuple[Walk, int]:
     return walk, last
 
 
+def against(answer: Verified | Broken, known: ChainState) -> Verified | Broken:
+    """``answer`` beside what was verified before: a chain that was cut, or rewritten whole, holds in itself."""
+    if isinstance(answer, Broken):
+        return answer
+    if known.broken:
+        return Broken(known.broken, known.why, 0, NOTHING, answer.head)
+    if answer.count < known.count:
+        why = keeping.cut_off(answer.count, known.count)
+        return Broken(answer.count + 1, why, 0, NOTHING, answer.head)
+    return answer
+
+
 def lines_after(store: Store, after: int) -> Iterator[JournalLine]:
     """The journal's lines, page by page, so that nobody waits for whoever reads them."""
     while True:
@@ -59,14 +71,12 @@ def lines_after(store: Store, after: int) -> Iterator[JournalLine]:
 
 def sign_head(store: Store, place: CheckpointPlace, generator: str, now: datetime) -> KeptCheckpoint:
     """A checkpoint on demand, for a chain that was just verified whole. Raises BadInput when it is broken or empty."""
-    answer = walked(store)[0].answer
-    with store.read() as tx:
+    with store.read() as tx:  # before: what is written and verified meanwhile is beyond it
         facts, state = tx.store_facts(), tx.chain()
         doubts = [doubt for doubt in tx.doubts() if doubt.settled_at is None]
+    answer = against(walked(store)[0].answer, state)
     if isinstance(answer, Broken):
         raise BadInput(keeping.broken(answer.seq, answer.why), keeping.BROKEN_HINT)
-    if state.broken:
-        raise BadInput(keeping.broken(state.broken, state.why), keeping.BROKEN_HINT)
     if doubts:
         raise BadInput(keeping.doubted(doubts[0].why), keeping.DOUBT_HINT)
     if not answer.count:
@@ -83,11 +93,9 @@ def accept_break(store: Store, by: str, reason: str, now: datetime) -> str:
     with store.write() as tx:
         for added in tx.journal_lines(after=last):
             walk.step(added)
-        answer, state = walk.answer, tx.chain()
-        if isinstance(answer, Verified) and not state.broken:
-            raise BadInput(f"{keeping.holds(answer.count, answer.head)}, so there is nothing to accept", "")
-        # A chain that was cut, or rewritten whole, holds in itself; what is accepted then is what was known before.
-        broken = answer if isinstance(answer, Broken) else Broken(state.broken, state.why, 0, NOTHING, answer.head)
+        broken = against(walk.answer, tx.chain())
+        if isinstance(broken, Verified):
+            raise BadInput(f"{keeping.holds(broken.count, broken.head)}, so there is nothing to accept", "")
         line = tx.journal("human", SUBJECT, acceptance(broken, by, reason), now)
         walk.step(line)
         if walk.broken:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -47,12 +48,12 @@ class Watch:
             name: replace(group, provider=wrapped[id(group.provider)]) for name, group in self._house.groups.items()
         }
 
-    def tripper(self, left: Callable[[], Mapping[str, Sequence[Leftover]]]) -> Tripper:
+    def tripper(self, left: Callable[[], Mapping[str, Sequence[Leftover]]], clock: Callable[[], datetime]) -> Tripper:
         """Holds the rules against what is so. ``left`` is what the janitor could not clean up."""
         return Tripper(
             self._store,
             self.groups,
-            clock=self._house.now,
+            clock=clock,
             meter=self._meter,
             limits=limits_of(self._house.settings),
             versions=lambda: self._versions,

@@ -87,7 +87,7 @@ class WiredEngine:
             checkpoint_every=house.settings.journal.every,
         )
         queue = SqlQueue(store)
-        sweeping, replacing, tidying, marking = (Pulse(clock) for _ in range(4))
+        sweeping, replacing, tidying, marking, tripping = (Pulse(clock) for _ in range(5))
         self._sweeper = sweeper = Sweeper(
             store,
             watch.groups,
@@ -119,7 +119,7 @@ class WiredEngine:
             Beat("journal", JOURNAL_BEAT, keeper.tick),
             Beat("sweep", pace.tick, sweeper.tick, patience, sweeping.sign),
             Beat("watch", pace.tick, watching.watcher.tick),
-            Beat("trip", pace.tick, watch.tripper(janitor.left).tick),
+            Beat("trip", pace.tick, watch.tripper(janitor.left, tripping).tick, patience, tripping.sign),
             Beat("replace", pace.tick, replacer.tick, patience, replacing.sign),
             Beat("marks", pace.tick, marker.tick, patience, marking.sign),
             Beat("remind", REMIND_BEAT, reminder.tick),
@@ -169,7 +169,6 @@ class WiredEngine:
     def close(self) -> None:
         """See ``Engine.close``. What fails here has nobody left to tell."""
         self._served.close()
-        self._notifying.close()
         self._sweeper.close()
         self._watching.close()
         try:
@@ -179,6 +178,8 @@ class WiredEngine:
         try:
             self._store.drop_lease(self._holder, self._epoch)
         finally:
+            # After all that matters: Slack's client may wait for long.
+            self._notifying.close()
             self._store.close()
 
 

@@ -18,7 +18,7 @@ from driftd.doors.desks.keeping import CheckpointMade, Proven, Stopped, StoreSta
 from driftd.edges import documents
 from driftd.edges import store as stores
 from driftd.edges.store import SqlStore, open_store
-from driftd.flows.vouch import accept_break, accept_store, lines_after, sign_head
+from driftd.flows.vouch import accept_break, accept_store, against, lines_after, sign_head
 
 if TYPE_CHECKING:
     from driftd.wiring.house import WiredHouse
@@ -54,14 +54,11 @@ class Keeping:
 
     def verify(self) -> Mapping[str, object]:
         with self._opened(read_only=True) as store:
-            answer = store.verify_journal()
-            with store.read() as tx:
+            with store.read() as tx:  # before: what a daemon writes meanwhile is beyond what it had verified
                 state = tx.chain()
+            answer = against(store.verify_journal(), state)
         if isinstance(answer, Broken):
             return {"ok": False, "lines": answer.seq, "head": "", "said": keeping.broken(answer.seq, answer.why)}
-        if state.broken:
-            # It holds in itself, and is not what was verified before: lines were cut off, or all of it was rewritten.
-            return {"ok": False, "lines": state.broken, "head": "", "said": keeping.broken(state.broken, state.why)}
         said = keeping.holds(answer.count, answer.head)
         accepted = [_accepted(one) for one in answer.accepted]
         also = "".join(f"; {one}" for one in accepted)

@@ -203,6 +203,25 @@ def test_a_break_is_accepted_by_a_person_and_named_ever_after(driftd, home: Path
     assert claim["signatures"], "and signed for at once"
 
 
+def test_what_was_verified_before_and_is_gone_is_a_break_though_no_daemon_runs(driftd, home: Path):
+    store = open_store(f"sqlite:///{home}/driftd.db")
+    with store.write() as tx:
+        last = tx.last_line()
+        tx.put_chain(ChainState(last.seq, last.hash))
+    store.close()
+    assert driftd("journal", "verify").status == 0
+    tamper(home, "DELETE FROM journal WHERE seq > 6")
+    said = driftd("journal", "verify")
+    assert said.status == 1
+    assert "line 9 was verified before, and it ends at line 6" in said.out
+    report = driftd("report", "--since", "1h")
+    assert report.status == 1
+    assert "line 9 was verified before, and it ends at line 6" in report.out
+    accepted = driftd("journal", "accept-break", "--reason", "we cut it")
+    assert accepted.status == 0, accepted.err
+    assert driftd("journal", "verify").status == 0
+
+
 def test_status_says_first_what_stops_everything(driftd, home: Path):
     store = open_store(f"sqlite:///{home / 'driftd.db'}")
     with store.write() as tx:

@@ -353,6 +353,61 @@ def test_a_step_that_a_crash_left_open_is_told_again_and_says_so(room):
     assert room.places[0].lines == ["planning: allowed", "planning: allowed (may be said twice)"]
 
 
+@pytest.mark.parametrize(
+    "away", [Throttled("too many", retry_after_s=1), Unreached("no route"), Unavailable("no answer")]
+)
+def test_a_step_that_was_told_is_not_told_again_where_the_card_could_not_change(room, away):
+    room.there("i-1")
+    room.says("i-1", "drifted")
+    room.happens(lambda tx: tx.add_replacement(record(room.clock)))
+    room.tick()
+    updating = room.board.update
+
+    def refuses(ref, card):
+        raise away
+
+    room.board.update = refuses
+    moves(room, "planning", "allowed")
+    for _ in range(3):
+        room.tick(300)
+    room.board.update = updating
+    room.tick(300)
+    assert room.places[0].lines == ["planning: allowed"]
+    assert room.places[0].card.title == "web/i-1 in web: replacement planning"
+
+
+def test_a_change_that_is_never_taken_is_not_asked_for_again_and_holds_up_no_other(room):
+    room.there("i-1", "i-2")
+    room.says("i-1", "one")
+    room.says("i-2", "two")
+    room.tick()
+    updating, asked = room.board.update, []
+
+    def picky(ref, card):
+        asked.append(card.text)
+        if card.text == "one":
+            raise Refused("invalid_blocks")
+        updating(ref, card)
+
+    room.board.update = picky
+    for name in ("i-1", "i-2"):
+        room.happens(lambda tx, name=name: tx.put_instance(replace(tx.instance(name), image="img-2")))
+    for _ in range(5):
+        room.tick(60)
+    assert sorted(asked) == ["one", "two"]
+
+
+def test_what_stands_for_many_is_not_over_before_the_last_of_them(room):
+    room.there("i-1", "i-2")
+    room.says("i-1", "2 instances drifted")
+    room.tick()
+    for name, left in (("i-1", 1), ("i-2", 0)):
+        room.happens(lambda tx, name=name: tx.put_instance(replace(tx.instance(name), gone_at=room.clock())))
+        room.tick(60)
+        room.tick(60)
+        assert (len(room.open()), room.places[0].card.over) == (left, not left)
+
+
 def test_a_board_that_forgets_is_told_again_while_it_lasts_and_once_that_it_is_over(tmp_path):
     """Alertmanager lets go of what nobody repeats."""
     room = Room(tmp_path, renew=timedelta(minutes=1))

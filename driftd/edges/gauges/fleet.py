@@ -112,8 +112,8 @@ def _passes(passes: Sequence[Pass], scope: Scope) -> Iterator[Metric]:
     last = by_group("driftd_last_pass_timestamp_seconds", "When the group's inventory was last read; 0 is never.")
     whole = by_group(
         "driftd_last_full_pass_timestamp_seconds",
-        "When the inventory was last read while enough of the group had been looked at of late; 0 where no pass that "
-        "the store remembers was so.",
+        "When the inventory was last read while enough of the group had been looked at of late; 0 where none was "
+        "since the daemon began and the store remembers none.",
     )
     expected = by_group("driftd_pass_expected_instances", "Instances that were to be looked at by the last pass.")
     reported = by_group("driftd_pass_reported_instances", "Those of them that could be looked at of late.")
@@ -121,9 +121,10 @@ def _passes(passes: Sequence[Pass], scope: Scope) -> Iterator[Metric]:
     for group in scope.names(one.group for one in passes):
         mine = sorted((one for one in passes if one.group == group and not one.unseen), key=lambda one: one.at)
         newest = mine[-1] if mine else None
-        good = [one.at for one in mine if is_full(one, scope.limits)]
+        if good := [one.at for one in mine if is_full(one, scope.limits)]:
+            scope.full[group] = good[-1]
         last.add_metric([group], seconds(newest.at if newest else None))
-        whole.add_metric([group], seconds(good[-1] if good else None))
+        whole.add_metric([group], seconds(scope.full.get(group)))
         if newest is not None:
             expected.add_metric([group], newest.expected)
             reported.add_metric([group], newest.reported)

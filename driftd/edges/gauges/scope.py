@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from prometheus_client.core import GaugeMetricFamily
@@ -13,11 +13,12 @@ from driftd.core.breakers.limits import Thresholds
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """As in ``StoreCollector``."""
+    """As in ``StoreCollector``. ``full`` is when each group was last seen in full: the store soon forgets a pass."""
 
     groups: Mapping[str, timedelta] | None
     limits: Thresholds
     epoch: int
+    full: dict[str, datetime] = field(default_factory=dict)
 
     def has(self, group: str) -> bool:
         """Whether anything is shown of it."""

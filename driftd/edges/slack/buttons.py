@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +42,19 @@ class Buttons:
     def tick(self) -> list[str]:
         """Connect where nothing is connected yet; why that failed. Raises DriftdError."""
         if self._client is None:
-            made = SocketModeClient(read(self._file), web_client=self._api.client(), concurrency=WORKERS)
+            token, web = read(self._file), self._api.client()
+            made = SocketModeClient(token, web_client=web, concurrency=WORKERS)
             made.socket_mode_request_listeners.append(self._asked)
             try:
+                # Asked here, since connect() would sleep for as long as Slack says, again and again.
+                made.wss_uri = web.apps_connections_open(app_token=token)["url"]
                 made.connect()
-            except (SlackClientError, OSError, ValueError) as error:
+            except (SlackClientError, OSError, HTTPException, ValueError) as error:
                 made.close()
                 raise told("apps.connections.open", error) from None
             self._client = made
         elif not self._client.is_connected():
+            self._client.app_token = read(self._file)  # it may have been renewed
             return ["Slack's buttons are not connected; driftd goes on trying"]
         return []
 
