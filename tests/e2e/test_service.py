@@ -221,6 +221,7 @@ def test_it_runs_as_its_own_user_without_any_right(service):
     assert (fields["NoNewPrivs"], fields["Seccomp"]) == (["1"], ["2"])
 
 
+@pytest.mark.soak  # four minutes: Python starts twice, under emulation
 def test_one_that_hangs_is_ended_and_started_again(service):
     """It is stopped in its tracks, so that it pings no more; its successor takes over its lease and its store."""
     hung, restarts = service.of("MainPID"), int(service.of("NRestarts"))

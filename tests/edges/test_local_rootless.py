@@ -72,6 +72,7 @@ def run(words, home, timeout=170):
     )
 
 
+@pytest.mark.soak  # a minute and a half; a demo as an ordinary user builds it, too
 @pytest.mark.timeout(400)
 def test_an_ordinary_user_builds_the_same_image_bit_for_bit(ordinary, image_cache, golden_image):
     go, home = ordinary

@@ -1,7 +1,7 @@
 """The container image, built from this repository and run as the chart says: read-only root, no root, no capability.
 
-Slow on purpose (a minute or two for building and unpacking, no way round it): this is the one test that shows that what
-the chart describes starts, becomes ready, keeps its store and stops.
+Played by hand (make soak TESTS=tests/helm/test_image.py), since building and unpacking take two or three minutes: these
+are the tests that show that what the chart describes starts, becomes ready, keeps its store and stops.
 """
 
 import gzip
@@ -22,11 +22,12 @@ from driftd.edges.documents.keys import DigestKeyDirectory
 from driftd.edges.documents.signkeys import make_keys
 
 ROOT = CHART.parents[1]
-pytestmark = [pytest.mark.servers, pytest.mark.machine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.soak, pytest.mark.servers, pytest.mark.machine, pytest.mark.timeout(900)]
 
 TAKES_ITS_KEYS = """
 import sys
 sys.path.insert(0, "/opt/driftd")
+import apprise, slack_sdk  # whom it tells needs them
 from pathlib import Path
 from driftd.edges.documents.keys import DigestKeyDirectory
 from driftd.edges.documents.signkeys import load_signing
