@@ -31,7 +31,7 @@ def tripped(tmp_path):
         (tmp_path / "own.yaml").write_text(POLICY.format(path=path))
         (tmp_path / "driftd.yaml").write_text(CONFIG.format(first=first))
         house = WiredHouse(load(tmp_path / "driftd.yaml"), tmp_path / "driftd.yaml")
-        Watch(house, store).tripper(dict).tick()
+        Watch(house, store).tripper(dict, house.now).tick()
         with store.read() as tx:
             return {one.scope: one.why for one in tx.breakers() if one.holds and one.rule == "C8"}
 
