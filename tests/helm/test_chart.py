@@ -213,9 +213,12 @@ def test_the_rules_are_the_ones_that_are_shipped_and_promtool_takes_them(tmp_pat
 
 def test_the_scraped_job_is_called_as_the_rules_call_it():
     """Whatever the release is called."""
-    monitor = one(render(values("everything") | {"nameOverride": "drift"}), "ServiceMonitor")
+    objects = render(values("everything") | {"nameOverride": "drift"})
+    monitor, service = one(objects, "ServiceMonitor"), one(objects, "Service")
     [endpoint] = monitor["spec"]["endpoints"]
     assert endpoint["relabelings"] == [{"targetLabel": "job", "replacement": "driftd"}]
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert endpoint["port"] == service["spec"]["ports"][0]["name"]
 
 
 def test_the_chart_is_of_this_driftd():
