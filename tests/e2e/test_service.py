@@ -202,6 +202,7 @@ def service(base, packages, tmp_path_factory, login_key) -> Iterator[Service]:
     shutil.rmtree(work)
 
 
+@pytest.mark.soak  # to boot and to start it takes six minutes, under emulation
 def test_it_is_active_once_it_said_that_it_is_ready(service):
     """``Type=notify``: it is active by what the daemon says."""
     assert (service.of("ActiveState"), service.of("SubState"), service.of("Type")) == ("active", "running", "notify")
@@ -211,6 +212,7 @@ def test_it_is_active_once_it_said_that_it_is_ready(service):
     service.until(f'systemctl show driftd -p StatusText | grep -qxF "StatusText={stands}"', "its standing", START_S)
 
 
+@pytest.mark.soak
 def test_it_runs_as_its_own_user_without_any_right(service):
     said = service.vm.ssh("cat /proc/$(systemctl show driftd -p MainPID --value)/status; id -u driftd")
     fields = {name: value.split() for name, _, value in (line.partition(":") for line in said.splitlines())}
@@ -235,6 +237,7 @@ def test_one_that_hangs_is_ended_and_started_again(service):
     assert "PRIVATE KEY" not in log
 
 
+@pytest.mark.soak
 def test_it_stops_cleanly_and_signs_with_the_key_that_systemd_gave_it(service, tmp_path):
     """Only by a credential it gets that key: the file is root's alone."""
     began = service.vm.ssh("date +%s").strip()
