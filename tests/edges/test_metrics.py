@@ -33,7 +33,7 @@ NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def patient(request, monkeypatch):
-    """A busy machine may need longer for the first row than a scrape waits; only of a locked store is that the point."""
+    """A busy machine may need longer for the first row than a scrape waits: the point only of a locked store."""
     if "locked" not in request.node.name:
         monkeypatch.setitem(StoreCollector.__init__.__kwdefaults__, "first_s", 30.0)
         monkeypatch.setitem(StoreCollector.__init__.__kwdefaults__, "whole_s", 30.0)
