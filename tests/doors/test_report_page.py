@@ -15,7 +15,7 @@ from driftd.core.findings import Judgement, Verdict
 from driftd.doors.report import html
 
 CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: scripts/setup tests")
+assert CHROMIUM, "chromium is not installed: scripts/setup tests"
 
 
 @pytest.fixture(scope="module")

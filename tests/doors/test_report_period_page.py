@@ -3,7 +3,6 @@
 import shutil
 from pathlib import Path
 
-import pytest
 import reported
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
@@ -12,7 +11,7 @@ from test_report_period import store, told
 from driftd.doors.report.period import Format, render
 
 CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: scripts/setup tests")
+assert CHROMIUM, "chromium is not installed: scripts/setup tests"
 __all__ = ["store"]
 
 
