@@ -40,14 +40,13 @@ def server():
 @pytest.fixture(autouse=True)
 def _nothing_stays_behind(server):
     server.know()
+    threads = set(threading.enumerate())
     before = len(list(Path("/proc/self/fd").iterdir()))
     yield
     limit = time.monotonic() + 3
-    while (threads := [t.name for t in threading.enumerate() if t is not threading.main_thread()]) and (
-        time.monotonic() < limit
-    ):
+    while (left := set(threading.enumerate()) - threads) and time.monotonic() < limit:
         time.sleep(0.02)
-    assert threads == []
+    assert not left
     assert len(list(Path("/proc/self/fd").iterdir())) <= before
 
 

@@ -74,11 +74,12 @@ class Way:
 def way(server, tmp_path):
     way = Way(server)
     way.root = small_tree(tmp_path)
+    before = set(threading.enumerate())
     yield way
     limit = time.monotonic() + 3
-    while threading.active_count() > 1 and time.monotonic() < limit:
+    while (left := set(threading.enumerate()) - before) and time.monotonic() < limit:
         time.sleep(0.02)
-    assert threading.active_count() == 1
+    assert not left
     way.force("")
 
 
