@@ -139,7 +139,7 @@ def _mark(of: str, entry: Entry | None, before: Mark | None, evidence: Evidence)
 
 def _family(base: bytes, marks: dict[bytes, Mark], known: AbstractSet[bytes], evidence: Evidence) -> None:
     """What a log was rotated to is remembered with it, whatever rule speaks of that: it shows whether logrotate ran."""
-    there = {one.entry.path: one.entry for one in growth.family(base, evidence.there, evidence)}
+    there = {one.entry.path: one.entry for one in growth.family(base, evidence.there)}
     for mark in growth.references(base, evidence):
         if mark.path not in known and mark.path not in there:
             marks.pop(mark.path, None)

@@ -6,12 +6,12 @@ below a directory that something is mounted over or that could not be listed. ``
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable
 from hashlib import sha256
 
 from driftd.core import factual
 from driftd.core.difference import Change, Difference
+from driftd.core.entries import at, below
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.manifest import KIND_WORDS, Manifest
 from driftd.core.wording import shown
@@ -27,8 +27,7 @@ _FLAGS = ((wire.IMMUTABLE, "immutable"), (wire.APPEND_ONLY, "append-only"))
 def compare(manifest: Manifest, fingerprint: Fingerprint, own_key: str = "") -> tuple[Difference, ...]:
     """Every difference: paths by their bytes, then facts by kind and name (``own_key``: see factual.py)."""
     found: list[Difference] = []
-    if manifest.entries != fingerprint.entries:
-        found.extend(_entries(manifest, fingerprint))
+    found.extend(_entries(manifest, fingerprint))
     found.extend(factual.compare(manifest, fingerprint, own_key))
     return tuple(found)
 
@@ -57,44 +56,33 @@ def hidden(manifest: Manifest, fingerprint: Fingerprint) -> tuple[bytes, ...]:
     """Baked paths that nothing can be said of, because something is mounted over them or a directory above them."""
     entries, found = manifest.entries, set[bytes]()
     for root in {*fingerprint.covered, *fingerprint.mounted}:
-        above = root.rstrip(b"/")
-        first = bisect_left(entries, above + b"/", key=_path)
-        last = bisect_left(entries, above + b"0", first, key=_path)  # "0" comes right after "/"
-        found.update(entry.path for entry in entries[first:last] if entry.path != b"/")
+        found.update(entry.path for entry in below(entries, root))
     for point in fingerprint.mounted:
-        at = bisect_left(entries, point, key=_path)
-        if at < len(entries) and entries[at].path == point and entries[at].kind != wire.DIRECTORY:
+        baked = at(entries, point)
+        if baked is not None and baked.kind != wire.DIRECTORY:
             found.add(point)
     return tuple(sorted(found))
 
 
-def _path(entry: Entry) -> bytes:
-    return entry.path
-
-
 def unread(manifest: Manifest, fingerprint: Fingerprint) -> tuple[bytes, ...]:
     """Baked files that everybody may read and that this look could not: somebody sees to it that nobody does."""
-    paths = frozenset(fingerprint.unreadable)
-    there = {entry.path: entry for entry in fingerprint.entries if entry.path in paths}
-    return tuple(
-        was.path
-        for was in manifest.entries
-        if was.path in there and was.sha256 and was.mode & 0o004 and not there[was.path].sha256
-    )
+    found = []
+    for path in fingerprint.unreadable:
+        was, now = at(manifest.entries, path), at(fingerprint.entries, path)
+        if was and now and was.sha256 and was.mode & 0o004 and not now.sha256:
+            found.append(path)
+    return tuple(found)
 
 
 def _entries(manifest: Manifest, fingerprint: Fingerprint) -> Iterable[Difference]:
-    there = {entry.path: entry for entry in fingerprint.entries}
-    baked = {entry.path: entry for entry in manifest.entries}
     silent = _Beneath(manifest.unknown)
     covered = _Beneath(fingerprint.covered)
     unlisted = _Beneath(fingerprint.unreadable)
     # Who has no tools for them shows none, nor does a format without a place for them: that says nothing of them.
     aspects = {*manifest.unshown, *(one.kind for one in fingerprint.kept)}
     unshown = tuple(_UNSHOWN[one] for one in sorted(aspects & _UNSHOWN.keys()))
-    for path in sorted(baked.keys() | there.keys()):
-        was, now = baked.get(path), there.get(path)
-        if was == now or silent.at_or_below(path) or path in fingerprint.covered:
+    for path, was, now in _unlike(manifest, fingerprint):
+        if silent.at_or_below(path) or path in fingerprint.covered:
             continue
         if now is None:
             # What could not even be looked at may well be there.
@@ -104,6 +92,20 @@ def _entries(manifest: Manifest, fingerprint: Fingerprint) -> Iterable[Differenc
             yield Difference(kind_of(now), path, Change.ADDED, {}, fields_of(now))
         else:
             yield from _modified(was, now, unshown)
+
+
+def _unlike(manifest: Manifest, fingerprint: Fingerprint) -> Iterable[tuple[bytes, Entry | None, Entry | None]]:
+    """Every path at which the two have not the same, by its bytes: what was baked there and what is there now."""
+    apart = fingerprint.apart
+    if apart is not None and apart.base is manifest.entries:
+        for path in sorted(apart.changes):
+            yield path, at(manifest.entries, path), apart.changes[path]
+    elif manifest.entries != fingerprint.entries:
+        there = {entry.path: entry for entry in fingerprint.entries}
+        baked = {entry.path: entry for entry in manifest.entries}
+        for path in sorted(baked.keys() | there.keys()):
+            if baked.get(path) != there.get(path):
+                yield path, baked.get(path), there.get(path)
 
 
 def _modified(was: Entry, now: Entry, unshown: tuple[str, ...]) -> Iterable[Difference]:

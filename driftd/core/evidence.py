@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from driftd.core import asks
 from driftd.core.asks import Answer, Answers, Ask
+from driftd.core.entries import at
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.manifest import Manifest
 from driftd.core.marks import SETTLING, Mark
@@ -53,24 +53,17 @@ class Evidence:
 
     def is_there(self, path: bytes) -> Entry | None:
         """The entry at ``path`` as the look saw it."""
-        return _at(self.there, path)
+        return at(self.there, path)
 
     def was_baked(self, path: bytes) -> Entry | None:
         """The entry at ``path`` as the image has it."""
-        return _at(self.baked, path)
+        return at(self.baked, path)
 
     def blind_at(self, path: bytes) -> bool:
         """Whether the look could not see what is at ``path``, or above it."""
         while path not in self.blind and path != b"/":
             path = wire.parent(path)
         return path in self.blind
-
-    def beginning_with(self, start: bytes, entries: tuple[Entry, ...]) -> Iterator[Entry]:
-        """Those of ``entries`` whose path begins with ``start``."""
-        at = bisect_left(entries, start, key=_path)
-        while at < len(entries) and entries[at].path.startswith(start):
-            yield entries[at]
-            at += 1
 
     def answer(self, ask: Ask) -> Answer:
         """What came of ``ask``."""
@@ -92,15 +85,6 @@ class Evidence:
 def state(entry: Entry) -> bytes:
     """A digest over all that is known of an entry but its name."""
     return hashlib.sha256(wire.encode_body(entry)).digest()
-
-
-def _at(entries: tuple[Entry, ...], path: bytes) -> Entry | None:
-    at = bisect_left(entries, path, key=_path)
-    return entries[at] if at < len(entries) and entries[at].path == path else None
-
-
-def _path(entry: Entry) -> bytes:
-    return entry.path
 
 
 NO_EVIDENCE = Evidence(deaf="nothing was asked")

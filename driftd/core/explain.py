@@ -9,15 +9,14 @@ is a difference; a policy may explain more.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 
+from driftd.core.entries import at, beginning_with
 from driftd.core.facts import Fact
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.manifest import Manifest
 from driftd.probe import wire
-from driftd.probe.wire import Entry
 
 _MODULES = (b"/lib/modules/", b"/usr/lib/modules/")
 _MODULE_FILE = re.compile(rb".*/([^/]+)\.ko(?:\.(?:gz|xz|zst))?", re.DOTALL)
@@ -34,15 +33,15 @@ class Image:
     @cached_property
     def has_kernel(self) -> bool:
         """Whether the image brought a kernel or modules of one; without them it runs on its host's."""
-        return bool(self.modules) or any(True for _ in self._below(b"/boot/vmlinu"))
+        return bool(self.modules) or any(True for _ in beginning_with(self._baked, b"/boot/vmlinu"))
 
     def has(self, path: str) -> bool:
         """Whether something was baked at ``path``."""
-        return _at(self._baked, path.encode()) is not None
+        return at(self._baked, path.encode()) is not None
 
     def runs(self, path: str) -> bool:
         """Whether ``path`` is a file that was baked, and its content is still what was baked (or cannot be read)."""
-        was, now = _at(self._baked, path.encode()), _at(self._there, path.encode())
+        was, now = at(self._baked, path.encode()), at(self._there, path.encode())
         if was is None or now is None or not was.kind == now.kind == wire.FILE:
             return False
         return was.sha256 == now.sha256 or not was.sha256 or not now.sha256
@@ -50,23 +49,8 @@ class Image:
     @cached_property
     def modules(self) -> frozenset[str]:
         """The names, as the kernel writes them, of the modules that were baked."""
-        names = (_MODULE_FILE.fullmatch(path) for place in _MODULES for path in self._below(place))
+        names = (_MODULE_FILE.fullmatch(one.path) for place in _MODULES for one in beginning_with(self._baked, place))
         return frozenset(name[1].replace(b"-", b"_").decode("utf-8", "replace") for name in names if name)
-
-    def _below(self, place: bytes) -> Iterator[bytes]:
-        at = bisect_left(self._baked, place, key=_path)
-        while at < len(self._baked) and self._baked[at].path.startswith(place):
-            yield self._baked[at].path
-            at += 1
-
-
-def _path(entry: Entry) -> bytes:
-    return entry.path
-
-
-def _at(entries: tuple[Entry, ...], path: bytes) -> Entry | None:
-    at = bisect_left(entries, path, key=_path)
-    return entries[at] if at < len(entries) and entries[at].path == path else None
 
 
 def explains(image: Image, now: Fact, baked: Fact | None) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from driftd.core.asking import Speaking, asks_for
 from driftd.core.difference import Difference
+from driftd.core.entries import at, below
 from driftd.core.evidence import Evidence
 from driftd.core.expect import Expect
 from driftd.core.facts import Kept
@@ -15,7 +15,6 @@ from driftd.core.fingerprint import Fingerprint
 from driftd.core.manifest import Manifest
 from driftd.core.watching import Glimpse
 from driftd.probe import wire
-from driftd.probe.wire import Entry
 
 # Which names are links of one file only a whole look sees.
 _ALONE = Kept("same", "not available", "a glimpse sees single names")
@@ -29,9 +28,9 @@ def part(manifest: Manifest, glimpse: Glimpse) -> tuple[Manifest, Fingerprint] |
     if seen is None:
         return None
     baked = manifest.entries
-    wanted = {entry.path: was for entry in seen.entries if (was := _at(baked, entry.path)) is not None}
+    wanted = {entry.path: was for entry in seen.entries if (was := at(baked, entry.path)) is not None}
     for directory, names in glimpse.listed.items():
-        for entry in _below(baked, directory):
+        for entry in below(baked, directory):
             child = entry.path[len(directory.rstrip(b"/")) + 1 :].partition(b"/")[0]
             if child not in names:
                 wanted[entry.path] = entry
@@ -45,7 +44,7 @@ def part(manifest: Manifest, glimpse: Glimpse) -> tuple[Manifest, Fingerprint] |
 
 def contains(manifest: Manifest, program: bytes) -> bool:
     """Whether the image has a file of this name."""
-    found = _at(manifest.entries, program)
+    found = at(manifest.entries, program)
     return found is not None and found.kind == wire.FILE
 
 
@@ -72,22 +71,3 @@ def sort_out(found: Sequence[Difference], speaking: Speaking, evidence: Evidence
         else:
             plain.append(one)
     return Sorted(tuple(plain), unsure)
-
-
-def _at(entries: Sequence[Entry], path: bytes) -> Entry | None:
-    at = bisect_left(entries, path, key=_path)
-    return entries[at] if at < len(entries) and entries[at].path == path else None
-
-
-def _below(entries: Sequence[Entry], directory: bytes) -> Iterator[Entry]:
-    """All that lies below ``directory``."""
-    prefix = directory.rstrip(b"/") + b"/"
-    at = bisect_left(entries, prefix, key=_path)
-    while at < len(entries) and entries[at].path.startswith(prefix):
-        if entries[at].path != b"/":
-            yield entries[at]
-        at += 1
-
-
-def _path(entry: Entry) -> bytes:
-    return entry.path

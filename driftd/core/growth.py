@@ -20,6 +20,7 @@ from datetime import timedelta
 
 from driftd.core import asks
 from driftd.core.asks import Ask
+from driftd.core.entries import beginning_with
 from driftd.core.evidence import Evidence
 from driftd.core.marks import Mark
 from driftd.probe import wire
@@ -74,12 +75,12 @@ def base_of(path: bytes, evidence: Evidence) -> bytes:
     return base if known else path
 
 
-def family(base: bytes, entries: tuple[Entry, ...], evidence: Evidence) -> list[Member]:
+def family(base: bytes, entries: tuple[Entry, ...]) -> list[Member]:
     """The log and what is named like its rotations, the newest first; regular files only."""
     stem = re.sub(rb"\.[a-z]{1,8}\Z", b"", base)
     found = [
         Member(entry, place, entry.path.endswith(_SUFFIXES))
-        for entry in evidence.beginning_with(stem, entries)
+        for entry in beginning_with(entries, stem)
         if entry.kind == wire.FILE and (place := _place(entry.path, base)) is not None
     ]
     return sorted(found, key=lambda one: one.place)
@@ -107,7 +108,7 @@ def references(base: bytes, evidence: Evidence) -> list[Mark]:
     born = evidence.born or evidence.now
     return [
         Mark(one.entry.path, OFS[0], one.entry.size, one.entry.sha256, born)
-        for one in family(base, evidence.baked, evidence)
+        for one in family(base, evidence.baked)
         if one.entry.sha256
     ]
 
@@ -115,7 +116,7 @@ def references(base: bytes, evidence: Evidence) -> list[Mark]:
 def questions(path: bytes, evidence: Evidence) -> Iterator[Ask]:
     """What has to be asked so that every reference of the family of ``path`` can be found."""
     base = base_of(path, evidence)
-    refs, members = references(base, evidence), family(base, evidence.there, evidence)
+    refs, members = references(base, evidence), family(base, evidence.there)
     for ref in refs:
         if _moved(ref, members) is None:
             for one in _candidates(ref, refs, members):
@@ -125,7 +126,7 @@ def questions(path: bytes, evidence: Evidence) -> Iterator[Ask]:
 def loss(path: bytes, evidence: Evidence) -> Loss | None:
     """Whether what ``path`` held is lost, or that this could not be told; None when it is where it should be."""
     base = base_of(path, evidence)
-    refs, members = references(base, evidence), family(base, evidence.there, evidence)
+    refs, members = references(base, evidence), family(base, evidence.there)
     at = next((at for at, ref in enumerate(refs) if ref.path == path), None)
     if at is None:
         return None

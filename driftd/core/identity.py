@@ -8,9 +8,10 @@ told; a replacement from the same image would have it again, so that it asks for
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from driftd.core.difference import Change, Difference
+from driftd.core.entries import beginning_with
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.globs import path
 from driftd.core.manifest import Manifest
@@ -38,13 +39,13 @@ _SHOWN = 3
 _KEYS = (b"/etc/ssh/", b"/etc/ssl/")
 
 
-def identities(entries: Iterable[Entry]) -> dict[bytes, bytes]:
-    """Identity files that are set, path to digest."""
+def identities(entries: Sequence[Entry]) -> dict[bytes, bytes]:
+    """Identity files that are set, path to digest; ``entries`` are sorted by path."""
     return {
         entry.path: entry.sha256
-        for entry in entries
-        if entry.path.startswith(_BEGINNINGS)
-        and entry.kind == wire.FILE
+        for start in _BEGINNINGS
+        for entry in beginning_with(entries, start)
+        if entry.kind == wire.FILE
         and entry.sha256
         and entry.sha256 not in _UNSET
         and any(glob.matches(entry.path) for glob in PATHS)

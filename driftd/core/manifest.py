@@ -11,6 +11,7 @@ from driftd.core.errors import BadInput
 from driftd.core.escaped import escape
 from driftd.core.facts import Fact
 from driftd.core.fingerprint import Fingerprint
+from driftd.core.interned import Interned
 from driftd.core.seal import Seal
 from driftd.probe import wire
 from driftd.probe.wire import Entry
@@ -43,7 +44,7 @@ class Manifest:
     made it could not see of any entry: of them it says nothing, either.
 
     ``classes`` has the class of each entry that is not exact. ``seal`` says who vouches for it; it is no part of the
-    text, and of two manifests alike whoever vouches for them.
+    text, and of two manifests alike whoever vouches for them. ``tree`` is what looks at its instances are held against.
     """
 
     image: str
@@ -59,6 +60,10 @@ class Manifest:
     closed: bytes = b""
     unshown: tuple[str, ...] = ()
     seal: Seal | None = field(default=None, compare=False)
+    tree: Interned = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tree", Interned(self.entries))
 
     def class_of(self, path: bytes) -> Expected:
         """What the manifest says of how an instance may differ at ``path``; exact for what it does not name."""

@@ -45,9 +45,14 @@ def root(entries: Iterable[Entry]) -> bytes:
     return roots(entries)[0]
 
 
-def roots(entries: Iterable[Entry], classes: Mapping[bytes, Expected] = NO_CLASSES) -> tuple[bytes, bytes]:
+def roots(
+    entries: Iterable[Entry],
+    classes: Mapping[bytes, Expected] = NO_CLASSES,
+    nodes: dict[bytes, bytes] | None = None,
+) -> tuple[bytes, bytes]:
     """The 32-byte root digests of a whole tree and of its closed tree. ``classes`` are those that are not exact.
 
+    ``nodes`` takes the content tree's digest of every directory, by its path.
     Raises ``ValueError`` when a path stands twice or is not absolute, or an entry's parent or "/" is not there as a
     directory.
     """
@@ -65,6 +70,8 @@ def roots(entries: Iterable[Entry], classes: Mapping[bytes, Expected] = NO_CLASS
         if held and entry.kind != wire.DIRECTORY:
             raise ValueError(f"{entry.path!r} holds entries and is no directory")
         whole = _digest(entry, held)
+        if nodes is not None and entry.kind == wire.DIRECTORY:
+            nodes[entry.path] = whole
         member = _member(entry, held, whole, classes.get(entry.path, EXACT))
         if entry.path == b"/":
             closed = member or _presence(entry, [])
@@ -77,11 +84,27 @@ def roots(entries: Iterable[Entry], classes: Mapping[bytes, Expected] = NO_CLASS
     return whole, closed
 
 
+def nodes(entries: Iterable[Entry]) -> dict[bytes, bytes]:
+    """Every directory's digest in the content tree of ``entries``, by its path. Raises as ``roots`` does."""
+    found: dict[bytes, bytes] = {}
+    roots(entries, nodes=found)
+    return found
+
+
+def leaf(entry: Entry) -> bytes:
+    """The digest of anything but a directory."""
+    return hashlib.sha256(_LEAF + wire.encode_body(entry) + _LONG.pack(len(entry.same)) + entry.same).digest()
+
+
+def tree(entry: Entry, held: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The digest of a directory; ``held`` are its children sorted by name: (name, digest)."""
+    return _tree(_TREE + wire.encode_body(entry), held)
+
+
 def _digest(entry: Entry, held: list[_Child]) -> bytes:
-    body = wire.encode_body(entry)
     if entry.kind != wire.DIRECTORY:
-        return hashlib.sha256(_LEAF + body + _LONG.pack(len(entry.same)) + entry.same).digest()
-    return _tree(_TREE + body, ((name, digest) for name, digest, _ in held))
+        return leaf(entry)
+    return tree(entry, ((name, digest) for name, digest, _ in held))
 
 
 def _tree(beginning: bytes, held: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -17,6 +17,7 @@ from driftd.core.cards import Card
 from driftd.core.digestkey import DigestKey
 from driftd.core.facts import Instance, Session, Unseen
 from driftd.core.fingerprint import Fingerprint
+from driftd.core.interned import Interned
 from driftd.core.manifest import Manifest
 from driftd.core.matchers import Matcher
 from driftd.core.notices import Notice
@@ -343,13 +344,21 @@ class Looker(Protocol):
     """
 
     def look(
-        self, instance: Instance, *, deadline_s: float, key: DigestKey | None = None, ask: AskFor | None = None
+        self,
+        instance: Instance,
+        *,
+        deadline_s: float,
+        key: DigestKey | None = None,
+        ask: AskFor | None = None,
+        image: Interned | None = None,
     ) -> Fingerprint | Unseen:
         """``key`` is what digests of secrets are made with; without one there are none. It is kept nowhere.
 
         ``ask`` says, of what was seen, what else to ask about single files on the same connection; the answers are in
         the fingerprint that is returned. A host that cannot be asked says so (``kept``, kind "asks"), and ``ask`` is
         not called. A host that fails while it is asked was not seen.
+
+        ``image`` is the tree that what comes is held against on its way; without one all of it is parsed.
         """
         ...
 

@@ -14,8 +14,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
+from driftd.core.arriving import Limits
 from driftd.core.facts import Instance, Unseen
-from driftd.core.fingerprint import Fingerprint, Limits, Reader
+from driftd.core.fingerprint import Fingerprint, Reader
 from driftd.core.framing import dictionary
 from driftd.probe import watchwire, wire
 from driftd.probe.wire import WireError

@@ -16,6 +16,7 @@ from pathlib import Path
 from driftd.core.digestkey import DigestKey
 from driftd.core.facts import Instance, Unseen
 from driftd.core.fingerprint import Fingerprint, Reader
+from driftd.core.interned import Interned
 from driftd.core.ports import AskFor
 from driftd.core.talk import Talk
 from driftd.probe import bundle, dialogue, wire
@@ -27,7 +28,13 @@ class LocalLooker:
     """Sees instances whose ``reach.root`` names a directory on this machine; sessions only where that is "/"."""
 
     def look(
-        self, instance: Instance, *, deadline_s: float, key: DigestKey | None = None, ask: AskFor | None = None
+        self,
+        instance: Instance,
+        *,
+        deadline_s: float,
+        key: DigestKey | None = None,
+        ask: AskFor | None = None,
+        image: Interned | None = None,
     ) -> Fingerprint | Unseen:
         """See ``Looker.look``."""
         root = instance.reach.root
@@ -39,7 +46,7 @@ class LocalLooker:
             nonce, os.fsencode(Path(root).absolute()), sections=sections, key=key.secret if key else b""
         )
         try:
-            talk = Talk(Reader(nonce, sections), ask, secrets.token_bytes(16))
+            talk = Talk(Reader(nonce, sections, image=image), ask, secrets.token_bytes(16))
             return converse([sys.executable, *bundle.ARGUMENTS], bundle.program() + request, talk, deadline_s)
         except OSError as error:
             return Unseen(f"the probe could not be started: {error.strerror}", "see that Python can be run here")

@@ -249,7 +249,7 @@ def _see(
         wanted += rules.showing.asks(found, rules.policy) if rules.showing else []
         return wanted + trails.asks((one for one in found if not _let(speaking, one)), fingerprint)
 
-    fingerprint = looker.look(_known(instance, past), deadline_s=deadline_s, key=key, ask=ask)
+    fingerprint = looker.look(_known(instance, past), deadline_s=deadline_s, key=key, ask=ask, image=manifest.tree)
     if isinstance(fingerprint, Unseen):
         return fingerprint
     found = compared[-1] if compared else drift.compare(manifest, fingerprint, own_key)

@@ -8,6 +8,7 @@ from driftd.core.asks import Ask
 from driftd.core.digestkey import DigestKey
 from driftd.core.facts import Instance, Unseen
 from driftd.core.fingerprint import Fingerprint
+from driftd.core.interned import Interned
 from driftd.core.ports import AskFor, Looker
 
 
@@ -20,14 +21,20 @@ class Inquirer:
         self.seen: Fingerprint | None = None
 
     def look(
-        self, instance: Instance, *, deadline_s: float, key: DigestKey | None = None, ask: AskFor | None = None
+        self,
+        instance: Instance,
+        *,
+        deadline_s: float,
+        key: DigestKey | None = None,
+        ask: AskFor | None = None,
+        image: Interned | None = None,
     ) -> Fingerprint | Unseen:
         """See ``Looker.look``. What the judge asks comes first, as a look may ask only so much."""
 
         def both(fingerprint: Fingerprint) -> Sequence[Ask]:
             return [*(ask(fingerprint) if ask else ()), *self._also(fingerprint)]
 
-        seen = self._looker.look(instance, deadline_s=deadline_s, key=key, ask=both)
+        seen = self._looker.look(instance, deadline_s=deadline_s, key=key, ask=both, image=image)
         self.seen = None if isinstance(seen, Unseen) else seen
         return seen
 

@@ -12,6 +12,7 @@ from driftd.core.asks import Answer
 from driftd.core.digestkey import DigestKey
 from driftd.core.facts import Instance, Unseen
 from driftd.core.fingerprint import Fingerprint
+from driftd.core.interned import Interned
 from driftd.core.ports import AskFor
 from driftd.probe.asks import Answerer
 
@@ -38,6 +39,7 @@ class FakeLooker:
         deadline_s: float,  # noqa: ARG002  # the port's signature
         key: DigestKey | None = None,  # noqa: ARG002  # the port's signature
         ask: AskFor | None = None,
+        image: Interned | None = None,  # noqa: ARG002  # likewise: what is seen here is whole
     ) -> Fingerprint | Unseen:
         """See ``Looker.look``."""
         self.looked.append(instance.id)

@@ -9,6 +9,7 @@ from typing import TypeVar
 from driftd.core.digestkey import DigestKey
 from driftd.core.facts import Instance, Unseen
 from driftd.core.fingerprint import Fingerprint
+from driftd.core.interned import Interned
 from driftd.core.ports import AskFor, Looker
 from driftd.edges.ssh.looker import SshLooker
 from driftd.edges.ssh.options import CertificateOptions
@@ -43,9 +44,15 @@ class RoutedLooker:
         return self._local if instance.reach.root else self._ssh
 
     def look(
-        self, instance: Instance, *, deadline_s: float, key: DigestKey | None = None, ask: AskFor | None = None
+        self,
+        instance: Instance,
+        *,
+        deadline_s: float,
+        key: DigestKey | None = None,
+        ask: AskFor | None = None,
+        image: Interned | None = None,
     ) -> Fingerprint | Unseen:
-        return self._of(instance).look(instance, deadline_s=deadline_s, key=key, ask=ask)
+        return self._of(instance).look(instance, deadline_s=deadline_s, key=key, ask=ask, image=image)
 
     def stop(self) -> None:
         """End the looks that are under way: the process is to end."""

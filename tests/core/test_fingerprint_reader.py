@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftd.core import merkle
+from driftd.core.arriving import Limits
 from driftd.core.facts import Kept, Unseen, fact
-from driftd.core.fingerprint import Fingerprint, Limits, Reader
+from driftd.core.fingerprint import Fingerprint, Reader
 from driftd.probe import wire
 from driftd.probe.wire import Entry
 

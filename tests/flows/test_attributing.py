@@ -37,7 +37,7 @@ class Looks:
         self.changed_at, self.rows = changed_at, rows
         self.asked = []
 
-    def look(self, instance, *, deadline_s, key=None, ask=None):
+    def look(self, instance, *, deadline_s, key=None, ask=None, image=None):
         self.asked = ask(self.seen)
         size, content = int(self.changed_at.timestamp() * 1e9), wire.pack(list(self.rows))
         told = {one: Answer(yes=True, size=size, content=content) for one in self.asked if one.what == "trail"}

@@ -37,7 +37,7 @@ class World:
         self.looked = 0
         self.sent = None
 
-    def look(self, instance, *, deadline_s, key=None, ask=None):
+    def look(self, instance, *, deadline_s, key=None, ask=None, image=None):
         self.looked += 1
         self.since = instance.launched_at
         self.sent = key
@@ -305,7 +305,7 @@ def test_visits_are_asked_for_after_the_look_so_that_a_second_look_meanwhile_is_
     order = []
 
     class Watched(World):
-        def look(self, instance, *, deadline_s, key=None, ask=None):
+        def look(self, instance, *, deadline_s, key=None, ask=None, image=None):
             order.append("look")
             return world.look(instance, deadline_s=deadline_s)
 

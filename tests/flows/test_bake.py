@@ -16,7 +16,7 @@ class Looker:
     def __init__(self, answer):
         self.answer = answer
 
-    def look(self, instance, *, deadline_s, key=None, ask=None):
+    def look(self, instance, *, deadline_s, key=None, ask=None, image=None):
         return self.answer
 
     def own_key(self, instance):
@@ -45,7 +45,7 @@ def test_what_could_not_be_seen_cannot_be_baked():
 
 def test_the_digest_key_goes_with_the_look_and_the_manifest_names_it():
     class Asked(Looker):
-        def look(self, instance, *, deadline_s, key=None, ask=None):
+        def look(self, instance, *, deadline_s, key=None, ask=None, image=None):
             self.key = key
             return super().look(instance, deadline_s=deadline_s)
 

@@ -37,7 +37,7 @@ class World:
         self.tree, self.sidecar, self.answers, self.mode = tree, sidecar, answers or {}, mode
         self.asked = []
 
-    def look(self, instance, *, deadline_s, key=None, ask=None):
+    def look(self, instance, *, deadline_s, key=None, ask=None, image=None):
         seen = fingerprint([file(path, content, self.mode) for path, content in self.tree.items()])
         self.asked = list(ask(seen)) if ask else []
         given = {

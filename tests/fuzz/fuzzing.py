@@ -17,8 +17,9 @@ from random import Random
 from damage import NONCE, SECTIONS, STREAMS, Case, case
 
 from driftd.core import drift, manifest, manifesttext
+from driftd.core.arriving import Limits
 from driftd.core.facts import Unseen
-from driftd.core.fingerprint import Fingerprint, Limits, Reader
+from driftd.core.fingerprint import Fingerprint, Reader
 
 LIMITS = Limits(entries=5000, bytes=8 << 20, rows=5000)
 MEMORY = 768 << 20  # bytes of address space, Python's own included

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable
 import pytest
 from damage import NONCE, SECTIONS
 
+from driftd.core.arriving import Limits
 from driftd.core.facts import Unseen
-from driftd.core.fingerprint import Limits, Reader
+from driftd.core.fingerprint import Reader
 from driftd.probe import wire
 from driftd.probe.wire import Entry
 

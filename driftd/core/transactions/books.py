@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from driftd.core.asks import Answers, Ask
 from driftd.core.causes.board import Books
 from driftd.core.difference import Change, Difference
+from driftd.core.entries import beginning_with
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.showable import Show, show_for
 from driftd.core.transactions.history import HISTORY, Transaction, read
@@ -29,7 +30,8 @@ def asks(differences: Iterable[Difference], fingerprint: Fingerprint, shows: Ite
     packages = changed(differences)
     if not packages:
         return []
-    paths = {entry.path for entry in fingerprint.entries if entry.path.startswith(INFO) or entry.path == HISTORY}
+    entries = fingerprint.entries
+    paths = {entry.path for start in (INFO, HISTORY) for entry in beginning_with(entries, start)}
     wanted = [HISTORY, *(path for one in packages[:MOST] for path in lists_of(one.subject) if path in paths)]
     showable = tuple(shows)
     found = ((path, show_for(path, showable)) for path in wanted if path in paths)

@@ -35,7 +35,7 @@ class _Origins:
         for name in sorted(self._packages, reverse=True):
             for known in (evidence.books.files.get(name, ()), self._before(name), self._info(name)):
                 self._owner.update({plain(path): name for path in known})
-        for entry in fingerprint.entries:
+        for entry in fingerprint.entries if self._owner else ():
             if plain(entry.path) in self._owner:
                 self._there[plain(entry.path)] = entry
         self._now = _plainly(evidence.now)

@@ -13,6 +13,7 @@ from pathlib import Path
 from driftd.core.digestkey import DigestKey
 from driftd.core.facts import Instance, Unseen
 from driftd.core.fingerprint import Fingerprint, Reader
+from driftd.core.interned import Interned
 from driftd.core.ports import AskFor
 from driftd.core.talk import Talk
 from driftd.edges.images import program
@@ -37,14 +38,20 @@ class ImageLooker:
         self.notes: tuple[str, ...] = ()
 
     def look(
-        self, instance: Instance, *, deadline_s: float, key: DigestKey | None = None, ask: AskFor | None = None
+        self,
+        instance: Instance,
+        *,
+        deadline_s: float,
+        key: DigestKey | None = None,
+        ask: AskFor | None = None,
+        image: Interned | None = None,
     ) -> Fingerprint | Unseen:
         """See ``Looker.look``."""
         del instance
         sections = (b"facts", dialogue.SECTION) if ask else (b"facts",)
         nonce = secrets.token_bytes(16)
         request = wire.encode_request(nonce, sections=sections, key=key.secret if key else b"")
-        talk = Talk(Reader(nonce, sections), ask, secrets.token_bytes(16))
+        talk = Talk(Reader(nonce, sections, image=image), ask, secrets.token_bytes(16))
         with _room() as room:
             failure = room / "failure"
             try:

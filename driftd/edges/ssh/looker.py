@@ -20,6 +20,7 @@ from driftd.core.digestkey import DigestKey
 from driftd.core.errors import DriftdError
 from driftd.core.facts import Instance, Unseen
 from driftd.core.fingerprint import Fingerprint, Reader
+from driftd.core.interned import Interned
 from driftd.core.ports import AskFor
 from driftd.core.talk import Talk
 from driftd.core.visits import Parted
@@ -67,7 +68,13 @@ class SshLooker:
         return own_key(instance.reach, self._options)
 
     def look(
-        self, instance: Instance, *, deadline_s: float, key: DigestKey | None = None, ask: AskFor | None = None
+        self,
+        instance: Instance,
+        *,
+        deadline_s: float,
+        key: DigestKey | None = None,
+        ask: AskFor | None = None,
+        image: Interned | None = None,
     ) -> Fingerprint | Unseen:
         """See ``Looker.look``. The connection is closed when this returns, whatever happened."""
         began = time.monotonic()
@@ -76,7 +83,7 @@ class SshLooker:
         try:
             with connect(instance.reach, self._options, deadline) as connection:
                 try:
-                    return self._ask(instance, connection, deadline, key, ask)
+                    return self._ask(instance, connection, deadline, key, ask, image)
                 finally:
                     stats = _stats(connection, began)
         except SshError as error:
@@ -93,6 +100,7 @@ class SshLooker:
         deadline: Deadline,
         key: DigestKey | None,
         ask: AskFor | None,
+        image: Interned | None,
     ) -> Fingerprint | Unseen:
         where = place(instance.reach.host, instance.reach.port)
         nonce = os.urandom(NONCE_SIZE)
@@ -105,7 +113,7 @@ class SshLooker:
         request = wire.encode_request(
             nonce, os.fsencode(self._options.root), sections, limits=limits, key=key.secret if key else b""
         )
-        talk = Talk(Reader(nonce, sections), ask, os.urandom(NONCE_SIZE))
+        talk = Talk(Reader(nonce, sections, image=image), ask, os.urandom(NONCE_SIZE))
         answer = Answer(talk, self._options.output_limit)
         channel: paramiko.Channel | None = None
         seen: Fingerprint | Unseen | None = None
