@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +18,14 @@ from driftd.core.framing import AGAIN, FrameReader, dictionary, printable, text
 from driftd.core.interned import Apart, Interned
 from driftd.probe import stats, wire
 from driftd.probe.wire import Entry, WireError
+
+
+class Extent(StrEnum):
+    """How much of the tree was read for it; the words of the metric's label."""
+
+    WHOLE = "whole"
+    CHANGES = "changes"  # what moved since the last look
+    SAME = "same"  # nothing moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +61,7 @@ class Fingerprint:
     answers: Answers = field(default_factory=dict)
     readings: Readings = field(default_factory=Readings)
     apart: Apart | None = field(default=None, compare=False)
+    extent: Extent = field(default=Extent.WHOLE, compare=False)
 
     def seen_kinds(self) -> tuple[str, ...]:
         """The kinds of facts that were seen, in whole or in part: not those that were wholly kept from the look."""
@@ -83,6 +93,7 @@ class Reader(FrameReader):
         self._nonce = nonce
         self._limits = limits or Limits()
         self._image = image
+        self.facts: list[bytes] = []  # the payloads of its FACTS frames, as they came
         self._answer = _Answer(Arriving(self._limits, image))
         self._rows = {key for section in sections if section in _TAGS for key in _FACTS[_TAGS[section]]}
         self._stats = b"stats" in sections
@@ -100,7 +111,7 @@ class Reader(FrameReader):
         return self._failure
 
     def _forget(self) -> None:
-        self._answer = _Answer(Arriving(self._limits, self._image))
+        self._answer, self.facts = _Answer(Arriving(self._limits, self._image)), []
 
     def _cut_short(self) -> None:
         if self._answer.hello is not None:
@@ -134,6 +145,8 @@ class Reader(FrameReader):
         elif frame.tag == wire.STATS and self._stats:
             answer.measure(dictionary(frame.payload))
         elif frame.tag in _FACTS:
+            if frame.tag == wire.FACTS:
+                self.facts.append(frame.payload)
             answer.collect(dictionary(frame.payload), _FACTS[frame.tag] + _OPTIONAL, self._limits)
         elif frame.tag == wire.COVERAGE:
             answer.cover(dictionary(frame.payload), self._limits)

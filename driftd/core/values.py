@@ -15,7 +15,7 @@ from driftd.core import confidence
 from driftd.core.clues import Clue, Readings
 from driftd.core.facts import CUT_SHORT, Fact, Kept, Session
 from driftd.core.framing import text
-from driftd.probe.wire import WireError
+from driftd.probe.wire import WireError, unpack
 
 _DOORS = ("ssh", "console", "su", "sudo", "exec", "cloud", "service")
 _TEXT_LIMIT = 64 * 1024
@@ -156,3 +156,11 @@ ROWS: dict[bytes, Callable[[object], object]] = {
     b"kept": _kept,
     b"sessions": _session,
 }
+
+
+def message(payload: bytes) -> dict[bytes, list[Any]]:
+    """A FACTS message: its rows by their list."""
+    found = unpack(payload)
+    if not isinstance(found, dict):
+        raise WireError("a message is not a dictionary")
+    return {key: [ROWS[key](row) for row in found.get(key, ())] for key in (b"facts", b"looked", b"kept")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from driftd.core.facts import Unseen
 from driftd.core.fingerprint import Fingerprint
+from driftd.core.glance.talk import GlanceTalk
 from driftd.core.talk import Talk
 from driftd.probe.collector import NO_PYTHON
 from driftd.probe.wire import WireError
@@ -17,7 +18,7 @@ class Answer:
     ``received`` counts standard output, ``said`` is the beginning of standard error.
     """
 
-    def __init__(self, talk: Talk, limit: int) -> None:
+    def __init__(self, talk: Talk | GlanceTalk, limit: int) -> None:
         self._talk = talk
         self._limit = limit
         self._counted = 0
@@ -36,6 +37,10 @@ class Answer:
         self._count(data)
         self.received += len(data)
         return self._talk.feed(data)
+
+    def instead(self, talk: Talk) -> None:
+        """Another one answers: a collector, where there is no Python."""
+        self._talk = talk
 
     def complain(self, data: bytes) -> None:
         """The next piece of standard error."""

@@ -7,7 +7,6 @@ sentence; the daemon trusts nothing of what it says, and keeps at most the windo
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,21 +18,22 @@ import structlog
 from driftd.core.digestkey import DigestKey
 from driftd.core.errors import DriftdError
 from driftd.core.facts import Instance, Unseen
-from driftd.core.fingerprint import Fingerprint, Reader
+from driftd.core.fingerprint import Fingerprint
+from driftd.core.glance.recalled import Recollections
+from driftd.core.glance.talk import Rehash
 from driftd.core.interned import Interned
 from driftd.core.ports import AskFor
-from driftd.core.talk import Talk
 from driftd.core.visits import Parted
 from driftd.edges.ssh.answer import Answer
+from driftd.edges.ssh.asking import Asked, Asking, glance, whole
 from driftd.edges.ssh.command import NO_PYTHON, OTHER_PROGRAM, command, sudoers_line, uses_sudo
 from driftd.edges.ssh.connect import Connection, connect, own_key
 from driftd.edges.ssh.failure import HOSTILE, SshError, quoted
 from driftd.edges.ssh.hostkeys import place
 from driftd.edges.ssh.options import SshOptions
 from driftd.edges.ssh.tcp import Deadline
-from driftd.probe import bundle, collector, dialogue, wire
+from driftd.probe import wire
 
-NONCE_SIZE = 16
 _READ = 256 * 1024
 _TICK_S = 0.2
 _EXIT_S = 5.0
@@ -52,10 +52,21 @@ class LookStats:
 
 
 class SshLooker:
-    """``Looker`` over SSH. ``measured`` is told what each look cost, for logs and metrics; it must not raise."""
+    """``Looker`` over SSH. ``measured`` is told what each look cost, for logs and metrics; it must not raise.
 
-    def __init__(self, options: SshOptions, measured: Callable[[Instance, LookStats], None] | None = None) -> None:
+    With ``recollections`` a look costs what changed since the last one; ``rehash`` is what is read again all the same.
+    """
+
+    def __init__(
+        self,
+        options: SshOptions,
+        measured: Callable[[Instance, LookStats], None] | None = None,
+        recollections: Recollections | None = None,
+        rehash: Rehash | None = None,
+    ) -> None:
         self._options = options
+        self._recollections = recollections
+        self._rehash = rehash or Rehash()
         self._measured = measured or _log_stats
         self._cut = threading.Event()
 
@@ -83,7 +94,9 @@ class SshLooker:
         try:
             with connect(instance.reach, self._options, deadline) as connection:
                 try:
-                    return self._ask(instance, connection, deadline, key, ask, image)
+                    asked = Asked(instance, int(deadline.left()), self._options.root, key, ask, image)
+                    asking = self._asking(asked, connection)
+                    return asking.over(self._ask(instance, connection, deadline, asking))
                 finally:
                     stats = _stats(connection, began)
         except SshError as error:
@@ -98,33 +111,19 @@ class SshLooker:
         instance: Instance,
         connection: Connection,
         deadline: Deadline,
-        key: DigestKey | None,
-        ask: AskFor | None,
-        image: Interned | None,
+        asking: Asking,
     ) -> Fingerprint | Unseen:
         where = place(instance.reach.host, instance.reach.port)
-        nonce = os.urandom(NONCE_SIZE)
-        # A tree that is not the machine's own has no sessions.
-        sections: tuple[bytes, ...] = wire.SECTIONS if self._options.root == "/" else (b"facts",)
-        sections += (dialogue.SECTION,) if ask else ()
-        limits = {b"seconds": max(1, int(deadline.left())), b"now": int(time.time())}
-        if instance.launched_at is not None:
-            limits[b"since"] = max(1, int(instance.launched_at.timestamp()))
-        request = wire.encode_request(
-            nonce, os.fsencode(self._options.root), sections, limits=limits, key=key.secret if key else b""
-        )
-        talk = Talk(Reader(nonce, sections, image=image), ask, os.urandom(NONCE_SIZE))
-        answer = Answer(talk, self._options.output_limit)
+        answer = Answer(asking.talk, self._options.output_limit)
         channel: paramiko.Channel | None = None
         seen: Fingerprint | Unseen | None = None
         try:
             channel = connection.open_channel()
             channel.settimeout(max(0.01, deadline.left()))
             channel.exec_command(command(instance.reach.user, self._options))
-            _send(channel, bundle.program() + request)
+            _send(channel, asking.opening)
             # Where there is no Python, a shell waits for what it can run.
-            instead = b"" if self._options.python else collector.program() + request
-            seen = _heard(channel, answer, deadline, instead)
+            seen = _heard(channel, answer, deadline, asking, shell=not self._options.python)
             if isinstance(seen, Unseen):
                 return seen
             status = _exit_status(channel, deadline)
@@ -144,6 +143,12 @@ class SshLooker:
         if seen is not None and status == 0:
             return seen
         return self._ended(where, instance.reach.user, status, answer)
+
+    def _asking(self, asked: Asked, connection: Connection) -> Asking:
+        """A glance where something may be known, else a whole look. A program that is pinned is sent in one piece."""
+        if self._recollections is None or asked.image is None or self._options.pinned:
+            return whole(asked)
+        return glance(asked, asked.image, self._recollections, self._rehash, f"{connection.host_key}")
 
     def _ended(self, where: str, user: str, status: int, answer: Answer) -> Unseen:
         """The command ended without a whole answer: sudo, no Python, no login shell, or the probe itself."""
@@ -207,11 +212,17 @@ def _send(channel: paramiko.Channel, data: bytes) -> None:
 
 
 def _heard(
-    channel: paramiko.Channel, answer: Answer, deadline: Deadline, instead: bytes
+    channel: paramiko.Channel, answer: Answer, deadline: Deadline, asking: Asking, *, shell: bool
 ) -> Fingerprint | Unseen | None:
-    """The whole dialogue; None when the far end closed it before its end, and for ``instead`` see ``_pieces``."""
+    """The whole dialogue; None when the far end closed it before its end. ``shell``: see ``_pieces``."""
     seen: Fingerprint | Unseen | None = None
-    for piece in _pieces(channel, answer, deadline, instead):
+
+    def instead() -> bytes:
+        opening, talk = asking.instead()
+        answer.instead(talk)
+        return opening
+
+    for piece in _pieces(channel, answer, deadline, instead if shell else None):
         if question := answer.feed(piece):
             channel.settimeout(max(0.01, deadline.left()))
             _send(channel, question)
@@ -220,13 +231,17 @@ def _heard(
             seen = answer.finish()
             if isinstance(seen, Unseen):
                 return seen
+            if asking.waits:
+                channel.shutdown_write()
     return seen
 
 
-def _pieces(channel: paramiko.Channel, answer: Answer, deadline: Deadline, instead: bytes) -> Iterator[bytes]:
+def _pieces(
+    channel: paramiko.Channel, answer: Answer, deadline: Deadline, instead: Callable[[], bytes] | None
+) -> Iterator[bytes]:
     """The far command's output until it closes it; its complaints go to ``answer``. TimeoutError when time is up.
 
-    ``instead`` is sent, once, if a complaint is that there is no Python.
+    What ``instead`` gives is sent, once, if a complaint is that there is no Python.
     """
     channel.settimeout(_TICK_S)
     while deadline.left():
@@ -237,8 +252,8 @@ def _pieces(channel: paramiko.Channel, answer: Answer, deadline: Deadline, inste
         while channel.recv_stderr_ready():
             answer.complain(channel.recv_stderr(_READ))
         if instead and NO_PYTHON.encode() in answer.said:
-            _send(channel, instead)
-            instead = b""
+            _send(channel, instead())
+            instead = None
         if data:
             yield data
         elif data is not None:

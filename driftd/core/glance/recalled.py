@@ -1,0 +1,201 @@
+"""Recalled: what the last look at an instance left, so that the next one sees only what changed.
+
+It is a cache: losing it, or any doubt about it, costs one whole look. It comes in two parts. The head is read for every
+look; the directories only where something changed. Both are bencoded (BEP 3), compressed, and begin with a line that
+says what they are and the SHA-256 of all that follows it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from driftd.core.interned import Changes
+from driftd.probe import bencode, stats, wire
+
+_FORMAT = b"driftd-recalled/1\n"
+_DIGEST = 32
+_INFLATED = 1 << 30  # bytes; far more than any of ours
+Place = tuple[bytes, bytes]  # the mount point of a file system, and a directory on it
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One directory: its digest in the stat tree, its names (sorted), a letter of ``find -type`` for each, and 8 bytes
+    of its stat's digest for each.
+    """
+
+    digest: bytes
+    names: tuple[bytes, ...]
+    kinds: bytes
+    stats: bytes
+
+    def stat(self, at: int) -> bytes:
+        """What stands for the stat of the name at this place."""
+        return self.stats[at * stats.STAT : (at + 1) * stats.STAT]
+
+
+Directories = Mapping[Place, Listed]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """``of`` is what it belongs to (instance, host key, program, image …); ``around`` and ``vector`` make the root.
+
+    ``changes`` is how the content tree differs from the image's, whose root is ``image``; ``root`` is its own.
+    ``links`` is the digest of its hard links as the probe told them. ``facts`` is the payload of a FACTS message, as it was
+    packed; ``salt`` and ``reached`` are of the rolling rehash: how far each span has come, in seconds since 1970.
+    """
+
+    of: bytes
+    around: bytes
+    vector: bytes
+    image: bytes
+    changes: Changes
+    root: bytes
+    links: bytes
+    unreadable: tuple[bytes, ...]
+    covered: tuple[bytes, ...]
+    mounted: tuple[bytes, ...]
+    reasons: Mapping[str, int]
+    facts: bytes
+    salt: bytes
+    reached: tuple[int, ...]
+
+    @property
+    def stat_root(self) -> bytes:
+        """The 32-byte root of the stat tree."""
+        return stats.root(self.vector, self.around)
+
+
+class Recollections(Protocol):
+    """Where they are kept. Any of them may be gone at any time."""
+
+    def head(self, instance_id: str) -> bytes:
+        """The head as it was kept; b"" where there is none."""
+        ...
+
+    def directories(self, instance_id: str) -> bytes: ...
+
+    def keep(self, instance_id: str, head: bytes, directories: bytes | None) -> None:
+        """Keep both, or of ``directories`` what there is where they are None. Does not raise."""
+        ...
+
+    def forget(self, instance_id: str) -> None: ...
+
+
+def vector_of(directories: Directories) -> bytes:
+    """The 256 digests of the buckets, one behind the other."""
+    found: dict[int, list[bytes]] = {}
+    for (point, path), listed in directories.items():
+        found.setdefault(stats.bucket(point, path), []).append(listed.digest)
+    return b"".join(stats.buckets(found))
+
+
+# --- as bytes --------------------------------------------------------------------------------------------------------
+
+
+def pack_head(head: Head) -> bytes:
+    """The head, to be kept."""
+    there = [(path, entry) for path, entry in sorted(head.changes.items()) if entry is not None]
+    return _packed(
+        {
+            b"of": head.of,
+            b"around": head.around,
+            b"vector": head.vector,
+            b"image": head.image,
+            b"root": head.root,
+            b"gone": sorted(path for path, entry in head.changes.items() if entry is None),
+            b"changed": [[path, entry.same, _block(path, entry)] for path, entry in there],
+            b"links": head.links,
+            b"unreadable": list(head.unreadable),
+            b"covered": list(head.covered),
+            b"mounted": list(head.mounted),
+            b"reasons": {reason.encode(): number for reason, number in head.reasons.items()},
+            b"facts": head.facts,
+            b"salt": head.salt,
+            b"reached": list(head.reached),
+        }
+    )
+
+
+def read_head(data: bytes) -> Head | None:
+    """What ``pack_head`` made; None for anything else."""
+    found = _unpacked(data)
+    if not isinstance(found, dict):
+        return None
+    try:
+        changes: dict[bytes, wire.Entry | None] = dict.fromkeys(found[b"gone"])
+        for path, same, block in found[b"changed"]:
+            _, (entry,) = wire.decode_block(block)
+            changes[path] = entry._replace(same=same)
+        return Head(
+            of=found[b"of"],
+            around=found[b"around"],
+            vector=found[b"vector"],
+            image=found[b"image"],
+            changes=changes,
+            root=found[b"root"],
+            links=found[b"links"],
+            unreadable=tuple(found[b"unreadable"]),
+            covered=tuple(found[b"covered"]),
+            mounted=tuple(found[b"mounted"]),
+            reasons={reason.decode(): number for reason, number in found[b"reasons"].items()},
+            facts=found[b"facts"],
+            salt=found[b"salt"],
+            reached=tuple(found[b"reached"]),
+        )
+    except (KeyError, ValueError, TypeError, wire.WireError):
+        return None
+
+
+def pack_directories(vector: bytes, directories: Directories) -> bytes:
+    """The directories whose buckets are ``vector``, to be kept."""
+    rows = [
+        [point, path, one.digest, b"\0".join(one.names), one.kinds, one.stats]
+        for (point, path), one in sorted(directories.items())
+    ]
+    return _packed([vector, rows])
+
+
+def read_directories(data: bytes, vector: bytes) -> Directories | None:
+    """What ``pack_directories`` made of the same ``vector``; None for anything else."""
+    found = _unpacked(data)
+    try:
+        kept, rows = found if isinstance(found, list) else (None, [])
+        if kept != vector:
+            return None
+        return {
+            (point, path): Listed(digest, tuple(names.split(b"\0")) if kinds else (), kinds, short)
+            for point, path, digest, names, kinds, short in rows
+        }
+    except (ValueError, TypeError, AttributeError):
+        return None
+
+
+def _block(path: bytes, entry: wire.Entry) -> bytes:
+    return wire.encode_block(wire.parent(path) if path != b"/" else b"", [entry])
+
+
+def _packed(value: object) -> bytes:
+    body = zlib.compress(bencode.pack(value), 1)
+    return _FORMAT + hashlib.sha256(body).digest() + body
+
+
+def _unpacked(data: bytes) -> Any:
+    body = data[len(_FORMAT) + _DIGEST :]
+    if data[: -len(body) or None] != _FORMAT + hashlib.sha256(body).digest():
+        return None
+    inflate = zlib.decompressobj()
+    try:
+        return bencode.unpack(inflate.decompress(body, _INFLATED))
+    except (zlib.error, bencode.WireError):
+        return None
+
+
+def first(names: Iterable[bytes]) -> Mapping[bytes, int]:
+    """The place of each name."""
+    return {name: at for at, name in enumerate(names)}

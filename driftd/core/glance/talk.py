@@ -1,0 +1,391 @@
+"""The dialogue of a look that costs what changed, for whoever holds the connection. Pure: no clock, no IO.
+
+First the stat tree's root. The same as last time: the tree is as it was seen then. Another: of the unequal
+directories the names whose stat moved are read anew. Nothing known: the names in all directories, then one whole look.
+Beside it always facts and sessions, and what has to be asked. What was not understood costs a whole look, never a wrong
+one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from driftd.core import asks, values
+from driftd.core.arriving import Arrived, Limits
+from driftd.core.asks import AnswerReader, Ask
+from driftd.core.facts import Unseen
+from driftd.core.fingerprint import Extent, Fingerprint, Reader
+from driftd.core.framing import AGAIN, FrameReader, printable
+from driftd.core.glance import streams
+from driftd.core.glance.merge import Moved, asked, merged, moved
+from driftd.core.glance.recalled import Directories, Head, read_directories, vector_of
+from driftd.core.interned import Apart, Interned
+from driftd.probe import bencode, stats, wire
+from driftd.probe.wire import WireError
+
+_HEAD = struct.Struct(">cI")
+_ASKING = (wire.FACTS, wire.SESSIONS)
+_Step = tuple[bytes, FrameReader]
+_Talk = Generator[_Step, None, Fingerprint | Unseen]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Files at or below one of ``prefixes`` are read again within ``period_s`` seconds, whatever their times say."""
+
+    period_s: int
+    prefixes: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rehash:
+    """The rolling rehash: at most ``bytes`` in one look, and not more than ``rate`` bytes a second. The first span that
+    a file belongs to counts.
+    """
+
+    spans: tuple[Span, ...] = ()
+    bytes: int = 256 * 1024 * 1024
+    rate: int = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What is sent: the first piece behind its length, and what is needed to read names and for all the rest."""
+
+    glance: bytes
+    reading: bytes
+    rest: bytes
+
+    @property
+    def digest(self) -> bytes:
+        """The SHA-256 over all of it."""
+        return hashlib.sha256(self.glance + self.reading + self.rest).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked: see ``wire.encode_request``. ``now`` is in seconds since 1970; ``since`` is None for no launch."""
+
+    nonce: Callable[[], bytes]
+    seconds: int
+    now: int
+    root: bytes = b"/"
+    since: int | None = None
+    key: bytes = b""
+    ask: Callable[[Fingerprint], Sequence[Ask]] | None = None
+    rehash: Rehash = field(default_factory=Rehash)
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def sections(self) -> tuple[bytes, ...]:
+        """A tree that is not the machine's own has no sessions."""
+        return wire.SECTIONS if self.root == b"/" else (b"facts",)
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is to be kept for the next look; ``directories`` are None where they are those that there were."""
+
+    head: Head
+    directories: Directories | None
+
+
+class Doubt(Exception):  # it is none that anybody is told of
+    """Something of a glance was not as it should be: only a whole look can tell."""
+
+
+class GlanceTalk:
+    """``opening`` goes out first; then ``feed`` what arrives and send what it returns, until ``over``; then ``finish``.
+
+    ``head`` and ``directories`` are what the last look left, ``image`` what the answer is held against, ``of`` what all
+    of it belongs to. ``left`` is what the next one is to know, once it is over and not ``Unseen``; None where it is to
+    begin anew. ``doubted`` says why what was known could not be used, "" where it could, or where nothing was known.
+    """
+
+    def __init__(
+        self,
+        question: Question,
+        program: Program,
+        image: Interned,
+        of: bytes,
+        head: Head | None,
+        directories: Callable[[], bytes],
+    ) -> None:
+        self._question = question
+        self._program = program
+        self._image = image
+        self._of = of
+        self._head = head if head is not None and (head.of, head.image) == (of, image.root) else None
+        self._directories = directories
+        self._loaded = 0  # how much of the program is there: 1 the reading part, 2 all of it
+        self._seen: Fingerprint | Unseen | None = None
+        self._talk = self._dialogue()
+        self._waiting: FrameReader | None = None
+        self.left: Left | None = None
+        self.doubted = ""
+
+    def opening(self) -> bytes:
+        """What to send before anything came."""
+        return self._program.glance + self._next()
+
+    @property
+    def over(self) -> bool:
+        """True when nothing more is to be read."""
+        return self._seen is not None
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the next bytes that came; what is to be sent now, b"" for nothing."""
+        if self._waiting is None or self._seen is not None:
+            return b""
+        self._waiting.feed(data)
+        return self._next() if self._waiting.over else b""
+
+    def finish(self) -> Fingerprint | Unseen:
+        """What it all amounts to, once no more of it will come."""
+        while self._seen is None:
+            self._next()
+        return self._seen
+
+    def _next(self) -> bytes:
+        try:
+            data, self._waiting = next(self._talk)
+        except StopIteration as ended:
+            self._seen = ended.value
+        except (Doubt, WireError, ValueError) as error:
+            self._seen = Unseen(f"the answer to a glance was not understood: {printable(str(error))}", AGAIN)
+        else:
+            return data
+        if isinstance(self._seen, Unseen):
+            self.left = None
+        return b""
+
+    # --- the dialogue ------------------------------------------------------------------------------------------------
+
+    def _dialogue(self) -> _Talk:
+        """Each step yields what to send and who reads the answer to it."""
+        view = streams.View(nonce := self._question.nonce())
+        yield self._glance(nonce), view
+        if failure := view.failed():
+            return failure
+        try:
+            seen = yield from self._short(view)
+        except (Doubt, WireError, ValueError) as error:
+            self.doubted = str(error)
+            seen = None
+        if seen is not None:
+            return seen
+        self.left = None
+        if not view.vector:
+            self._head = None
+            view = streams.View(nonce := self._question.nonce())
+            yield self._glance(nonce), view
+            if failure := view.failed():
+                return failure
+        return (yield from self._whole(view))
+
+    def _short(self, view: streams.View) -> Generator[_Step, None, Fingerprint | Unseen | None]:
+        """What the last look left and what moved since; None where only a whole look can tell."""
+        head = self._head
+        if head is None:
+            return None
+        if not view.vector:
+            if view.root != head.stat_root:
+                raise Doubt("it says that nothing changed, and names another root")
+            return (yield from self._as_before(head, view.due))
+        known = read_directories(self._directories(), head.vector) if view.around == head.around else None
+        if known is None:
+            return None
+        return (yield from self._changed(head, known, view))
+
+    def _as_before(self, head: Head, due: int) -> _Talk:
+        """Nothing moved. What is due is read all the same."""
+        if due:
+            return (yield from self._read(head, Moved({}, frozenset(), {}), head.vector, None, Extent.SAME))
+        self.left = Left(replace(head, reached=self._until()), None)
+        entries, root = self._image.changed(head.changes) if head.changes else (self._image.entries, head.root)
+        return (yield from self._beside(head, Arrived(entries, root, self._apart(head.changes)), Extent.SAME, 0))
+
+    def _changed(self, head: Head, known: Directories, view: streams.View) -> _Talk:
+        names = streams.Names(nonce := self._question.nonce())
+        wanted = _unequal(head.vector, view.vector)
+        digests: dict[int, list[bytes]] = {number: [] for number in wanted}
+        for (point, path), one in known.items():
+            if (number := stats.bucket(point, path)) in digests:
+                digests[number].append(one.digest)
+        asking = {b"%d" % number: b"".join(sorted(those)) for number, those in digests.items()}
+        yield self._load(1) + self._frame(b"N", nonce, known=asking), names
+        if failure := names.failed():
+            raise Doubt(failure.reason)
+        found = moved(known, names.directories, names.gone)
+        vector = vector_of(found.directories)
+        return (yield from self._read(head, found, vector, found.directories, Extent.CHANGES))
+
+    def _read(self, head: Head, found: Moved, vector: bytes, directories: Directories | None, extent: Extent) -> _Talk:
+        """Read names anew, and with them what is due."""
+        part = streams.Part(nonce := self._question.nonce(), self._question.limits)
+        names = [[point, path, list(those)] for (point, path), those in sorted(found.read.items())]
+        rehash = self._question.rehash
+        limits = {b"bytes": rehash.bytes, b"rate": rehash.rate}
+        yield self._load(1) + self._frame(b"R", nonce, names=names, links=head.links, due=limits), part
+        if failure := part.failed():
+            raise Doubt(failure.reason)
+        if len(part.reached) != len(rehash.spans):
+            raise Doubt("it does not say how far the rehash came")
+        lost = {path for path in asked(found.read) if path not in part.entries}
+        links = part.groups if part.links != head.links else None
+        changes = merged(self._image, head.changes, found.gone | lost, part.entries.values(), links)
+        entries, root = self._image.changed(changes)
+        gone = {*found.gone, *lost, *part.entries}
+        head = replace(
+            head,
+            vector=vector,
+            changes=changes,
+            root=root,
+            links=part.links,
+            unreadable=tuple(sorted({*part.unreadable, *(path for path in head.unreadable if path not in gone)})),
+            reached=part.reached,
+        )
+        self.left = Left(head, directories)
+        hashed = part.counts.get(b"bytes_hashed", 0)
+        return (yield from self._beside(head, Arrived(entries, root, self._apart(changes)), extent, hashed))
+
+    def _beside(self, head: Head, tree: Arrived, extent: Extent, hashed: int) -> _Talk:
+        """Facts and sessions."""
+        question = self._question
+        known = streams.digest_of(head.facts)
+        rest = streams.Rest(nonce := question.nonce(), question.sections, question.limits, tree, known)
+        fields = {"schema": wire.SCHEMA, "root": question.root, "sections": sorted(question.sections)}
+        yield self._load(2) + self._frame(wire.FACTS, nonce, key=question.key, known=known, **fields), rest
+        seen = rest.finish()
+        if isinstance(seen, Unseen):
+            return seen
+        facts = head.facts if rest.alike else streams.facts_of(rest.facts)
+        if rest.alike:
+            rows = values.message(facts)
+            looked = tuple(sorted(set(rows[b"looked"])))
+            kept = tuple(sorted({*seen.kept, *rows[b"kept"]}))
+            seen = replace(seen, facts=values.sorted_facts(rows[b"facts"], looked), looked=looked, kept=kept)
+        coverage = replace(
+            seen.coverage,
+            bytes_hashed=max(0, hashed),
+            unreadable=len(head.unreadable),
+            covered=len(head.covered),
+            reasons={**head.reasons, **seen.coverage.reasons},
+        )
+        if self.left is not None:
+            self.left = replace(self.left, head=replace(self.left.head, facts=facts))
+        seen = replace(
+            seen,
+            coverage=coverage,
+            extent=extent,
+            unreadable=head.unreadable,
+            covered=head.covered,
+            mounted=head.mounted,
+        )
+        return (yield from self._asked(seen))
+
+    def _whole(self, view: streams.View) -> _Talk:
+        """All directories' names first, so that what changes while the rest is read differs from them the next time."""
+        if not view.vector:
+            raise Doubt("it names no buckets")
+        question = self._question
+        names = streams.Names(nonce := question.nonce())
+        every = {b"%d" % number: b"" for number in range(stats.BUCKETS)}
+        yield self._load(1) + self._frame(b"N", nonce, known=every), names
+        if failure := names.failed():
+            return failure
+        reader = Reader(nonce := question.nonce(), question.sections, question.limits, self._image)
+        limits = self._limits()
+        request = wire.encode_request(nonce, question.root, question.sections, limits=limits, key=question.key)
+        yield self._load(2) + request, reader
+        seen = reader.finish()
+        if isinstance(seen, Unseen):
+            return seen
+        apart = seen.apart
+        if apart is None:
+            raise Doubt("it was held against nothing")
+        groups = _groups(seen)
+        head = Head(
+            of=self._of,
+            around=view.around,
+            vector=vector_of(names.directories),
+            image=self._image.root,
+            changes=apart.changes,
+            root=seen.root,
+            links=hashlib.sha256(bencode.pack(groups)).digest(),
+            unreadable=seen.unreadable,
+            covered=seen.covered,
+            mounted=seen.mounted,
+            reasons=seen.coverage.reasons,
+            facts=streams.facts_of(reader.facts),
+            salt=question.nonce()[:8],
+            reached=self._until(),
+        )
+        self.left = Left(head, names.directories)
+        return (yield from self._asked(seen))
+
+    def _asked(self, seen: Fingerprint) -> _Talk:
+        if self._question.ask is None or any(one.kind == asks.KEPT for one in seen.kept):
+            return seen
+        wanted = asks.bounded(self._question.ask(seen))
+        if not wanted:
+            return seen
+        reader = AnswerReader(nonce := self._question.nonce(), wanted)
+        yield asks.encode(nonce, wanted), reader
+        answers = reader.finish()
+        return answers if isinstance(answers, Unseen) else replace(seen, answers=answers)
+
+    # --- what is sent ------------------------------------------------------------------------------------------------
+
+    def _glance(self, nonce: bytes) -> bytes:
+        """The root that is known goes hidden by the nonce, so that nobody can say it who does not have it."""
+        head, question = self._head, self._question
+        known = hashlib.sha256(nonce + head.stat_root).digest() if head else b""
+        spans = []
+        if head is not None and len(head.reached) == len(question.rehash.spans):
+            for span, reached in zip(question.rehash.spans, head.reached, strict=True):
+                spans.append([span.period_s, min(reached, question.now), question.now, list(span.prefixes)])
+        elif head is not None:
+            self._head, known = None, b""
+        rehash = {b"salt": head.salt if head else b"", b"spans": spans}
+        return self._frame(b"G", nonce, schema=wire.SCHEMA, root=question.root, skip=[], known=known, rehash=rehash)
+
+    def _frame(self, tag: bytes, nonce: bytes, **fields: Any) -> bytes:
+        message = {key.encode(): value for key, value in fields.items()}
+        payload = bencode.pack(message | {b"nonce": nonce, b"limits": self._limits()})
+        return _HEAD.pack(tag, len(payload)) + payload
+
+    def _limits(self) -> dict[bytes, int]:
+        limits = {b"seconds": self._question.seconds, b"now": self._question.now}
+        return limits if self._question.since is None else limits | {b"since": self._question.since}
+
+    def _load(self, upto: int) -> bytes:
+        """The pieces of program that are not there yet."""
+        pieces = (self._program.reading, self._program.rest)[self._loaded : upto]
+        self._loaded = max(self._loaded, upto)
+        return b"".join(pieces)
+
+    def _until(self) -> tuple[int, ...]:
+        return (self._question.now,) * len(self._question.rehash.spans)
+
+    def _apart(self, changes: Mapping[bytes, wire.Entry | None]) -> Apart:
+        return Apart(self._image.entries, changes)
+
+
+def _unequal(known: bytes, told: bytes) -> set[int]:
+    """The numbers of the buckets that are not alike."""
+    size = stats.SIZE
+    return {at // size for at in range(0, len(told), size) if known[at : at + size] != told[at : at + size]}
+
+
+def _groups(seen: Fingerprint) -> list[list[bytes]]:
+    """The hard links as a probe tells them (docs/wire.md)."""
+    found: dict[bytes, list[bytes]] = {}
+    for entry in seen.entries:
+        if entry.same:
+            found.setdefault(entry.same, []).append(entry.path)
+    return sorted(found.values())
