@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import pairwise
 from sys import intern
 from typing import Any
 
@@ -15,7 +14,7 @@ from driftd.core.asks import Answers
 from driftd.core.clues import Clue, Readings
 from driftd.core.facts import CUT_SHORT, Coverage, Fact, Kept, Session, Unseen
 from driftd.core.framing import AGAIN, FrameReader, dictionary, printable, text
-from driftd.probe import stats, wire
+from driftd.probe import wire
 from driftd.probe.wire import Entry, WireError
 
 
@@ -30,9 +29,8 @@ class Fingerprint:
 
     ``facts`` are sorted; ``looked`` are the kinds that were looked for, found or not; ``kept`` what was kept from us,
     in part where its kind was looked for, else wholly (sessions as kind "session"). ``live`` is true when it was a
-    running machine and not a directory that holds a tree. ``stats`` is the vector of the stat tree, where it was asked
-    for (docs/merkle.md). ``answers`` are to what was asked after it had been seen (core/asks.py). ``readings`` are what
-    else was read of logins.
+    running machine and not a directory that holds a tree. ``answers`` are to what was asked after it had been seen
+    (core/asks.py). ``readings`` are what else was read of logins.
     """
 
     entries: tuple[Entry, ...]
@@ -48,7 +46,6 @@ class Fingerprint:
     mounted: tuple[bytes, ...] = ()
     kept: tuple[Kept, ...] = ()
     live: bool = False
-    stats: bytes = b""
     answers: Answers = field(default_factory=dict)
     readings: Readings = field(default_factory=Readings)
 
@@ -92,7 +89,6 @@ class Reader(FrameReader):
         self._limits = limits or Limits()
         self._answer = _Answer()
         self._rows = {key for section in sections if section in _TAGS for key in _FACTS[_TAGS[section]]}
-        self._stats = b"stats" in sections
 
     def finish(self) -> Fingerprint | Unseen:
         """What the answer amounts to, once no more of it will come."""
@@ -146,8 +142,6 @@ class Reader(FrameReader):
         answer.spend(len(frame.payload), self._limits.bytes)
         if frame.tag == wire.LINKS:
             answer.link(wire.unpack(frame.payload), self._limits)
-        elif frame.tag == wire.STATS and self._stats:
-            answer.measure(dictionary(frame.payload))
         elif frame.tag in _FACTS:
             answer.collect(dictionary(frame.payload), _FACTS[frame.tag] + _OPTIONAL, self._limits)
         elif frame.tag == wire.COVERAGE:
@@ -177,8 +171,6 @@ class Reader(FrameReader):
         for key, number in counted.items():
             if counts.get(key) != number:
                 raise WireError(f"{number} {key.decode()} came and {counts.get(key)!r} were announced")
-        if self._stats:
-            answer.check_stats()
         entries = answer.linked()
         try:
             root = merkle.root(entries)
@@ -206,7 +198,6 @@ class Reader(FrameReader):
             mounted=tuple(sorted(answer.paths[b"mounted"])),
             kept=tuple(sorted(set(answer.rows.get(b"kept", ())))),
             live=bool(_number(hello.get(b"live", 0), 2)),
-            stats=bytes(answer.vector),
             readings=_readings(answer.rows),
         )
 
@@ -225,8 +216,6 @@ class _Answer:
     paths: dict[bytes, list[bytes]] = field(default_factory=lambda: {key: [] for key in _PATHS})
     reasons: dict[str, int] = field(default_factory=dict)
     links: dict[bytes, bytes] = field(default_factory=dict)
-    vector: bytearray = field(default_factory=bytearray)
-    stat_root: object = None
     spent: int = 0
     taken: int = 0
 
@@ -275,22 +264,6 @@ class _Answer:
         if left:
             raise WireError("hard links are of paths that did not come")
         return tuple(sorted(self.entries, key=lambda entry: entry.path))
-
-    def measure(self, message: dict[bytes, Any]) -> None:
-        """Take a piece of the stat tree's vector, or its root."""
-        piece = message.get(b"vector", b"")
-        if not all(isinstance(one, bytes) for one in message.values()) or message.keys() - {b"vector", b"root"}:
-            raise WireError("the stat tree is none")
-        self.vector += piece
-        self.stat_root = message.get(b"root", self.stat_root)
-
-    def check_stats(self) -> None:
-        size = stats.SIZE
-        found = [bytes(self.vector[at : at + size]) for at in range(0, len(self.vector), size)]
-        if len(self.vector) % size or any(one >= other for one, other in pairwise(found)):
-            raise WireError("the stat tree's directories are not in their order")
-        if stats.root(bytes(self.vector)) != self.stat_root:
-            raise WireError("the stat tree does not have the root that it says")
 
     def cover(self, message: dict[bytes, Any], limits: Limits) -> None:
         for key, value in message.items():
