@@ -287,13 +287,22 @@ class Metrics(Strict):
 
 
 class Daemon(Strict):
-    """The daemon's beat. ``lookers`` is how many instances are looked at at once, ``at_once`` how many are replaced."""
+    """The daemon's beat. ``lookers`` is how many instances are looked at at once, ``at_once`` how many are replaced.
+
+    ``cache`` is the directory of what the last looks left ("": beside the store; "off": none, every look is whole),
+    ``cache_mib`` how large it may grow. A digest is made anew within ``rehash``, of code, accounts and boot within
+    ``rehash_code``.
+    """
 
     tick: Duration = timedelta(seconds=2)
     janitor: Duration = timedelta(minutes=5)
     lookers: int = Field(default=8, ge=1, le=256)
     at_once: int = Field(default=10, ge=1)
     keep: Duration = timedelta(days=90)
+    cache: str = ""
+    cache_mib: int = Field(default=4096, ge=1)
+    rehash: Duration = Field(default=timedelta(hours=24), ge=timedelta(minutes=10))
+    rehash_code: Duration = Field(default=timedelta(hours=1), ge=timedelta(minutes=10))
 
 
 Share = Annotated[int, Field(ge=1, le=100)]

@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from itertools import pairwise
 from typing import Any
 
 from driftd.core import values
@@ -16,7 +15,7 @@ from driftd.core.clues import Readings
 from driftd.core.facts import Coverage, Fact, Kept, Session, Unseen
 from driftd.core.framing import AGAIN, FrameReader, dictionary, printable, text
 from driftd.core.interned import Apart, Interned
-from driftd.probe import stats, wire
+from driftd.probe import wire
 from driftd.probe.wire import Entry, WireError
 
 
@@ -39,9 +38,9 @@ class Fingerprint:
 
     ``facts`` are sorted; ``looked`` are the kinds that were looked for, found or not; ``kept`` what was kept from us,
     in part where its kind was looked for, else wholly (sessions as kind "session"). ``live`` is true when it was a
-    running machine and not a directory that holds a tree. ``stats`` is the vector of the stat tree, where it was asked
-    for (docs/merkle.md). ``answers`` are to what was asked after it had been seen (core/asks.py). ``readings`` are what
-    else was read of logins. ``apart`` says how the tree differs from the one that it was held against while it came.
+    running machine and not a directory that holds a tree. ``answers`` are to what was asked after it had been seen
+    (core/asks.py). ``readings`` are what else was read of logins. ``apart`` says how the tree differs from the one that
+    it was held against while it came, ``extent`` how much of it was read.
     """
 
     entries: tuple[Entry, ...]
@@ -57,7 +56,6 @@ class Fingerprint:
     mounted: tuple[bytes, ...] = ()
     kept: tuple[Kept, ...] = ()
     live: bool = False
-    stats: bytes = b""
     answers: Answers = field(default_factory=dict)
     readings: Readings = field(default_factory=Readings)
     apart: Apart | None = field(default=None, compare=False)
@@ -96,7 +94,6 @@ class Reader(FrameReader):
         self.facts: list[bytes] = []  # the payloads of its FACTS frames, as they came
         self._answer = _Answer(Arriving(self._limits, image))
         self._rows = {key for section in sections if section in _TAGS for key in _FACTS[_TAGS[section]]}
-        self._stats = b"stats" in sections
 
     def finish(self) -> Fingerprint | Unseen:
         """What the answer amounts to, once no more of it will come."""
@@ -142,8 +139,6 @@ class Reader(FrameReader):
         answer.tree.spend(len(frame.payload))
         if frame.tag == wire.LINKS:
             answer.tree.link(wire.unpack(frame.payload))
-        elif frame.tag == wire.STATS and self._stats:
-            answer.measure(dictionary(frame.payload))
         elif frame.tag in _FACTS:
             if frame.tag == wire.FACTS:
                 self.facts.append(frame.payload)
@@ -176,8 +171,6 @@ class Reader(FrameReader):
         for key, number in counted.items():
             if counts.get(key) != number:
                 raise WireError(f"{number} {key.decode()} came and {counts.get(key)!r} were announced")
-        if self._stats:
-            answer.check_stats()
         arrived = tree.arrived()
         hello = answer.hello or {}
         looked = tuple(sorted(set(answer.rows.get(b"looked", ()))))
@@ -202,7 +195,6 @@ class Reader(FrameReader):
             mounted=tuple(sorted(answer.paths[b"mounted"])),
             kept=tuple(sorted(set(answer.rows.get(b"kept", ())))),
             live=bool(values.number(hello.get(b"live", 0), 2)),
-            stats=bytes(answer.vector),
             readings=values.readings(answer.rows),
         )
 
@@ -220,8 +212,6 @@ class _Answer:
     rows: dict[bytes, list[Any]] = field(default_factory=dict)
     paths: dict[bytes, list[bytes]] = field(default_factory=lambda: {key: [] for key in _PATHS})
     reasons: dict[str, int] = field(default_factory=dict)
-    vector: bytearray = field(default_factory=bytearray)
-    stat_root: object = None
     taken: int = 0
 
     def collect(self, message: dict[bytes, Any], keys: Collection[bytes], limits: Limits) -> None:
@@ -233,22 +223,6 @@ class _Answer:
                 raise WireError(f"more than {limits.rows} facts")
             # What a row is is seen at once: nested lists would fill the memory long before the last frame.
             self.rows.setdefault(key, []).extend(map(values.ROWS[key], rows))
-
-    def measure(self, message: dict[bytes, Any]) -> None:
-        """Take a piece of the stat tree's vector, or its root."""
-        piece = message.get(b"vector", b"")
-        if not all(isinstance(one, bytes) for one in message.values()) or message.keys() - {b"vector", b"root"}:
-            raise WireError("the stat tree is none")
-        self.vector += piece
-        self.stat_root = message.get(b"root", self.stat_root)
-
-    def check_stats(self) -> None:
-        size = stats.SIZE
-        found = [bytes(self.vector[at : at + size]) for at in range(0, len(self.vector), size)]
-        if len(self.vector) % size or any(one >= other for one, other in pairwise(found)):
-            raise WireError("the stat tree's directories are not in their order")
-        if stats.root(bytes(self.vector)) != self.stat_root:
-            raise WireError("the stat tree does not have the root that it says")
 
     def cover(self, message: dict[bytes, Any], limits: Limits) -> None:
         for key, value in message.items():

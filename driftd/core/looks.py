@@ -9,6 +9,7 @@ from datetime import datetime
 from driftd.core.attributed import Attribution
 from driftd.core.facts import Coverage, Instance, Session
 from driftd.core.findings import Judgement
+from driftd.core.fingerprint import Extent
 from driftd.core.marks import Mark
 from driftd.core.shown import Exhibit
 
@@ -42,3 +43,4 @@ class Look:
     identities: Mapping[bytes, bytes] = field(default_factory=dict)
     partial: bool = False
     attributions: Mapping[str, Attribution] = field(default_factory=dict)
+    extent: Extent = Extent.WHOLE

@@ -97,6 +97,12 @@ class Metrics:
             registry=self.registry,
             buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
         )
+        self._extents = Counter(
+            "driftd_look_extents",
+            "Looks by how much of the tree was read: whole, changes, same.",
+            ["group", "extent"],
+            registry=self.registry,
+        )
         # The label is not called "job": Prometheus names what it scrapes so.
         self._jobs = Counter(
             "driftd_job_failures", "Runs of a job that ended in an error.", ["name"], registry=self.registry
@@ -125,6 +131,7 @@ class Metrics:
     def looked(self, look: Look) -> None:
         """Count one look."""
         self._looks.labels(look.instance.group, look.judgement.verdict).inc()
+        self._extents.labels(look.instance.group, look.extent).inc()
         self._seconds.labels(look.instance.group).observe(look.duration_s)
 
     def job_ended(self, job: str, now: datetime, *, well: bool) -> None:

@@ -129,6 +129,7 @@ def audit(
         judgement=_qualified(judgement, manifest, fingerprint, [keyless, *unsure]),
         shown=shown,
         root=fingerprint.root,
+        extent=fingerprint.extent,
         coverage=_coverage(manifest, fingerprint),
         others=split.others,
         own=split.own,

@@ -10,23 +10,39 @@ This module is the only one here that stays at home.
 import ast
 import functools
 import importlib.resources
+import re
 import threading
 import zlib
 from typing import Callable, Iterable, List
 
-MODULES = (
+# What says "same", and takes in the rest; what reads entries anew; and all else. Each after what it imports.
+GLANCE = (
     "bencode",
     "waiting",
-    "wire",
+    "frames",
     "mounts",
     "tally",
+    "opening",
+    "places",
+    "ways",
+    "stats",
+    "statwalk",
+    "deadline",
+    "glance",
+)
+READING = (
+    "wire",
     "hashing",
     "attributes",
     "walk",
     "links",
+    "telling",
+    "overlap",
+    "due",
+    "reading",
+)
+REST = (
     "tree",
-    "stats",
-    "statwalk",
     "inside",
     "tools",
     "secretwords",
@@ -77,7 +93,9 @@ MODULES = (
     "trails",
     "asks",
     "look",
+    "serving",
 )
+MODULES = GLANCE + READING + REST
 
 # What python's -c is given. Free of , : = \ and of globs, which a sudoers file would want escaped.
 BOOT = "import sys;import zlib;exec(zlib.decompress(sys.stdin.buffer.read(int(sys.stdin.buffer.readline()))))"
@@ -103,6 +121,10 @@ _module("driftd.probe", "")
 
 _CLOSING = """\
 sys.modules["driftd.probe.look"].main(sys.stdin.buffer, sys.stdout.buffer)
+"""
+
+_GLANCE_CLOSING = """\
+sys.modules["driftd.probe.glance"].main(sys.stdin.buffer, sys.stdout.buffer)
 """
 
 RESIDENT = ("glimpse", "limits", "newcomers", "notices", "watch", "watchwire")  # what only a resident probe has need of
@@ -170,12 +192,21 @@ def _once(make):
 
 def _bare(text):
     # type: (str) -> str
-    """A module without what only its readers need: comments and docstrings are a third of what would be sent."""
+    """A module without what only its readers need: comments, docstrings and the names of types are half of it."""
     tree = ast.parse(text)
     for part in ast.walk(tree):
         if isinstance(part, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(part) is not None:
             part.body[:1] = [] if part.body[1:] else [ast.Pass()]
-    return ast.unparse(tree)
+    used = {part.id for part in ast.walk(tree) if isinstance(part, ast.Name)}
+    for line in [part for part in tree.body if isinstance(part, ast.ImportFrom) and part.module == "typing"]:
+        line.names = [alias for alias in line.names if alias.name in used]
+        if not line.names:
+            tree.body.remove(line)
+    # ast.unparse writes every string in one line, so what a line begins with is nothing but its depth.
+    return _DEPTH.sub(lambda found: " " * (len(found.group()) // 4), ast.unparse(tree))
+
+
+_DEPTH = re.compile("^(?: {4})+", re.MULTILINE)
 
 
 def _needed(names):
@@ -205,13 +236,36 @@ def _needed(names):
 def source():
     # type: () -> bytes
     """The whole program as Python source: each module is made in memory under its own name."""
+    return (_OPENING + _made(MODULES) + _CLOSING).encode("utf-8")
+
+
+def _made(names):
+    # type: (Iterable[str]) -> str
+    """The lines that make these modules; ``_OPENING`` says how."""
     here = importlib.resources.files("driftd.probe")
-    parts = [_OPENING]
-    for name in MODULES:
-        text = _bare(here.joinpath(name + ".py").read_text(encoding="utf-8"))
-        parts.append("_module(%r, %r)\n" % ("driftd.probe." + name, text))
-    parts.append(_CLOSING)
-    return "".join(parts).encode("utf-8")
+    texts = ((name, _bare(here.joinpath(name + ".py").read_text(encoding="utf-8"))) for name in names)
+    return "".join("_module(%r, %r)\n" % ("driftd.probe." + name, text) for name, text in texts)
+
+
+@_once
+def glance_program():
+    # type: () -> bytes
+    """What to write to the started Python: the first part of the program, which answers questions (glance.py)."""
+    return _packed((_OPENING + _made(GLANCE) + _GLANCE_CLOSING).encode("utf-8"))
+
+
+@_once
+def reading_piece():
+    # type: () -> bytes
+    """What a PIECE frame holds so that entries can be read anew."""
+    return zlib.compress(_made(READING).encode("utf-8"), 9)
+
+
+@_once
+def rest_piece():
+    # type: () -> bytes
+    """What another one holds so that everything can be asked that the whole program answers."""
+    return zlib.compress(_made(REST).encode("utf-8"), 9)
 
 
 @_once

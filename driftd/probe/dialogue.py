@@ -5,10 +5,9 @@ Asks that are none end the look; else a second stream follows, with its own nonc
 this is pure format, for both ends (docs/wire.md).
 """
 
-import struct
 from typing import Any, BinaryIO, Dict, List, NamedTuple, Tuple
 
-from driftd.probe import wire
+from driftd.probe import frames, wire
 
 SECTION = b"asks"
 ASKS, ANSWERS = b"A", b"W"
@@ -33,8 +32,6 @@ HOWS = (b"", NOT_AVAILABLE, NOT_PERMITTED, CUT_SHORT, CHANGED)
 
 Ask = Tuple[bytes, bytes, bytes]  # path, what, argument
 
-_HEAD = struct.Struct(">cI")
-
 
 class Answer(NamedTuple):
     """What one ask came to. ``how`` is b"" when it was answered, else one of ``HOWS``, and ``why`` a sentence."""
@@ -56,19 +53,23 @@ def encode_asks(nonce, asks):
     payload = wire.pack({b"nonce": nonce, b"asks": [list(ask) for ask in asks]})
     if len(asks) > ASKS_LIMIT or len(payload) > wire.FRAME_LIMIT:
         raise wire.WireError("more is asked than one look may ask")
-    return _HEAD.pack(ASKS, len(payload)) + payload
+    return frames.HEAD.pack(ASKS, len(payload)) + payload
 
 
 def read_asks(stream):
     # type: (BinaryIO) -> Tuple[bytes, List[Ask]]
     """The nonce and the asks on ``stream`` (blocking); none when it ended. Raises WireError for anything else."""
-    head = stream.read(_HEAD.size)
-    if not head:
+    found = frames.read_frame(stream)
+    if found is None:
         return b"", []
-    tag, length = _HEAD.unpack(head) if len(head) == _HEAD.size else (b"", 0)
-    if tag != ASKS or length > wire.FRAME_LIMIT:
+    if found[0] != ASKS:
         raise wire.WireError("not a frame of asks")
-    message = wire.unpack(stream.read(length))
+    return asked(wire.unpack(found[1]))
+
+
+def asked(message):
+    # type: (Any) -> Tuple[bytes, List[Ask]]
+    """The nonce and the asks of the message in a frame ASKS. Raises WireError."""
     asks = message.get(b"asks") if isinstance(message, dict) else None
     if not isinstance(asks, list) or len(asks) > ASKS_LIMIT or not isinstance(message.get(b"nonce"), bytes):
         raise wire.WireError("the asks are none")

@@ -1,22 +1,32 @@
 """One look: a request in, frames out, perhaps questions after it. On an instance ``main`` is the entry (bundle.py)."""
 
+import hashlib
 import os
-import signal
-import sys
-import threading
 import time
 from typing import Any, BinaryIO, Dict, Iterable, Iterator, List, Optional, Tuple
 
-from driftd.probe import asks, dialogue, facts, inside, processes, sessions, stats, statwalk, sweep, tree, walk, wire
+from driftd.probe import (
+    asks,
+    dialogue,
+    facts,
+    frames,
+    glance,
+    inside,
+    processes,
+    sessions,
+    sweep,
+    telling,
+    tree,
+    walk,
+    wire,
+)
+from driftd.probe.deadline import Deadline
 from driftd.probe.found import Found
 from driftd.probe.links import Links, pieces
 from driftd.probe.tally import Tally
 
 NICE = 10
-CHUNK = 512 * 1024  # bytes of rows in one frame
-SENTENCE_LIMIT = 400
 JUMP = 60  # seconds by which clocks may differ without anybody having set one
-LATE = 5  # seconds to say that the deadline has passed
 _CAP_SYS_ADMIN = 21
 
 
@@ -33,7 +43,7 @@ def answer(request):
             if data:
                 yield data
     except Exception as error:  # noqa: BLE001  # the probe's door: whatever it was, it is said and nothing hangs
-        yield failed(encoder, error)
+        yield frames.failed(encoder, error)
 
 
 def answers(answerer, nonce, questions):
@@ -54,47 +64,64 @@ def answers(answerer, nonce, questions):
         yield encoder.message(dialogue.ANSWERS, rows)
         yield encoder.finish({})
     except Exception as error:  # noqa: BLE001  # the probe's door, as above
-        yield failed(encoder, error)
-
-
-def failed(encoder, error):
-    # type: (wire.Encoder, BaseException) -> bytes
-    """A FAILED frame: one bounded sentence, without the traceback."""
-    text = "%s: %s" % (type(error).__name__, error)
-    return encoder.message(wire.FAILED, {b"reason": text.encode("utf-8", "backslashreplace")[:SENTENCE_LIMIT]})
+        yield frames.failed(encoder, error)
 
 
 def _sections(encoder, request):
     # type: (wire.Encoder, Dict[bytes, Any]) -> Iterator[bytes]
-    root, sections, limits = request[b"root"], request[b"sections"], request[b"limits"]
-    if b"sessions" in sections and root != b"/":
-        raise wire.WireError("sessions can be seen on the running machine only")
-    table = processes.Table() if root == b"/" else None
+    root, limits = request[b"root"], request[b"limits"]
+    table = _table(request)
     ahead = _ahead(limits.get(b"now", 0))
     yield encoder.message(wire.HELLO, _hello(request[b"nonce"], table, ahead))
-    for piece in _stats(root, request[b"skip"]) if b"stats" in sections else ():
-        yield encoder.message(wire.STATS, piece)
     tally = Tally()
     if not _sees_trusted():
         tally.count("not permitted: extended attributes named trusted.*")
     batches = tree.scan(root, tally, request[b"skip"], limits.get(b"file_bytes", walk.FILE_LIMIT))
-    place = None  # type: Optional[inside.Root]
+    for data in told_tree(encoder, batches, tally):
+        yield data
+    for data in _what_else(encoder, request, table, tally):
+        yield data
+
+
+def without_tree(encoder, asked):
+    # type: (wire.Encoder, Dict[bytes, Any]) -> Iterator[bytes]
+    """The frames of a look at everything but the tree. Facts whose digest is ``known`` in ``asked`` are left out."""
+    table = _table(asked)
+    yield encoder.message(wire.HELLO, _hello(asked[b"nonce"], table, _ahead(asked[b"limits"].get(b"now", 0))))
+    for data in _what_else(encoder, asked, table, Tally()):
+        yield data
+
+
+def _table(request):
+    # type: (Dict[bytes, Any]) -> Optional[processes.Table]
+    if b"sessions" in request[b"sections"] and request[b"root"] != b"/":
+        raise wire.WireError("sessions can be seen on the running machine only")
+    return processes.Table() if request[b"root"] == b"/" else None
+
+
+def _what_else(encoder, request, table, tally):
+    # type: (wire.Encoder, Dict[bytes, Any], Optional[processes.Table], Tally) -> Iterator[bytes]
+    """Facts, sessions, and the end of the stream."""
+    sections, limits, known = request[b"sections"], request[b"limits"], request.get(b"known")
+    messages = []
+    place = inside.Root(request[b"root"])
     try:
-        for data in told_tree(encoder, batches, tally):
-            yield data
-        place = inside.Root(root)
-        messages = []
         if b"facts" in sections:
-            messages.append((wire.FACTS, found_facts(place, request[b"key"], table is not None)))
+            found = found_facts(place, request[b"key"], table is not None)
+            digest = hashlib.sha256(wire.pack(found)).digest() if known is not None else b""
+            if known is not None:
+                yield encoder.message(wire.KNOWN, {b"facts": digest})
+            if known != digest:
+                messages.append((wire.FACTS, found))
         if b"sessions" in sections and table is not None:
+            ahead = _ahead(limits.get(b"now", 0))
             logins = sessions.collect(place, table, os.getpid(), limits.get(b"since", 0), ahead)
             if not sweep.own_kernel():
                 tally.count("not compared: the kernel's count of logins, which other servers share")
             messages.append((wire.SESSIONS, logins))
     finally:
-        if place is not None:
-            place.close()
-    for data in told_rest(encoder, messages, tally):
+        place.close()
+    for data in telling.rest(encoder, messages, tally):
         yield data
 
 
@@ -120,44 +147,6 @@ def found_facts(place, key, live):
     return found.message()
 
 
-def told_rest(encoder, messages, tally):
-    # type: (wire.Encoder, List[Tuple[bytes, Dict[bytes, List[Any]]]], Tally) -> Iterator[bytes]
-    """The frames behind a tree: each message in pieces, the coverage, and the trailer."""
-    counts = {b"links": tally.links, b"entries": tally.entries, b"bytes_hashed": tally.bytes_hashed}
-    paths = {b"unreadable": tally.unreadable, b"covered": tally.covered, b"mounted": tally.mounted}
-    coverage = {key: sorted(found) for key, found in paths.items()}  # type: Dict[bytes, List[Any]]
-    for tag, message in messages + [(wire.COVERAGE, coverage)]:
-        for key in message:
-            counts[key] = counts.get(key, 0) + len(message[key])
-        for piece in _pieces(message):
-            yield encoder.message(tag, piece)
-    yield encoder.message(wire.COVERAGE, {b"reasons": _reasons(tally)})
-    yield encoder.finish(counts)
-
-
-def _stats(root, skip):
-    # type: (bytes, List[bytes]) -> Iterator[Dict[bytes, bytes]]
-    """The stat tree, taken before anything is read: what changes from here on differs from it the next time."""
-    vector = b"".join(sorted(digest for digest, _ in statwalk.directories(root, Tally(), skip)))
-    for at in range(0, len(vector), CHUNK):
-        yield {b"vector": vector[at : at + CHUNK]}
-    yield {b"root": stats.root(vector)}
-
-
-def _pieces(message):
-    # type: (Dict[bytes, Any]) -> Iterator[Dict[bytes, Any]]
-    """The rows of a message in several, so that no frame grows too long; at least one."""
-    rows, size = {}, 0  # type: Dict[bytes, List[Any]], int
-    for key in sorted(message):
-        for item in message[key]:
-            rows.setdefault(key, []).append(item)
-            size += len(wire.pack(item))
-            if size > CHUNK:
-                yield rows
-                rows, size = {}, 0
-    yield rows
-
-
 def _ahead(now):
     # type: (int) -> float
     """Seconds by which the clock is ahead of the asker's, and makes the boot look later; small ones are nothing.
@@ -170,34 +159,10 @@ def _ahead(now):
 
 def _hello(nonce, table, ahead):
     # type: (bytes, Optional[processes.Table], float) -> Dict[bytes, Any]
-    hello = {
-        b"nonce": nonce,
-        b"schema": wire.SCHEMA,
-        b"clock": int(time.time()),
-        b"uid": os.geteuid(),
-        b"python": b"%d.%d.%d" % sys.version_info[:3],
-    }
-    if table is not None:
-        hello[b"live"] = 1
+    hello = glance.greeting(nonce, b"" if table is None else b"/")
     if table is not None and table.booted_at is not None:
-        # Instances may be namespaces on one kernel: its id is theirs too, and the start of PID 1 tells them apart.
         hello[b"booted_at"] = max(0, int(table.booted_at - ahead))
-        hello[b"boot_id"] = b"%s/%d" % (_boot_id(), table.all[1].ticks)
     return hello
-
-
-def _boot_id():
-    # type: () -> bytes
-    try:
-        with open("/proc/sys/kernel/random/boot_id", "rb") as stream:
-            return stream.read(64).strip()
-    except OSError:
-        return b"unknown"
-
-
-def _reasons(tally):
-    # type: (Tally) -> Dict[bytes, int]
-    return {reason.encode("utf-8", "backslashreplace"): number for reason, number in tally.reasons.items()}
 
 
 def _sees_trusted():
@@ -227,14 +192,15 @@ def main(stdin, stdout):
             request = wire.read_request(stdin)
         except wire.WireError as error:
             encoder = wire.Encoder()
-            stdout.write(encoder.start() + failed(encoder, error))
+            stdout.write(encoder.start() + frames.failed(encoder, error))
         else:
-            _set_deadline(request[b"limits"].get(b"seconds", 0))
-            for data in answer(request):
-                stdout.write(data)
+            with Deadline(request[b"limits"].get(b"seconds", 0)):
+                for data in answer(request):
+                    stdout.write(data)
+                    stdout.flush()
+                if dialogue.SECTION in request[b"sections"]:
+                    go_on(stdin, stdout, asks.Answerer(request[b"root"]))
                 stdout.flush()
-            if dialogue.SECTION in request[b"sections"]:
-                go_on(stdin, stdout, asks.Answerer(request[b"root"]))
         stdout.flush()
     except (OSError, RuntimeError):
         # The connection is gone, and with it everybody who could be told.
@@ -248,28 +214,8 @@ def go_on(stdin, stdout, answerer):
         nonce, questions = dialogue.read_asks(stdin)
     except wire.WireError as error:
         encoder = wire.Encoder()
-        stdout.write(encoder.start() + failed(encoder, error))
+        stdout.write(encoder.start() + frames.failed(encoder, error))
         return
     for data in answers(answerer, nonce, questions) if questions else ():
         stdout.write(data)
         stdout.flush()
-
-
-def _set_deadline(seconds):
-    # type: (int) -> None
-    """End this process after ``seconds`` (0: never), so that nothing lingers when the connection hangs."""
-    if seconds <= 0:
-        return
-
-    def late(_signal, _frame):
-        # type: (int, Any) -> None
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(LATE)  # to say so
-        raise RuntimeError("looking took longer than %d s" % seconds)
-
-    signal.signal(signal.SIGALRM, late)
-    signal.alarm(seconds)
-    # From beside the thread that looks: a system call on a dead mount returns for no handler.
-    beside = threading.Timer(seconds + LATE, os._exit, (1,))
-    beside.daemon = True
-    beside.start()

@@ -13,10 +13,9 @@ holds a server's tree) is walked as it is, and whatever is mounted in it counts 
 """
 
 import os
-import stat
-from typing import Dict, Iterable, Iterator, List, Set, Type
+from typing import Dict, Iterable, Iterator, List, Type
 
-from driftd.probe import mounts, walk, wire
+from driftd.probe import mounts, places, walk, wire
 from driftd.probe.tally import Tally
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -36,10 +35,7 @@ def scan(root, tally, skip=(), file_limit=walk.FILE_LIMIT, walker=walk.Walker):
 
 def _elsewhere(root, tally, skip, file_limit, walker):
     # type: (bytes, Tally, Iterable[bytes], int, Type[walk.Walker]) -> Iterator[walk.Batch]
-    real = os.path.realpath(root)
-    shown, _ = mounts.read()
-    below = {point[len(real.rstrip(b"/")) :]: kind for point, kind in shown.items() if mounts.is_below(point, real)}
-    hanging = [point for point, kind in below.items() if mounts.may_hang(kind)]
+    real, below, hanging = places.elsewhere(root)
     walks = walker(tally, skip, below, hanging=hanging, file_limit=file_limit)
     return walks.walk(walk.open_quietly(real, os.O_DIRECTORY), b"/", stop=True)
 
@@ -50,24 +46,9 @@ class _Live(object):
     def __init__(self, tally, skip, file_limit, walker):
         # type: (Tally, Iterable[bytes], int, Type[walk.Walker]) -> None
         self._tally = tally
-        self._shown, hidden = mounts.read()
-        tally.count("skipped: mount covered by another mount", hidden)
-        self._walked = []  # type: List[bytes]
-        hanging = [point for point, kind in self._shown.items() if point != b"/" and mounts.may_hang(kind)]
-        for point, kind in sorted(self._shown.items()):
-            if any(mounts.is_below(point, above) for above in hanging):
-                tally.count("skipped: mount below one whose server may not answer")
-                tally.mounted.add(point)
-            elif point != b"/" and kind not in mounts.PERSISTENT:
-                tally.count("skipped: %s file system" % kind.decode("ascii", "backslashreplace"))
-                tally.mounted.add(point)
-            elif point != b"/":
-                self._walked.append(point)
-        points = {point for point in self._shown if point != b"/"}
-        replaced = {point for point in self._walked if not _is_directory(point)}
-        self._walker = walker(tally, skip, points, replaced, hanging, file_limit)
-        # Points with a walked mount on them or below: there two file systems may have the same name.
-        self._shared = {p for p in points if any(p == w or mounts.is_below(w, p) for w in self._walked)}
+        self._places = places.Places(tally)
+        points, replaced = self._places.points, self._places.replaced
+        self._walker = walker(tally, skip, points, replaced, self._places.hanging, file_limit)
         self._beneath = {}  # type: Dict[bytes, wire.Entry]
         self._overlaid = {}  # type: Dict[bytes, bool]  # path beneath that the mounted tree has too: is it a directory?
 
@@ -75,7 +56,7 @@ class _Live(object):
         # type: () -> Iterator[walk.Batch]
         for batch in self._file_system(b"/"):
             yield batch
-        for point in self._walked:
+        for point in self._places.walked:
             for batch in self._mounted(point):
                 yield batch
         for batch in self._left_beneath():
@@ -89,20 +70,12 @@ class _Live(object):
                 for batch in self._seen_from_above(point):
                     yield batch
             return
-        missing = []  # type: List[bytes]
-        at = point
-        while at != b"/" and at not in reached:
-            missing.append(at)
-            at = wire.parent(at)
-        if at == b"/":
-            self._tally.count("skipped: mount that could not be reached")
+        way = self._places.way(point, reached, self._is_directory_beneath)
+        if way is None:
             return
-        # The way to it leads through a file system that is not looked at (a disk mounted below /run, a tmpfs).
-        for path in reversed(missing):
-            beneath = self._beneath.get(path)
-            if beneath is None or beneath.kind != wire.DIRECTORY:
-                for batch in self._seen_from_above(path):
-                    yield batch
+        for path in way:
+            for batch in self._seen_from_above(path):
+                yield batch
         reached.add(point)
         for batch in self._file_system(point):
             yield batch
@@ -134,18 +107,15 @@ class _Live(object):
                 self._tally.not_read(point, error)
                 return
         for directory, entries in self._walker.walk(fd, point, not private):
-            if self._is_beneath(directory, point):
+            if self._places.is_beneath(directory, point):
                 self._bury(entries)
             else:
                 self._lay_over(entries)
                 yield directory, entries
 
-    def _is_beneath(self, directory, base):
-        # type: (bytes, bytes) -> bool
-        return any(
-            mounts.is_below(shared, base) and (directory == shared or mounts.is_below(directory, shared))
-            for shared in self._shared
-        )
+    def _is_directory_beneath(self, path):
+        # type: (bytes) -> bool
+        return path in self._beneath and self._beneath[path].kind == wire.DIRECTORY
 
     def _bury(self, entries):
         # type: (List[wire.Entry]) -> None
@@ -172,7 +142,7 @@ class _Live(object):
     def _over(self, path):
         # type: (bytes) -> List[bytes]
         """The mounted file system that has no such name, so that programs do not see what is beneath."""
-        return [point for point in self._walked if mounts.is_below(path, point)][-1:]
+        return [point for point in self._places.walked if mounts.is_below(path, point)][-1:]
 
     def _left_beneath(self):
         # type: () -> Iterator[walk.Batch]
@@ -191,11 +161,3 @@ class _Live(object):
             entries = blocks[directory]
             for at in range(0, len(entries), 1024):
                 yield directory, entries[at : at + 1024]
-
-
-def _is_directory(path):
-    # type: (bytes) -> bool
-    try:
-        return stat.S_ISDIR(os.lstat(path).st_mode)
-    except OSError:
-        return True  # not to be reached; it is counted when its turn comes

@@ -6,23 +6,19 @@ devices are never opened.
 """
 
 import errno
-import itertools
-import operator
 import os
 import stat
-import sys
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple, Union
+from typing import Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
 from driftd.probe import attributes, wire
 from driftd.probe.hashing import Hasher
+from driftd.probe.opening import EXCHANGED, GONE, NOT_PERMITTED, OPEN_LEVELS, listing, open_quietly
 from driftd.probe.tally import Tally
 
 ATTEMPTS = 3  # how often a file that changes while it is read is read again
-OPEN_LEVELS = 64  # directories held open on the way down; those further up are opened again through ".."
 FILE_LIMIT = 1 << 40  # bytes; a larger file is reported as unreadable
 BATCH_BYTES = 128 * 1024
 
-_COMMON = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 KINDS = {
     stat.S_IFREG: wire.FILE,
     stat.S_IFDIR: wire.DIRECTORY,
@@ -32,10 +28,6 @@ KINDS = {
     stat.S_IFIFO: wire.FIFO,
     stat.S_IFSOCK: wire.SOCKET,
 }
-
-_GONE = (errno.ENOENT, errno.ESTALE)
-_EXCHANGED = (errno.ELOOP, errno.ENOTDIR, errno.ENXIO)
-_NOT_PERMITTED = (errno.EACCES, errno.EPERM)
 
 Batch = Tuple[bytes, List[wire.Entry]]
 
@@ -70,31 +62,6 @@ def _ident(fd):
     # type: (int) -> Tuple[int, int]
     found = os.fstat(fd)
     return found.st_dev, found.st_ino
-
-
-def open_quietly(name, flags=0, dir_fd=None):
-    # type: (bytes, int, Optional[int]) -> int
-    """Open for reading without following a link or waiting; without moving the atime where the kernel allows it."""
-    try:
-        return os.open(name, _COMMON | os.O_NOATIME | flags, dir_fd=dir_fd)
-    except OSError as error:
-        if error.errno != errno.EPERM:  # EPERM: neither owner nor privileged, so the atime cannot be spared
-            raise
-    return os.open(name, _COMMON | flags, dir_fd=dir_fd)
-
-
-def listing(fd):
-    # type: (int) -> List[bytes]
-    """The names in a directory, as bytes, sorted."""
-    if sys.getfilesystemencoding().lower() in ("utf-8", "ascii"):
-        names = os.listdir(fd)  # type: List[Any]
-        for at, name in enumerate(names):  # one by one: a directory may have a million names
-            names[at] = os.fsencode(name)
-    else:  # other encodings do not give every name back as it was
-        names = os.listdir(b"/proc/self/fd/%d" % fd)
-    names.sort()
-    # A directory that changes while it is read may name something twice.
-    return names if all(map(operator.ne, names, itertools.islice(names, 1, None))) else sorted(set(names))
 
 
 class Walker(object):
@@ -175,8 +142,8 @@ class Walker(object):
         try:
             fd = open_quietly(name, os.O_DIRECTORY, stack[-1].fd)
         except OSError as error:
-            if error.errno not in _GONE:
-                self.tally.not_read(path, "changed while read" if error.errno in _EXCHANGED else error)
+            if error.errno not in GONE:
+                self.tally.not_read(path, "changed while read" if error.errno in EXCHANGED else error)
             return None
         if len(stack) > OPEN_LEVELS:
             stack[-OPEN_LEVELS].close()
@@ -302,9 +269,9 @@ class Walker(object):
         try:
             return os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
         except OSError as error:
-            if error.errno in _NOT_PERMITTED:
+            if error.errno in NOT_PERMITTED:
                 raise UnsearchableError
-            if error.errno not in _GONE:
+            if error.errno not in GONE:
                 self.tally.not_read(wire.parent(path), error)
             return None
 
@@ -345,7 +312,7 @@ class Walker(object):
         try:
             fd = open_quietly(name, os.O_DIRECTORY, dir_fd)
         except OSError as error:
-            if error.errno in _GONE or error.errno in _EXCHANGED:
+            if error.errno in GONE or error.errno in EXCHANGED:
                 return None
             # That it cannot be opened is counted when its turn comes to be listed.
             return self._by_name(dir_fd, name, path, found)
@@ -359,7 +326,7 @@ class Walker(object):
         try:
             fd = open_quietly(name, 0, dir_fd)
         except OSError as error:
-            if error.errno in _GONE or error.errno in _EXCHANGED:
+            if error.errno in GONE or error.errno in EXCHANGED:
                 return None
             self.tally.not_read(path, error)
             return self._by_name(dir_fd, name, path, found)

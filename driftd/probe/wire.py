@@ -18,16 +18,12 @@ import struct
 import zlib
 from typing import Any, BinaryIO, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
-from driftd.probe import bencode
+from driftd.probe import bencode, frames
 
-SCHEMA = 2
-MAGIC = b"\x00driftd-wire/2\n"
 NOISE_LIMIT = 64 * 1024
-FRAME_LIMIT = 4 * 1024 * 1024
 RAW_LIMIT = 16 * 1024 * 1024
 BLOCK_TARGET = 256 * 1024
 BLOCK_ENTRIES = 4096  # entries in one block; a large directory takes several blocks
-PATH_LIMIT = 32 * 1024  # bytes; deeper trees are reported as unreadable, so that a block stays small when read
 XATTR_LIMIT = 1024 * 1024  # bytes of names and values on one entry
 
 # One byte says what an entry is; the letters are those of find(1)'s -type.
@@ -39,18 +35,22 @@ IMMUTABLE, APPEND_ONLY = 1, 2
 FLAGS = IMMUTABLE | APPEND_ONLY
 
 # Frame tags. A TREE is compressed, a PLAIN tree is not.
-PLAIN, LINKS, STATS = b"P", b"L", b"V"
-HELLO, TREE, FACTS, SESSIONS, COVERAGE, TRAILER, FAILED = b"H", b"T", b"F", b"S", b"C", b"Z", b"E"
+TREE, PLAIN, LINKS, FACTS, SESSIONS, COVERAGE, KNOWN = b"T", b"P", b"L", b"F", b"S", b"C", b"K"
 REQUEST = b"Q"
 
-# What is asked for where nothing else is said; the tree and the coverage always come. "stats" can be asked for, too.
+# What is asked for where nothing else is said; the tree and the coverage always come.
 SECTIONS = (b"facts", b"sessions")
 
 
-# Messages are in bencode.py; who knows the format knows them from here.
+# Messages are in bencode.py, frames and paths in frames.py; who knows the format knows them from here.
 WireError = bencode.WireError
 pack = bencode.pack
 unpack = bencode.unpack
+SCHEMA, MAGIC, FRAME_LIMIT, PATH_LIMIT = frames.SCHEMA, frames.MAGIC, frames.FRAME_LIMIT, frames.PATH_LIMIT
+HELLO, TRAILER, FAILED = frames.HELLO, frames.TRAILER, frames.FAILED
+parent = frames.parent
+basename = frames.basename
+join = frames.join
 
 
 class Entry(NamedTuple):
@@ -70,22 +70,6 @@ class Entry(NamedTuple):
     # The smallest path, by its bytes, of all that are hard links of one file, the smallest itself included; b"" where
     # the tree has no other. While a tree is being walked it holds a token that the links have in common (walk.py).
     same: bytes = b""
-
-
-def parent(path):
-    # type: (bytes) -> bytes
-    """The directory that holds ``path``; b"/" for the root itself."""
-    return path.rpartition(b"/")[0] or b"/"
-
-
-def basename(path):
-    # type: (bytes) -> bytes
-    return path.rpartition(b"/")[2]
-
-
-def join(directory, name):
-    # type: (bytes, bytes) -> bytes
-    return directory.rstrip(b"/") + b"/" + name
 
 
 # --- entries ---------------------------------------------------------------------------------------------------------
@@ -210,8 +194,6 @@ def decode_block(data):
 
 # --- frames ----------------------------------------------------------------------------------------------------------
 
-_HEAD = struct.Struct(">cI")
-
 Frame = NamedTuple("Frame", [("tag", bytes), ("payload", bytes)])
 
 
@@ -236,56 +218,40 @@ def encode_request(nonce, root=b"/", sections=SECTIONS, skip=(), limits=None, ke
             b"key": key,
         }
     )
-    return _HEAD.pack(REQUEST, len(payload)) + payload
+    return frames.HEAD.pack(REQUEST, len(payload)) + payload
 
 
 def read_request(stream):
     # type: (BinaryIO) -> Dict[bytes, Any]
     """The request on ``stream`` (blocking). Raises WireError when it is cut short or is not one."""
-    head = stream.read(_HEAD.size)
-    if len(head) != _HEAD.size:
+    found = frames.read_frame(stream)
+    if found is None:
         raise WireError("the request is cut short")
-    tag, length = _HEAD.unpack(head)
-    if tag != REQUEST or length > FRAME_LIMIT:
+    if found[0] != REQUEST:
         raise WireError("not a request")
-    payload = stream.read(length)
-    if len(payload) != length:
-        raise WireError("the request is cut short")
-    request = unpack(payload)
+    return request(unpack(found[1]))
+
+
+def request(asked):
+    # type: (Any) -> Dict[bytes, Any]
+    """The message of a REQUEST frame, if it is a request. Raises WireError otherwise."""
     shapes = {b"nonce": bytes, b"schema": int, b"root": bytes, b"sections": list, b"skip": list, b"limits": dict}
     shapes[b"key"] = bytes
-    if not isinstance(request, dict) or any(not isinstance(request.get(k), shapes[k]) for k in shapes):
+    if not isinstance(asked, dict) or any(not isinstance(asked.get(k), shapes[k]) for k in shapes):
         raise WireError("the request lacks a field")
-    if request[b"schema"] != SCHEMA:
-        raise WireError("the request is in schema %d, this probe speaks %d" % (request[b"schema"], SCHEMA))
-    return request
+    if asked[b"schema"] != SCHEMA:
+        raise WireError("the request is in schema %d, this probe speaks %d" % (asked[b"schema"], SCHEMA))
+    return asked
 
 
-class Encoder(object):
-    """Writes a stream: ``start()``, any number of frames, ``finish()``; each returns the bytes to send."""
+class Encoder(frames.Stream):
+    """A stream that takes directory blocks, too."""
 
     def __init__(self):
         # type: () -> None
-        self._digest = hashlib.sha256()
-        self._frames = 0
+        super(Encoder, self).__init__()
         self._pending = []  # type: List[bytes]
         self._pending_size = 0
-
-    def start(self):
-        # type: () -> bytes
-        self._digest.update(MAGIC)
-        return MAGIC
-
-    def frame(self, tag, payload):
-        # type: (bytes, bytes) -> bytes
-        data = _HEAD.pack(tag, len(payload)) + payload
-        self._digest.update(data)
-        self._frames += 1
-        return data
-
-    def message(self, tag, value):
-        # type: (bytes, Any) -> bytes
-        return self.frame(tag, pack(value))
 
     def block(self, block):
         # type: (bytes) -> bytes
@@ -304,13 +270,9 @@ class Encoder(object):
 
     def finish(self, counts):
         # type: (Dict[bytes, int]) -> bytes
-        """The trailer. ``counts`` is compared by the reader with what it counted itself."""
+        """See ``Stream.finish``."""
         head = self.flush()
-        body = dict(counts)
-        body[b"frames"] = self._frames
-        self._digest.update(pack(body))
-        trailer = pack({b"counts": body, b"sha256": self._digest.digest()})
-        return head + _HEAD.pack(TRAILER, len(trailer)) + trailer
+        return head + super(Encoder, self).finish(counts)
 
 
 class Decoder(object):
@@ -341,23 +303,23 @@ class Decoder(object):
         self._buffer += data
         if not self._started and not self._find_magic():
             return
-        while len(self._buffer) >= _HEAD.size:
-            tag, length = _HEAD.unpack_from(self._buffer)
+        while len(self._buffer) >= frames.HEAD.size:
+            tag, length = frames.HEAD.unpack_from(self._buffer)
             if length > self._frame_limit:
                 raise WireError("frame of %d bytes is over the limit of %d" % (length, self._frame_limit))
-            end = _HEAD.size + length
+            end = frames.HEAD.size + length
             if len(self._buffer) < end:
                 return
             whole = bytes(self._buffer[:end])
             del self._buffer[:end]
             if tag == TRAILER:
-                self._check_trailer(whole[_HEAD.size :])
+                self._check_trailer(whole[frames.HEAD.size :])
                 if self._buffer:
                     raise WireError("bytes after the trailer")
                 return
             self._digest.update(whole)
             self.frames += 1
-            yield Frame(tag, whole[_HEAD.size :])
+            yield Frame(tag, whole[frames.HEAD.size :])
 
     def _find_magic(self):
         # type: () -> bool

@@ -12,6 +12,7 @@ import structlog
 
 from driftd.core.errors import DriftdError
 from driftd.core.facts import Instance
+from driftd.core.glance.ages import may_be_glanced_at
 from driftd.core.looks import Look
 from driftd.core.memory import Suppression
 from driftd.core.wording import keeping, service
@@ -129,7 +130,10 @@ class WiredEngine:
         )
 
     def _audit(self, instance: Instance, visits: Visits, suppressions: Sequence[Suppression]) -> Look:
-        look = self._house.judged_look(instance, visits, suppressions, self._store)
+        with self._store.read() as tx:
+            glance = may_be_glanced_at(tx.instance(instance.id), tx.open_replacements(instance.group))
+        looker = self._house.glancer if glance else self._house.looker
+        look = self._house.judged_look(instance, visits, suppressions, self._store, looker=looker)
         self._metrics.looked(look)
         return look
 
@@ -164,6 +168,7 @@ class WiredEngine:
         self._stopping.set()
         self._served.health.stopping()
         self._house.looker.stop()
+        self._house.glancer.stop()
         self._watching.stop()
 
     def close(self) -> None:

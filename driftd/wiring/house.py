@@ -23,6 +23,7 @@ from driftd.core.wording import near
 from driftd.doors.demo.stage import Stage
 from driftd.doors.house import Engine, HostKey
 from driftd.edges import documents, logs, providers
+from driftd.edges import store as stores
 from driftd.edges.local import LocalLooker
 from driftd.edges.packages import PackageDirectory
 from driftd.edges.service import ServiceManager
@@ -46,7 +47,7 @@ from driftd.wiring.exports import Exporting
 from driftd.wiring.groups import join
 from driftd.wiring.guarding import most_of
 from driftd.wiring.keeping import Keeping
-from driftd.wiring.looking import RoutedLooker, certificates, several
+from driftd.wiring.looking import RoutedLooker, certificates, glancing, several
 from driftd.wiring.policies import Policies
 from driftd.wiring.recounting import Recounting
 from driftd.wiring.trust import Given, Remembered, Trusting
@@ -143,8 +144,13 @@ class WiredHouse:
 
     @cached_property
     def looker(self) -> RoutedLooker:
-        """Sees any instance."""
+        """Sees any instance, whole."""
         return RoutedLooker(LocalLooker(), SshLooker(self.ssh_options))
+
+    @cached_property
+    def glancer(self) -> RoutedLooker:
+        """Sees any instance at the cost of what changed since the last look."""
+        return glancing(self.settings, self.ssh_options, Path(stores.path_of(self.store_url)).parent)
 
     @cached_property
     def groups(self) -> Mapping[str, Group]:
@@ -200,6 +206,7 @@ class WiredHouse:
         *,
         strict: bool = False,
         run: Run | None = None,
+        looker: RoutedLooker | None = None,
     ) -> Look:
         """One look at one instance, judged by its group's policy; ``store`` knows which manifests were seen."""
         remembered = Remembered(self.manifests, store, self.now)
@@ -208,7 +215,7 @@ class WiredHouse:
         deadline = self.settings.ssh.look_timeout.total_seconds()
         return audit(
             instance,
-            self.looker,
+            looker or self.looker,
             remembered,
             rules,
             visits,

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
 from typing import TypeVar
 
 from driftd.core.digestkey import DigestKey
 from driftd.core.facts import Instance, Unseen
 from driftd.core.fingerprint import Fingerprint
+from driftd.core.glance.ages import rehash
 from driftd.core.interned import Interned
 from driftd.core.ports import AskFor, Looker
+from driftd.edges.local import LocalLooker
+from driftd.edges.recollections import RecollectionDirectory
 from driftd.edges.ssh.looker import SshLooker
-from driftd.edges.ssh.options import CertificateOptions
+from driftd.edges.ssh.options import MEBIBYTE, CertificateOptions, SshOptions
 from driftd.settings import Settings
 
 T = TypeVar("T")
@@ -60,6 +64,17 @@ class RoutedLooker:
 
     def own_key(self, instance: Instance) -> str:
         return self._of(instance).own_key(instance)
+
+
+def glancing(settings: Settings, options: SshOptions, beside: Path) -> RoutedLooker:
+    """The looker that keeps what a look leaves; ``beside`` is the directory of the store."""
+    daemon = settings.daemon
+    if daemon.cache == "off":
+        return RoutedLooker(LocalLooker(), SshLooker(options))
+    directory = settings.path(daemon.cache) if daemon.cache else beside / "looks"
+    kept = RecollectionDirectory(directory, daemon.cache_mib * MEBIBYTE)
+    ages = rehash(daemon.rehash_code, daemon.rehash)
+    return RoutedLooker(LocalLooker(), SshLooker(options, recollections=kept, rehash=ages))
 
 
 def several(work: Callable[[T], R], items: list[T], at_once: int) -> Iterator[R]:

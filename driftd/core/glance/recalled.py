@@ -43,15 +43,17 @@ Directories = Mapping[Place, Listed]
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """``of`` is what it belongs to (instance, host key, program, image …); ``around`` and ``vector`` make the root.
+    """``of`` is what it belongs to (instance, host key, program …). ``around`` and ``vector`` make the root of the stat
+    tree; ``beneath`` is a digest of what lies beneath mounts.
 
     ``changes`` is how the content tree differs from the image's, whose root is ``image``; ``root`` is its own.
-    ``links`` is the digest of its hard links as the probe told them. ``facts`` is the payload of a FACTS message, as it was
-    packed; ``salt`` and ``reached`` are of the rolling rehash: how far each span has come, in seconds since 1970.
+    ``links`` is the digest of its hard links as the probe told them. ``facts`` is the payload of a FACTS message, as it
+    was packed; ``salt`` and ``reached`` are of the rolling rehash: how far each span has come, in seconds since 1970.
     """
 
     of: bytes
     around: bytes
+    beneath: bytes
     vector: bytes
     image: bytes
     changes: Changes
@@ -92,7 +94,7 @@ def vector_of(directories: Directories) -> bytes:
     found: dict[int, list[bytes]] = {}
     for (point, path), listed in directories.items():
         found.setdefault(stats.bucket(point, path), []).append(listed.digest)
-    return b"".join(stats.buckets(found))
+    return stats.vector(found)
 
 
 # --- as bytes --------------------------------------------------------------------------------------------------------
@@ -105,6 +107,7 @@ def pack_head(head: Head) -> bytes:
         {
             b"of": head.of,
             b"around": head.around,
+            b"beneath": head.beneath,
             b"vector": head.vector,
             b"image": head.image,
             b"root": head.root,
@@ -135,6 +138,7 @@ def read_head(data: bytes) -> Head | None:
         return Head(
             of=found[b"of"],
             around=found[b"around"],
+            beneath=found[b"beneath"],
             vector=found[b"vector"],
             image=found[b"image"],
             changes=changes,

@@ -24,10 +24,14 @@ _NAMES = 5_000_000  # in all directories that are told
 
 
 class Told(FrameReader):
-    """One stream: a greeting with this nonce, then frames of these ``kinds``."""
+    """One stream: a greeting with this nonce, then frames of these ``kinds``.
+
+    ``beneath`` is a digest of what lies beneath mounts, where the stream is about names.
+    """
 
     damaged = "the answer to a glance is damaged"
     kinds = b""
+    beneath = b""
 
     def __init__(self, nonce: bytes) -> None:
         super().__init__()
@@ -50,6 +54,8 @@ class Told(FrameReader):
             hello = dictionary(frame.payload) if frame.tag == wire.HELLO else {}
             if hello.get(b"nonce") != self._nonce or hello.get(b"schema") != wire.SCHEMA:
                 raise WireError("it is not to this question")
+            beneath = hello.get(b"beneath", b"")
+            self.beneath = beneath if isinstance(beneath, bytes) else b""
             self._greeted = True
         elif frame.tag not in self.kinds:
             raise WireError(f"a frame of no known kind ({frame.tag!r})")
@@ -68,12 +74,10 @@ class View(Told):
 
     kinds = _VIEW
     root = vector = around = b""
-    due = 0
 
     def _frame(self, frame: wire.Frame) -> None:
         found = dictionary(frame.payload)
         self.root, self.vector, self.around = (found.get(key, b"") for key in (b"root", b"buckets", b"around"))
-        self.due = number(found.get(b"due", 0))
         if not all(isinstance(one, bytes) for one in (self.root, self.vector, self.around)):
             raise WireError("the stat tree is none")
         if self.vector and (

@@ -29,13 +29,16 @@ from driftd.probe.wire import WireError
 
 _HEAD = struct.Struct(">cI")
 _ASKING = (wire.FACTS, wire.SESSIONS)
+REHASH_EVERY = 300  # seconds; what is due is read no oftener, so that a glance stays one
 _Step = tuple[bytes, FrameReader]
 _Talk = Generator[_Step, None, Fingerprint | Unseen]
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Files at or below one of ``prefixes`` are read again within ``period_s`` seconds, whatever their times say."""
+    """Files at or below one of ``prefixes`` are read again within ``period_s`` seconds, whatever their times say: at
+    the latest at the first look ``REHASH_EVERY`` seconds after it.
+    """
 
     period_s: int
     prefixes: tuple[bytes, ...]
@@ -54,7 +57,7 @@ class Rehash:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What is sent: the first piece behind its length, and what is needed to read names and for all the rest."""
+    """What is sent: the first piece behind its length; as frames what is needed to read names, and all the rest."""
 
     glance: bytes
     reading: bytes
@@ -125,6 +128,7 @@ class GlanceTalk:
         self._seen: Fingerprint | Unseen | None = None
         self._talk = self._dialogue()
         self._waiting: FrameReader | None = None
+        self._rehashing = False
         self.left: Left | None = None
         self.doubted = ""
 
@@ -195,17 +199,17 @@ class GlanceTalk:
         if not view.vector:
             if view.root != head.stat_root:
                 raise Doubt("it says that nothing changed, and names another root")
-            return (yield from self._as_before(head, view.due))
+            return (yield from self._as_before(head))
         known = read_directories(self._directories(), head.vector) if view.around == head.around else None
         if known is None:
             return None
         return (yield from self._changed(head, known, view))
 
-    def _as_before(self, head: Head, due: int) -> _Talk:
+    def _as_before(self, head: Head) -> _Talk:
         """Nothing moved. What is due is read all the same."""
-        if due:
+        if self._rehashing:
             return (yield from self._read(head, Moved({}, frozenset(), {}), head.vector, None, Extent.SAME))
-        self.left = Left(replace(head, reached=self._until()), None)
+        self.left = Left(head, None)
         entries, root = self._image.changed(head.changes) if head.changes else (self._image.entries, head.root)
         return (yield from self._beside(head, Arrived(entries, root, self._apart(head.changes)), Extent.SAME, 0))
 
@@ -220,6 +224,8 @@ class GlanceTalk:
         yield self._load(1) + self._frame(b"N", nonce, known=asking), names
         if failure := names.failed():
             raise Doubt(failure.reason)
+        if names.beneath != head.beneath:
+            raise Doubt("what lies beneath mounts is not what it was")
         found = moved(known, names.directories, names.gone)
         vector = vector_of(found.directories)
         return (yield from self._read(head, found, vector, found.directories, Extent.CHANGES))
@@ -233,7 +239,9 @@ class GlanceTalk:
         yield self._load(1) + self._frame(b"R", nonce, names=names, links=head.links, due=limits), part
         if failure := part.failed():
             raise Doubt(failure.reason)
-        if len(part.reached) != len(rehash.spans):
+        if part.beneath != head.beneath:
+            raise Doubt("what lies beneath mounts is not what it was")
+        if self._rehashing and len(part.reached) != len(rehash.spans):
             raise Doubt("it does not say how far the rehash came")
         lost = {path for path in asked(found.read) if path not in part.entries}
         links = part.groups if part.links != head.links else None
@@ -247,7 +255,7 @@ class GlanceTalk:
             root=root,
             links=part.links,
             unreadable=tuple(sorted({*part.unreadable, *(path for path in head.unreadable if path not in gone)})),
-            reached=part.reached,
+            reached=part.reached if self._rehashing else head.reached,
         )
         self.left = Left(head, directories)
         hashed = part.counts.get(b"bytes_hashed", 0)
@@ -312,6 +320,7 @@ class GlanceTalk:
         head = Head(
             of=self._of,
             around=view.around,
+            beneath=names.beneath,
             vector=vector_of(names.directories),
             image=self._image.root,
             changes=apart.changes,
@@ -344,15 +353,18 @@ class GlanceTalk:
     def _glance(self, nonce: bytes) -> bytes:
         """The root that is known goes hidden by the nonce, so that nobody can say it who does not have it."""
         head, question = self._head, self._question
+        if head is not None and len(head.reached) != len(question.rehash.spans):
+            head = self._head = None
         known = hashlib.sha256(nonce + head.stat_root).digest() if head else b""
-        spans = []
-        if head is not None and len(head.reached) == len(question.rehash.spans):
+        spans: list[list[Any]] = []
+        oldest = min(head.reached, default=question.now) if head else question.now
+        self._rehashing = head is not None and question.now - oldest >= REHASH_EVERY
+        if head is not None and self._rehashing:
             for span, reached in zip(question.rehash.spans, head.reached, strict=True):
                 spans.append([span.period_s, min(reached, question.now), question.now, list(span.prefixes)])
-        elif head is not None:
-            self._head, known = None, b""
         rehash = {b"salt": head.salt if head else b"", b"spans": spans}
-        return self._frame(b"G", nonce, schema=wire.SCHEMA, root=question.root, skip=[], known=known, rehash=rehash)
+        asking = self._frame(b"G", nonce, schema=wire.SCHEMA, root=question.root, skip=[], known=known, rehash=rehash)
+        return (self._load(1) if spans else b"") + asking
 
     def _frame(self, tag: bytes, nonce: bytes, **fields: Any) -> bytes:
         message = {key.encode(): value for key, value in fields.items()}

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from driftd.edges.images import tree
 from driftd.edges.images.errors import ImageError
 from driftd.edges.images.place import ImageAnswerer, Place
-from driftd.probe import dialogue, look, wire
+from driftd.probe import dialogue, look, telling, wire
 from driftd.probe.tally import Tally
 
 OCI, DISK = "oci", "disk"
@@ -69,7 +69,7 @@ def _answer(request: dict[bytes, Any], root: tree.Inode, place: Place, tally: Ta
     yield encoder.message(wire.HELLO, {b"nonce": request[b"nonce"], b"schema": wire.SCHEMA})
     yield from look.told_tree(encoder, _counted(root, tally), tally)
     facts = look.found_facts(place, request[b"key"], live=False)
-    yield from look.told_rest(encoder, [(wire.FACTS, facts)], tally)
+    yield from telling.rest(encoder, [(wire.FACTS, facts)], tally)
 
 
 def _counted(root: tree.Inode, tally: Tally) -> Iterator[tuple[bytes, list[wire.Entry]]]:

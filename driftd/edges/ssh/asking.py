@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from driftd.core.talk import Talk
 from driftd.probe import bundle, collector, dialogue, wire
 
 NONCE_SIZE = 16
+_HEAD = struct.Struct(">cI")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,12 @@ def glance(asked: Asked, image: Interned, recollections: Recollections, rehash: 
 
 @functools.cache
 def _program() -> Program:
-    return Program(bundle.glance_program(), bundle.reading_piece(), bundle.rest_piece())
+    return Program(bundle.glance_program(), _piece(bundle.reading_piece()), _piece(bundle.rest_piece()))
+
+
+def _piece(source: bytes) -> bytes:
+    payload = wire.pack({b"piece": source})
+    return _HEAD.pack(b"P", len(payload)) + payload
 
 
 def _nonce() -> bytes:
