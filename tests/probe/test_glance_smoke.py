@@ -1,6 +1,8 @@
 from __future__ import annotations
-import os, time
+
+import os
 from pathlib import Path
+
 from asking import Look
 from glancing import Known, Probe
 

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import time
 from dataclasses import replace
 
 import pytest
@@ -30,15 +29,9 @@ def tree(tmp_path):
     return root
 
 
-def settle():
-    """Until a change can no longer hide in the same tick as what was seen."""
-    time.sleep(2.1)
-
-
 @pytest.fixture
 def looks(tree):
     image = Interned(whole(tree).entries)
-    settle()
     made = Looks(tree, image)
     first = made.look()
     assert isinstance(first, Fingerprint), first
@@ -132,7 +125,6 @@ def test_what_was_kept_and_is_no_good_costs_a_whole_look(looks, tree, what):
     seen = looks.look()
     assert seen.extent is Extent.WHOLE
     alike(seen, whole(tree))
-    settle()
     looks.look()
     assert looks.look().extent is Extent.SAME
 
@@ -166,7 +158,6 @@ def test_a_damaged_answer_is_never_a_wrong_one(looks, tree, stream, byte):
 def test_what_is_due_is_read_whatever_its_times_say(looks, tree):
     looks.rehash = Rehash((Span(3600, (b"/d3",)), Span(86400, (b"/",))))
     looks.look()
-    settle()
     assert looks.look().extent is Extent.SAME
     looks.now += REHASH_EVERY
     read = looks.look().coverage.bytes_hashed
@@ -183,7 +174,6 @@ def test_a_content_that_moved_no_time_is_found_when_its_turn_comes(looks, tree, 
     """As with a clock that was set back, or a disk that was written to past its file system: here by a kept lie."""
     looks.rehash = Rehash((Span(3600, (b"/",)),))
     looks.look()
-    settle()
     looks.look()
     head = read_head(looks.head)
     path = b"/d3/sub/a"
