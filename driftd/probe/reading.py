@@ -11,7 +11,7 @@ import stat
 import struct
 import time
 import zlib
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
 from driftd.probe import frames, glance, links, opening, stats, statwalk, telling, walk, wire
 from driftd.probe.due import Due, Schedule
@@ -23,7 +23,6 @@ from driftd.probe.ways import Ways
 NAMES, READ = b"N", b"R"
 DIRECTORIES, GONE, REACHED = b"D", b"X", b"U"
 
-PIECE = 4096  # names of one directory in one row
 FRAME = 256 * 1024  # bytes of rows in one frame, before they are compressed
 WORTH = 1024  # bytes; what is shorter is not compressed
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -46,15 +45,23 @@ class Again(object):
         self._ways = None  # type: Optional[Ways]
         self.hidden = set()  # type: Set[Tuple[bytes, bytes]]
         self.beneath = b""  # the digest of what lies beneath mounts
+        self._here = -1
 
     def __enter__(self):
         # type: () -> Again
+        self._here = os.open(b".", os.O_PATH | os.O_CLOEXEC)
         if self.walk.places:
             self._lay_over(self.walk.places)
         return self
 
     def __exit__(self, *_):
         # type: (Any) -> None
+        self._leave()
+        os.fchdir(self._here)
+        os.close(self._here)
+
+    def _leave(self):
+        # type: () -> None
         if self._ways is not None:
             self._ways.__exit__()
         self._ways = self._point = None
@@ -64,7 +71,7 @@ class Again(object):
         """A descriptor of ``path`` on the file system at ``point``, good until the next call. Raises OSError."""
         from_above = point not in self.walk.views  # one name that was seen as programs see it
         if self._ways is None or point != self._point:
-            self.__exit__()
+            self._leave()
             if from_above:
                 self._ways = Ways(os.open(path, _DIRECTORY), path)
             else:
@@ -75,29 +82,24 @@ class Again(object):
             self._point = point
         return self._ways.to(path or b"/")
 
-    def rows(self, point, path):
-        # type: (bytes, bytes) -> Optional[Iterator[Tuple[bytes, os.stat_result, bytes]]]
-        """(name, stat, row) of what a directory holds; None where it is gone. Raises OSError."""
+    def rows(self, point, path, each):
+        # type: (bytes, bytes, Callable[[List[Any], List[Any]], object]) -> bytes
+        """The digest of a directory as it is now, b"" where it is gone; ``each`` as statwalk.py has it. Raises OSError."""
         try:
             fd = self.to(point, path)
-            if point not in self.walk.views:
-                return self._rows(fd, path, [frames.basename(point)])
-            return self._rows(fd, path, self.walk.listing(fd, point, path) if path else [b"/"])
+            if not path:
+                names, blob = [b"."], b"/"  # type: List[Any], bytes
+            elif point not in self.walk.views:
+                names, blob = [frames.basename(point)], frames.basename(point)
+            else:
+                names, blob = self.walk.listing(fd, point, path)
+            if names:
+                os.fchdir(fd)
         except OSError as error:
             if error.errno in opening.GONE or error.errno in opening.EXCHANGED:
-                return None
+                return b""
             raise
-
-    def _rows(self, fd, path, names):
-        # type: (int, bytes, List[bytes]) -> Iterator[Tuple[bytes, os.stat_result, bytes]]
-        for name in names:
-            try:
-                found = os.stat(name if path else b".", dir_fd=fd, follow_symlinks=False)
-            except OSError as error:
-                if error.errno not in opening.GONE:
-                    raise
-            else:
-                yield name, found, stats.row(found, self.walk.word(found))
+        return self.walk.read(point, path, names, blob, each)[0]
 
     def _lay_over(self, places):
         # type: (Places) -> None
@@ -106,13 +108,14 @@ class Again(object):
         beneath = {
             (point, path)
             for point, path, digest in rows
-            if places.shared and places.is_beneath(path, point) and digest != stats.directory(point, path, ())
+            if places.shared and places.is_beneath(path, point) and digest != stats.directory(point, path, [], [])
         }
         overlap, paths = Overlap(places), {path for _, path in beneath}
         for point, path, _ in rows if paths else ():
             if path in paths:
-                there = self.rows(point, path) or ()
-                overlap.add(point, path, [(name, stat.S_ISDIR(found.st_mode)) for name, found, _ in there])
+                there = []  # type: List[Tuple[bytes, bool]]
+                self.rows(point, path, lambda names, rows: there.extend(_kinds(names, rows)))  # noqa: B023  # at once
+                overlap.add(point, path, there)
         overlap.close(self.walk.reached)
         self.hidden, self.beneath = overlap.hidden, stats.digest(wire.pack(overlap.told))
 
@@ -176,23 +179,28 @@ def _framed(directories):
 
 
 def _directory(again, point, path):
-    # type: (Again, bytes, bytes) -> Iterator[List[Any]]
+    # type: (Again, bytes, bytes) -> List[List[Any]]
     """[digest, file system, path, names, kinds, stats] of one directory; in several if it is large, the last has the digest."""
-    made, names, kinds, short = stats.opening(point, path), [], [], []  # type: Any, List[bytes], List[bytes], List[bytes]
-    there = again.rows(point, path)
-    if there is None:
-        return
-    for name, found, row in there:
-        made.update(name + b"\0" + row)
-        if (point, frames.join(path, name)) in again.hidden:
-            continue
-        if len(names) == PIECE:
-            yield [b"", point, path, names, b"".join(kinds), b"".join(short)]
-            names, kinds, short = [], [], []
-        names.append(name)
-        kinds.append(walk.KINDS[stat.S_IFMT(found.st_mode)])
-        short.append(stats.short(row))
-    yield [made.digest()[: stats.SIZE], point, path, names, b"".join(kinds), b"".join(short)]
+    pieces = []  # type: List[List[Any]]
+
+    def each(names, rows):
+        # type: (List[Any], List[Any]) -> None
+        seen = [(os.fsencode(name) if path else b"/", row) for name, row in zip(names, rows)]
+        seen = [(name, row) for name, row in seen if (point, frames.join(path, name)) not in again.hidden]
+        kinds = b"".join(walk.KINDS[stat.S_IFMT(row[0])] for _, row in seen)
+        short = b"".join(os.urandom(stats.STAT) if again.walk.is_new(row) else stats.short(row) for _, row in seen)
+        pieces.append([b"", point, path, [name for name, _ in seen], kinds, short])
+
+    digest = again.rows(point, path, each)
+    if digest:
+        pieces = pieces or [[b"", point, path, [], b"", b""]]
+        pieces[-1][0] = digest
+    return pieces
+
+
+def _kinds(names, rows):
+    # type: (List[Any], List[Any]) -> List[Tuple[bytes, bool]]
+    return [(os.fsencode(name), stat.S_ISDIR(row[0])) for name, row in zip(names, rows)]
 
 
 # --- entries -----------------------------------------------------------------------------
