@@ -41,7 +41,7 @@ class Again(object):
     def __init__(self, walked):
         # type: (statwalk.Walk) -> None
         self.walk = walked
-        self._point = None  # type: Optional[bytes]
+        self._point = None  # type: Optional[Tuple[bytes, bool]]
         self._ways = None  # type: Optional[Ways]
         self.hidden = set()  # type: Set[Tuple[bytes, bytes]]
         self.beneath = b""  # the digest of what lies beneath mounts
@@ -69,17 +69,17 @@ class Again(object):
     def to(self, point, path):
         # type: (bytes, bytes) -> int
         """A descriptor of ``path`` on the file system at ``point``, good until the next call. Raises OSError."""
-        from_above = point not in self.walk.views  # one name that was seen as programs see it
-        if self._ways is None or point != self._point:
+        above = _is_from_above(point, path)
+        if self._ways is None or self._point != (point, above):
             self._leave()
-            if from_above:
+            if above:
                 self._ways = Ways(os.open(path, _DIRECTORY), path)
             else:
                 fd, private = self.walk.view(point)
                 self._ways = Ways(fd, point)
                 if private != self.walk.views[point]:
                     raise wire.WireError("what can be seen of the file systems changed since the glance")
-            self._point = point
+            self._point = point, above
         return self._ways.to(path or b"/")
 
     def rows(self, point, path, each):
@@ -89,7 +89,7 @@ class Again(object):
             fd = self.to(point, path)
             if not path:
                 names, blob = [b"."], b"/"  # type: List[Any], bytes
-            elif point not in self.walk.views:
+            elif _is_from_above(point, path):
                 names, blob = [frames.basename(point)], frames.basename(point)
             else:
                 names, blob = self.walk.listing(fd, point, path)
@@ -133,6 +133,12 @@ class Again(object):
         # type: (Dict[bytes, Any]) -> Dict[bytes, Any]
         """The HELLO of an answer."""
         return {b"nonce": asked[b"nonce"], b"schema": wire.SCHEMA, b"beneath": self.beneath}
+
+
+def _is_from_above(point, path):
+    # type: (bytes, bytes) -> bool
+    """Whether it is a directory of the one name that was seen as programs see it: it lies above its own point."""
+    return 0 < len(path) < len(point)
 
 
 def _again(memory):

@@ -191,6 +191,11 @@ class Walk(object):
                 rows = list(map(stats.ROW, map(os.lstat, some)))
             except OSError:
                 some, rows = self._one_by_one(some, path)
+            if path in self._special:  # how many processes there are is no news of /proc
+                pairs = zip(some, rows)
+                rows = [
+                    r[:3] + (0,) + r[4:] if frames.join(path, os.fsencode(n)) in self._shown else r for n, r in pairs
+                ]
             made.update(stats.packed(rows))
             count += len(rows)
             # Links, directories, devices; and what is new (the numbers are those of stats.py, for speed).

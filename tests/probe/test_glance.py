@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import socket
 import subprocess
@@ -476,3 +477,44 @@ def test_the_rest_of_the_program_answers_a_full_look_its_questions_and_facts(tre
     assert probe.ask(b"F", known=digest, **fields).of(b"F")
     probe.write(frame(b"A", {b"nonce": b"none", b"asks": []}))
     assert probe.end() == 0
+
+
+# --- mounts --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", [[], ["without"]], ids=["with a view", "without"])
+def test_with_mounts_a_glance_agrees_or_says_that_only_a_look_can_tell(tmp_path: Path, how: list[str]) -> None:
+    script = Path(__file__).with_name("glancescene.py")
+    rootless = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    command = [
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        *rootless,
+        "--",
+        sys.executable,
+        script,
+        tmp_path,
+        *how,
+    ]
+    run = subprocess.run(
+        command, stdout=subprocess.PIPE, check=True, env={**os.environ, "PYTHONPATH": ":".join([*sys.path[1:]])}
+    )
+    told = json.loads(run.stdout)
+    assert {name: differ for name, (_, differ) in told.items() if differ} == {}
+    said = {name: said for name, (said, _) in told.items()}
+    assert said["nothing"] == said["in a tmpfs"] == ["same"]
+    assert "around" in said["a mount more"]
+    whole = {
+        "on top",
+        "on top, both have it",
+        "a file mounted over a file",
+        "a disk below a tmpfs",
+        "a link on one side",
+    }
+    assert {name for name in whole if said[name]} == set()
+    if not how:
+        assert said["beneath, seen"] == said["beneath, hidden"] == []
+        assert "beneath" in said["beneath, new"]
+        assert "beneath" in said["on top, hides what was seen"]
