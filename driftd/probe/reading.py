@@ -84,7 +84,7 @@ class Again(object):
 
     def rows(self, point, path, each):
         # type: (bytes, bytes, Callable[[List[Any], List[Any]], object]) -> bytes
-        """The digest of a directory as it is now, b"" where it is gone; ``each`` as statwalk.py has it. Raises OSError."""
+        """The digest of a directory as it is now, b"" where it is gone; ``each``: see statwalk.py. Raises OSError."""
         try:
             fd = self.to(point, path)
             if not path:
@@ -186,12 +186,13 @@ def _framed(directories):
 
 def _directory(again, point, path):
     # type: (Again, bytes, bytes) -> List[List[Any]]
-    """[digest, file system, path, names, kinds, stats] of one directory; in several if it is large, the last has the digest."""
+    """[digest, file system, path, names, kinds, stats] of one directory; of a large one several, digest last."""
     pieces = []  # type: List[List[Any]]
 
     def each(names, rows):
         # type: (List[Any], List[Any]) -> None
-        seen = [(os.fsencode(name) if path else b"/", row) for name, row in zip(names, rows)]
+        pairs = zip(names, rows)  # noqa: B905  # strict came with Python 3.10
+        seen = [(os.fsencode(name) if path else b"/", row) for name, row in pairs]
         seen = [(name, row) for name, row in seen if (point, frames.join(path, name)) not in again.hidden]
         kinds = b"".join(walk.KINDS[stat.S_IFMT(row[0])] for _, row in seen)
         short = b"".join(os.urandom(stats.STAT) if again.walk.is_new(row) else stats.short(row) for _, row in seen)
@@ -206,7 +207,7 @@ def _directory(again, point, path):
 
 def _kinds(names, rows):
     # type: (List[Any], List[Any]) -> List[Tuple[bytes, bool]]
-    return [(os.fsencode(name), stat.S_ISDIR(row[0])) for name, row in zip(names, rows)]
+    return [(os.fsencode(name), stat.S_ISDIR(row[0])) for name, row in zip(names, rows)]  # noqa: B905  # as above
 
 
 # --- entries -----------------------------------------------------------------------------

@@ -19,12 +19,13 @@ AHEAD = 3600 * 10**9  # ns; a time that lies further ahead was set by somebody, 
 
 
 class Walk(object):
-    """One walk. ``root`` and ``skip`` as a look has them. What is ``settled`` seconds old cannot change and look the same.
+    """One walk; ``root`` and ``skip`` as a look has them. What is ``settled`` seconds old cannot change unseen.
 
-    ``watcher(file system, path, names)``, if there is one, hears of each directory, the names joined by NUL. Afterwards ``directories`` are,
-    for each bucket, (digest, file system, path); ``views`` says of each file system whether it was seen privately;
-    ``linked`` has the paths of all that has several links by (file system, inode, device); ``around`` is the digest of
-    all that decides what a full look shows and is no directory of the walk. Raises OSError where the root is not there.
+    ``watcher(file system, path, names)``, if there is one, hears of each directory, the names joined by NUL.
+    Afterwards ``directories`` are, for each bucket, (digest, file system, path); ``views`` says of each file system
+    whether it was seen privately; ``linked`` has the paths of all that has several links by (file system, inode,
+    device); ``around`` is the digest of all that decides what a full look shows and is no directory of the walk.
+    Raises OSError where the root is not there.
     """
 
     def __init__(self, root, skip=(), settled=SETTLED, watcher=None):
@@ -192,16 +193,15 @@ class Walk(object):
             except OSError:
                 some, rows = self._one_by_one(some, path)
             if path in self._special:  # how many processes there are is no news of /proc
-                pairs = zip(some, rows)
-                rows = [
-                    r[:3] + (0,) + r[4:] if frames.join(path, os.fsencode(n)) in self._shown else r for n, r in pairs
-                ]
+                points = {frames.basename(one) for one in self._shown if frames.parent(one) == path}
+                pairs = zip(some, rows)  # noqa: B905  # strict came with Python 3.10
+                rows = [r[:3] + (0,) + r[4:] if os.fsencode(n) in points else r for n, r in pairs]
             made.update(stats.packed(rows))
             count += len(rows)
             # Links, directories, devices; and what is new (the numbers are those of stats.py, for speed).
             odd += [
                 (name, row)
-                for name, row in zip(some, rows)
+                for name, row in zip(some, rows)  # noqa: B905  # as above
                 if row[0] < 0o50000 or row[3] > 1 or row[9] > fresh or row[8] > fresh
             ]
             if each:

@@ -1,4 +1,4 @@
-"""Run in a mount namespace of its own: changes a small machine with mounts, and says what a glance makes of each change.
+"""Run in a mount namespace of its own: changes a small machine with mounts, and says what a glance makes of it.
 
 Usage: glancescene.py WORK [without]. Prints a JSON object: per change whether the glance agrees with a full look, and
 whether it says itself that only a full look can tell ("around", "beneath").
@@ -88,7 +88,7 @@ def main() -> None:
         differ = sorted(p for p in ours.keys() | theirs.keys() if ours.get(p) != theirs.get(p))
         told[name] = [said, [repr((ours.get(p), theirs.get(p))) for p in differ]]
     assert probe.end() == 0
-    print(json.dumps(told))
+    sys.stdout.write(json.dumps(told))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from asking import NONCE, read, request
 
 from driftd.core.facts import Unseen
 from driftd.core.fingerprint import Fingerprint, Reader
-from driftd.probe import deadline, look, mounts
+from driftd.probe import deadline, mounts
 
 HUNG = Path(__file__).with_name("hung.py")
 
