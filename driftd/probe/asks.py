@@ -12,7 +12,7 @@ import stat
 import zlib
 from typing import Any, Callable, Dict, Iterator, List, Set, Tuple
 
-from driftd.probe import compiled, dialogue, redact, trails, walk, wire
+from driftd.probe import compiled, dialogue, opening, redact, trails, wire
 from driftd.probe.dialogue import Answer
 
 READ = 1 << 20
@@ -143,7 +143,7 @@ class Answerer(object):
                 fd = below
             if not stat.S_ISREG(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):
                 raise OSError(errno.EINVAL, "not a regular file")
-            found = walk.open_quietly(name, 0, fd)
+            found = opening.open_quietly(name, 0, fd)
         finally:
             os.close(fd)
         if not stat.S_ISREG(os.fstat(found).st_mode):

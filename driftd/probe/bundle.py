@@ -28,6 +28,7 @@ GLANCE = (
     "stats",
     "statwalk",
     "deadline",
+    "greeting",
     "glance",
 )
 READING = (
@@ -236,7 +237,7 @@ def _needed(names):
 def source():
     # type: () -> bytes
     """The whole program as Python source: each module is made in memory under its own name."""
-    return (_OPENING + _made(MODULES) + _CLOSING).encode("utf-8")
+    return (_OPENING + _made(_needed(["look"])) + _CLOSING).encode("utf-8")
 
 
 def _made(names):

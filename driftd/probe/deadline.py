@@ -9,7 +9,7 @@ LATE = 5  # seconds to say that the deadline has passed
 
 
 class Deadline(object):
-    """While it is entered, ``seconds`` (0: for ever) are all there is: then RuntimeError, and ``LATE`` later the end."""
+    """``seconds`` (0: for ever) are all there is while it is entered: then RuntimeError, and ``LATE`` later the end."""
 
     def __init__(self, seconds):
         # type: (int) -> None

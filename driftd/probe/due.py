@@ -43,11 +43,12 @@ class Schedule(object):
             self._known[path] = min(above, self._at.get(path, self._none))
         return self._known[path]
 
-    def add(self, point, path, names):
-        # type: (bytes, bytes, List[bytes]) -> None
-        """Note which of the ``names`` in directory ``path`` are due, files or not."""
-        if not path:
+    def add(self, point, path, blob):
+        # type: (bytes, bytes, bytes) -> None
+        """Note which names in directory ``path`` are due, files or not; they come joined by NUL."""
+        if not path or not blob:
             return
+        names = blob.split(b"\0")
         span, own = self._span(path), self._files.get(path)
         if own:
             alone = [name for name in names if own.get(name, span) < span]

@@ -10,9 +10,9 @@ import os
 import sys
 import time
 import zlib
-from typing import Any, BinaryIO, Callable, Dict, Iterator, Optional
+from typing import Any, BinaryIO, Callable, Dict, Iterator, Optional, Tuple
 
-from driftd.probe import bencode, frames, stats, statwalk
+from driftd.probe import bencode, frames, greeting, stats, statwalk
 from driftd.probe.deadline import Deadline
 
 NICE = 10
@@ -42,35 +42,12 @@ def checked(asked, **shapes):
         raise frames.WireError("the request is in schema %r, this probe speaks %d" % (asked[b"schema"], frames.SCHEMA))
 
 
-def greeting(nonce, root):
-    # type: (bytes, bytes) -> Dict[bytes, Any]
-    """The HELLO of a glance: what look.py's says, as far as it is cheap to know."""
-    hello = {
-        b"nonce": nonce,
-        b"schema": frames.SCHEMA,
-        b"clock": int(time.time()),
-        b"uid": os.geteuid(),
-        b"python": b"%d.%d.%d" % sys.version_info[:3],
-    }
-    if root == b"/":
-        hello[b"live"] = 1
-        # Instances may be namespaces on one kernel: its id is theirs too, and the start of PID 1 tells them apart.
-        try:
-            with open("/proc/sys/kernel/random/boot_id", "rb") as stream:
-                boot = stream.read(64).strip()
-            with open("/proc/1/stat", "rb") as stream:
-                hello[b"boot_id"] = boot + b"/" + stream.read().rpartition(b")")[2].split()[19]
-        except (OSError, IndexError):
-            pass
-    return hello
-
-
 def glance(memory, asked, watcher=None):
     # type: (Memory, Dict[bytes, Any], Any) -> Iterator[bytes]
     """The answer to GLANCE; ``watcher`` as statwalk.py has it."""
     checked(asked, schema=int, root=bytes, skip=list, known=bytes)
     stream, memory.root = frames.Stream(), asked[b"root"]
-    yield stream.start() + stream.message(frames.HELLO, greeting(asked[b"nonce"], memory.root))
+    yield stream.start() + stream.message(frames.HELLO, greeting.of(asked[b"nonce"], memory.root))
     memory.walk = None  # its memory is given back first
     settled = asked[b"limits"].get(b"settled", statwalk.SETTLED)
     walk = memory.walk = statwalk.Walk(memory.root, asked[b"skip"], settled, watcher)
@@ -85,17 +62,23 @@ def glance(memory, asked, watcher=None):
 ANSWERS[GLANCE] = glance
 
 
+def _question(tag, payload):
+    # type: (bytes, bytes) -> Tuple[Dict[bytes, Any], Dict[bytes, int]]
+    asked = bencode.unpack(payload) if tag in ANSWERS else None
+    limits = asked.get(b"limits", {}) if isinstance(asked, dict) else None
+    if tag not in ANSWERS:
+        raise frames.WireError("not a question that this part of the probe knows (%r)" % tag)
+    if not isinstance(limits, dict) or any(not isinstance(limit, int) for limit in limits.values()):
+        raise frames.WireError("the request lacks a field")
+    return asked or {}, limits
+
+
 def told(memory, tag, payload):
     # type: (Memory, bytes, bytes) -> Iterator[bytes]
     """The answer to one question; whatever goes wrong, it ends with a FAILED frame that says what."""
     stream, begun = frames.Stream(), False
     try:
-        if tag not in ANSWERS:
-            raise frames.WireError("not a question that this part of the probe knows (%r)" % tag)
-        asked = bencode.unpack(payload)
-        limits = asked.get(b"limits", {}) if isinstance(asked, dict) else None
-        if not isinstance(limits, dict) or any(not isinstance(limit, int) for limit in limits.values()):
-            raise frames.WireError("the request lacks a field")
+        asked, limits = _question(tag, payload)
         memory.seconds = limits.get(b"seconds", memory.seconds)
     except Exception as error:  # noqa: BLE001  # the probe's door: whatever it was, it is said and nothing hangs
         yield stream.start() + frames.failed(stream, error)

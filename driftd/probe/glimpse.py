@@ -9,7 +9,7 @@ import stat
 from collections import OrderedDict
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
-from driftd.probe import walk, watchwire, wire
+from driftd.probe import opening, walk, watchwire, wire
 from driftd.probe.tally import Tally
 
 SLACK_NS = 1000000000  # what was stamped this much before the last reading is told again: file systems' clocks tick
@@ -177,7 +177,7 @@ def told(nonce, seen, sessions):
             wanted.setdefault(wire.parent(at), set()).add(wire.basename(at))
             at = wire.parent(at)
     parts = [encoder.start(), encoder.message(wire.HELLO, {b"nonce": nonce, b"schema": wire.SCHEMA, b"live": 1})]
-    fd = walk.open_quietly(b"/", os.O_DIRECTORY)
+    fd = opening.open_quietly(b"/", os.O_DIRECTORY)
     try:
         parts.append(encoder.block(wire.encode_block(b"", [walker.top(fd)])))
     finally:

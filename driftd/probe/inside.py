@@ -9,7 +9,7 @@ import os
 import stat
 from typing import List, Optional, Tuple
 
-from driftd.probe import walk
+from driftd.probe import opening
 
 LINK_LIMIT = 40
 _STEP = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -73,7 +73,7 @@ class Root(object):
         """The directory at ``path``, to be closed by whoever asked. Raises OSError."""
         above, name = self._find(path, last=True)
         try:
-            fd = walk.open_quietly(name or b".", os.O_DIRECTORY, above)
+            fd = opening.open_quietly(name or b".", os.O_DIRECTORY, above)
         finally:
             os.close(above)
         return Directory(self, path, fd)
@@ -139,7 +139,7 @@ class Directory(object):
     def names(self, limit=NAMES_LIMIT):
         # type: (int) -> List[bytes]
         """What is in it, sorted. Raises OSError, with E2BIG when that is more than ``limit``."""
-        names = walk.listing(self._fd)
+        names = opening.listing(self._fd)
         if len(names) > limit:
             raise OSError(errno.E2BIG, "more than %d names" % limit)
         return names
@@ -169,7 +169,7 @@ def _open_file(name, dir_fd):
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "not a regular file")
-    return walk.open_quietly(name, 0, dir_fd)
+    return opening.open_quietly(name, 0, dir_fd)
 
 
 def whole(fd, limit):

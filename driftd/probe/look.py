@@ -10,7 +10,7 @@ from driftd.probe import (
     dialogue,
     facts,
     frames,
-    glance,
+    greeting,
     inside,
     processes,
     sessions,
@@ -159,7 +159,7 @@ def _ahead(now):
 
 def _hello(nonce, table, ahead):
     # type: (bytes, Optional[processes.Table], float) -> Dict[bytes, Any]
-    hello = glance.greeting(nonce, b"" if table is None else b"/")
+    hello = greeting.of(nonce, b"" if table is None else b"/")
     if table is not None and table.booted_at is not None:
         hello[b"booted_at"] = max(0, int(table.booted_at - ahead))
     return hello

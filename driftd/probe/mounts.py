@@ -153,6 +153,7 @@ def private_view(source):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=environment,
+            cwd="/",  # a walk may stand in a view that no path leads to
         )
     except OSError as error:
         raise NoViewError("unshare cannot be run: %s" % error.strerror)

@@ -1,4 +1,4 @@
-"""Names that two file systems have at one path: which of them programs see. The same rules as tree.py's, on names alone."""
+"""Names that two file systems have at one path: which of them programs see. tree.py's rules, on names alone."""
 
 from typing import Dict, Iterable, List, Set, Tuple
 

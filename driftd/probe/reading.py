@@ -11,7 +11,7 @@ import stat
 import struct
 import time
 import zlib
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
 from driftd.probe import frames, glance, links, opening, stats, statwalk, telling, walk, wire
 from driftd.probe.due import Due, Schedule
@@ -23,7 +23,6 @@ from driftd.probe.ways import Ways
 NAMES, READ = b"N", b"R"
 DIRECTORIES, GONE, REACHED = b"D", b"X", b"U"
 
-PIECE = 4096  # names of one directory in one row
 FRAME = 256 * 1024  # bytes of rows in one frame, before they are compressed
 WORTH = 1024  # bytes; what is shorter is not compressed
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -42,19 +41,27 @@ class Again(object):
     def __init__(self, walked):
         # type: (statwalk.Walk) -> None
         self.walk = walked
-        self._point = None  # type: Optional[bytes]
+        self._point = None  # type: Optional[Tuple[bytes, bool]]
         self._ways = None  # type: Optional[Ways]
         self.hidden = set()  # type: Set[Tuple[bytes, bytes]]
         self.beneath = b""  # the digest of what lies beneath mounts
+        self._here = -1
 
     def __enter__(self):
         # type: () -> Again
+        self._here = os.open(b".", os.O_PATH | os.O_CLOEXEC)
         if self.walk.places:
             self._lay_over(self.walk.places)
         return self
 
     def __exit__(self, *_):
         # type: (Any) -> None
+        self._leave()
+        os.fchdir(self._here)
+        os.close(self._here)
+
+    def _leave(self):
+        # type: () -> None
         if self._ways is not None:
             self._ways.__exit__()
         self._ways = self._point = None
@@ -62,42 +69,37 @@ class Again(object):
     def to(self, point, path):
         # type: (bytes, bytes) -> int
         """A descriptor of ``path`` on the file system at ``point``, good until the next call. Raises OSError."""
-        from_above = point not in self.walk.views  # one name that was seen as programs see it
-        if self._ways is None or point != self._point:
-            self.__exit__()
-            if from_above:
+        above = _is_from_above(point, path)
+        if self._ways is None or self._point != (point, above):
+            self._leave()
+            if above:
                 self._ways = Ways(os.open(path, _DIRECTORY), path)
             else:
                 fd, private = self.walk.view(point)
                 self._ways = Ways(fd, point)
                 if private != self.walk.views[point]:
                     raise wire.WireError("what can be seen of the file systems changed since the glance")
-            self._point = point
+            self._point = point, above
         return self._ways.to(path or b"/")
 
-    def rows(self, point, path):
-        # type: (bytes, bytes) -> Optional[Iterator[Tuple[bytes, os.stat_result, bytes]]]
-        """(name, stat, row) of what a directory holds; None where it is gone. Raises OSError."""
+    def rows(self, point, path, each):
+        # type: (bytes, bytes, Callable[[List[Any], List[Any]], object]) -> bytes
+        """The digest of a directory as it is now, b"" where it is gone; ``each``: see statwalk.py. Raises OSError."""
         try:
             fd = self.to(point, path)
-            if point not in self.walk.views:
-                return self._rows(fd, path, [frames.basename(point)])
-            return self._rows(fd, path, self.walk.listing(fd, point, path) if path else [b"/"])
+            if not path:
+                names, blob = [b"."], b"/"  # type: List[Any], bytes
+            elif _is_from_above(point, path):
+                names, blob = [frames.basename(point)], frames.basename(point)
+            else:
+                names, blob = self.walk.listing(fd, point, path)
+            if names:
+                os.fchdir(fd)
         except OSError as error:
             if error.errno in opening.GONE or error.errno in opening.EXCHANGED:
-                return None
+                return b""
             raise
-
-    def _rows(self, fd, path, names):
-        # type: (int, bytes, List[bytes]) -> Iterator[Tuple[bytes, os.stat_result, bytes]]
-        for name in names:
-            try:
-                found = os.stat(name if path else b".", dir_fd=fd, follow_symlinks=False)
-            except OSError as error:
-                if error.errno not in opening.GONE:
-                    raise
-            else:
-                yield name, found, stats.row(found, self.walk.word(found))
+        return self.walk.read(point, path, names, blob, each)[0]
 
     def _lay_over(self, places):
         # type: (Places) -> None
@@ -106,13 +108,14 @@ class Again(object):
         beneath = {
             (point, path)
             for point, path, digest in rows
-            if places.shared and places.is_beneath(path, point) and digest != stats.directory(point, path, ())
+            if places.shared and places.is_beneath(path, point) and digest != stats.directory(point, path, [], [])
         }
         overlap, paths = Overlap(places), {path for _, path in beneath}
         for point, path, _ in rows if paths else ():
             if path in paths:
-                there = self.rows(point, path) or ()
-                overlap.add(point, path, [(name, stat.S_ISDIR(found.st_mode)) for name, found, _ in there])
+                there = []  # type: List[Tuple[bytes, bool]]
+                self.rows(point, path, lambda names, rows: there.extend(_kinds(names, rows)))  # noqa: B023  # at once
+                overlap.add(point, path, there)
         overlap.close(self.walk.reached)
         self.hidden, self.beneath = overlap.hidden, stats.digest(wire.pack(overlap.told))
 
@@ -130,6 +133,12 @@ class Again(object):
         # type: (Dict[bytes, Any]) -> Dict[bytes, Any]
         """The HELLO of an answer."""
         return {b"nonce": asked[b"nonce"], b"schema": wire.SCHEMA, b"beneath": self.beneath}
+
+
+def _is_from_above(point, path):
+    # type: (bytes, bytes) -> bool
+    """Whether it is a directory of the one name that was seen as programs see it: it lies above its own point."""
+    return 0 < len(path) < len(point)
 
 
 def _again(memory):
@@ -176,23 +185,29 @@ def _framed(directories):
 
 
 def _directory(again, point, path):
-    # type: (Again, bytes, bytes) -> Iterator[List[Any]]
-    """[digest, file system, path, names, kinds, stats] of one directory; in several if it is large, the last has the digest."""
-    made, names, kinds, short = stats.opening(point, path), [], [], []  # type: Any, List[bytes], List[bytes], List[bytes]
-    there = again.rows(point, path)
-    if there is None:
-        return
-    for name, found, row in there:
-        made.update(name + b"\0" + row)
-        if (point, frames.join(path, name)) in again.hidden:
-            continue
-        if len(names) == PIECE:
-            yield [b"", point, path, names, b"".join(kinds), b"".join(short)]
-            names, kinds, short = [], [], []
-        names.append(name)
-        kinds.append(walk.KINDS[stat.S_IFMT(found.st_mode)])
-        short.append(stats.short(row))
-    yield [made.digest()[: stats.SIZE], point, path, names, b"".join(kinds), b"".join(short)]
+    # type: (Again, bytes, bytes) -> List[List[Any]]
+    """[digest, file system, path, names, kinds, stats] of one directory; of a large one several, digest last."""
+    pieces = []  # type: List[List[Any]]
+
+    def each(names, rows):
+        # type: (List[Any], List[Any]) -> None
+        pairs = zip(names, rows)  # noqa: B905  # strict came with Python 3.10
+        seen = [(os.fsencode(name) if path else b"/", row) for name, row in pairs]
+        seen = [(name, row) for name, row in seen if (point, frames.join(path, name)) not in again.hidden]
+        kinds = b"".join(walk.KINDS[stat.S_IFMT(row[0])] for _, row in seen)
+        short = b"".join(os.urandom(stats.STAT) if again.walk.is_new(row) else stats.short(row) for _, row in seen)
+        pieces.append([b"", point, path, [name for name, _ in seen], kinds, short])
+
+    digest = again.rows(point, path, each)
+    if digest:
+        pieces = pieces or [[b"", point, path, [], b"", b""]]
+        pieces[-1][0] = digest
+    return pieces
+
+
+def _kinds(names, rows):
+    # type: (List[Any], List[Any]) -> List[Tuple[bytes, bool]]
+    return [(os.fsencode(name), stat.S_ISDIR(row[0])) for name, row in zip(names, rows)]  # noqa: B905  # as above
 
 
 # --- entries -----------------------------------------------------------------------------

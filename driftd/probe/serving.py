@@ -1,4 +1,4 @@
-"""The questions after a glance that the whole program answers: a full look (Q), what is asked after it (A), facts (F)."""
+"""The questions that the whole program answers: a full look (Q), what is asked after it (A), facts (F)."""
 
 from typing import Any, Dict, Iterator
 

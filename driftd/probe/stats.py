@@ -5,8 +5,10 @@ what is compared with an image is the content tree. Everything here is pure.
 """
 
 import hashlib
+import itertools
+import operator
 import struct
-from typing import Any, Dict, Iterable, List, Tuple
+from typing import Any, Dict, List
 
 SIZE = 16  # bytes of the digest of a directory, of a bucket, of what is around
 STAT = 8  # bytes of the digest of one name's stat
@@ -16,20 +18,20 @@ _BUCKET = b"driftd-stat-bucket/2\x00"
 _ROOT = b"driftd-stat-root/2\x00"
 _WHOLE = (1 << 64) - 1
 
-# mode as st_mode has it, inode number, device, links, uid, gid, size, device that it is, mtime, ctime, word. The first
-# seven stand in the order of a stat_result, which is the cheapest way to get at them.
-PACK = struct.Struct(">IQQQIIQQqqQ").pack
+# What counts of one name, in this order, from an os.stat_result; and as bytes.
+ROW = operator.attrgetter(*("st_" + word for word in "mode ino dev nlink uid gid size rdev mtime_ns ctime_ns".split()))
+MODE, INODE, DEVICE, LINKS, MTIME, CTIME = 0, 1, 2, 3, 8, 9
+PACK = struct.Struct(">IQQQIIQQqq").pack
+Row = Any  # a tuple of ten numbers
 
 
-def row(found, word=0):
-    # type: (Any, int) -> bytes
-    """What ``found`` (an os.stat_result) says of one name. ``word`` is random where it may change and look the same."""
-    times = found.st_mtime_ns, found.st_ctime_ns
+def packed(rows):
+    # type: (List[Row]) -> bytes
+    """The bytes of rows, one behind the other."""
     try:
-        return PACK(*found[:7], found.st_rdev, *times, word)
+        return b"".join(itertools.starmap(PACK, rows))
     except struct.error:  # a time centuries away: its lower 64 bits count
-        mtime, ctime = (((time + (1 << 63)) & _WHOLE) - (1 << 63) for time in times)
-        return PACK(*found[:7], found.st_rdev, mtime, ctime, word)
+        return b"".join(PACK(*row[:8], *((t + (1 << 63) & _WHOLE) - (1 << 63) for t in row[8:])) for row in rows)
 
 
 def opening(point, path):
@@ -47,11 +49,11 @@ def bucket(point, path):
     return bytearray(opening(point, path).digest())[0]
 
 
-def directory(point, path, rows):
-    # type: (bytes, bytes, Iterable[Tuple[bytes, bytes]]) -> bytes
-    """The digest of a directory whose ``rows`` (name, ``row``) are sorted by name."""
+def directory(point, path, names, rows):
+    # type: (bytes, bytes, List[bytes], List[Row]) -> bytes
+    """The digest of a directory whose ``names`` and ``rows`` stand in one order."""
     made = opening(point, path)
-    made.update(b"".join(name + b"\0" + one for name, one in rows))
+    made.update(b"\0".join(names) + b"\0\0" + packed(rows))
     return bytes(made.digest()[:SIZE])
 
 
@@ -73,7 +75,7 @@ def digest(data):
     return hashlib.sha256(data).digest()[:SIZE]
 
 
-def short(one):
-    # type: (bytes) -> bytes
-    """The 8 bytes that stand for a ``row``: another row of the same 8 costs 2^64 tries to find."""
-    return hashlib.sha256(one).digest()[:STAT]
+def short(row):
+    # type: (Row) -> bytes
+    """The 8 bytes that stand for a row: another row of the same 8 costs 2^64 tries to find."""
+    return hashlib.sha256(packed([row])).digest()[:STAT]

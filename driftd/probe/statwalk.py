@@ -14,23 +14,25 @@ from driftd.probe.tally import Tally
 from driftd.probe.ways import Ways
 
 SETTLED = 2  # seconds; longer than one tick of any file system's clock
+SOME = 4096  # names whose rows are held at once
 AHEAD = 3600 * 10**9  # ns; a time that lies further ahead was set by somebody, and says nothing of when
 
 
 class Walk(object):
-    """One walk. ``root`` and ``skip`` as a look has them; ``settled`` seconds make a change sure to be seen the next time.
+    """One walk; ``root`` and ``skip`` as a look has them. What is ``settled`` seconds old cannot change unseen.
 
-    ``watcher(file system, path, names)``, if there is one, hears of each directory. Afterwards ``directories`` are,
-    for each bucket, (digest, file system, path); ``views`` says of each file system whether it was seen privately;
-    ``linked`` has the paths of all that has several links by (file system, inode, device); ``around`` is the digest of
-    all that decides what a full look shows and is no directory of the walk. Raises OSError where the root is not there.
+    ``watcher(file system, path, names)``, if there is one, hears of each directory, the names joined by NUL.
+    Afterwards ``directories`` are, for each bucket, (digest, file system, path); ``views`` says of each file system
+    whether it was seen privately; ``linked`` has the paths of all that has several links by (file system, inode,
+    device); ``around`` is the digest of all that decides what a full look shows and is no directory of the walk.
+    Raises OSError where the root is not there.
     """
 
     def __init__(self, root, skip=(), settled=SETTLED, watcher=None):
         # type: (bytes, Iterable[bytes], int, Any) -> None
         self.tally = Tally()
         self._watcher = watcher
-        self._fresh = int((time.time() - settled) * 1e9)
+        self.fresh = int((time.time() - settled) * 1e9)
         self.root = self._base = root
         self.directories = {}  # type: Dict[int, List[Tuple[bytes, bytes, bytes]]]
         self.views = {}  # type: Dict[bytes, int]
@@ -42,10 +44,11 @@ class Walk(object):
         if root == b"/":
             self.places = places.Places(self.tally)
             self._shown, hanging, self._replaced = self.places.shown, self.places.hanging, self.places.replaced
-            for path in self.places.walked:
-                while path != b"/":
-                    way.add(path)
-                    path = frames.parent(path)
+            for point in self.places.walked:
+                at = point
+                while at != b"/":
+                    way.add(at)
+                    at = frames.parent(at)
         else:
             self._base, self._shown, hanging = places.elsewhere(root)
         self._skip, self._hanging = frozenset(skip), frozenset(hanging)
@@ -84,12 +87,14 @@ class Walk(object):
     def _all(self):
         # type: () -> None
         self._file_system(b"/")
-        for point in self.places.walked if self.places else ():
+        if not self.places:
+            return
+        for point in self.places.walked:
             if point in self._replaced:
                 if point in self.reached:
                     self._from_above(point)
                 continue
-            way = self.places and self.places.way(point, self.reached, self._met.__contains__)
+            way = self.places.way(point, self.reached, self._met.__contains__)
             if way is not None:
                 for path in way:
                     self._from_above(path)
@@ -99,9 +104,9 @@ class Walk(object):
     def _from_above(self, path):
         # type: (bytes) -> None
         """The one name at ``path`` as programs see it: a directory of its own, at (path, the directory above)."""
-        directory = frames.parent(path)
+        directory, name = frames.parent(path), frames.basename(path)
         os.chdir(directory)
-        self._rows(path, directory, [frames.basename(path)])
+        self._note(path, directory, [name], name)
 
     def _file_system(self, point):
         # type: (bytes) -> None
@@ -115,7 +120,7 @@ class Walk(object):
         with Ways(fd, point) as ways:
             if point == b"/":
                 os.fchdir(fd)
-                self._rows(point, b"", [b"/"], b".")
+                self._note(point, b"", [b"."], b"/")
             todo = [point]
             while todo:
                 path = todo.pop()
@@ -124,66 +129,104 @@ class Walk(object):
                     continue
                 try:
                     fd = ways.to(path)
-                    names = self.listing(fd, point, path)
+                    names, blob = self.listing(fd, point, path)
                     if names:
                         os.fchdir(fd)
                 except OSError as error:
                     if error.errno not in opening.GONE:
                         self.tally.not_read(path, "changed while read" if error.errno in opening.EXCHANGED else error)
                     continue
-                below = self._rows(point, path, names)
+                below = self._note(point, path, names, blob)
                 above, special = path.rstrip(b"/") + b"/", self._special.get(path)
                 if special:
                     below = [name for name in below if name not in special or self._goes_into(above + name, point)]
                 todo += [above + name for name in reversed(below)]
 
     def listing(self, fd, point, path):
-        # type: (int, bytes, bytes) -> List[bytes]
-        """The names of directory ``path`` that are in the tree. Raises OSError."""
-        names, special = opening.listing(fd), self._special.get(path)
-        return [n for n in names if n not in special or self._seen(frames.join(path, n), point)] if special else names
+        # type: (int, bytes, bytes) -> Tuple[List[Any], bytes]
+        """The names of directory ``path`` that are in the tree, in the order of their bytes; and joined by NUL.
 
-    def _rows(self, point, path, names, name_of_root=b""):
-        # type: (bytes, bytes, List[bytes], bytes) -> List[bytes]
-        """Note the ``names`` in the working directory, which is ``path``; those that are directories."""
-        made, rows, below = stats.opening(point, path), [], []  # type: Any, List[bytes], List[bytes]
-        lstat, pack, add, fresh, ahead = os.lstat, stats.PACK, rows.append, self._fresh, self._fresh + AHEAD
+        They are as os.lstat takes them, text where that needs no care. Raises OSError.
+        """
+        special = self._special.get(path)
+        if not special:
+            names = os.listdir(fd)  # type: List[Any]
+            names.sort()
+            try:
+                return names, "\0".join(names).encode("ascii")
+            except UnicodeEncodeError:
+                pass
+        names = opening.listing(fd)
+        if special:
+            names = [n for n in names if n not in special or self._seen(frames.join(path, n), point)]
+        return names, b"\0".join(names)
+
+    def _note(self, point, path, names, blob):
+        # type: (bytes, bytes, List[Any], bytes) -> List[bytes]
+        """Keep what is to be kept of the working directory, which is ``path``; its names that are directories."""
+        below = []  # type: List[bytes]
+        digest, number, odd, count = self.read(point, path, names, blob)
+        for name, row in odd:
+            if row[0] & 0o170000 == 0o040000:
+                below.append(os.fsencode(name))
+            elif row[3] > 1:
+                self.linked.setdefault((point, row[1], row[2]), []).append(frames.join(path, os.fsencode(name)))
+        self.entries += count
+        self.directories.setdefault(number, []).append((digest, point, path))
+        if self._watcher:
+            self._watcher(point, path, blob)
+        return below
+
+    def read(self, point, path, names, blob, each=None):
+        # type: (bytes, bytes, List[Any], bytes, Any) -> Tuple[bytes, int, List[Tuple[Any, Any]], int]
+        """The digest of the working directory, its bucket, (name, row) of all that is no ordinary file, and how many.
+
+        ``each(names, rows)`` hears of some after the other.
+        """
+        made, odd, count, fresh = stats.opening(point, path), [], 0, self.fresh  # type: Any, List[Any], int, int
+        number = made.digest()[0]
+        made.update(blob + b"\0\0")
+        for at in range(0, len(names), SOME):
+            some = names[at : at + SOME]
+            try:
+                rows = list(map(stats.ROW, map(os.lstat, some)))
+            except OSError:
+                some, rows = self._one_by_one(some, path)
+            if path in self._special:  # how many processes there are is no news of /proc
+                points = {frames.basename(one) for one in self._shown if frames.parent(one) == path}
+                pairs = zip(some, rows)  # noqa: B905  # strict came with Python 3.10
+                rows = [r[:3] + (0,) + r[4:] if os.fsencode(n) in points else r for n, r in pairs]
+            made.update(stats.packed(rows))
+            count += len(rows)
+            # Links, directories, devices; and what is new (the numbers are those of stats.py, for speed).
+            odd += [
+                (name, row)
+                for name, row in zip(some, rows)  # noqa: B905  # as above
+                if row[0] < 0o50000 or row[3] > 1 or row[9] > fresh or row[8] > fresh
+            ]
+            if each:
+                each(some, rows)
+        if any(self.is_new(row) for _, row in odd):
+            made.update(os.urandom(8))
+        return made.digest()[: stats.SIZE], number, odd, count
+
+    def _one_by_one(self, names, path):
+        # type: (List[Any], bytes) -> Tuple[List[Any], List[Any]]
+        """The names that are there still, and their rows."""
+        some, rows = [], []  # type: List[Any], List[Any]
         for name in names:
             try:
-                found = lstat(name_of_root or name)
+                rows.append(stats.ROW(os.lstat(name)))
+                some.append(name)
             except OSError as error:
                 if error.errno not in opening.GONE:
                     self.tally.not_read(path, error)
-                if error.errno in opening.NOT_PERMITTED:
-                    break
-                continue
-            first = found[:7]
-            mtime, ctime = found.st_mtime_ns, found.st_ctime_ns
-            word = 0
-            if ctime > fresh or fresh < mtime < ahead:
-                word = self.word(found)
-            try:
-                add(name + b"\0" + pack(*first, found.st_rdev, mtime, ctime, word))
-            except stats.struct.error:
-                add(name + b"\0" + stats.row(found, word))
-            if first[0] & 0o170000 == 0o040000:
-                below.append(name)
-            elif first[3] > 1:
-                self.linked.setdefault((point,) + first[1:3], []).append(frames.join(path, name))
-        self.entries += len(rows)
-        number = made.digest()[0]
-        made.update(b"".join(rows))
-        self.directories.setdefault(number, []).append((made.digest()[: stats.SIZE], point, path))
-        if self._watcher:
-            self._watcher(point, path, names)
-        return below
+        return some, rows
 
-    def word(self, found):
-        # type: (os.stat_result) -> int
-        """0 where another state of the file would look otherwise; else a random number, so that it never looks the same."""
-        if found.st_ctime_ns > self._fresh or self._fresh < found.st_mtime_ns < self._fresh + AHEAD:
-            return int.from_bytes(os.urandom(8), "big") | 1
-        return 0
+    def is_new(self, row):
+        # type: (Any) -> bool
+        """Whether it may change and look the same, so that it must never look the same."""
+        return bool(row[9] > self.fresh or self.fresh < row[8] < self.fresh + AHEAD)
 
     def _seen(self, path, point):
         # type: (bytes, bytes) -> bool

@@ -15,7 +15,7 @@ holds a server's tree) is walked as it is, and whatever is mounted in it counts 
 import os
 from typing import Dict, Iterable, Iterator, List, Type
 
-from driftd.probe import mounts, places, walk, wire
+from driftd.probe import mounts, opening, places, walk, wire
 from driftd.probe.tally import Tally
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -37,7 +37,7 @@ def _elsewhere(root, tally, skip, file_limit, walker):
     # type: (bytes, Tally, Iterable[bytes], int, Type[walk.Walker]) -> Iterator[walk.Batch]
     real, below, hanging = places.elsewhere(root)
     walks = walker(tally, skip, below, hanging=hanging, file_limit=file_limit)
-    return walks.walk(walk.open_quietly(real, os.O_DIRECTORY), b"/", stop=True)
+    return walks.walk(opening.open_quietly(real, os.O_DIRECTORY), b"/", stop=True)
 
 
 class _Live(object):
@@ -102,7 +102,7 @@ class _Live(object):
             self._tally.count("seen without a private view, so that atimes may move: %s" % reason)
             private = False
             try:
-                fd = walk.open_quietly(point, os.O_DIRECTORY)
+                fd = opening.open_quietly(point, os.O_DIRECTORY)
             except OSError as error:
                 self._tally.not_read(point, error)
                 return

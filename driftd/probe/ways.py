@@ -1,4 +1,4 @@
-"""Opening directories of one file system by their paths, one after the other, each from the nearest that is still open."""
+"""Opening directories of one file system by their paths, each from the nearest that is still open."""
 
 import os
 from typing import Any, List, Tuple

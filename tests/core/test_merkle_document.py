@@ -58,19 +58,26 @@ def content_digest(rows: list[Row], at: str) -> bytes:
 
 
 def stat_row(row: Row) -> bytes:
-    data = text(row["name"].encode(), 2) + row["kind"].encode() + number(int(row["mode"], 8), 2)
-    data += number(row.get("uid", 0), 4) + number(row.get("gid", 0), 4) + number(row.get("size", 0), 8)
-    data += b"".join(number(part, 4) for part in row.get("rdev", (0, 0)))
-    return data + b"".join(number(row[key], 8) for key in ("inode", "mtime", "ctime")) + number(row["links"], 4)
+    data = number(int(row["mode"], 8), 4) + b"".join(number(row[key], 8) for key in ("inode", "device", "links"))
+    data += number(row["uid"], 4) + number(row["gid"], 4) + number(row["size"], 8) + number(row["rdev"], 8)
+    return data + number(row["mtime"], 8) + number(row["ctime"], 8)
 
 
-def stat_vector(directories: dict[str, list[Row]]) -> list[bytes]:
-    found = []
-    for path, rows in directories.items():
-        whole = b"driftd-stat/1\0" + text(path.encode(), 4)
-        whole += b"".join(map(stat_row, sorted(rows, key=lambda row: row["name"].encode())))
-        found.append(hashlib.sha256(whole).digest()[:16])
-    return sorted(found)
+def stat_directory(one: Row) -> tuple[int, bytes]:
+    """Bucket and digest."""
+    opening = b"driftd-stat/2\0" + one["point"].encode() + b"\0" + one["path"].encode() + b"\0"
+    names = b"\0".join(row["name"].encode() for row in one["names"]) + b"\0\0"
+    whole = hashlib.sha256(opening + names + b"".join(map(stat_row, one["names"]))).digest()
+    return hashlib.sha256(opening).digest()[0], whole[:16]
+
+
+def stat_root(vector: Row) -> bytes:
+    data = b"driftd-stat-root/2\0" + bytes.fromhex(vector["around"])
+    held = [stat_directory(one) for one in vector["directories"]]
+    for at in range(256):
+        digests = sorted(digest for bucket, digest in held if bucket == at)
+        data += hashlib.sha256(b"driftd-stat-bucket/2\0" + b"".join(digests)).digest()[:16]
+    return hashlib.sha256(data).digest()
 
 
 def entry(row: Row) -> Entry:
@@ -90,19 +97,16 @@ def entry(row: Row) -> Entry:
     )
 
 
-def inode(row: Row) -> stats.Inode:
-    return stats.Inode(
-        row["kind"].encode(),
-        int(row["mode"], 8),
-        row.get("uid", 0),
-        row.get("gid", 0),
-        row.get("size", 0),
-        *row.get("rdev", (0, 0)),
-        row["inode"],
-        row["mtime"],
-        row["ctime"],
-        row["links"],
-    )
+STATS = ("mode", "inode", "device", "links", "uid", "gid", "size", "rdev", "mtime", "ctime")
+
+
+def stat_result(row: Row) -> tuple[int, ...]:
+    return tuple(int(row[key], 8) if key == "mode" else row[key] for key in STATS)
+
+
+def ours(one: Row) -> bytes:
+    names = [row["name"].encode() for row in one["names"]]
+    return stats.directory(one["point"].encode(), one["path"].encode(), names, [stat_result(r) for r in one["names"]])
 
 
 @pytest.mark.parametrize("at", range(len(VECTORS["content"])))
@@ -181,34 +185,35 @@ def test_where_everything_is_exact_both_roots_are_one() -> None:
 @pytest.mark.parametrize("at", range(len(VECTORS["stat"])))
 def test_the_stat_trees_of_the_document(at: int) -> None:
     vector = VECTORS["stat"][at]
-    again = stat_vector(vector["directories"])
-    assert [one.hex() for one in again] == vector["vector"]
-    assert hashlib.sha256(b"driftd-stat-root/1\0" + b"".join(again)).hexdigest() == vector["root"]
-    ours = sorted(
-        stats.directory(path.encode(), [stats.row(row["name"].encode(), inode(row)) for row in rows])
-        for path, rows in vector["directories"].items()
-    )
-    assert ours == again
-    assert stats.root(b"".join(ours)).hex() == vector["root"]
+    buckets: dict[int, list[bytes]] = {}
+    for one in vector["directories"]:
+        bucket = stats.bucket(one["point"].encode(), one["path"].encode())
+        assert stat_directory(one) == (bucket, ours(one)) == (one["bucket"], bytes.fromhex(one["digest"]))
+        buckets.setdefault(bucket, []).append(ours(one))
+    assert stat_root(vector).hex() == vector["root"]
+    assert stats.root(stats.vector(buckets), bytes.fromhex(vector["around"])).hex() == vector["root"]
+    (row,) = vector["directories"][2]["names"]
+    assert stats.short(stat_result(row)).hex() == vector["short"]["/etc/hosts"]
+    assert hashlib.sha256(stat_row(row)).digest()[:8].hex() == vector["short"]["/etc/hosts"]
 
 
 FIELDS = {
-    "mode": "0700", "uid": 1, "gid": 1, "size": 1, "rdev": (9, 9), "inode": 1, "mtime": 5, "ctime": 5, "links": 7,
-    "kind": "p", "name": "other",
+    "mode": "0100600", "uid": 1, "gid": 1, "size": 1, "rdev": 9, "inode": 1, "mtime": 5, "ctime": 5, "links": 7,
+    "device": 3, "name": "other",
 }  # fmt: skip
 
 
-@given(st.sampled_from(["", "/", "/etc"]), st.sampled_from(sorted(FIELDS)))
-def test_any_change_moves_one_directory_and_the_root(path: str, field: str) -> None:
-    directories = json.loads(json.dumps(VECTORS["stat"][0]["directories"]))
-    before = set(stat_vector(directories))
-    directories[path][0][field] = FIELDS[field]
-    row = directories[path][0]
-    assert stats.row(row["name"].encode(), inode(row)) == stat_row(row)
-    assert len(before - set(stat_vector(directories))) == 1
+@given(st.integers(0, 2), st.sampled_from(sorted(FIELDS)))
+def test_any_change_moves_one_directory_and_the_root(at: int, field: str) -> None:
+    vector = json.loads(json.dumps(VECTORS["stat"][0]))
+    before, root = [ours(one) for one in vector["directories"]], stat_root(vector)
+    vector["directories"][at]["names"][0][field] = FIELDS[field]
+    after = [ours(one) for one in vector["directories"]]
+    assert [number for number in range(4) if before[number] != after[number]] == [at]
+    assert stat_root(vector) != root
 
 
 @given(st.integers(-(2**70), 2**70), st.integers(-(2**70), 2**70))
 def test_times_of_any_size_have_a_row(mtime: int, ctime: int) -> None:
-    row = {"name": "x", "kind": "f", "mode": "0644", "inode": 1, "links": 1, "mtime": mtime, "ctime": ctime}
-    assert stats.row(b"x", inode(row)) == stat_row(row)
+    row = VECTORS["stat"][0]["directories"][2]["names"][0] | {"mtime": mtime, "ctime": ctime}
+    assert stats.packed([stat_result(row)]) == stat_row(row)

@@ -13,11 +13,11 @@ import zlib
 from random import Random
 from typing import Any, NamedTuple
 
-from driftd.probe import stats, wire
+from driftd.probe import wire
 from driftd.probe.wire import Entry
 
 NONCE = b"fuzzing-the-wire"
-SECTIONS = (*wire.SECTIONS, b"stats")
+SECTIONS = wire.SECTIONS
 Frames = list[tuple[bytes, bytes]]
 Counts = dict[bytes, int]
 
@@ -65,7 +65,6 @@ CLUE = {
 def answer(number: int) -> tuple[Frames, Counts]:
     """The frames between the beginning and the trailer, and the trailer's counts."""
     encoder = wire.Encoder()
-    vector = b"".join(sorted(hashlib.sha256(b"%d %d" % (number, at)).digest()[: stats.SIZE] for at in range(3)))
     facts = [
         [b"package", b"bash:amd64", {b"version": b"5.%d" % number, b"source": b"dpkg"}],
         [b"account", b"root", {b"uid": b"0", b"password": b"locked"}],
@@ -75,8 +74,6 @@ def answer(number: int) -> tuple[Frames, Counts]:
     data = [
         encoder.start(),
         encoder.message(wire.HELLO, hello),
-        encoder.message(wire.STATS, {b"vector": vector}),
-        encoder.message(wire.STATS, {b"root": stats.root(vector)}),
     ]
     blocks = [wire.encode_block(directory, entries) for directory, entries in tree(number)]
     data += [encoder.block(block) for block in blocks[:3]]

@@ -61,8 +61,6 @@ FLOODS: dict[str, Callable[[int], bytes]] = {
     "nested sessions": lambda n: frame(wire.SESSIONS, b"d8:sessionsl" + b"d1:al" + b"de" * 50_000 + b"ee" + b"ee"),
     "nested kinds": lambda n: frame(wire.FACTS, b"d6:lookedl" + b"l" + b"le" * 50_000 + b"e" + b"ee"),
     "kinds": lambda n: message(wire.FACTS, {b"looked": [b"kind%d" % (n * 500 + at) for at in range(500)]}),
-    "the stat tree": lambda n: message(wire.STATS, {b"vector": bytes(500_000)}),
-    "a root that is none": lambda n: frame(wire.STATS, b"d4:root" + b"l" + b"le" * 50_000 + b"e" + b"e"),
     "empty messages": lambda n: message(wire.COVERAGE, {}),
 }  # fmt: skip
 

@@ -50,7 +50,7 @@ def root(tmp_path: Path) -> Iterator[bytes]:
         clear(made)
 
 
-@pytest.mark.parametrize("sections", [(b"facts",), (b"facts", b"stats"), ()])
+@pytest.mark.parametrize("sections", [(b"facts",), ()])
 def test_a_directory_gives_the_same_bytes(root: bytes, sections: tuple[bytes, ...]) -> None:
     def ask() -> bytes:
         return b"".join(look.answer(wire.read_request(io.BytesIO(request(root, sections, key=b"k" * 32)))))

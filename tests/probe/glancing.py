@@ -1,4 +1,4 @@
-"""A glance's other end for tests: the real program in a Python of its own, and the few lines that merge what it says."""
+"""A glance's other end: the real program in a Python of its own, and the few lines that merge what it says."""
 
 from __future__ import annotations
 
@@ -88,7 +88,8 @@ class Probe:
         return found
 
     def end(self) -> int:
-        assert self.child.stdin and self.child.stdout
+        assert self.child.stdin
+        assert self.child.stdout
         self.child.stdin.close()
         left = self.child.stdout.read()
         assert left == b"", left

@@ -280,7 +280,6 @@ def asked(**changed):
         (asked(schema=999), "the request is in schema 999, this collector speaks"),
         (asked(root=b"/nowhere at all"), "the directory to look at cannot be opened"),
         (asked(root=b"/tmp", sections=[b"facts", b"sessions"]), "sessions can be seen on the running machine only"),
-        (asked(sections=[b"facts", b"stats"]), "the stat tree is made by the probe in Python only"),
         (b"X" + asked()[1:], "not a request"),
     ],
 )

@@ -12,7 +12,7 @@ from asking import NONCE, read, request
 
 from driftd.core.facts import Unseen
 from driftd.core.fingerprint import Fingerprint, Reader
-from driftd.probe import look, mounts
+from driftd.probe import deadline, mounts
 
 HUNG = Path(__file__).with_name("hung.py")
 
@@ -88,7 +88,7 @@ def test_a_look_that_hangs_in_the_kernel_ends_at_its_deadline(tmp_path: Path, tr
     question = request(tree_with_dead / "dead", sections=(), limits={b"seconds": 1})
     data, seconds, status = looked(tmp_path, tree_with_dead / "dead", question)
     assert status == 1
-    assert 1 <= seconds < 1 + look.LATE + 10
+    assert 1 <= seconds < 1 + deadline.LATE + 10
     reader = Reader(NONCE, ())
     reader.feed(data)
     found = reader.finish()

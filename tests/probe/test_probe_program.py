@@ -130,6 +130,17 @@ def test_what_starts_it_needs_no_escapes_in_sudoers() -> None:
         assert not set(word) & set(",:=\\*?[]!\"'#%@&|<>$`\n")
 
 
+def test_the_pieces_are_the_whole_program_and_nothing_comes_twice() -> None:
+    assert len(set(bundle.MODULES)) == len(bundle.MODULES)
+    assert bundle.MODULES == bundle.GLANCE + bundle.READING + bundle.REST
+    assert set(bundle._needed(["look"])) < set(bundle.MODULES)
+
+
+def test_what_says_that_nothing_changed_is_small_and_so_is_what_reads_a_change() -> None:
+    assert len(bundle.glance_program()) < 9 * 1024
+    assert len(bundle.reading_piece()) < 11 * 1024
+
+
 def test_the_program_is_small_enough_to_send_every_time() -> None:
     assert len(bundle.program()) < 72 * 1024
     length, _, packed = bundle.program().partition(b"\n")

@@ -74,7 +74,6 @@ ask() {
         'skip '*) skip=$skip$nl$value ;;
         'sections \146\141\143\164\163') facts=yes ;;
         'sections \163\145'*) sessions=yes ;;
-        'sections \163\164'*) failed 'the stat tree is made by the probe in Python only' ;;
         'limits.seconds '*) seconds=$value ;;
         'limits.file_bytes '*) limit=$value ;;
         esac
