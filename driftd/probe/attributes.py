@@ -34,7 +34,7 @@ def flags(fd, path, tally):
     # type: (int, bytes, Tally) -> int
     """IMMUTABLE | APPEND_ONLY as the open file or directory has them; 0 where its file system knows no flags."""
     try:
-        bits = _INT.unpack_from(fcntl.ioctl(fd, GETFLAGS, _ROOM))[0]
+        bits = _INT.unpack_from(fcntl.ioctl(fd, GETFLAGS, _ROOM))[0]  # type: int
     except OSError as error:
         if error.errno in _NOT_PERMITTED:
             tally.count("not permitted: the flags of files and directories")
@@ -57,7 +57,10 @@ def xattrs(where, path, tally):
     follow = isinstance(where, int)
     rows, size = [], 0  # type: List[Tuple[bytes, bytes]], int
     try:
-        for text in os.listxattr(where, follow_symlinks=follow):
+        names = os.listxattr(where, follow_symlinks=follow)
+        if not names:
+            return ()
+        for text in names:
             name = os.fsencode(text)
             if name.startswith(OVERLAY_OWN):
                 continue

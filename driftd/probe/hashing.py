@@ -1,8 +1,8 @@
 """The digest of what an open file holds, or that it changed while it was read."""
 
-import hashlib
 import os
 import time
+from hashlib import sha256
 from typing import Dict, Optional, Tuple
 
 from driftd.probe.tally import Tally
@@ -51,18 +51,19 @@ class Hasher(object):
 
         At the ``last`` attempt a moved mtime counts for nothing: touching a file for ever must not hide what it holds.
         """
-        if found.st_size < SMALL:
-            data = os.read(fd, found.st_size + 1)
-            return hashlib.sha256(data).digest() if len(data) == found.st_size else None
-        digest, view, size = hashlib.sha256(), memoryview(self._buffer), 0
-        while size <= found.st_size:
+        length = found.st_size
+        if length < SMALL:
+            data = os.read(fd, length + 1)
+            return sha256(data).digest() if len(data) == length else None
+        digest, view, size = sha256(), memoryview(self._buffer), 0
+        while size <= length:
             count = os.readv(fd, [self._buffer])
             if not count:
                 break
             digest.update(view[:count])
             size += count
         now = os.fstat(fd)
-        if size != found.st_size or now.st_size != found.st_size:
+        if size != length or now.st_size != length:
             return None
         if now.st_mtime_ns != found.st_mtime_ns and not last:
             return None

@@ -107,18 +107,27 @@ def encode_body(entry):
     """
     parts = [_FIXED.pack(entry.kind, entry.mode, entry.uid, entry.gid, entry.flags)]
     if entry.kind == FILE:
-        parts.append(_LONG.pack(entry.size))
-        parts.append(struct.pack("B", len(entry.sha256)))
-        parts.append(entry.sha256)
+        parts.append(_LONG.pack(entry.size) + bytes([len(entry.sha256)]) + entry.sha256)
     elif entry.kind == LINK:
-        parts.append(_WORD.pack(len(entry.target)))
-        parts.append(entry.target)
+        parts.append(sized(entry.target))
     elif entry.kind in (CHAR, BLOCK):
         parts.append(_PAIR.pack(*entry.rdev))
     parts.append(_SHORT.pack(len(entry.xattrs)))
-    for name, value in entry.xattrs:
-        parts.extend((_SHORT.pack(len(name)), name, _WORD.pack(len(value)), value))
+    if entry.xattrs:
+        parts.append(encode_xattrs(entry.xattrs))
     return b"".join(parts)
+
+
+def encode_xattrs(xattrs):
+    # type: (Iterable[Tuple[bytes, bytes]]) -> bytes
+    """What stands in a body behind the number of attributes."""
+    return b"".join(_SHORT.pack(len(name)) + name + sized(value) for name, value in xattrs)
+
+
+def sized(data):
+    # type: (bytes) -> bytes
+    """``data`` behind its length (u32)."""
+    return _WORD.pack(len(data)) + data
 
 
 class _Reader(object):
@@ -177,10 +186,16 @@ def encode_block(directory, entries):
     # type: (bytes, Iterable[Entry]) -> bytes
     """One directory's entries, sorted by name. The root entry travels in a block of directory b"" under name b"/"."""
     rows = sorted((b"/" if e.path == b"/" else basename(e.path), e) for e in entries)
-    parts = [_WORD.pack(len(directory)), directory, _WORD.pack(len(rows))]
+    parts = []  # type: List[bytes]
     for name, entry in rows:
-        parts.extend((_SHORT.pack(len(name)), name, encode_body(entry)))
-    return b"".join(parts)
+        parts += (_SHORT.pack(len(name)), name, encode_body(entry))
+    return block(directory, len(rows), parts)
+
+
+def block(directory, count, parts):
+    # type: (bytes, int, List[bytes]) -> bytes
+    """A block of ``count`` entries: ``parts`` are length of name, name, body, and so on, by name rising."""
+    return sized(directory) + _WORD.pack(count) + b"".join(parts)
 
 
 def decode_block(data):
@@ -261,6 +276,12 @@ def read_request(stream):
     return request
 
 
+def compressed(raw):
+    # type: (bytes) -> bytes
+    """The payload of a TREE frame of these blocks, each behind its length."""
+    return _WORD.pack(len(raw)) + zlib.compress(raw, 1)
+
+
 class Encoder(object):
     """Writes a stream: ``start()``, any number of frames, ``finish()``; each returns the bytes to send."""
 
@@ -290,7 +311,7 @@ class Encoder(object):
     def block(self, block):
         # type: (bytes) -> bytes
         """Add a directory block; returns a TREE frame once enough have gathered, else b""."""
-        self._pending.append(_WORD.pack(len(block)) + block)
+        self._pending.append(sized(block))
         self._pending_size += len(block) + 4
         return self.flush() if self._pending_size >= BLOCK_TARGET else b""
 
@@ -300,7 +321,7 @@ class Encoder(object):
             return b""
         raw = b"".join(self._pending)
         self._pending, self._pending_size = [], 0
-        return self.frame(TREE, _WORD.pack(len(raw)) + zlib.compress(raw, 1))
+        return self.frame(TREE, compressed(raw))
 
     def finish(self, counts):
         # type: (Dict[bytes, int]) -> bytes

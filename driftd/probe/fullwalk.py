@@ -1,0 +1,219 @@
+"""The walk of a full look: every name with all about it, read and hashed by several processes where there are cores.
+
+The walk itself (walk.py) goes through directories, describes them, and hands out what else is in them, in jobs. What is
+in a job, and so in a frame, hangs on the tree alone: not on how many processes there are, nor on which is faster.
+"""
+
+import errno
+import os
+import stat
+import sys
+from typing import Any, Iterable, Iterator, List, Optional, Tuple
+
+from driftd.probe import crew, rows, wire
+from driftd.probe.tally import Tally
+from driftd.probe.walk import (
+    BATCH_BYTES,
+    EXACT_NAMES,
+    FILE_LIMIT,
+    Batch,
+    Level,
+    UnsearchableError,
+    Walker,
+    listing,
+    rising,
+    weight,
+)
+
+NAMES = 1024  # in one job
+BYTES = 32 * 1024  # of names and paths, after which a job is long enough
+_CODING = sys.getfilesystemencoding()
+
+
+def contents(fd, avoid):
+    # type: (int, Iterable[bytes]) -> Tuple[List[bytes], List[bytes], List[bytes]]
+    """What is in a directory, of ``avoid`` nothing: directories; all else; of that, what may be no regular file.
+
+    Each by name, rising. What it is is the directory's word, which costs nothing. Raises OSError.
+    """
+    directories, files, others = [], [], []  # type: List[bytes], List[bytes], List[bytes]
+    if os.scandir in os.supports_fd and EXACT_NAMES:
+        with os.scandir(fd) as found:
+            for one in found:
+                name = one.name.encode(_CODING, "surrogateescape")
+                if name in avoid:
+                    continue
+                try:
+                    plain = files if one.is_file(follow_symlinks=False) else others
+                    (directories if one.is_dir(follow_symlinks=False) else plain).append(name)
+                except OSError:
+                    others.append(name)
+    else:  # Python 3.6; by its path, the directory's atime would move
+        for name in listing(fd):
+            if name not in avoid:
+                try:
+                    kind = stat.S_IFMT(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode)
+                except OSError:
+                    kind = 0
+                (directories if kind == stat.S_IFDIR else files if kind == stat.S_IFREG else others).append(name)
+    if directories and not set(directories).isdisjoint(files + others):  # it changed meanwhile
+        files, others = list(set(files).difference(directories)), list(set(others).difference(directories))
+    return rising(directories), rising(files + others), rising(others)
+
+
+class FullWalker(Walker):
+    """Gives batches whose entries are ``rows.Packed``, but of directories that are wanted apart, and of "/"."""
+
+    def __init__(self, tally, skip=(), points=(), replaced=(), hanging=(), file_limit=FILE_LIMIT):
+        # type: (Tally, Iterable[bytes], Iterable[bytes], Iterable[bytes], Iterable[bytes], int) -> None
+        super(FullWalker, self).__init__(tally, skip, points, replaced, hanging, file_limit)
+        # What is met on its way into a directory that appears behind the walk's back is the same.
+        self._describer = rows.Describer(Tally(), skip, points, replaced, hanging, file_limit)
+        self._crew = crew.Crew(self._describer.work)
+        self._stop = False
+        # Directories with a name in them that is not to be gone into, or not even looked at.
+        self._special = {wire.parent(path) for paths in (skip, points, replaced, hanging) for path in paths}
+        self._parts = []  # type: List[Any]  # of the next job
+        self._fds = []  # type: List[int]
+        self._names = self._bytes = 0  # of it
+
+    def walk(self, fd, base, stop):
+        # type: (int, bytes, bool) -> Iterator[Batch]
+        """See ``Walker.walk``. Raises WorkerError."""
+        self._stop = stop
+        try:
+            for batch in super(FullWalker, self).walk(fd, base, stop):
+                yield batch
+        finally:
+            self._crew.end()
+            for one in self._fds:
+                os.close(one)
+            self._fds = []
+
+    # --- what comes out -----------------------------------------------------------------------------
+
+    def _finished(self, all_of_it=False):
+        # type: (bool) -> Iterator[Batch]
+        for outcome in self._crew.done(all_of_it):
+            if isinstance(outcome, bytes):
+                packed, taken = rows.opened(outcome)
+                self.tally.add(taken)
+                yield b"", packed
+            else:
+                yield outcome
+
+    def _rest(self):
+        # type: () -> Iterable[Batch]
+        self._give()
+        return self._finished(all_of_it=True)
+
+    # --- one directory -----------------------------------------------------------------------------
+
+    def _list(self, level, stop):
+        # type: (Level, bool) -> Iterator[Batch]
+        if self.apart(level.path):
+            for batch in super(FullWalker, self)._list(level, stop):
+                self._crew.keep(batch)
+        else:
+            level.entries = []
+            try:
+                directories, names, others = contents(level.fd, self._avoided(level))
+            except OSError as error:
+                self.tally.not_read(level.path, error)
+            else:
+                level.pending = self._wanted(level, directories)
+                level.pending.reverse()
+                self._hand_out(level, names, others)
+        return self._finished()
+
+    def _avoided(self, level):
+        # type: (Level) -> Iterable[bytes]
+        """Names in a directory that are not to be touched; each is counted."""
+        if level.path not in self._special:
+            return ()
+        left = self.skip | self.replaced | (self.hanging if self._stop else frozenset())
+        here = {wire.basename(path): path for path in left if wire.parent(path) == level.path}
+        for name in sorted(here.keys() & set(listing(level.fd))):
+            self._pass_over(here[name])
+        return here
+
+    def _wanted(self, level, directories):
+        # type: (Level, List[bytes]) -> List[bytes]
+        """Those to go into; the others are described."""
+        if level.path not in self._special:
+            return directories
+        wanted = []  # type: List[bytes]
+        for name in directories:
+            path = wire.join(level.path, name)
+            if self._goes_into(path, self._stop):
+                wanted.append(name)
+            else:
+                self._describe(level, name, path)
+        return wanted
+
+    def _describe(self, level, name, path):
+        # type: (Level, bytes, bytes) -> Optional[wire.Entry]
+        try:
+            entry = self.entry(level.fd, name, path)
+        except UnsearchableError:
+            self.tally.not_read(level.path, os.strerror(errno.EACCES))
+            return None
+        if entry is not None:
+            self._keep(level, name, entry)
+        return entry
+
+    def _descend(self, stack, name):
+        # type: (List[Level], bytes) -> Optional[Level]
+        above = stack[-1]
+        if above.entries is None:
+            return super(FullWalker, self)._descend(stack, name)
+        path, below = wire.join(above.path, name), None
+        try:
+            below = self._enter(stack, name, path)
+        except OSError as error:
+            entry = self._describe(above, name, path)
+            if entry is not None and entry.kind == wire.DIRECTORY:
+                self._not_entered(path, error)
+        else:
+            if below is None:
+                self._describe(above, name, path)
+            else:
+                self.tally.entries += 1
+                self._keep(above, name, self._opened(below.fd, path, below.found))
+        return below
+
+    def _keep(self, level, name, entry):
+        # type: (Level, bytes, wire.Entry) -> None
+        """The entry of a directory, or of what has taken its place; they go out some at a time."""
+        assert level.entries is not None  # noqa: S101  # the directory is not apart
+        level.entries.append(entry)
+        level.size += weight(name, entry)
+        if level.size > BATCH_BYTES or len(level.entries) == NAMES:
+            self._leave(level)
+
+    def _leave(self, level):
+        # type: (Level) -> None
+        if level.entries:
+            self._crew.keep((level.path, level.entries))
+            level.entries, level.size = [], 0
+
+    # --- jobs -----------------------------------------------------------------------------
+
+    def _hand_out(self, level, names, others):
+        # type: (Level, List[bytes], List[bytes]) -> None
+        odd = set(others)
+        for at in range(0, len(names), NAMES):
+            some = names[at : at + NAMES]
+            self._parts.append((level.path, some, [name for name in some if name in odd] if odd else []))
+            self._fds.append(os.dup(level.fd))
+            self._names += len(some)
+            self._bytes += len(level.path) + sum(map(len, some))
+            if self._names >= NAMES or self._bytes >= BYTES or len(self._fds) == crew.DESCRIPTORS:
+                self._give()
+
+    def _give(self):
+        # type: () -> None
+        if self._parts:
+            job, fds = rows.job(self._walks, self._stop, self._parts), self._fds
+            self._parts, self._fds, self._names, self._bytes = [], [], 0, 0
+            self._crew.give(job, fds)
