@@ -10,6 +10,7 @@ This module is the only one here that stays at home.
 import ast
 import functools
 import importlib.resources
+import re
 import threading
 import zlib
 from typing import Callable, Iterable, List
@@ -88,20 +89,31 @@ BOOT = "import sys;import zlib;exec(zlib.decompress(sys.stdin.buffer.read(int(sy
 # Isolated, without site-packages, without writing bytecode.
 ARGUMENTS = ("-I", "-S", "-B", "-c", BOOT)
 
+# A module is compiled when something in it is wanted for the first time: most of a look needs few of them. Their texts
+# stand in one raw string, as they are: what is escaped is longer, and longer to read.
 _OPENING = """\
 import sys
 import types
 
-def _module(name, text):
-    module = types.ModuleType(name)
-    sys.modules[name] = module
-    above, _, last = name.rpartition(".")
-    if above:
-        setattr(sys.modules[above], last, module)
-    exec(compile(text, name, "exec", 0, True), module.__dict__)
+_texts = {}
 
-_module("driftd", "")
-_module("driftd.probe", "")
+class _Module(types.ModuleType):
+    def __getattr__(self, name):
+        text = _texts.pop(self.__name__, None)
+        if text is None:
+            raise AttributeError(name)
+        exec(compile(text, self.__name__, "exec", 0, True), self.__dict__)
+        return getattr(self, name)
+
+def _modules(texts):
+    for text in texts.split(chr(12)):
+        name, _, text = text.partition(chr(10))
+        module = sys.modules[name] = _Module(name)
+        _texts[name] = text
+        above, _, last = name.rpartition(".")
+        if above:
+            setattr(sys.modules[above], last, module)
+
 """
 
 _CLOSING = """\
@@ -173,12 +185,16 @@ def _once(make):
 
 def _bare(text):
     # type: (str) -> str
-    """A module without what only its readers need: comments and docstrings are a third of what would be sent."""
+    """A module without what only its readers need: of what would be sent, comments and docstrings are a third."""
     tree = ast.parse(text)
+    named = {part.id for part in ast.walk(tree) if isinstance(part, ast.Name)}
     for part in ast.walk(tree):
         if isinstance(part, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(part) is not None:
             part.body[:1] = [] if part.body[1:] else [ast.Pass()]
-    return ast.unparse(tree)
+        elif isinstance(part, ast.ImportFrom) and part.module == "typing":
+            # Most types stand in comments.
+            part.names = [one for one in part.names if one.name in named] or [ast.alias("Any")]
+    return re.sub("^(    )+", lambda found: " " * (len(found.group()) // 4), ast.unparse(tree), flags=re.MULTILINE)
 
 
 def _needed(names):
@@ -209,12 +225,13 @@ def source():
     # type: () -> bytes
     """The whole program as Python source: each module is made in memory under its own name."""
     here = importlib.resources.files("driftd.probe")
-    parts = [_OPENING]
+    texts = ["driftd\n", "driftd.probe\n"]
     for name in MODULES:
         text = _bare(here.joinpath(name + ".py").read_text(encoding="utf-8"))
-        parts.append("_module(%r, %r)\n" % ("driftd.probe." + name, text))
-    parts.append(_CLOSING)
-    return "".join(parts).encode("utf-8")
+        texts.append("driftd.probe.%s\n%s\n" % (name, text))
+    if "'''" in "".join(texts):
+        raise ValueError("a module of the probe has three quotes in it, which end the string that it travels in")
+    return "".join((_OPENING, "_modules(r'''", "\f".join(texts), "''')\n", _CLOSING)).encode("utf-8")
 
 
 @_once
