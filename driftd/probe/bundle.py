@@ -23,6 +23,7 @@ MODULES = (
     "tally",
     "hashing",
     "attributes",
+    "names",
     "walk",
     "links",
     "rows",

@@ -4,7 +4,6 @@ A job is bytes and descriptors, what comes of it is bytes, and the order of what
 did them and whenever. With one process, or but one job, nobody is forked.
 """
 
-import array
 import collections
 import fcntl
 import gc
@@ -117,7 +116,7 @@ class Crew(object):
         # type: (List[Any], bytes, List[int]) -> None
         self._given += 1
         message = [_HEAD.pack(self._given, len(job)) + job]
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("%di" % len(fds), *fds))]
         while True:
             while len(self._open) >= AHEAD or (self._held > HELD and self._open):
                 self._listen()
@@ -226,13 +225,11 @@ def _labour(work, jobs, writer):
         data, rights, _, _ = jobs.recvmsg(_ROOM, socket.CMSG_SPACE(4 * DESCRIPTORS))
         if not data:
             os._exit(0)
-        fds = array.array("i")
-        for _, _, one in rights:
-            fds.frombytes(one)
+        fds = [fd for _, _, some in rights for (fd,) in struct.iter_unpack("i", some)]
         number = _HEAD.unpack_from(data)[0]
         try:
             # Descriptors that had no room here are missed there.
-            outcome = work(data[_HEAD.size :], list(fds))
+            outcome = work(data[_HEAD.size :], fds)
         except Exception as error:  # noqa: BLE001  # the process's door: whatever it was, it is said
             number, outcome = 0, ("%s: %s" % (type(error).__name__, error)).encode("utf-8", "backslashreplace")[:300]
         left = memoryview(_HEAD.pack(number, len(outcome)) + outcome)

@@ -6,59 +6,15 @@ in a job, and so in a frame, hangs on the tree alone: not on how many processes 
 
 import errno
 import os
-import stat
-import sys
 from typing import Any, Iterable, Iterator, List, Optional, Tuple
 
-from driftd.probe import crew, rows, wire
+from driftd.probe import attributes, crew, rows, wire
+from driftd.probe.names import contents, listing
 from driftd.probe.tally import Tally
-from driftd.probe.walk import (
-    BATCH_BYTES,
-    EXACT_NAMES,
-    FILE_LIMIT,
-    Batch,
-    Level,
-    UnsearchableError,
-    Walker,
-    listing,
-    rising,
-    weight,
-)
+from driftd.probe.walk import BATCH_BYTES, FILE_LIMIT, Batch, Level, UnsearchableError, Walker
 
 NAMES = 1024  # in one job
 BYTES = 32 * 1024  # of names and paths, after which a job is long enough
-_CODING = sys.getfilesystemencoding()
-
-
-def contents(fd, avoid):
-    # type: (int, Iterable[bytes]) -> Tuple[List[bytes], List[bytes], List[bytes]]
-    """What is in a directory, of ``avoid`` nothing: directories; all else; of that, what may be no regular file.
-
-    Each by name, rising. What it is is the directory's word, which costs nothing. Raises OSError.
-    """
-    directories, files, others = [], [], []  # type: List[bytes], List[bytes], List[bytes]
-    if os.scandir in os.supports_fd and EXACT_NAMES:
-        with os.scandir(fd) as found:
-            for one in found:
-                name = one.name.encode(_CODING, "surrogateescape")
-                if name in avoid:
-                    continue
-                try:
-                    plain = files if one.is_file(follow_symlinks=False) else others
-                    (directories if one.is_dir(follow_symlinks=False) else plain).append(name)
-                except OSError:
-                    others.append(name)
-    else:  # Python 3.6; by its path, the directory's atime would move
-        for name in listing(fd):
-            if name not in avoid:
-                try:
-                    kind = stat.S_IFMT(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode)
-                except OSError:
-                    kind = 0
-                (directories if kind == stat.S_IFDIR else files if kind == stat.S_IFREG else others).append(name)
-    if directories and not set(directories).isdisjoint(files + others):  # it changed meanwhile
-        files, others = list(set(files).difference(directories)), list(set(others).difference(directories))
-    return rising(directories), rising(files + others), rising(others)
 
 
 class FullWalker(Walker):
@@ -115,7 +71,7 @@ class FullWalker(Walker):
             for batch in super(FullWalker, self)._list(level, stop):
                 self._crew.keep(batch)
         else:
-            level.entries = []
+            level.packed = True
             try:
                 directories, names, others = contents(level.fd, self._avoided(level))
             except OSError as error:
@@ -159,13 +115,13 @@ class FullWalker(Walker):
             self.tally.not_read(level.path, os.strerror(errno.EACCES))
             return None
         if entry is not None:
-            self._keep(level, name, entry)
+            self._crew.keep((level.path, [entry]))
         return entry
 
     def _descend(self, stack, name):
         # type: (List[Level], bytes) -> Optional[Level]
         above = stack[-1]
-        if above.entries is None:
+        if not above.packed:
             return super(FullWalker, self)._descend(stack, name)
         path, below = wire.join(above.path, name), None
         try:
@@ -178,24 +134,25 @@ class FullWalker(Walker):
             if below is None:
                 self._describe(above, name, path)
             else:
-                self.tally.entries += 1
-                self._keep(above, name, self._opened(below.fd, path, below.found))
+                self._row(above, name, path, below)
         return below
 
-    def _keep(self, level, name, entry):
-        # type: (Level, bytes, wire.Entry) -> None
-        """The entry of a directory, or of what has taken its place; they go out some at a time."""
-        assert level.entries is not None  # noqa: S101  # the directory is not apart
-        level.entries.append(entry)
-        level.size += weight(name, entry)
-        if level.size > BATCH_BYTES or len(level.entries) == NAMES:
+    def _row(self, level, name, path, below):
+        # type: (Level, bytes, bytes, Level) -> None
+        """Tell of a directory that is gone into; of some at a time, since there may be a million in one."""
+        xattrs = attributes.xattrs(below.fd, path, self.tally)
+        body = rows.directory_body(below.found, attributes.flags(below.fd, path, self.tally), xattrs)
+        self.tally.entries += 1
+        level.rows += (rows.SHORTS[len(name)], name, body)
+        level.size += len(body)
+        if level.size > BATCH_BYTES or len(level.rows) >= 3 * NAMES:
             self._leave(level)
 
     def _leave(self, level):
         # type: (Level) -> None
-        if level.entries:
-            self._crew.keep((level.path, level.entries))
-            level.entries, level.size = [], 0
+        if level.rows:
+            self._part(wire.block(level.path, len(level.rows) // 3, level.rows), 0, level.size)
+            level.rows, level.size = [], 0
 
     # --- jobs -----------------------------------------------------------------------------
 
@@ -204,12 +161,19 @@ class FullWalker(Walker):
         odd = set(others)
         for at in range(0, len(names), NAMES):
             some = names[at : at + NAMES]
-            self._parts.append((level.path, some, [name for name in some if name in odd] if odd else []))
             self._fds.append(os.dup(level.fd))
-            self._names += len(some)
-            self._bytes += len(level.path) + sum(map(len, some))
-            if self._names >= NAMES or self._bytes >= BYTES or len(self._fds) == crew.DESCRIPTORS:
-                self._give()
+            joined = b"/".join(some)
+            part = level.path, joined, b"/".join(odd.intersection(some))
+            self._part(part, len(some), len(level.path) + len(joined))
+
+    def _part(self, part, names, size):
+        # type: (Any, int, int) -> None
+        """Add to the next job: (directory, names in it, those that may be no files), or a block as it is."""
+        self._parts.append(part)
+        self._names += names
+        self._bytes += size
+        if self._names >= NAMES or self._bytes >= BYTES or len(self._fds) == crew.DESCRIPTORS:
+            self._give()
 
     def _give(self):
         # type: () -> None

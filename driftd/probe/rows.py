@@ -13,8 +13,26 @@ from typing import Any, Iterable, List, Optional, Tuple
 
 from driftd.probe import attributes, walk, wire
 
-_FILE = struct.Struct(">cHIIBQB32sH")  # the body of a file that was read and has no attributes
-_LENGTHS = [struct.pack(">H", length) for length in range(256)]  # of names
+
+SHORTS = [struct.pack(">H", length) for length in range(256)]  # lengths of names
+_FILE = struct.Struct(">cHIIBQB32sH")
+_DIRECTORY = struct.Struct(">cHIIBH")
+
+
+def file_body(found, flags, digest, xattrs):
+    # type: (os.stat_result, int, bytes, wire.Xattrs) -> bytes
+    """As ``wire.encode_body``, of a regular file that was read, from its stat."""
+    mode, _, _, _, uid, gid, size = found[:7]
+    body = _FILE.pack(wire.FILE, mode & 0o7777, uid, gid, flags, size, 32, digest, len(xattrs))
+    return body + wire.encode_xattrs(xattrs) if xattrs else body
+
+
+def directory_body(found, flags, xattrs):
+    # type: (os.stat_result, int, wire.Xattrs) -> bytes
+    """As ``wire.encode_body``, of a directory, from its stat."""
+    mode, _, _, _, uid, gid = found[:6]
+    body = _DIRECTORY.pack(wire.DIRECTORY, mode & 0o7777, uid, gid, flags, len(xattrs))
+    return body + wire.encode_xattrs(xattrs) if xattrs else body
 
 
 class Packed(List[wire.Entry]):
@@ -28,10 +46,12 @@ class Packed(List[wire.Entry]):
 
 
 def job(number, stop, parts):
-    # type: (int, bool, List[Tuple[bytes, List[bytes], List[bytes]]]) -> bytes
-    """What ``Describer.work`` is to do in walk ``number``: (directory, names in it, those that may be no files)."""
-    joined = [(directory, b"/".join(names), b"/".join(others)) for directory, names, others in parts]
-    return marshal.dumps((number, stop, joined))
+    # type: (int, bool, List[Any]) -> bytes
+    """What ``Describer.work`` is to do in walk ``number``.
+
+    A part is (directory, names in it, those of them that may be no files), names with slashes between them; or a block.
+    """
+    return marshal.dumps((number, stop, parts))
 
 
 def opened(outcome):
@@ -50,9 +70,14 @@ class Describer(walk.Walker):
         self._walks, stop, parts = marshal.loads(asked)  # noqa: S302  # from a process of our own
         self._payloads, self._blocks, self._size = [], [], 0  # type: List[bytes], List[bytes], int
         self._links = []  # type: List[Tuple[bytes, bytes]]
-        for at, (directory, names, others) in enumerate(parts):
+        left = iter(fds)
+        for part in parts:
+            if isinstance(part, bytes):
+                self._block(part)
+                continue
+            directory, names, others = part
             try:
-                self._names(fds[at], directory, names.split(b"/"), frozenset(others.split(b"/")), stop)
+                self._names(next(left), directory, names.split(b"/"), frozenset(others.split(b"/")), stop)
             except walk.UnsearchableError:
                 self.tally.not_read(directory, os.strerror(errno.EACCES))
         self._flush()
@@ -87,7 +112,7 @@ class Describer(walk.Walker):
                     body = self._other(fd, name, path, stop)
                     if body is None:
                         continue
-                rows += (_LENGTHS[len(name)], name, body)
+                rows += (SHORTS[len(name)], name, body)
                 count += 1
                 size += len(body)
                 if size > walk.BATCH_BYTES:
@@ -106,8 +131,7 @@ class Describer(walk.Walker):
             return None
         try:
             found = os.fstat(fd)
-            mode, _, _, links, uid, gid, size = found[:7]
-            if not stat.S_ISREG(mode) or size > self._file_limit:
+            if not stat.S_ISREG(found.st_mode) or found.st_size > self._file_limit:
                 return None
             digest = self._hasher.once(fd, found, last=False)
             if digest is None:
@@ -119,10 +143,9 @@ class Describer(walk.Walker):
         finally:
             os.close(fd)
         self.tally.entries += 1
-        if links > 1:
+        if found.st_nlink > 1:
             self._links.append((self._token(found), path))
-        body = _FILE.pack(b"f", mode & 0o7777, uid, gid, flags, size, 32, digest, len(xattrs))
-        return body + wire.encode_xattrs(xattrs) if xattrs else body
+        return file_body(found, flags, digest, xattrs)
 
     def _other(self, dir_fd, name, path, stop):
         # type: (int, bytes, bytes, bool) -> Optional[bytes]

@@ -6,15 +6,13 @@ devices are never opened.
 """
 
 import errno
-import itertools
-import operator
 import os
 import stat
-import sys
-from typing import Any, Callable, Iterable, Iterator, List, Optional, Set, Tuple
+from typing import Callable, Iterable, Iterator, List, Optional, Set, Tuple
 
 from driftd.probe import attributes, wire
 from driftd.probe.hashing import Hasher
+from driftd.probe.names import listing
 from driftd.probe.tally import Tally
 
 ATTEMPTS = 3  # how often a file that changes while it is read is read again
@@ -47,7 +45,7 @@ class UnsearchableError(Exception):
 class Level(object):
     """One directory on the way down. ``fd`` is -1 while it is closed."""
 
-    __slots__ = ("entries", "fd", "found", "name", "path", "pending", "size")
+    __slots__ = ("fd", "found", "name", "packed", "path", "pending", "rows", "size")
 
     def __init__(self, fd, name, path):
         # type: (int, bytes, bytes) -> None
@@ -56,9 +54,9 @@ class Level(object):
         self.path = path
         self.found = os.fstat(fd)
         self.pending = []  # type: List[bytes]
-        # Of what fullwalk.py describes when it goes into it: entries, and how long they are.
-        self.entries = None  # type: Optional[List[wire.Entry]]
-        self.size = 0
+        # Whether fullwalk.py describes what is below when it goes into it, so far in these rows, of so many bytes.
+        self.packed, self.size = False, 0
+        self.rows = []  # type: List[bytes]
 
     def ident(self):
         # type: () -> Tuple[int, int]
@@ -86,29 +84,6 @@ def open_quietly(name, flags=0, dir_fd=None):
         if error.errno != errno.EPERM:  # EPERM: neither owner nor privileged, so the atime cannot be spared
             raise
     return os.open(name, _COMMON | flags, dir_fd=dir_fd)
-
-
-# In other encodings than these Python does not give every name back as it was.
-EXACT_NAMES = sys.getfilesystemencoding().lower() in ("utf-8", "ascii")
-
-
-def listing(fd):
-    # type: (int) -> List[bytes]
-    """The names in a directory, as bytes, sorted."""
-    if EXACT_NAMES:
-        names = os.listdir(fd)  # type: List[Any]
-        for at, name in enumerate(names):  # one by one: a directory may have a million names
-            names[at] = os.fsencode(name)
-    else:
-        names = os.listdir(b"/proc/self/fd/%d" % fd)
-    return rising(names)
-
-
-def rising(names):
-    # type: (List[bytes]) -> List[bytes]
-    """The names, sorted. A directory that changes while it is read may name something twice."""
-    names.sort()
-    return names if all(map(operator.ne, names, itertools.islice(names, 1, None))) else sorted(set(names))
 
 
 def weight(name, entry):

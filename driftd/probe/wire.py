@@ -53,6 +53,9 @@ pack = bencode.pack
 unpack = bencode.unpack
 
 
+Xattrs = Tuple[Tuple[bytes, bytes], ...]
+
+
 class Entry(NamedTuple):
     """One name in a tree, with everything about it that may count as drift."""
 
@@ -65,7 +68,7 @@ class Entry(NamedTuple):
     sha256: bytes  # 32 raw bytes, regular files only; b"" where the content could not be read
     target: bytes  # symbolic links only; else b""
     rdev: Tuple[int, int]  # (major, minor), devices only; else (0, 0)
-    xattrs: Tuple[Tuple[bytes, bytes], ...]  # sorted by name; ACLs and capabilities are among them
+    xattrs: Xattrs  # sorted by name; ACLs and capabilities are among them
     flags: int = 0  # IMMUTABLE | APPEND_ONLY, files and directories only
     # The smallest path, by its bytes, of all that are hard links of one file, the smallest itself included; b"" where
     # the tree has no other. While a tree is being walked it holds a token that the links have in common (walk.py).
@@ -119,7 +122,7 @@ def encode_body(entry):
 
 
 def encode_xattrs(xattrs):
-    # type: (Iterable[Tuple[bytes, bytes]]) -> bytes
+    # type: (Xattrs) -> bytes
     """What stands in a body behind the number of attributes."""
     return b"".join(_SHORT.pack(len(name)) + name + sized(value) for name, value in xattrs)
 

@@ -1,0 +1,90 @@
+"""The names in a directory, as bytes, and what the directory itself says that they are."""
+
+import itertools
+import operator
+import os
+import stat
+import sys
+from typing import Any, Iterable, List, Tuple
+
+_CODING = sys.getfilesystemencoding()
+# In other encodings than these Python does not give every name back as it was.
+_EXACT = _CODING.lower() in ("utf-8", "ascii")
+
+
+def listing(fd):
+    # type: (int) -> List[bytes]
+    """The names in a directory, as bytes, sorted."""
+    if _EXACT:
+        names = os.listdir(fd)  # type: List[Any]
+        for at, name in enumerate(names):  # one by one: a directory may have a million names
+            names[at] = os.fsencode(name)
+    else:
+        names = os.listdir(b"/proc/self/fd/%d" % fd)
+    return rising(names)
+
+
+def rising(names):
+    # type: (List[bytes]) -> List[bytes]
+    """The names, sorted. A directory that changes while it is read may name something twice."""
+    names.sort()
+    return names if all(map(operator.ne, names, itertools.islice(names, 1, None))) else sorted(set(names))
+
+
+def contents(fd, avoid):
+    # type: (int, Iterable[bytes]) -> Tuple[List[bytes], List[bytes], List[bytes]]
+    """What is in a directory, of ``avoid`` nothing: directories; all else; of that, what may be no regular file.
+
+    Directories and all else are rising. What it is is the directory's word, which costs nothing. Raises OSError.
+    """
+    if os.scandir in os.supports_fd and _EXACT:
+        directories, files, others = map(_bytes, _kinds(fd, avoid))
+    else:
+        directories, files, others = _kinds_by_stat(fd, avoid)
+    names = rising(files + others)
+    if directories:
+        directories = rising(directories)
+        if not set(directories).isdisjoint(names):  # it changed meanwhile
+            names = [name for name in names if name not in directories]
+    return directories, names, others
+
+
+def _bytes(names):
+    # type: (List[str]) -> List[bytes]
+    # In one go, since a name cannot have a slash in it.
+    return "/".join(names).encode(_CODING, "surrogateescape").split(b"/") if names else []
+
+
+def _kinds(fd, avoid):
+    # type: (int, Iterable[bytes]) -> Tuple[List[str], List[str], List[str]]
+    left = frozenset(map(os.fsdecode, avoid))
+    directories, files, others = [], [], []  # type: List[str], List[str], List[str]
+    with os.scandir(fd) as found:
+        for one in found:
+            name = one.name
+            if name in left:
+                continue
+            try:
+                if one.is_file(follow_symlinks=False):
+                    files.append(name)
+                elif one.is_dir(follow_symlinks=False):
+                    directories.append(name)
+                else:
+                    others.append(name)
+            except OSError:
+                others.append(name)
+    return directories, files, others
+
+
+def _kinds_by_stat(fd, avoid):
+    # type: (int, Iterable[bytes]) -> Tuple[List[bytes], List[bytes], List[bytes]]
+    """For Python 3.6, whose scandir has to be given a path: so the directory's atime would move."""
+    directories, files, others = [], [], []  # type: List[bytes], List[bytes], List[bytes]
+    for name in listing(fd):
+        if name not in avoid:
+            try:
+                kind = stat.S_IFMT(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode)
+            except OSError:
+                kind = 0
+            (directories if kind == stat.S_IFDIR else files if kind == stat.S_IFREG else others).append(name)
+    return directories, files, others
