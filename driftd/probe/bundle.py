@@ -11,6 +11,7 @@ import ast
 import functools
 import importlib.resources
 import re
+import string
 import threading
 import zlib
 from typing import Callable, Iterable, List
@@ -168,6 +169,7 @@ sys.modules["driftd.probe.watch"].main(sys.stdin.buffer, sys.stdout.buffer)
 
 
 _MAKING = threading.RLock()
+_SCOPES = (ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.Global, ast.Nonlocal)
 
 
 def _once(make):
@@ -195,7 +197,30 @@ def _bare(text):
         elif isinstance(part, ast.ImportFrom) and part.module == "typing":
             # Most types stand in comments.
             part.names = [one for one in part.names if one.name in named] or [ast.alias("Any")]
+    for part in ast.walk(tree):
+        if isinstance(part, ast.FunctionDef):
+            _rename(part)
     return re.sub("^(    )+", lambda found: " " * (len(found.group()) // 4), ast.unparse(tree), flags=re.MULTILINE)
+
+
+def _rename(function):
+    # type: (ast.FunctionDef) -> None
+    """Give what a function keeps for itself names of one letter; not where a scope in it could see them as well."""
+    parts = list(ast.walk(function))
+    if any(isinstance(part, _SCOPES) and part is not function for part in parts):
+        return
+    given = {part.arg for part in parts if isinstance(part, ast.arg)}
+    names = [part.id for part in parts if isinstance(part, ast.Name)]
+    own = {part.id for part in parts if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
+    caught = [part.name for part in parts if isinstance(part, ast.ExceptHandler) and part.name]
+    own, names = own.union(caught), names + caught
+    free = [letter for letter in string.ascii_letters if letter not in given | set(names)]
+    short = dict(zip(sorted(own - given, key=names.index), free, strict=False))
+    for part in parts:
+        if isinstance(part, ast.Name):
+            part.id = short.get(part.id, part.id)
+        elif isinstance(part, ast.ExceptHandler) and part.name:
+            part.name = short.get(part.name, part.name)
 
 
 def _needed(names):

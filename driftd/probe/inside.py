@@ -10,6 +10,7 @@ import stat
 from typing import List, Optional, Tuple
 
 from driftd.probe import walk
+from driftd.probe.names import listing
 
 LINK_LIMIT = 40
 _STEP = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -139,7 +140,7 @@ class Directory(object):
     def names(self, limit=NAMES_LIMIT):
         # type: (int) -> List[bytes]
         """What is in it, sorted. Raises OSError, with E2BIG when that is more than ``limit``."""
-        names = walk.listing(self._fd)
+        names = listing(self._fd)
         if len(names) > limit:
             raise OSError(errno.E2BIG, "more than %d names" % limit)
         return names

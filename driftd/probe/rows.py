@@ -13,7 +13,6 @@ from typing import Any, Iterable, List, Optional, Tuple
 
 from driftd.probe import attributes, walk, wire
 
-
 SHORTS = [struct.pack(">H", length) for length in range(256)]  # lengths of names
 _FILE = struct.Struct(">cHIIBQB32sH")
 _DIRECTORY = struct.Struct(">cHIIBH")
