@@ -12,7 +12,7 @@ import select
 import signal
 import socket
 import struct
-from typing import Any, Callable, Deque, Dict, Iterator, List
+from typing import Any, Callable, Deque, Dict, Iterable, Iterator, List
 
 SIZE = 1  # processes; the program that is sent to an instance asks ``cores``
 MOST = 2  # more than two gain little, and a server has other things to do
@@ -20,7 +20,8 @@ AHEAD = 12  # jobs that are under way at the most
 HELD = 2 * 1024 * 1024  # bytes that may wait for the outcome of an earlier job
 
 KEPT = 1000  # outcomes that wait for an earlier one
-_ROOM = 256 * 1024  # bytes; no socket takes a longer job
+_ROOM = 256 * 1024  # bytes of a job and its number, for others to do it
+_BUFFER = _ROOM  # of the socket that they are sent through
 DESCRIPTORS = 32  # of one job, at the most
 _HEAD = struct.Struct("=II")
 
@@ -104,8 +105,7 @@ class Crew(object):
         try:
             self._put(slot, self._work(job, fds))
         finally:
-            for fd in fds:
-                os.close(fd)
+            _close(fds)
 
     def _put(self, slot, outcome):
         # type: (List[Any], bytes) -> None
@@ -114,6 +114,19 @@ class Crew(object):
 
     def _send(self, slot, job, fds):
         # type: (List[Any], bytes, List[int]) -> None
+        try:
+            if self._sent(job, fds):
+                self._open[self._given] = slot
+            else:
+                self._put(slot, self._work(job, fds))
+        finally:
+            _close(fds)
+
+    def _sent(self, job, fds):
+        # type: (bytes, List[int]) -> bool
+        """Whether the others take it: one that is too long for a socket, or has too many descriptors, is done here."""
+        if len(job) > _ROOM - _HEAD.size:
+            return False
         self._given += 1
         message = [_HEAD.pack(self._given, len(job)) + job]
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("%di" % len(fds), *fds))]
@@ -121,23 +134,17 @@ class Crew(object):
             while len(self._open) >= AHEAD or (self._held > HELD and self._open):
                 self._listen()
             try:
-                self._jobs.sendmsg(message, rights, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+                self._jobs.sendmsg(message, rights, socket.MSG_DONTWAIT)
             except BlockingIOError:
-                if self._open:
-                    self._listen()
-                    continue
+                if not self._open:
+                    return False
+                self._listen()
             except BrokenPipeError:
                 self._listen()
-                continue
-            except OSError:  # too long for a socket, or too many descriptors on their way
-                pass
+            except OSError:
+                return False
             else:
-                break
-            self._do(slot, job, fds)
-            return
-        self._open[self._given] = slot
-        for fd in fds:
-            os.close(fd)
+                return True
 
     def _listen(self):
         # type: () -> None
@@ -173,7 +180,7 @@ class Crew(object):
         # type: () -> None
         self._jobs, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for end in (self._jobs, theirs):
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM)
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
         with theirs:
             for _ in range(self._size):
                 (reader, writer), (lifeline, ours) = os.pipe(), os.pipe()
@@ -181,8 +188,7 @@ class Crew(object):
                 child = os.fork()
                 if not child:
                     try:
-                        for fd in [reader, self._jobs.detach()] + self._lifelines + list(self._children):
-                            os.close(fd)
+                        _close([reader, self._jobs.detach()] + self._lifelines + list(self._children))
                         _outlive_nobody(lifeline)
                         _labour(self._work, theirs, writer)
                     finally:
@@ -194,8 +200,7 @@ class Crew(object):
     def end(self):
         # type: () -> None
         """End all processes; what is under way is lost."""
-        for fd in (self._first[2] if self._first else []) + self._lifelines + list(self._children):
-            os.close(fd)
+        _close((self._first[2] if self._first else []) + self._lifelines + list(self._children))
         if self._jobs is not None:
             self._jobs.close()
         for child in self._children.values():
@@ -204,6 +209,12 @@ class Crew(object):
             # One that hangs in the kernel is not waited for: there is a deadline to be kept.
             os.waitpid(child, os.WNOHANG if self._open else 0)
         self.__init__(self._work)  # type: ignore[misc]  # as it was at first
+
+
+def _close(fds):
+    # type: (Iterable[int]) -> None
+    for fd in fds:
+        os.close(fd)
 
 
 def _outlive_nobody(lifeline):
@@ -235,5 +246,4 @@ def _labour(work, jobs, writer):
         left = memoryview(_HEAD.pack(number, len(outcome)) + outcome)
         while left:
             left = left[os.write(writer, left) :]
-        for fd in fds:
-            os.close(fd)
+        _close(fds)
