@@ -19,7 +19,7 @@ MOST = 2  # more than two gain little, and a server has other things to do
 AHEAD = 12  # jobs that are under way at the most
 HELD = 2 * 1024 * 1024  # bytes that may wait for the outcome of an earlier job
 
-KEPT = 1000  # outcomes that wait for an earlier one
+KEPT = 64  # outcomes that wait for an earlier one
 _ROOM = 256 * 1024  # bytes of a job and its number, for others to do it
 _BUFFER = _ROOM  # of the socket that they are sent through
 DESCRIPTORS = 32  # of one job, at the most
@@ -69,23 +69,26 @@ class Crew(object):
         """Take a job on; its descriptors are closed here. Raises WorkerError."""
         slot = [False, None]  # type: List[Any]
         self._order.append(slot)
-        if self._size < 2:
-            self._do(slot, job, fds)
-        elif self._jobs is None and not self._first:
-            self._first = [slot, job, fds]
-        else:
-            if self._jobs is None:
-                first, self._first = self._first, []
-                self._fork()
-                self._send(*first)
-            self._send(slot, job, fds)
+        if self._size > 1 and self._jobs is None:
+            if not self._first:
+                self._first = [slot, job, fds]
+                return
+            self._fork()
+            first, self._first = self._first, []
+            self._send(*first)
+        self._send(slot, job, fds)
+
+    def ready(self):
+        # type: () -> bool
+        """Whether the outcome that is next is there."""
+        return bool(self._order) and self._order[0][0]
 
     def done(self, all_of_it=False):
         # type: (bool) -> Iterator[Any]
         """Outcomes in the order of their jobs: those that are there, or all. Raises WorkerError."""
         if all_of_it:
             self._begin()
-        while self._order and (self._order[0][0] or all_of_it):
+        while self._order and (all_of_it or self.ready()):
             while not self._order[0][0]:
                 self._listen()
             outcome = self._order.popleft()[1]
@@ -98,14 +101,7 @@ class Crew(object):
         """Do the first job here, when no second is in sight."""
         first, self._first = self._first, []
         if first:
-            self._do(*first)
-
-    def _do(self, slot, job, fds):
-        # type: (List[Any], bytes, List[int]) -> None
-        try:
-            self._put(slot, self._work(job, fds))
-        finally:
-            _close(fds)
+            self._send(*first)
 
     def _put(self, slot, outcome):
         # type: (List[Any], bytes) -> None
@@ -115,7 +111,7 @@ class Crew(object):
     def _send(self, slot, job, fds):
         # type: (List[Any], bytes, List[int]) -> None
         try:
-            if self._sent(job, fds):
+            if self._children and self._sent(job, fds):
                 self._open[self._given] = slot
             else:
                 self._put(slot, self._work(job, fds))
@@ -184,18 +180,21 @@ class Crew(object):
         with theirs:
             for _ in range(self._size):
                 (reader, writer), (lifeline, ours) = os.pipe(), os.pipe()
-                self._lifelines.append(ours)
-                child = os.fork()
+                try:
+                    child = os.fork()
+                except OSError:  # there may be no more; whoever is there does it all
+                    _close([reader, writer, lifeline, ours])
+                    break
                 if not child:
                     try:
-                        _close([reader, self._jobs.detach()] + self._lifelines + list(self._children))
+                        _close([reader, ours, self._jobs.detach()] + self._lifelines + list(self._children))
                         _outlive_nobody(lifeline)
                         _labour(self._work, theirs, writer)
                     finally:
                         os._exit(1)
                 self._children[reader], self._heard[reader] = child, bytearray()
-                os.close(writer)
-                os.close(lifeline)
+                self._lifelines.append(ours)
+                _close([writer, lifeline])
 
     def end(self):
         # type: () -> None
@@ -203,11 +202,12 @@ class Crew(object):
         _close((self._first[2] if self._first else []) + self._lifelines + list(self._children))
         if self._jobs is not None:
             self._jobs.close()
+        cut = bool(self._order)
         for child in self._children.values():
-            if self._open or self._order:
+            if cut:
                 os.kill(child, signal.SIGKILL)
             # One that hangs in the kernel is not waited for: there is a deadline to be kept.
-            os.waitpid(child, os.WNOHANG if self._open else 0)
+            os.waitpid(child, os.WNOHANG if cut else 0)
         self.__init__(self._work)  # type: ignore[misc]  # as it was at first
 
 
@@ -221,8 +221,11 @@ def _outlive_nobody(lifeline):
     # type: (int) -> None
     """The kernel ends this process (SIGIO) as soon as the other end is closed, and the deadline does."""
     signal.signal(signal.SIGIO, signal.SIG_DFL)
-    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+    try:
+        fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+    except OSError:  # not every kernel is Linux's own; the end of the jobs ends it, too
+        pass
     left = signal.getitimer(signal.ITIMER_REAL)[0]
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, left and left + 1)  # the other one says why

@@ -66,21 +66,26 @@ class FullWalker(Walker):
     # --- one directory -----------------------------------------------------------------------------
 
     def _list(self, level, stop):
-        # type: (Level, bool) -> Iterator[Batch]
+        # type: (Level, bool) -> Iterable[Batch]
         if self.apart(level.path):
-            for batch in super(FullWalker, self)._list(level, stop):
-                self._crew.keep(batch)
+            return self._one_by_one(level, stop)
+        level.packed = True
+        try:
+            directories, names, others = contents(level.fd, self._avoided(level))
+        except OSError as error:
+            self.tally.not_read(level.path, error)
         else:
-            level.packed = True
-            try:
-                directories, names, others = contents(level.fd, self._avoided(level))
-            except OSError as error:
-                self.tally.not_read(level.path, error)
-            else:
-                level.pending = self._wanted(level, directories)
-                level.pending.reverse()
-                self._hand_out(level, names, others)
-        return self._finished()
+            level.pending = self._wanted(level, directories)
+            level.pending.reverse()
+            self._hand_out(level, names, others)
+        return self._finished() if self._crew.ready() else ()
+
+    def _one_by_one(self, level, stop):
+        # type: (Level, bool) -> Iterator[Batch]
+        for batch in super(FullWalker, self)._list(level, stop):
+            self._crew.keep(batch)
+            for one in self._finished():
+                yield one
 
     def _avoided(self, level):
         # type: (Level) -> Iterable[bytes]
@@ -129,7 +134,7 @@ class FullWalker(Walker):
         except OSError as error:
             entry = self._describe(above, name, path)
             if entry is not None and entry.kind == wire.DIRECTORY:
-                self._not_entered(path, error)
+                self._not_entered(path, error, described=True)
         else:
             if below is None:
                 self._describe(above, name, path)

@@ -7,7 +7,8 @@ from typing import Dict, Optional, Tuple
 
 from driftd.probe.tally import Tally
 
-SMALL = 256 * 1024  # a file below this is one read; larger ones pass through a buffer of this size
+SMALL = 64 * 1024  # a file below this is one read; larger ones pass through the buffer
+BUFFER = 256 * 1024
 _ASIDE = 48
 SETTLED = 2  # seconds; longer than one tick of any file system's clock
 
@@ -20,7 +21,7 @@ class Hasher(object):
         self.tally = tally
         # Not at the beginning of a page (16 bytes in, where malloc puts it): there, some processors copy what comes
         # from the beginning of another page at a fifth of their speed.
-        self._buffer = memoryview(bytearray(SMALL + _ASIDE))[_ASIDE:]
+        self._buffer = memoryview(bytearray(BUFFER + _ASIDE))[_ASIDE:]
         self._known = {}  # type: Dict[Tuple[int, int], Tuple[Tuple[int, int, int], bytes]]
 
     def once(self, fd, found, last):

@@ -51,8 +51,11 @@ def contents(fd, avoid):
 
 def _bytes(names):
     # type: (List[str]) -> List[bytes]
-    # In one go, since a name cannot have a slash in it.
-    return "/".join(names).encode(_CODING, "surrogateescape").split(b"/") if names else []
+    if not names:
+        return []
+    joined = "/".join(names)  # no name has a slash in it
+    names.clear()  # there may be a million of them
+    return joined.encode(_CODING, "surrogateescape").split(b"/")
 
 
 def _kinds(fd, avoid):

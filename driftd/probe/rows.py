@@ -108,7 +108,7 @@ class Describer(walk.Walker):
                 path = prefix + name
                 body = None if name in others else self._plain(fd, name, path)
                 if body is None:
-                    body = self._other(fd, name, path, stop)
+                    body = self._other(fd, name, path, stop, int(name not in others))
                     if body is None:
                         continue
                 rows += (SHORTS[len(name)], name, body)
@@ -146,9 +146,9 @@ class Describer(walk.Walker):
             self._links.append((self._token(found), path))
         return file_body(found, flags, digest, xattrs)
 
-    def _other(self, dir_fd, name, path, stop):
-        # type: (int, bytes, bytes, bool) -> Optional[bytes]
-        entry = self._tried(dir_fd, name, path, 1)
+    def _other(self, dir_fd, name, path, stop, before):
+        # type: (int, bytes, bytes, bool, int) -> Optional[bytes]
+        entry = self._tried(dir_fd, name, path, before)
         if entry is None:
             return None
         if entry.kind == wire.DIRECTORY:
@@ -163,7 +163,7 @@ class Describer(walk.Walker):
         try:
             fd = walk.open_quietly(name, os.O_DIRECTORY, dir_fd)
         except OSError as error:
-            self._not_entered(path, error)
+            self._not_entered(path, error, described=True)
             return
         for directory, entries in self._below(fd, path, stop):
             self._block(wire.encode_block(directory, entries))

@@ -188,10 +188,13 @@ class Walker(object):
             self._not_entered(path, error)
             return None
 
-    def _not_entered(self, path, error):
-        # type: (bytes, OSError) -> None
-        if error.errno not in _GONE:
-            self.tally.not_read(path, "changed while read" if error.errno in _EXCHANGED else error)
+    def _not_entered(self, path, error, described=False):
+        # type: (bytes, OSError, bool) -> None
+        """Say that a directory could not be opened; one that is gone only if it has been ``described``."""
+        if error.errno in _EXCHANGED or (described and error.errno in _GONE):
+            self.tally.not_read(path, "changed while read")
+        elif error.errno not in _GONE:
+            self.tally.not_read(path, error)
 
     def _enter(self, stack, name, path):
         # type: (List[Level], bytes, bytes) -> Optional[Level]
@@ -240,7 +243,7 @@ class Walker(object):
     # --- one directory -----------------------------------------------------------------------------
 
     def _list(self, level, stop):
-        # type: (Level, bool) -> Iterator[Batch]
+        # type: (Level, bool) -> Iterable[Batch]
         try:
             names = listing(level.fd)
         except OSError as error:

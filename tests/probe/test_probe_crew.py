@@ -33,24 +33,24 @@ def nothing_is_left() -> Iterator[None]:
     before = len(os.listdir("/proc/self/fd"))
     yield
     assert len(os.listdir("/proc/self/fd")) == before
-    assert not running(os.getpid())
+    wait_for(lambda: not running(os.getpid()))
 
 
 def running(parent: int) -> list[int]:
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    states = {int(one): Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()[0] for one in children}
-    return [child for child, state in states.items() if state != "Z"]
+    return [int(child) for child in children if not ended(int(child))]
 
 
 def ended(*pids: int) -> bool:
-    return not any(Path(f"/proc/{pid}").exists() and b"\nState:\tZ" not in status(pid) for pid in pids)
+    """Whether none of them runs any more."""
+    return not any("\nState:" in status(pid) and "\nState:\tZ" not in status(pid) for pid in pids)
 
 
-def status(pid: int) -> bytes:
+def status(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/status").read_bytes()
+        return Path(f"/proc/{pid}/status").read_text()
     except OSError:
-        return b""
+        return ""
 
 
 def wait_for(what: Callable[[], object]) -> None:
@@ -268,6 +268,26 @@ def test_a_job_that_no_socket_takes_is_done_here(
     assert look_at(filled).entries == expected.entries
 
 
+@pytest.mark.usefixtures("shared")
+@pytest.mark.parametrize("forks", [0, 1])
+def test_where_nobody_may_be_forked_it_is_done_all_the_same(
+    filled: Path, look_at: Look, monkeypatch: pytest.MonkeyPatch, forks: int
+) -> None:
+    real, left = os.fork, [None] * forks
+
+    def refusing() -> int:
+        if not left:
+            raise BlockingIOError(11, "no more processes")
+        left.pop()
+        return real()
+
+    monkeypatch.setattr(crew, "SIZE", 1)
+    expected = look_at(filled)
+    monkeypatch.setattr(crew, "SIZE", 2)
+    monkeypatch.setattr(os, "fork", refusing)
+    assert look_at(filled) == expected
+
+
 def looked_without(tree: Path, module: str) -> Fingerprint:
     """By the program as it is sent, in a Python that lacks a module."""
     hiding = f"import sys; sys.modules[{module!r}] = None; " + bundle.BOOT
@@ -350,3 +370,22 @@ def test_a_directory_that_takes_the_place_of_a_file_is_gone_into(
     assert [entry.path for entry in found.entries] == [b"/", b"/file", b"/file/in", b"/file/in/again", b"/hard"]
     assert [entry.same for entry in found.entries[3:]] == [b"/file/in/again"] * 2
     assert found.unreadable == ()
+
+
+def test_a_directory_that_is_gone_and_back_is_not_said_to_be_empty(
+    tree: Path, look_at: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tree / "dir/below").mkdir(parents=True)
+    real, seen = walk.open_quietly, []
+
+    def gone_once(name: bytes, flags: int = 0, dir_fd: int | None = None) -> int:
+        if name == b"dir" and not seen:
+            seen.append(name)
+            raise FileNotFoundError(2, "No such file or directory")
+        return real(name, flags, dir_fd)
+
+    monkeypatch.setattr(walk, "open_quietly", gone_once)
+    found = look_at(tree)
+    assert [entry.path for entry in found.entries] == [b"/", b"/dir"]
+    assert found.unreadable == (b"/dir",)
+    assert found.coverage.reasons["unreadable: changed while read"] == 1
