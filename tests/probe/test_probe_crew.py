@@ -376,7 +376,8 @@ def test_a_directory_that_is_gone_and_back_is_not_said_to_be_empty(
     tree: Path, look_at: Look, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tree / "dir/below").mkdir(parents=True)
-    real, seen = walk.open_quietly, []
+    seen: list[bytes] = []
+    real = walk.open_quietly
 
     def gone_once(name: bytes, flags: int = 0, dir_fd: int | None = None) -> int:
         if name == b"dir" and not seen:
