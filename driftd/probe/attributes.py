@@ -23,7 +23,7 @@ _NOT_PERMITTED = (errno.EACCES, errno.EPERM)
 # for the direction (alpha, mips, powerpc, sparc), "read" is 1 << 30 instead of 2 << 30.
 _READ = 0x40000000 if os.uname().machine.startswith(("alpha", "mips", "parisc", "ppc", "sparc")) else 0x80000000
 GETFLAGS = _READ | struct.calcsize("l") << 16 | ord("f") << 8 | 1
-_ROOM = bytes(struct.calcsize("l"))
+_ROOM = struct.calcsize("l")
 _INT = struct.Struct("i")
 BITS = ((0x10, wire.IMMUTABLE), (0x20, wire.APPEND_ONLY))
 # File systems without flags say so in one of these words.
@@ -33,14 +33,16 @@ _NO_FLAGS = (errno.ENOTTY, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 def flags(fd, path, tally):
     # type: (int, bytes, Tally) -> int
     """IMMUTABLE | APPEND_ONLY as the open file or directory has them; 0 where its file system knows no flags."""
+    answer = bytearray(_ROOM)  # one to be written to; to bytes, Python gets by way of an exception
     try:
-        bits = _INT.unpack_from(fcntl.ioctl(fd, GETFLAGS, _ROOM))[0]
+        fcntl.ioctl(fd, GETFLAGS, answer)
     except OSError as error:
         if error.errno in _NOT_PERMITTED:
             tally.count("not permitted: the flags of files and directories")
         elif error.errno not in _NO_FLAGS:
             tally.not_read(path, error)
         return 0
+    bits = _INT.unpack_from(answer)[0]
     return sum(ours for theirs, ours in BITS if bits & theirs) if bits & 0x30 else 0
 
 
@@ -57,7 +59,10 @@ def xattrs(where, path, tally):
     follow = isinstance(where, int)
     rows, size = [], 0  # type: List[Tuple[bytes, bytes]], int
     try:
-        for text in os.listxattr(where, follow_symlinks=follow):
+        names = os.listxattr(where, follow_symlinks=follow)
+        if not names:
+            return ()
+        for text in names:
             name = os.fsencode(text)
             if name.startswith(OVERLAY_OWN):
                 continue

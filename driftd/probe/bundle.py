@@ -11,6 +11,7 @@ import ast
 import functools
 import importlib.resources
 import re
+import string
 import threading
 import zlib
 from typing import Callable, Iterable, List
@@ -35,6 +36,7 @@ READING = (
     "wire",
     "hashing",
     "attributes",
+    "names",
     "walk",
     "links",
     "telling",
@@ -43,6 +45,9 @@ READING = (
     "reading",
 )
 REST = (
+    "rows",
+    "crew",
+    "fullwalk",
     "tree",
     "inside",
     "tools",
@@ -104,20 +109,31 @@ BOOT = "import sys;import zlib;exec(zlib.decompress(sys.stdin.buffer.read(int(sy
 # Isolated, without site-packages, without writing bytecode.
 ARGUMENTS = ("-I", "-S", "-B", "-c", BOOT)
 
+# A module is compiled when something in it is wanted for the first time: most of a look needs few of them. Their texts
+# stand in one raw string, as they are: what is escaped is longer, and longer to read.
 _OPENING = """\
 import sys
 import types
 
-def _module(name, text):
-    module = types.ModuleType(name)
-    sys.modules[name] = module
-    above, _, last = name.rpartition(".")
-    if above:
-        setattr(sys.modules[above], last, module)
-    exec(compile(text, name, "exec", 0, True), module.__dict__)
+_texts = {}
 
-_module("driftd", "")
-_module("driftd.probe", "")
+class _Module(types.ModuleType):
+    def __getattr__(self, name):
+        text = _texts.pop(self.__name__, None)
+        if text is None:
+            raise AttributeError(name)
+        exec(compile(text, self.__name__, "exec", 0, True), self.__dict__)
+        return getattr(self, name)
+
+def _modules(texts):
+    for text in texts.split(chr(12)):
+        name, _, text = text.partition(chr(10))
+        module = sys.modules[name] = _Module(name)
+        _texts[name] = text
+        above, _, last = name.rpartition(".")
+        if above:
+            setattr(sys.modules[above], last, module)
+
 """
 
 _CLOSING = """\
@@ -126,6 +142,11 @@ sys.modules["driftd.probe.look"].main(sys.stdin.buffer, sys.stdout.buffer)
 
 _GLANCE_CLOSING = """\
 sys.modules["driftd.probe.glance"].main(sys.stdin.buffer, sys.stdout.buffer)
+"""
+
+# A module says what it answers when it is compiled, and that it is when something in it is wanted.
+_ANSWERS = """\
+sys.modules["driftd.probe.%s"].ANSWERS
 """
 
 RESIDENT = ("glimpse", "limits", "newcomers", "notices", "watch", "watchwire")  # what only a resident probe has need of
@@ -175,6 +196,7 @@ sys.modules["driftd.probe.watch"].main(sys.stdin.buffer, sys.stdout.buffer)
 
 
 _MAKING = threading.RLock()
+_SCOPES = (ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.Global, ast.Nonlocal)
 
 
 def _once(make):
@@ -193,21 +215,39 @@ def _once(make):
 
 def _bare(text):
     # type: (str) -> str
-    """A module without what only its readers need: comments, docstrings and the names of types are half of it."""
+    """A module without what only its readers need: of what would be sent, comments and docstrings are a third."""
     tree = ast.parse(text)
+    named = {part.id for part in ast.walk(tree) if isinstance(part, ast.Name)}
     for part in ast.walk(tree):
         if isinstance(part, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(part) is not None:
             part.body[:1] = [] if part.body[1:] else [ast.Pass()]
-    used = {part.id for part in ast.walk(tree) if isinstance(part, ast.Name)}
-    for line in [part for part in tree.body if isinstance(part, ast.ImportFrom) and part.module == "typing"]:
-        line.names = [alias for alias in line.names if alias.name in used]
-        if not line.names:
-            tree.body.remove(line)
-    # ast.unparse writes every string in one line, so what a line begins with is nothing but its depth.
-    return _DEPTH.sub(lambda found: " " * (len(found.group()) // 4), ast.unparse(tree))
+        elif isinstance(part, ast.ImportFrom) and part.module == "typing":
+            # Most types stand in comments.
+            part.names = [one for one in part.names if one.name in named] or [ast.alias("Any")]
+    for part in ast.walk(tree):
+        if isinstance(part, ast.FunctionDef):
+            _rename(part)
+    return re.sub("^(    )+", lambda found: " " * (len(found.group()) // 4), ast.unparse(tree), flags=re.MULTILINE)
 
 
-_DEPTH = re.compile("^(?: {4})+", re.MULTILINE)
+def _rename(function):
+    # type: (ast.FunctionDef) -> None
+    """Give what a function keeps for itself names of one letter; not where a scope in it could see them as well."""
+    parts = list(ast.walk(function))
+    if any(isinstance(part, _SCOPES) and part is not function for part in parts):
+        return
+    given = {part.arg for part in parts if isinstance(part, ast.arg)}
+    names = [part.id for part in parts if isinstance(part, ast.Name)]
+    own = {part.id for part in parts if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
+    caught = [part.name for part in parts if isinstance(part, ast.ExceptHandler) and part.name]
+    own, names = own.union(caught), names + caught
+    free = [letter for letter in string.ascii_letters if letter not in given | set(names)]
+    short = dict(zip(sorted(own - given, key=names.index), free, strict=False))
+    for part in parts:
+        if isinstance(part, ast.Name):
+            part.id = short.get(part.id, part.id)
+        elif isinstance(part, ast.ExceptHandler) and part.name:
+            part.name = short.get(part.name, part.name)
 
 
 def _needed(names):
@@ -237,36 +277,41 @@ def _needed(names):
 def source():
     # type: () -> bytes
     """The whole program as Python source: each module is made in memory under its own name."""
-    return (_OPENING + _made(_needed(["look"])) + _CLOSING).encode("utf-8")
+    return _made(_needed(["look"]), _OPENING, _CLOSING)
 
 
-def _made(names):
-    # type: (Iterable[str]) -> str
-    """The lines that make these modules; ``_OPENING`` says how."""
+def _made(names, opening="", closing=""):
+    # type: (Iterable[str], str, str) -> bytes
+    """Source that makes these modules; ``_OPENING``, which comes before the first of them, says how."""
     here = importlib.resources.files("driftd.probe")
-    texts = ((name, _bare(here.joinpath(name + ".py").read_text(encoding="utf-8"))) for name in names)
-    return "".join("_module(%r, %r)\n" % ("driftd.probe." + name, text) for name, text in texts)
+    texts = ["driftd\n", "driftd.probe\n"] if opening else []
+    for name in names:
+        text = _bare(here.joinpath(name + ".py").read_text(encoding="utf-8"))
+        texts.append("driftd.probe.%s\n%s\n" % (name, text))
+    if "'''" in "".join(texts):
+        raise ValueError("a module of the probe has three quotes in it, which end the string that it travels in")
+    return "".join((opening, "_modules(r'''", "\f".join(texts), "''')\n", closing)).encode("utf-8")
 
 
 @_once
 def glance_program():
     # type: () -> bytes
     """What to write to the started Python: the first part of the program, which answers questions (glance.py)."""
-    return _packed((_OPENING + _made(GLANCE) + _GLANCE_CLOSING).encode("utf-8"))
+    return _packed(_made(GLANCE, _OPENING, _GLANCE_CLOSING))
 
 
 @_once
 def reading_piece():
     # type: () -> bytes
     """What a PIECE frame holds so that entries can be read anew."""
-    return zlib.compress(_made(READING).encode("utf-8"), 9)
+    return zlib.compress(_made(READING, closing=_ANSWERS % "reading"), 9)
 
 
 @_once
 def rest_piece():
     # type: () -> bytes
     """What another one holds so that everything can be asked that the whole program answers."""
-    return zlib.compress(_made(REST).encode("utf-8"), 9)
+    return zlib.compress(_made(REST, closing=_ANSWERS % "serving"), 9)
 
 
 @_once

@@ -1,6 +1,6 @@
 """Which names in a tree are hard links of one file: known only when the whole tree has been seen."""
 
-from typing import Dict, Iterable, Iterator, List
+from typing import Dict, Iterable, Iterator, List, Tuple
 
 from driftd.probe import wire
 
@@ -16,9 +16,13 @@ class Links(object):
 
     def add(self, entries):
         # type: (Iterable[wire.Entry]) -> None
-        for entry in entries:
-            if entry.same:
-                self._names.setdefault(entry.same, []).append(entry.path)
+        self.join((entry.same, entry.path) for entry in entries if entry.same)
+
+    def join(self, names):
+        # type: (Iterable[Tuple[bytes, bytes]]) -> None
+        """As ``add``, of tokens and paths."""
+        for token, path in names:
+            self._names.setdefault(token, []).append(path)
 
     def groups(self):
         # type: () -> List[List[bytes]]

@@ -7,12 +7,14 @@ from typing import Any, BinaryIO, Dict, Iterable, Iterator, List, Optional, Tupl
 
 from driftd.probe import (
     asks,
+    crew,
     dialogue,
     facts,
     frames,
     greeting,
     inside,
     processes,
+    rows,
     sessions,
     sweep,
     telling,
@@ -130,8 +132,13 @@ def told_tree(encoder, batches, tally):
     """The frames of a whole tree and of its hard links, which are counted in ``tally``."""
     links = Links()
     for directory, entries in batches:
-        links.add(entries)
-        yield encoder.block(wire.encode_block(directory, entries))
+        if isinstance(entries, rows.Packed):
+            links.join(entries.links)
+            for payload in entries.payloads:
+                yield encoder.frame(wire.TREE, payload)
+        else:
+            links.add(entries)
+            yield encoder.block(wire.encode_block(directory, entries))
     yield encoder.flush()
     groups = links.groups()
     tally.links = sum(map(len, groups))
@@ -185,6 +192,7 @@ def main(stdin, stdout):
     # type: (BinaryIO, BinaryIO) -> None
     """Read one request from ``stdin`` and write the answer to ``stdout``; quiet when nobody listens any more."""
     os.nice(NICE)
+    crew.SIZE = crew.cores()
     os.environ.pop("TZ", None)  # whoever logs in may bring a zone along; the logs are in the machine's own
     time.tzset()
     try:

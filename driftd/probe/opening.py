@@ -37,6 +37,11 @@ def listing(fd):
             names[at : at + _SOME] = os.fsencode("\0".join(names[at : at + _SOME])).split(b"\0")
     else:  # other encodings do not give every name back as it was
         names = os.listdir(b"/proc/self/fd/%d" % fd)
+    return rising(names)
+
+
+def rising(names):
+    # type: (List[bytes]) -> List[bytes]
+    """The names, sorted. A directory that changes while it is read may name something twice."""
     names.sort()
-    # A directory that changes while it is read may name something twice.
     return names if all(map(operator.ne, names, itertools.islice(names, 1, None))) else sorted(set(names))

@@ -322,6 +322,7 @@ def _scheduled(memory, asked):
     return glance.glance(memory, asked, memory.schedule.add)
 
 
-glance.ANSWERS[glance.GLANCE] = _scheduled
-glance.ANSWERS[NAMES] = _names
-glance.ANSWERS[READ] = _read
+ANSWERS = glance.ANSWERS
+ANSWERS[glance.GLANCE] = _scheduled
+ANSWERS[NAMES] = _names
+ANSWERS[READ] = _read

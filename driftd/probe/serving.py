@@ -28,6 +28,7 @@ def _facts(memory, asked):
         yield data
 
 
-glance.ANSWERS[wire.REQUEST] = _look
-glance.ANSWERS[dialogue.ASKS] = _asks
-glance.ANSWERS[wire.FACTS] = _facts
+ANSWERS = glance.ANSWERS
+ANSWERS[wire.REQUEST] = _look
+ANSWERS[dialogue.ASKS] = _asks
+ANSWERS[wire.FACTS] = _facts

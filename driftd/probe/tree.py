@@ -15,13 +15,13 @@ holds a server's tree) is walked as it is, and whatever is mounted in it counts 
 import os
 from typing import Dict, Iterable, Iterator, List, Type
 
-from driftd.probe import mounts, opening, places, walk, wire
+from driftd.probe import fullwalk, mounts, opening, places, walk, wire
 from driftd.probe.tally import Tally
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
-def scan(root, tally, skip=(), file_limit=walk.FILE_LIMIT, walker=walk.Walker):
+def scan(root, tally, skip=(), file_limit=walk.FILE_LIMIT, walker=fullwalk.FullWalker):
     # type: (bytes, Tally, Iterable[bytes], int, Type[walk.Walker]) -> Iterator[walk.Batch]
     """Batches (directory, entries) of the whole tree; a directory's own entry always comes before what it holds.
 
@@ -106,6 +106,8 @@ class _Live(object):
             except OSError as error:
                 self._tally.not_read(point, error)
                 return
+        hides = any(mounts.is_below(path, point) for path in self._beneath)
+        self._walker.apart = lambda path: hides or self._places.is_beneath(path, point)
         for directory, entries in self._walker.walk(fd, point, not private):
             if self._places.is_beneath(directory, point):
                 self._bury(entries)

@@ -8,7 +8,7 @@ devices are never opened.
 import errno
 import os
 import stat
-from typing import Dict, Iterable, Iterator, List, Optional, Set, Tuple
+from typing import Callable, Iterable, Iterator, List, Optional, Set, Tuple
 
 from driftd.probe import attributes, wire
 from driftd.probe.hashing import Hasher
@@ -36,20 +36,25 @@ class UnsearchableError(Exception):
     """Names can be listed and nothing behind them can be seen (a directory with r and without x)."""
 
 
-class _Level(object):
+class Level(object):
     """One directory on the way down. ``fd`` is -1 while it is closed."""
 
-    __slots__ = ("ctime", "fd", "ident", "name", "path", "pending")
+    __slots__ = ("fd", "found", "name", "packed", "path", "pending", "rows", "size")
 
     def __init__(self, fd, name, path):
         # type: (int, bytes, bytes) -> None
         self.fd = fd
         self.name = name
         self.path = path
-        found = os.fstat(fd)
-        self.ident = found.st_dev, found.st_ino
-        self.ctime = found.st_ctime_ns
+        self.found = os.fstat(fd)
         self.pending = []  # type: List[bytes]
+        # Whether fullwalk.py describes what is below when it goes into it, so far in these rows, of so many bytes.
+        self.packed, self.size = False, 0
+        self.rows = []  # type: List[bytes]
+
+    def ident(self):
+        # type: () -> Tuple[int, int]
+        return self.found.st_dev, self.found.st_ino
 
     def close(self):
         # type: () -> None
@@ -62,6 +67,12 @@ def _ident(fd):
     # type: (int) -> Tuple[int, int]
     found = os.fstat(fd)
     return found.st_dev, found.st_ino
+
+
+def weight(name, entry):
+    # type: (bytes, wire.Entry) -> int
+    """About how many bytes an entry takes in a block."""
+    return len(name) + 80 + sum(len(value) + len(key) for key, value in entry.xattrs)
 
 
 class Walker(object):
@@ -80,6 +91,8 @@ class Walker(object):
         self.replaced = frozenset(replaced)
         self.hanging = frozenset(hanging)
         self.reached = set()  # type: Set[bytes]
+        # Of which directories entries are wanted one by one; fullwalk.py gives others as bytes.
+        self.apart = lambda _path: False  # type: Callable[[bytes], bool]
         self._file_limit = file_limit
         self._hasher = Hasher(tally)
         self._walks = 0
@@ -92,8 +105,12 @@ class Walker(object):
         does not descend at ``points``: what is beneath them is reported as covered.
         """
         self._walks += 1
+        return self._below(fd, base, stop)
+
+    def _below(self, fd, base, stop):
+        # type: (int, bytes, bool) -> Iterator[Batch]
         listed = []  # type: List[Tuple[bytes, int]]
-        stack, top = [_Level(fd, b"", base)], os.dup(fd)
+        stack, top = [Level(fd, b"", base)], os.dup(fd)
         try:
             if base == b"/":
                 yield b"", [self.top(fd)]
@@ -102,15 +119,18 @@ class Walker(object):
             while stack:
                 level = stack[-1]
                 if not level.pending:
-                    listed.append((level.path, level.ctime))
+                    listed.append((level.path, level.found.st_ctime_ns))
                     stack.pop()
                     self._rise(stack, level)
+                    self._leave(level)
                     continue
                 child = self._descend(stack, level.pending.pop())
                 if child is not None:
                     stack.append(child)
                     for batch in self._list(child, stop):
                         yield batch
+            for batch in self._rest():
+                yield batch
             self._look_back(top, base, listed)
         finally:
             os.close(top)
@@ -131,26 +151,46 @@ class Walker(object):
                 if found.st_ctime_ns != ctime:
                     self.tally.count("directories that changed while the tree was read")
 
+    def _leave(self, level):
+        # type: (Level) -> None
+        """All below ``level`` has been walked."""
+
+    def _rest(self):
+        # type: () -> Iterable[Batch]
+        """What is still under way when all has been walked."""
+        return ()
+
     # --- going down and up -----------------------------------------------------------------------------
 
     def _descend(self, stack, name):
-        # type: (List[_Level], bytes) -> Optional[_Level]
+        # type: (List[Level], bytes) -> Optional[Level]
         path = wire.join(stack[-1].path, name)
+        try:
+            return self._enter(stack, name, path)
+        except OSError as error:
+            self._not_entered(path, error)
+            return None
+
+    def _not_entered(self, path, error, described=False):
+        # type: (bytes, OSError, bool) -> None
+        """Say that a directory could not be opened; one that is gone only if it has been ``described``."""
+        if error.errno in EXCHANGED or (described and error.errno in GONE):
+            self.tally.not_read(path, "changed while read")
+        elif error.errno not in GONE:
+            self.tally.not_read(path, error)
+
+    def _enter(self, stack, name, path):
+        # type: (List[Level], bytes, bytes) -> Optional[Level]
         if len(path) > wire.PATH_LIMIT:
             self.tally.not_read(path, "path longer than %d bytes" % wire.PATH_LIMIT)
             return None
-        try:
-            fd = open_quietly(name, os.O_DIRECTORY, stack[-1].fd)
-        except OSError as error:
-            if error.errno not in GONE:
-                self.tally.not_read(path, "changed while read" if error.errno in EXCHANGED else error)
-            return None
+        fd = open_quietly(name, os.O_DIRECTORY, stack[-1].fd)
         if len(stack) > OPEN_LEVELS:
             stack[-OPEN_LEVELS].close()
-        return _Level(fd, name, path)
+        return Level(fd, name, path)
 
     def _rise(self, stack, level):
-        # type: (List[_Level], _Level) -> None
+        # type: (List[Level], Level) -> None
         """Leave ``level``; open the one above again if it had been closed."""
         above = stack[-1] if stack else None
         if above is not None and above.fd < 0:
@@ -163,11 +203,11 @@ class Walker(object):
         level.close()
 
     def _again(self, stack, level):
-        # type: (List[_Level], _Level) -> int
+        # type: (List[Level], Level) -> int
         above = stack[-1]
         if level.fd >= 0:
             fd = open_quietly(b"..", os.O_DIRECTORY, level.fd)
-            if _ident(fd) == above.ident:
+            if _ident(fd) == above.ident():
                 return fd
             os.close(fd)
         lowest = max(at for at, other in enumerate(stack) if other.fd >= 0)
@@ -178,7 +218,7 @@ class Walker(object):
             finally:
                 os.close(fd)
             fd = down
-        if _ident(fd) != above.ident:
+        if _ident(fd) != above.ident():
             os.close(fd)
             raise OSError(errno.ESTALE, "moved while read")
         return fd
@@ -186,7 +226,7 @@ class Walker(object):
     # --- one directory -----------------------------------------------------------------------------
 
     def _list(self, level, stop):
-        # type: (_Level, bool) -> Iterator[Batch]
+        # type: (Level, bool) -> Iterable[Batch]
         try:
             names = listing(level.fd)
         except OSError as error:
@@ -208,7 +248,7 @@ class Walker(object):
             if entry.kind == wire.DIRECTORY and self._goes_into(path, stop):
                 level.pending.append(name)
             batch.append(entry)
-            size += len(name) + 80 + sum(len(value) + len(key) for key, value in entry.xattrs)
+            size += weight(name, entry)
             if size > BATCH_BYTES or len(batch) >= wire.BLOCK_ENTRIES:
                 yield level.path, batch
                 batch, size = [], 0
@@ -249,7 +289,12 @@ class Walker(object):
     def entry(self, dir_fd, name, path):
         # type: (int, bytes, bytes) -> Optional[wire.Entry]
         """The entry of ``name`` in ``dir_fd``; None when it is gone by now."""
-        for attempt in range(ATTEMPTS):
+        return self._tried(dir_fd, name, path, 0)
+
+    def _tried(self, dir_fd, name, path, before):
+        # type: (int, bytes, bytes, int) -> Optional[wire.Entry]
+        """As ``entry``, when so many attempts have failed ``before``."""
+        for attempt in range(before, ATTEMPTS):
             found = self.stat(dir_fd, name, path)
             if found is None:
                 return None

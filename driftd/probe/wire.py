@@ -53,6 +53,9 @@ basename = frames.basename
 join = frames.join
 
 
+Xattrs = Tuple[Tuple[bytes, bytes], ...]
+
+
 class Entry(NamedTuple):
     """One name in a tree, with everything about it that may count as drift."""
 
@@ -65,7 +68,7 @@ class Entry(NamedTuple):
     sha256: bytes  # 32 raw bytes, regular files only; b"" where the content could not be read
     target: bytes  # symbolic links only; else b""
     rdev: Tuple[int, int]  # (major, minor), devices only; else (0, 0)
-    xattrs: Tuple[Tuple[bytes, bytes], ...]  # sorted by name; ACLs and capabilities are among them
+    xattrs: Xattrs  # sorted by name; ACLs and capabilities are among them
     flags: int = 0  # IMMUTABLE | APPEND_ONLY, files and directories only
     # The smallest path, by its bytes, of all that are hard links of one file, the smallest itself included; b"" where
     # the tree has no other. While a tree is being walked it holds a token that the links have in common (walk.py).
@@ -91,18 +94,27 @@ def encode_body(entry):
     """
     parts = [_FIXED.pack(entry.kind, entry.mode, entry.uid, entry.gid, entry.flags)]
     if entry.kind == FILE:
-        parts.append(_LONG.pack(entry.size))
-        parts.append(struct.pack("B", len(entry.sha256)))
-        parts.append(entry.sha256)
+        parts.append(_LONG.pack(entry.size) + bytes([len(entry.sha256)]) + entry.sha256)
     elif entry.kind == LINK:
-        parts.append(_WORD.pack(len(entry.target)))
-        parts.append(entry.target)
+        parts.append(sized(entry.target))
     elif entry.kind in (CHAR, BLOCK):
         parts.append(_PAIR.pack(*entry.rdev))
     parts.append(_SHORT.pack(len(entry.xattrs)))
-    for name, value in entry.xattrs:
-        parts.extend((_SHORT.pack(len(name)), name, _WORD.pack(len(value)), value))
+    if entry.xattrs:
+        parts.append(encode_xattrs(entry.xattrs))
     return b"".join(parts)
+
+
+def encode_xattrs(xattrs):
+    # type: (Xattrs) -> bytes
+    """What stands in a body behind the number of attributes."""
+    return b"".join(_SHORT.pack(len(name)) + name + sized(value) for name, value in xattrs)
+
+
+def sized(data):
+    # type: (bytes) -> bytes
+    """``data`` behind its length (u32)."""
+    return _WORD.pack(len(data)) + data
 
 
 class _Reader(object):
@@ -161,10 +173,16 @@ def encode_block(directory, entries):
     # type: (bytes, Iterable[Entry]) -> bytes
     """One directory's entries, sorted by name. The root entry travels in a block of directory b"" under name b"/"."""
     rows = sorted((b"/" if e.path == b"/" else basename(e.path), e) for e in entries)
-    parts = [_WORD.pack(len(directory)), directory, _WORD.pack(len(rows))]
+    parts = []  # type: List[bytes]
     for name, entry in rows:
-        parts.extend((_SHORT.pack(len(name)), name, encode_body(entry)))
-    return b"".join(parts)
+        parts += (_SHORT.pack(len(name)), name, encode_body(entry))
+    return block(directory, len(rows), parts)
+
+
+def block(directory, count, parts):
+    # type: (bytes, int, List[bytes]) -> bytes
+    """A block of ``count`` entries: ``parts`` are length of name, name, body, and so on, by name rising."""
+    return sized(directory) + _WORD.pack(count) + b"".join(parts)
 
 
 def decode_block(data):
@@ -244,6 +262,12 @@ def request(asked):
     return asked
 
 
+def compressed(raw):
+    # type: (bytes) -> bytes
+    """The payload of a TREE frame of these blocks, each behind its length."""
+    return _WORD.pack(len(raw)) + zlib.compress(raw, 1)
+
+
 class Encoder(frames.Stream):
     """A stream that takes directory blocks, too."""
 
@@ -256,7 +280,7 @@ class Encoder(frames.Stream):
     def block(self, block):
         # type: (bytes) -> bytes
         """Add a directory block; returns a TREE frame once enough have gathered, else b""."""
-        self._pending.append(_WORD.pack(len(block)) + block)
+        self._pending.append(sized(block))
         self._pending_size += len(block) + 4
         return self.flush() if self._pending_size >= BLOCK_TARGET else b""
 
@@ -266,7 +290,7 @@ class Encoder(frames.Stream):
             return b""
         raw = b"".join(self._pending)
         self._pending, self._pending_size = [], 0
-        return self.frame(TREE, _WORD.pack(len(raw)) + zlib.compress(raw, 1))
+        return self.frame(TREE, compressed(raw))
 
     def finish(self, counts):
         # type: (Dict[bytes, int]) -> bytes

@@ -33,6 +33,7 @@ BUILT_IN = {
     "binascii",
     "errno",
     "fcntl",
+    "gc",
     "grp",
     "marshal",
     "math",
