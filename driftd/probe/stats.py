@@ -20,7 +20,6 @@ _WHOLE = (1 << 64) - 1
 
 # What counts of one name, in this order, from an os.stat_result; and as bytes.
 ROW = operator.attrgetter(*("st_" + word for word in "mode ino dev nlink uid gid size rdev mtime_ns ctime_ns".split()))
-MODE, INODE, DEVICE, LINKS, MTIME, CTIME = 0, 1, 2, 3, 8, 9
 PACK = struct.Struct(">IQQQIIQQqq").pack
 Row = Any  # a tuple of ten numbers
 

@@ -198,7 +198,7 @@ class Walk(object):
                 rows = [r[:3] + (0,) + r[4:] if os.fsencode(n) in points else r for n, r in pairs]
             made.update(stats.packed(rows))
             count += len(rows)
-            # Links, directories, devices; and what is new (the numbers are those of stats.py, for speed).
+            # Directories, devices, links; and what is new (mode, links, mtime, ctime: the order is that of stats.py).
             odd += [
                 (name, row)
                 for name, row in zip(some, rows)  # noqa: B905  # as above

@@ -121,7 +121,7 @@ class Known:
         self.reached: list[int] = []
         self.beneath = b""
 
-    def glance(self, spans: Iterable[Any] = (), most: int = 0, rate: int = 0) -> None:
+    def glance(self, spans: Iterable[Any] = (), most: int = 0, rate: int = 0, read: bool = True) -> None:
         limits = {b"seconds": 60, b"settled": self.settled}
         rehash = {b"salt": b"saltsalt", b"spans": list(spans)}
         fields = {"schema": 2, "root": self.root, "skip": self.skip, "rehash": rehash, "limits": limits}
@@ -132,7 +132,8 @@ class Known:
         self.reads = []
         if not self.same or spans:
             names = [] if self.same else self._names(view)
-            self._read(names, most, rate)
+            if read:
+                self._read(names, most, rate)
         if not self.same:
             assert view[b"root"] == stats.root(view[b"buckets"], view[b"around"])
             self.view = view

@@ -228,7 +228,7 @@ def test_glances_come_to_what_looks_see(
 # --- large, deep, hostile --------------------------------------------------------------------------------
 
 
-def test_a_directory_of_a_hundred_thousand_names(tree: Path, probe: Probe, look_at: Look) -> None:
+def test_a_directory_of_a_hundred_thousand_names(tree: Path, probe: Probe) -> None:
     (tree / "many").mkdir()
     fd = os.open(tree / "many", os.O_RDONLY)
     for number in range(100_000):
@@ -236,12 +236,12 @@ def test_a_directory_of_a_hundred_thousand_names(tree: Path, probe: Probe, look_
     os.close(fd)
     tick()
     known = Known(probe, tree)
-    known.glance()
-    assert len(known.entries) == 100_002
+    known.glance(read=False)
+    names = known.stats[b"/", b"/many"].names
+    assert sorted(names) == sorted(b"%d" % number for number in range(100_000))
     (tree / "many/77777").write_text("x")
     known.glance()
     assert known.reads == [b"/many/77777"]
-    agree(known, look_at)
 
 
 def test_a_tree_far_deeper_than_what_is_held_open(tree: Path, probe: Probe, look_at: Look) -> None:
