@@ -1,4 +1,4 @@
-"""Over a real sshd: a look costs what changed since the last one, sees what a whole look sees, and survives its cache."""
+"""Over a real sshd: a look costs what changed since the last one, and sees what a whole look sees."""
 
 import os
 import tempfile
@@ -114,7 +114,6 @@ def test_the_longest_unused_goes_first(tmp_path):
     kept = RecollectionDirectory(tmp_path, 250)
     for number in range(65):
         kept.keep(f"i-{number}", b"h" * 50, None)
-        os.utime(tmp_path / sorted(os.listdir(tmp_path))[0], (1, 1)) if number == 3 else None
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= 250
     assert kept.head("i-64") == b"h" * 50
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import struct
 import subprocess
@@ -81,6 +82,8 @@ class Probe:
         self.nonce += 1
         message = {b"nonce": b"%d" % self.nonce, b"limits": {b"seconds": 60}}
         message |= {key.encode(): value for key, value in fields.items()}
+        if tag == b"G" and message[b"known"]:  # a root that is known goes hidden by the nonce
+            message[b"known"] = hashlib.sha256(message[b"nonce"] + message[b"known"]).digest()
         self.write(frame(tag, message))
         found = self.answer()
         if not found.failure:

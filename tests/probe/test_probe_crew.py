@@ -17,7 +17,7 @@ from asking import NONCE, Look, read, request
 
 from driftd.core.facts import Unseen
 from driftd.core.fingerprint import Fingerprint, Reader
-from driftd.probe import bundle, crew, fullwalk, names, rows, walk, wire
+from driftd.probe import bundle, crew, fullwalk, names, opening, rows, walk, wire
 
 
 @pytest.fixture
@@ -366,6 +366,7 @@ def test_a_directory_that_takes_the_place_of_a_file_is_gone_into(
         return real(name, flags, dir_fd)
 
     monkeypatch.setattr(walk, "open_quietly", exchanging)
+    monkeypatch.setattr(opening, "open_quietly", exchanging)
     found = look_at(tree)
     assert [entry.path for entry in found.entries] == [b"/", b"/file", b"/file/in", b"/file/in/again", b"/hard"]
     assert [entry.same for entry in found.entries[3:]] == [b"/file/in/again"] * 2

@@ -148,6 +148,52 @@ def test_the_program_is_small_enough_to_send_every_time() -> None:
     assert int(length) == len(packed)
 
 
+def named(function: ast.AST) -> list[tuple[ast.AST, str]]:
+    """What has a name in a function, with the attribute that holds it."""
+    parts = [part for part in ast.walk(function) if isinstance(part, ast.Name | ast.ExceptHandler)]
+    return [(part, "id" if isinstance(part, ast.Name) else "name") for part in parts]
+
+
+@pytest.mark.parametrize("path", SENT, ids=lambda p: p.stem)
+def test_what_is_sent_is_what_is_written_but_for_names(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = ast.parse(bundle._bare(path.read_text()))
+    monkeypatch.setattr(bundle, "_rename", lambda _: None)
+    written = ast.parse(bundle._bare(path.read_text()))
+    for one, other in zip(ast.walk(sent), ast.walk(written), strict=True):
+        if not isinstance(one, ast.FunctionDef):
+            continue
+        pairs = set()
+        for (short, at), (long, _) in zip(named(one), named(other), strict=True):
+            pairs.add((getattr(short, at), getattr(long, at)))
+            setattr(short, at, getattr(long, at))
+        assert len({short for short, _ in pairs}) == len({long for _, long in pairs}) == len(pairs)
+    assert ast.dump(sent) == ast.dump(written)
+
+
+def test_only_names_that_nobody_else_can_see_are_shortened() -> None:
+    text = """
+def plain(given):
+    kept = given + 1
+    try:
+        other = [number for number in given]
+    except OSError as error:
+        raise ValueError(error)
+    return kept, other, a
+
+def around(given):
+    kept = given
+    def inner():
+        return kept
+    return inner
+"""
+    sent = bundle._bare(text)
+    assert "kept = given\n" in sent, "a function within sees it"
+    assert "given + 1" in sent, "arguments may be passed by name"
+    assert ", a)" in sent, "what is not its own stays"
+    assert not re.search(r"\b(other|number|error)\b", sent)
+    ast.parse(sent)
+
+
 def test_a_program_is_made_once_however_many_ask_at_the_same_time() -> None:
     """Python's own parser of trees fails now and then when several threads use it at once."""
     under_way, most = [], []
