@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from driftd.core.errors import BadInput, NotFound, ProviderError, Refused, Throttled, Unavailable, Unreached
+from driftd.secretfiles import token
 
 try:
     from slack_sdk import WebClient
@@ -72,16 +73,8 @@ class Api:
 
 
 def read(file: Path) -> str:
-    """The token in ``file``. Nothing of it is in the error."""
-    try:
-        with file.open("rb") as opened:
-            data = opened.read(TOKEN_LIMIT + 1)
-    except OSError as error:
-        raise BadInput(f"the token in {file} cannot be read: {error.strerror}", "let driftd read it") from None
-    token = data.strip()
-    if not token or len(data) > TOKEN_LIMIT or not all(0x21 <= byte < 0x7F for byte in token):
-        raise BadInput(f"what {file} holds is no token of Slack", "it is one line that begins with xoxb- or xapp-")
-    return token.decode("ascii")
+    """The token in ``file``. Raises BadInput."""
+    return token(file, "token of Slack", "it is one line that begins with xoxb- or xapp-", TOKEN_LIMIT)
 
 
 def told(method: str, error: Exception) -> ProviderError:
