@@ -8,7 +8,7 @@ import socket
 import ssl
 import urllib.error
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from driftd.secretfiles import token
 try:
     from slack_sdk import WebClient
     from slack_sdk.errors import SlackApiError, SlackClientError
+    from slack_sdk.web import SlackResponse
 except ImportError:
     raise BadInput(
         "notify.slack needs the Python package slack_sdk, which is not installed",
@@ -64,12 +65,24 @@ class Api:
 
     def call(self, method: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
         """One call's answer. Raises as ``Notifier.send`` does, and NotFound where what it is about is gone."""
-        try:
-            answer = self.client().api_call(method, json=dict(values))
-        except (SlackClientError, OSError, http.client.HTTPException, ValueError) as error:
-            # Without the cause: what a broken request says of itself may hold the token.
-            raise told(method, error) from None
-        return answer.data if isinstance(answer.data, dict) else {}
+        return _answer(method, lambda: self.client().api_call(method, json=dict(values)))
+
+    def place(self, app_token: str) -> str:
+        """Where an app of this token may connect to for its clicks, once. Raises like ``call``."""
+        answer = _answer("apps.connections.open", lambda: self.client().apps_connections_open(app_token=app_token))
+        url = answer.get("url")
+        if not isinstance(url, str):
+            raise Unavailable("Slack did not say where clicks come from")
+        return url
+
+
+def _answer(method: str, asked: Callable[[], SlackResponse]) -> Mapping[str, Any]:
+    try:
+        data = asked().data
+    except (SlackClientError, OSError, http.client.HTTPException, ValueError) as error:
+        # Without the cause: what a broken request says of itself may hold the token.
+        raise told(method, error) from None
+    return data if isinstance(data, dict) else {}
 
 
 def read(file: Path) -> str:
