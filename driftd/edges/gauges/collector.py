@@ -1,10 +1,12 @@
-"""The collector: one read of the store for each scrape, and a patience that ends before Prometheus' own."""
+"""The collector: one read of the store for each scrape, and a patience that ends before the scraper's own."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -15,17 +17,34 @@ from driftd.core.memory import Store, StoreUnavailable
 from driftd.edges.gauges import acting, fleet, keeping, people
 from driftd.edges.gauges.scope import Scope
 
-FIRST_ROW_S = 1.0
-ALL_ROWS_S = 8.0  # Prometheus gives up after 10 s
+# How long a scrape waits for all of its answer. Prometheus' own default, where nobody says another time.
+_SCRAPE_S = ContextVar("scrape_s", default=10.0)
+
+
+@contextmanager
+def scraped_within(seconds: float) -> Iterator[None]:
+    """Whoever collects in this thread meanwhile is to have all of the answer within so long."""
+    token = _SCRAPE_S.set(seconds)
+    try:
+        yield
+    finally:
+        _SCRAPE_S.reset(token)
+
+
+def patience_s(scrape_s: float) -> float:
+    """How much of a scrape's time the store may take: all but a fifth or half a second, and half of it at least.
+
+    As much as there is: a store that is only slow, on a busy machine, is not to be taken for one that is away.
+    """
+    return max(scrape_s / 2, scrape_s - max(0.5, scrape_s / 5))
 
 
 class StoreCollector(Collector):
     """Gauges computed from the store at scrape time.
 
     ``groups`` are the configured ones, each with how often it is looked at: of no other anything is shown. None shows
-    all that the store has. ``epoch`` is that of this process's lease, 0 for none. A store whose first row does not come
-    within ``first_s``, or all of it within ``whole_s``, counts as away; the read goes on alone, and no other is begun
-    beside it.
+    all that the store has. ``epoch`` is that of this process's lease, 0 for none. A store that was not read within
+    ``patience_s`` of the scrape's time counts as away; the read goes on alone, and no other is begun beside it.
     """
 
     def __init__(
@@ -36,18 +55,13 @@ class StoreCollector(Collector):
         groups: Mapping[str, timedelta] | None = None,
         limits: Thresholds = DEFAULTS,
         epoch: int = 0,
-        first_s: float = FIRST_ROW_S,
-        whole_s: float = ALL_ROWS_S,
     ) -> None:
         self._store = store
         self._clock = clock
         self._scope = Scope(groups, limits, epoch)
-        self._first_s = first_s
-        self._whole_s = whole_s
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="scrape")
         self._lock = threading.Lock()
         self._reading: Future[Sequence[Metric]] | None = None
-        self._answered = threading.Event()
 
     def collect(self) -> Iterator[Metric]:
         """See ``Collector.collect``."""
@@ -66,21 +80,13 @@ class StoreCollector(Collector):
         """Raises StoreUnavailable, and TimeoutError where it took too long."""
         with self._lock:
             if self._reading is None or self._reading.done():
-                self._answered = threading.Event()
-                self._reading = self._pool.submit(self._read, self._answered)
-            reading, answered = self._reading, self._answered
-        if not answered.wait(self._first_s):
-            raise TimeoutError
-        wait([reading], timeout=self._whole_s)
+                self._reading = self._pool.submit(self._read)
+            reading = self._reading
+        wait([reading], timeout=patience_s(_SCRAPE_S.get()))
         return reading.result(timeout=0)
 
-    def _read(self, answered: threading.Event) -> Sequence[Metric]:
-        try:
-            with self._store.read() as tx:
-                tx.store_facts()
-                answered.set()  # from here on the view of one moment is ours, and no lock can hold it up
-                now = self._clock()
-                parts = (fleet.families, people.families, acting.families, keeping.families)
-                return [family for part in parts for family in part(tx, now, self._scope)]
-        finally:
-            answered.set()
+    def _read(self) -> Sequence[Metric]:
+        with self._store.read() as tx:
+            now = self._clock()
+            parts = (fleet.families, people.families, acting.families, keeping.families)
+            return [family for part in parts for family in part(tx, now, self._scope)]
