@@ -36,7 +36,7 @@ from driftd.edges.metrics import Metrics  # noqa: E402
 from driftd.edges.store import SqlStore, open_store  # noqa: E402
 from driftd.wiring.served import SCRAPE_PATIENCE_S  # noqa: E402
 
-FORMER_S = 1.0  # a store whose first row took longer was once said to be down
+SLOW_S = 1.0  # what a first row takes only where a machine is very busy
 
 
 def now() -> datetime:
@@ -103,9 +103,7 @@ def shown(what: str, seconds: list[float]) -> str:
     """The spread of ``seconds``."""
     took = sorted(seconds)
     parts = [f"{name} {took[int((len(took) - 1) * share)]:.2f} s" for name, share in SHARES]
-    return (
-        f"{what}: {', '.join(parts)}, longer than {FORMER_S:g} s {sum(one > FORMER_S for one in took)} of {len(took)}"
-    )
+    return f"{what}: {', '.join(parts)}, longer than {SLOW_S:g} s {sum(one > SLOW_S for one in took)} of {len(took)}"
 
 
 def main() -> None:

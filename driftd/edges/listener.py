@@ -109,8 +109,10 @@ class _Pages:
         if not self._places.acquire(blocking=False):
             return _say(start, HTTPStatus.SERVICE_UNAVAILABLE, f"{wording.too_many('metrics')}\n")
         try:
-            with self._within(_waits_s(environ)):
+            with self._within(waits := _waits_s(environ)):
                 return [*self._metrics(environ, start)]
+        except TimeoutError:
+            return _say(start, HTTPStatus.SERVICE_UNAVAILABLE, f"{wording.late(waits)}\n")
         finally:
             self._places.release()
 

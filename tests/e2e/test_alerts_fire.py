@@ -283,17 +283,28 @@ def mended(watched) -> None:
     provider.traffic.register("web", made)
     day.wait(lambda: made.id in day.rows() and day.rows()[made.id].looked_at)
     rid = day.replace("web/2")
-    for signature in bad_findings(day, victim):  # of the log that was emptied: what was there does not come back
-        watched.command("accept", signature, "--for", "1h", "--reason", "the log was emptied by us")
-    watched.resolves("DriftdDriftCritical", "DriftdDriftHigh", "DriftdTampered", "DriftdMessagesNotDelivered")
+    drift = ("DriftdDriftCritical", "DriftdDriftHigh", "DriftdTampered")
+    accepted: set[str] = set()
+
+    def settled() -> bool:
+        """Of the log that was emptied: what was there does not come back. A look may end meanwhile and see less."""
+        for signature in bad_findings(store, victim) - accepted:
+            words = ("accept", signature, "--for", "1h", "--reason", "the log was emptied by us")
+            if day.command(*words).returncode == 0:
+                accepted.add(signature)
+        return all(watched.told.resolved(one) for one in drift)
+
+    with day.house.store() as store:
+        watched.waits(settled, f"{drift}, resolved,")
+    watched.resolves(*drift, "DriftdMessagesNotDelivered")
     day.succeeds(rid)
     watched.resolves("DriftdReplacementStuck", "DriftdBreakerOpen")
 
 
-def bad_findings(day, victim: str) -> list[str]:
-    with day.house.store() as store, store.read() as tx:
+def bad_findings(store, victim: str) -> set[str]:
+    with store.read() as tx:
         rows = [row.finding for row in tx.open_findings(victim)]
-    return [one.signature for one in rows if one.subject not in {b"/etc/pam.d/eve", b"/etc/cron.d/eve"}]
+    return {one.signature for one in rows if one.subject not in {b"/etc/pam.d/eve", b"/etc/cron.d/eve"}}
 
 
 def store_locked(watched) -> None:

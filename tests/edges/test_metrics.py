@@ -1,7 +1,9 @@
 """What Prometheus scrapes: true after a restart, and harmless when the store is away."""
 
 import subprocess
+import threading
 import time
+import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,7 +26,7 @@ from driftd.core.holds import Hold
 from driftd.core.memory import Message, Pause, StoreUnavailable, Suppression
 from driftd.core.replacement import State as Stage
 from driftd.core.watching import Beat, Greeting, Watched, Why
-from driftd.edges.gauges import scraped_within
+from driftd.edges.gauges import fleet, scraped_within
 from driftd.edges.gauges.collector import patience_s
 from driftd.edges.listener import Listener
 from driftd.edges.metrics import Metrics
@@ -123,6 +125,25 @@ def test_a_slow_store_is_not_taken_for_one_that_is_away(served, monkeypatch: pyt
 
     monkeypatch.setattr(store, "read", reads)
     assert scrape("0.5")["driftd_store_up", ()] == 0
+    assert scrape()["driftd_store_up", ()] == 1
+
+
+def test_a_driftd_that_is_too_busy_to_tell_all_of_it_fails_the_scrape_and_accuses_no_store(served, monkeypatch):
+    _, _, scrape = served
+    go_on, tells = threading.Event(), fleet.families
+
+    def late(*given):
+        assert go_on.wait(60)
+        return tells(*given)
+
+    monkeypatch.setattr(fleet, "families", late)
+    with pytest.raises(urllib.error.HTTPError) as failed:
+        scrape("0.5")
+    assert (failed.value.code, failed.value.read()) == (
+        503,
+        b"driftd is too busy to tell all of its metrics within 0.5 s\n",
+    )
+    go_on.set()
     assert scrape()["driftd_store_up", ()] == 1
 
 

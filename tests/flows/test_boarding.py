@@ -387,7 +387,7 @@ def test_a_change_that_is_never_taken_is_not_asked_for_again_and_holds_up_no_oth
         asked.append(card.text)
         if card.text == "one":
             raise Refused("invalid_blocks")
-        updating(ref, card)
+        return updating(ref, card)
 
     room.board.update = picky
     for name in ("i-1", "i-2"):

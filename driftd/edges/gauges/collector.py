@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime, timedelta
@@ -32,9 +33,9 @@ def scraped_within(seconds: float) -> Iterator[None]:
 
 
 def patience_s(scrape_s: float) -> float:
-    """How much of a scrape's time the store may take: all but a fifth or half a second, and half of it at least.
+    """How much of a scrape's time the store's first row may take: all but a fifth or half a second, and half at least.
 
-    As much as there is: a store that is only slow, on a busy machine, is not to be taken for one that is away.
+    As much as there is: on a busy machine a store is not to be taken for one that is away.
     """
     return max(scrape_s / 2, scrape_s - max(0.5, scrape_s / 5))
 
@@ -43,8 +44,8 @@ class StoreCollector(Collector):
     """Gauges computed from the store at scrape time.
 
     ``groups`` are the configured ones, each with how often it is looked at: of no other anything is shown. None shows
-    all that the store has. ``epoch`` is that of this process's lease, 0 for none. A store that was not read within
-    ``patience_s`` of the scrape's time counts as away; the read goes on alone, and no other is begun beside it.
+    all that the store has. ``epoch`` is that of this process's lease, 0 for none. A store whose first row does not come
+    within ``patience_s`` of the scrape's time counts as away; the read goes on alone, and no other is begun beside it.
     """
 
     def __init__(
@@ -62,13 +63,14 @@ class StoreCollector(Collector):
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="scrape")
         self._lock = threading.Lock()
         self._reading: Future[Sequence[Metric]] | None = None
+        self._answered = threading.Event()
 
     def collect(self) -> Iterator[Metric]:
-        """See ``Collector.collect``."""
+        """See ``Collector.collect``. Raises TimeoutError where the store answers, and all of it takes too long."""
         up = GaugeMetricFamily("driftd_store_up", "1 when the store could be read for this scrape.")
         try:
             gauges = self._gauges()
-        except (StoreUnavailable, TimeoutError):
+        except StoreUnavailable:
             up.add_metric([], 0)
             yield up
             return
@@ -77,16 +79,23 @@ class StoreCollector(Collector):
         yield from gauges
 
     def _gauges(self) -> Sequence[Metric]:
-        """Raises StoreUnavailable, and TimeoutError where it took too long."""
+        scrape_s, began = _SCRAPE_S.get(), time.monotonic()
         with self._lock:
             if self._reading is None or self._reading.done():
-                self._reading = self._pool.submit(self._read)
-            reading = self._reading
-        wait([reading], timeout=patience_s(_SCRAPE_S.get()))
-        return reading.result(timeout=0)
+                self._answered = threading.Event()
+                self._reading = self._pool.submit(self._read, self._answered)
+            reading, answered = self._reading, self._answered
+        if not answered.wait(patience_s(scrape_s)):
+            raise StoreUnavailable("The store does not answer.")
+        return reading.result(timeout=max(0.0, began + scrape_s - time.monotonic()))
 
-    def _read(self) -> Sequence[Metric]:
-        with self._store.read() as tx:
-            now = self._clock()
-            parts = (fleet.families, people.families, acting.families, keeping.families)
-            return [family for part in parts for family in part(tx, now, self._scope)]
+    def _read(self, answered: threading.Event) -> Sequence[Metric]:
+        try:
+            with self._store.read() as tx:
+                tx.store_facts()
+                answered.set()  # from here on the view of one moment is ours, and no lock can hold it up
+                now = self._clock()
+                parts = (fleet.families, people.families, acting.families, keeping.families)
+                return [family for part in parts for family in part(tx, now, self._scope)]
+        finally:
+            answered.set()
