@@ -25,6 +25,7 @@ from monitoring import Exporter, Receiver, alertmanager, prometheus, receiver  #
 from servers import free_port, wait_until  # noqa: E402
 from store_rows import finding, instance  # noqa: E402
 
+from driftd.edges.gauges import scraped_within  # noqa: E402
 from driftd.edges.listener import Listener  # noqa: E402
 from driftd.edges.metrics import Metrics  # noqa: E402
 from driftd.edges.store import SqlStore, open_store  # noqa: E402
@@ -68,7 +69,7 @@ def main() -> None:
             tx.put_instance(instance("i-1"))
         metrics = Metrics(store, now, "bench", groups={"web": timedelta(minutes=5)})
         port = free_port()
-        stack.callback(Listener(f"127.0.0.1:{port}", metrics.registry, str, str).close)
+        stack.callback(Listener(f"127.0.0.1:{port}", metrics.registry, str, str, within=scraped_within).close)
         told = stack.enter_context(receiver())
         manager = stack.enter_context(alertmanager(home / "am", webhook=told.url, group_wait=words.group_wait))
         stack.enter_context(

@@ -440,8 +440,8 @@ class Board(Protocol):
         """Say many at once, in one place that will not change; its ``ref``."""
         ...
 
-    def update(self, ref: str, card: Card) -> None:
-        """Show it as it is now."""
+    def update(self, ref: str, card: Card) -> str:
+        """Show it as it is now; its ``ref`` from now on, which is another one where the board had to name it anew."""
         ...
 
     def follow(self, ref: str, notice: Notice) -> None:

@@ -11,6 +11,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
@@ -29,10 +30,16 @@ SCRAPES = 2
 PATIENCE_S = 2.0
 # For each read and each write, of a client that says nothing.
 SILENCE_S = 10.0
+# How long a scrape waits where it does not say; and how long one may have us wait.
+SCRAPE_S = 10.0
+LONGEST_SCRAPE_S = 60.0
+# In which Prometheus, and who works like it, says how long a scrape waits.
+_SCRAPE_HEADER = "HTTP_X_PROMETHEUS_SCRAPE_TIMEOUT_SECONDS"
 _TEXT = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")]
 _PAGES = "/metrics\n/healthz\n/readyz\n"
 
 Health = Callable[[], str]
+Within = Callable[[float], AbstractContextManager[object]]
 
 
 class _Patient:
@@ -66,8 +73,11 @@ class _Patient:
 class _Pages:
     """The WSGI application. A health page answers 200 and "ok", or 503 and the reason in one sentence."""
 
-    def __init__(self, registry: CollectorRegistry, alive: Health, ready: Health, patience_s: float) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, alive: Health, ready: Health, patience_s: float, within: Within
+    ) -> None:
         self._metrics: WSGIApplication = make_wsgi_app(registry)
+        self._within = within
         self._places = threading.BoundedSemaphore(SCRAPES)
         self._health: dict[str, Health] = {"/healthz": alive, "/readyz": _Patient(ready, patience_s)}
 
@@ -99,9 +109,21 @@ class _Pages:
         if not self._places.acquire(blocking=False):
             return _say(start, HTTPStatus.SERVICE_UNAVAILABLE, f"{wording.too_many('metrics')}\n")
         try:
-            return [*self._metrics(environ, start)]
+            with self._within(waits := _waits_s(environ)):
+                return [*self._metrics(environ, start)]
+        except TimeoutError:
+            return _say(start, HTTPStatus.SERVICE_UNAVAILABLE, f"{wording.late(waits)}\n")
         finally:
             self._places.release()
+
+
+def _waits_s(environ: WSGIEnvironment) -> float:
+    """How long this scrape waits, by its own word."""
+    try:
+        said = float(environ.get(_SCRAPE_HEADER, ""))
+    except ValueError:
+        return SCRAPE_S
+    return min(said, LONGEST_SCRAPE_S) if said > 0 else SCRAPE_S
 
 
 def _say(
@@ -175,7 +197,7 @@ class Listener:
 
     ``listen`` is ``host:port``; no host is this machine alone. ``alive`` and ``ready`` answer "" or why not: ``alive``
     is asked at once, ``ready`` may hang and is given ``patience_s``. Raises BadInput for what is no address to listen
-    on.
+    on. Each scrape is collected in a block of ``within``, which is told for how many seconds the scrape waits.
     """
 
     def __init__(
@@ -186,6 +208,7 @@ class Listener:
         ready: Health,
         *,
         patience_s: float = PATIENCE_S,
+        within: Within = nullcontext,
     ) -> None:
         host, _, port = listen.rpartition(":")
         try:
@@ -194,7 +217,7 @@ class Listener:
             raise BadInput(
                 f"cannot serve metrics on {listen!r}: {error}", "set metrics.listen to a free host:port"
             ) from None
-        self._server.set_app(_Pages(registry, alive, ready, patience_s))
+        self._server.set_app(_Pages(registry, alive, ready, patience_s, within))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="listener", daemon=True)
         self._thread.start()
 

@@ -14,6 +14,7 @@ from driftd.core.errors import BadInput, Unavailable
 from driftd.core.findings import Severity
 from driftd.core.notices import Notice
 from driftd.core.wording import printable
+from driftd.secretfiles import held
 
 try:
     import apprise
@@ -60,10 +61,7 @@ def addresses(file: Path) -> Iterator[tuple[str, str, str]]:
     The name stays with a URL wherever it stands in the file. Raises BadInput.
     """
     try:
-        with file.open("rb") as opened:
-            lines = opened.read(LIMIT).decode("utf-8").splitlines()
-    except OSError as error:
-        raise BadInput(f"the URLs in {file} cannot be read: {error.strerror}", "let driftd read it") from None
+        lines = held(file, "URLs", LIMIT).decode("utf-8").splitlines()
     except UnicodeDecodeError:
         raise BadInput(f"{file} is no UTF-8 text", "it has one Apprise URL a line") from None
     found: dict[str, tuple[str, str, str]] = {}

@@ -221,8 +221,7 @@ class Boarder:
             try:
                 after = self._step(one, after)
                 if not one.crowd and (card.digest != one.digest or self._renews(one, now)):
-                    self._board.update(one.ref, card)
-                    after = replace(after, changed_at=now)
+                    after = replace(after, ref=self._board.update(one.ref, card), changed_at=now)
             except NotFound:
                 after = replace(after, closed_at=now)
             except Refused as error:  # this card will not be taken: its next change is tried again

@@ -74,11 +74,16 @@ class Shown:
 
 @dataclass
 class FakeBoard:
-    """``driftd.core.ports.Board`` in memory: places by ``ref``, in order. Raises ``down`` where that is set."""
+    """``driftd.core.ports.Board`` in memory: places by ``ref``, in order. Raises ``down`` where that is set.
+
+    With ``renames`` each update gives its place another ``ref``, and the old one is gone.
+    """
 
     places: dict[str, Shown] = field(default_factory=dict)
     down: BaseException | None = None
     posts: int = 0
+    renames: bool = False
+    renamed: int = 0
 
     def _put(self, shown: Shown) -> str:
         self._check()
@@ -104,10 +109,16 @@ class FakeBoard:
         """See ``Board.crowd``."""
         return self._put(Shown(None, [notice.text]))
 
-    def update(self, ref: str, card: Card) -> None:
+    def update(self, ref: str, card: Card) -> str:
         """See ``Board.update``."""
         place = self._at(ref)
         place.card, place.updates = card, place.updates + 1
+        if not self.renames:
+            return ref
+        self.renamed += 1
+        new = f"{ref.partition('#')[0]}#{self.renamed}"
+        self.places[new] = self.places.pop(ref)
+        return new
 
     def follow(self, ref: str, notice: Notice) -> None:
         """See ``Board.follow``."""

@@ -21,6 +21,7 @@ from driftd.edges.store import open_store
 from driftd.edges.store.controller import controller
 from driftd.settings import DEFAULT_FILES, Unsigned
 from driftd.wiring.doctoring_fleet import fleet
+from driftd.wiring.doctoring_slack import slack
 from driftd.wiring.judging import alerts_of, judge_of
 
 if TYPE_CHECKING:
@@ -202,6 +203,7 @@ class Doctoring:
             yield Check("prometheus", settings.prometheus.url, self._prometheus)
         if settings.alertmanager.url:
             yield Check("alertmanager", settings.alertmanager.url, self._alertmanager)
+        yield from slack(settings)
         yield Check("metrics", settings.metrics.listen or "off", self._metrics)
 
     def _prometheus(self) -> Sequence[Point]:

@@ -23,7 +23,7 @@ from driftd.flows.boarding import Boarder
 from driftd.flows.outlets import Outlet
 from driftd.flows.pressing import Presser
 from driftd.settingnotify import MaySettings, WebhookSettings
-from driftd.settings import Enforce
+from driftd.settings import Enforce, Settings
 from driftd.wiring.pulse import Pulse
 
 if TYPE_CHECKING:
@@ -107,20 +107,13 @@ class Notifying:
     def _slack(self) -> Board:
         from driftd.edges.slack.board import SlackBoard  # noqa: PLC0415  # needs the extra
 
-        return SlackBoard(self._api(), self._said.slack.channel)
-
-    def _api(self) -> Api:
-        from driftd.edges.slack.calls import Api  # noqa: PLC0415  # needs the extra
-
-        said = self._said.slack
-        file = self._house.settings.path(said.token_file)
-        return Api(file, url=said.url, timeout_s=said.timeout.total_seconds())
+        return SlackBoard(slack_api(self._house.settings), self._said.slack.channel)
 
     def _pressed(self) -> Buttons | None:
         said = self._said.slack
         if not said.app_token_file:
             return None
-        api = self._api()
+        api = slack_api(self._house.settings)
         from driftd.edges.slack.buttons import Buttons  # noqa: PLC0415  # needs the extra
 
         presser = Presser(self._store, SLACK, allowed(said.may), clock=self._house.now)
@@ -158,6 +151,14 @@ class Notifying:
         """Take no more clicks."""
         if self._buttons is not None:
             self._buttons.close()
+
+
+def slack_api(settings: Settings) -> Api:
+    """Slack as configured. Raises BadInput."""
+    from driftd.edges.slack.calls import Api  # noqa: PLC0415  # needs the extra
+
+    said = settings.notify.slack
+    return Api(settings.path(said.token_file), url=said.url, timeout_s=said.timeout.total_seconds())
 
 
 def _job(outlet: Outlet) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from driftd import __version__
+from driftd.edges.gauges import scraped_within
 from driftd.edges.listener import Listener
 from driftd.edges.metrics import Metrics
 from driftd.edges.store import open_store
@@ -12,7 +13,7 @@ from driftd.wiring.breaking import limits_of
 from driftd.wiring.health import Health
 from driftd.wiring.house import WiredHouse
 
-# How long a scrape waits for a store that is locked: less than Prometheus waits for a scrape (10 s).
+# How long a scrape waits for a store that is locked, where it has that long (docs/metrics.md).
 SCRAPE_PATIENCE_S = 3.0
 
 
@@ -37,7 +38,10 @@ class Served:
         listen = house.settings.metrics.listen
         try:
             if listen:
-                self._listener = Listener(listen, self.metrics.registry, self.health.alive, self.health.ready)
+                health = self.health
+                self._listener = Listener(
+                    listen, self.metrics.registry, health.alive, health.ready, within=scraped_within
+                )
         except BaseException:
             self._scraped.close()
             raise

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from slackd import APP, BOT, slackd
 from sshd import ME, sshd
 
 from driftd.core.checkup import Check, Mark, Point
@@ -250,3 +251,27 @@ def test_marks_are_plain_where_the_terminal_has_no_others(tmp_path: Path):
     )
     assert b"no defaults: there is no configuration" in done.stdout, done.stderr
     assert done.returncode == 1
+
+
+def test_slack_is_asked_whether_it_takes_the_tokens(driftd, tmp_path):
+    with slackd() as slack:
+        text = f'notify: {{slack: {{channel: "#fleet", token_file: bot, app_token_file: app, url: "{slack.url}"}}}}'
+        (tmp_path / "driftd.yaml").write_text(text)
+
+        def asked(bot: str, app: str) -> list[tuple[str, str]]:
+            for name, token in (("bot", bot), ("app", app)):
+                (tmp_path / name).write_text(token)
+                (tmp_path / name).chmod(0o600)
+            said = driftd("doctor", "--json")
+            assert "xox" not in said.out
+            assert "xapp" not in said.out
+            found = points(said)
+            return [(one["mark"], one["says"]) for one in (found["notify", "slack"], found["notify", "slack buttons"])]
+
+        good = [("good", f"Slack takes the token for {what}") for what in ("messages", "the buttons")]
+        assert asked(BOT, APP) == good
+        assert asked(BOT, "xapp-old") == [good[0], ("wrong", "Slack refuses apps.connections.open: invalid_auth")]
+        assert asked("xoxb-old", APP) == [("wrong", "Slack refuses auth.test: invalid_auth"), good[1]]
+        assert (slack.messages, slack.connections) == ([], [])
+        slack.mode = "down"
+        assert [mark for mark, _ in asked(BOT, APP)] == ["unseen", "unseen"]

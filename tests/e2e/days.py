@@ -136,11 +136,19 @@ def drift(day, slot: str = "web/1") -> str:
 
 
 def listeners(root: Path) -> list[int]:
-    """The processes of an instance that are its sshd's listener."""
-    found = []
+    """The processes of an instance that are its sshd's: the listener, and who serves a connection."""
+    return [pid for pid, words in processes(root) if b"sshd" in words[0]]
+
+
+def probes(root: Path) -> list[int]:
+    """The processes of an instance that are a look."""
+    return [pid for pid, words in processes(root) if b"python" in words[0] and b"-c" in words]
+
+
+def processes(root: Path) -> Iterator[tuple[int, list[bytes]]]:
+    """The processes of an instance, each with its words."""
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
-            name = (entry / "cmdline").read_bytes().split(b"\0")[0] if entry.name.isdigit() else b""
-            if b"sshd" in name and (entry / "root").samefile(root):
-                found.append(int(entry.name))
-    return found
+            words = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else [b""]
+            if words != [b""] and (entry / "root").samefile(root):
+                yield int(entry.name), words

@@ -12,14 +12,15 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import time
 import urllib.parse
 import urllib.request
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from daemons import run_daemon, wait_for_end
-from days import inside, listeners
+from days import inside, listeners, probes
 from fleets import QUICK
 from monitoring import Exporter, alertmanager, locked, prometheus, receiver, shortened
 from ruamel.yaml import YAML
@@ -38,7 +39,8 @@ ALERTS = {rule["alert"] for rule in YAML(typ="safe").load(RULES)["groups"][0]["r
 TEMPLATE = (
     QUICK.replace("every: 1s", "every: 2s")
     .replace("observe_first: 0s ", "observe_first: 0s\n  reported_within: 90s ")
-    .replace("  key: keys/driftd\n", "  key: keys/driftd\n  connect_timeout: 3s\n")
+    # A look that hangs is given up after five minutes elsewhere, and until then its server is what it was before.
+    .replace("  key: keys/driftd\n", "  key: keys/driftd\n  connect_timeout: 3s\n  look_timeout: 10s\n")
     .replace("park: 500ms", "park: 3s")
     .replace("tick: 100ms", "tick: 200ms\n  janitor: 5s")
 )
@@ -61,7 +63,10 @@ OF_THE_FLEET = {
     "DriftdInstancesUnknown",
 }
 # What may be so while a daemon begins on a busy machine, and everything is 150 times as fast.
-BEGINNING = {"DriftdHeartbeat", "DriftdDown", "DriftdBlind", "DriftdBreakerOpen", "DriftdInstancesUnknown"}
+BEGINNING = {"DriftdHeartbeat", "DriftdDown", "DriftdBlind", "DriftdBreakerOpen", "DriftdInstancesUnknown"} | {
+    "DriftdStoreDown",
+    "DriftdJobFailing",
+}
 FASTER = 150  # 15 minutes are 6 seconds
 LIMIT_S = 90.0
 
@@ -92,12 +97,30 @@ class Watched:
 
     def fires(self, *alerts: str) -> None:
         for alert in alerts:
-            wait_until(lambda alert=alert: self.told.fires(alert), f"{alert}, firing,", LIMIT_S)
+            self.waits(lambda alert=alert: self.told.fires(alert), f"{alert}, firing,")
 
     def resolves(self, *alerts: str) -> None:
         for alert in alerts:
-            wait_until(lambda alert=alert: self.told.resolved(alert), f"{alert}, resolved,", LIMIT_S)
+            self.waits(lambda alert=alert: self.told.resolved(alert), f"{alert}, resolved,")
             self.tried.add(alert)
+
+    def waits(self, true, what: str) -> None:
+        """Until it is true; where it is not, a tale of what was so meanwhile."""
+        began = time.time()
+        try:
+            wait_until(true, what, LIMIT_S)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.tale(began)}") from None
+
+    def tale(self, since: float) -> str:
+        """Who was what and whether the store was up, as scraped; what the webhook was told; the end of the log."""
+        told = [f"{one.at - since:+.1f} s {one.status} {one.labels['alertname']}" for one in self.told.told[-40:]]
+        seen = []
+        for query in ('driftd_instances{verdict="unknown"}[2m]', "driftd_store_up[2m]", 'up{job="driftd"}[2m]'):
+            for one in self.ask(query):
+                values = " ".join(f"{at - since:+.0f}:{value}" for at, value in one["values"])
+                seen.append(f"{one['metric'].get('__name__')}: {values}")
+        return "\n".join([*seen, *told, self.day.fleet.tale()])
 
     def quiet(self, *alerts: str) -> None:
         assert not [one for one in self.told.told if one.status == "firing" and one.labels["alertname"] in alerts]
@@ -135,7 +158,7 @@ def watched(day_of, tmp_path):
                 rules=rules,
                 alertmanager=manager.url,
                 job="driftd",
-                beat="1500ms",  # a scrape may take a second where the store is locked
+                beat="2s",  # of which the store has one and a half (docs/metrics.md)
             )
         )
         made = Watched(day, told, url)
@@ -151,7 +174,7 @@ def test_no_alert_is_left_out():
     assert not OF_THE_FLEET & OF_DRIFTD
 
 
-@pytest.mark.soak  # 150 times as fast as it is written, which a busy machine does not always keep up with
+@pytest.mark.soak  # a minute, on a busy machine a hundred seconds, is more than the suite has left
 def test_alerts_about_the_fleet_fire_and_resolve_by_what_they_are_about(watched):
     watched.fires("DriftdHeartbeat")
     watched.quiet(*ALERTS - BEGINNING)
@@ -171,8 +194,8 @@ def test_alerts_about_driftd_fire_and_resolve_by_what_they_are_about(watched):
 
 
 def all_goes_wrong(watched) -> None:
-    """Messages that nobody takes, drift, a replacement with no way on or back, and an sshd that hangs: connections are
-    taken there, and nobody answers.
+    """Messages that nobody takes, drift, a replacement with no way on or back, and an sshd that hangs in the middle of
+    a look: connections are taken there, and nobody answers.
     """
     day = watched.day
     rid = day.replace("web/2")
@@ -180,7 +203,7 @@ def all_goes_wrong(watched) -> None:
     root = watched.root("web/1")
     (root / "etc/pam.d/eve").write_text("auth sufficient pam_permit.so\n")
     (root / "etc/cron.d/eve").write_text("* * * * * root /bin/true\n")
-    with stopped(listeners(watched.root("web/3"))):
+    with stopped(looked_at(watched.root("web/3"))):
         both_end(watched, rid)
         watched.away.touch()
         (root / "var/log/auth.log").write_bytes(b"")  # only now: of the seconds after a boot nothing is said
@@ -217,16 +240,23 @@ def both_end(watched, rid: str) -> None:
     day.until(rid, State.STUCK)
 
 
+def looked_at(root: Path) -> list[int]:
+    """An instance's sshd in the middle of a look: its listener, and whoever serves the look."""
+    wait_until(lambda: probes(root), "a look", 60)
+    return listeners(root)
+
+
 @contextmanager
 def stopped(pids: list[int]):
-    assert pids
     for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+        with suppress(ProcessLookupError):  # a look may end meanwhile
+            os.kill(pid, signal.SIGSTOP)
     try:
         yield
     finally:
         for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
 
 def every_query_of_the_dashboard_has_an_answer(watched) -> None:
@@ -253,17 +283,28 @@ def mended(watched) -> None:
     provider.traffic.register("web", made)
     day.wait(lambda: made.id in day.rows() and day.rows()[made.id].looked_at)
     rid = day.replace("web/2")
-    for signature in bad_findings(day, victim):  # of the log that was emptied: what was there does not come back
-        watched.command("accept", signature, "--for", "1h", "--reason", "the log was emptied by us")
-    watched.resolves("DriftdDriftCritical", "DriftdDriftHigh", "DriftdTampered", "DriftdMessagesNotDelivered")
+    drift = ("DriftdDriftCritical", "DriftdDriftHigh", "DriftdTampered")
+    accepted: set[str] = set()
+
+    def settled() -> bool:
+        """Of the log that was emptied: what was there does not come back. A look may end meanwhile and see less."""
+        for signature in bad_findings(store, victim) - accepted:
+            words = ("accept", signature, "--for", "1h", "--reason", "the log was emptied by us")
+            if day.command(*words).returncode == 0:
+                accepted.add(signature)
+        return all(watched.told.resolved(one) for one in drift)
+
+    with day.house.store() as store:
+        watched.waits(settled, f"{drift}, resolved,")
+    watched.resolves(*drift, "DriftdMessagesNotDelivered")
     day.succeeds(rid)
     watched.resolves("DriftdReplacementStuck", "DriftdBreakerOpen")
 
 
-def bad_findings(day, victim: str) -> list[str]:
-    with day.house.store() as store, store.read() as tx:
+def bad_findings(store, victim: str) -> set[str]:
+    with store.read() as tx:
         rows = [row.finding for row in tx.open_findings(victim)]
-    return [one.signature for one in rows if one.subject not in {b"/etc/pam.d/eve", b"/etc/cron.d/eve"}]
+    return {one.signature for one in rows if one.subject not in {b"/etc/pam.d/eve", b"/etc/cron.d/eve"}}
 
 
 def store_locked(watched) -> None:

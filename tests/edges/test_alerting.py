@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from monitoring import alertmanager
+from monitoring import alertmanager, receiver
 from servers import free_port, wait_until
 
 from driftd.core.errors import Unreached
@@ -56,13 +56,44 @@ def test_an_incident_fires_changes_as_one_alert_and_resolves(real, board):
     }
     assert alert["annotations"]["summary"] == "web/1 in web: drifted"
     board.follow(ref, notice("i-7 is being replaced"))
-    board.update(ref, replace(mine, severity=Severity.CRITICAL, last="i-7 is being replaced"))
+    assert board.update(ref, replace(mine, last="i-7 is being replaced")) == ref
     wait_until(lambda: firing(real, instance="i-7")[0]["annotations"].get("latest"), "the change")
     [alert] = firing(real, instance="i-7")
     assert alert["labels"]["severity"] == "high"
-    assert alert["annotations"]["severity_now"] == "critical"
-    board.update(ref, replace(mine, over=True))
+    assert board.update(ref, replace(mine, over=True)) == ref
     wait_until(lambda: not firing(real, instance="i-7"), "the end")
+
+
+@pytest.mark.servers
+def test_an_incident_of_another_severity_is_routed_anew_and_stays_one(tmp_path):
+    """Who is called for what is critical is called; whoever was told of it before hears that this is over, and why."""
+    with receiver() as told, alertmanager(tmp_path / "am", webhook=told.url) as real:
+        board = AlertBoard(Server(real.url), now)
+        mine = replace(card(), key="instance/i-9", instance_id="i-9", opened_at=now())
+
+        def severities():
+            return [one["labels"]["severity"] for one in firing(real, instance="i-9")]
+
+        def heard():
+            """What each severity's receiver was told last."""
+            return {one.labels["severity"]: (one.status, one.annotations.get("latest", "")) for one in told.told}
+
+        ref = board.post(mine, doubt=False)
+        wait_until(lambda: heard() == {"high": ("firing", "")}, "the first")
+        worse = replace(mine, severity=Severity.CRITICAL, last="it is root")
+        for _ in range(2):  # the second time as after a crash, before the first answer was written down
+            again = board.update(ref, worse)
+            assert severities() == ["critical"]
+        over = ("resolved", "not over: it goes on as critical")
+        wait_until(lambda: heard() == {"high": over, "critical": ("firing", "it is root")}, "the worse one")
+        assert board.update(again, worse) == again
+        assert severities() == ["critical"]
+        back = board.update(again, mine)
+        wait_until(lambda: (heard()["high"][0], heard()["critical"][0]) == ("firing", "resolved"), "the way back")
+        board.update(back, replace(mine, severity=Severity.CRITICAL, over=True))
+        wait_until(lambda: heard()["high"][0] == "resolved", "the end")
+        assert severities() == []
+        assert heard()["critical"][0] == "resolved"
 
 
 @pytest.mark.servers

@@ -1,8 +1,11 @@
 """What Prometheus scrapes: true after a restart, and harmless when the store is away."""
 
 import subprocess
+import threading
 import time
+import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -23,20 +26,13 @@ from driftd.core.holds import Hold
 from driftd.core.memory import Message, Pause, StoreUnavailable, Suppression
 from driftd.core.replacement import State as Stage
 from driftd.core.watching import Beat, Greeting, Watched, Why
-from driftd.edges.gauges import StoreCollector
+from driftd.edges.gauges import fleet, scraped_within
+from driftd.edges.gauges.collector import patience_s
 from driftd.edges.listener import Listener
 from driftd.edges.metrics import Metrics
 from driftd.edges.store import open_store
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def patient(request, monkeypatch):
-    """A busy machine may need longer for the first row than a scrape waits: the point only of a locked store."""
-    if "locked" not in request.node.name:
-        monkeypatch.setitem(StoreCollector.__init__.__kwdefaults__, "first_s", 30.0)
-        monkeypatch.setitem(StoreCollector.__init__.__kwdefaults__, "whole_s", 30.0)
 
 
 @pytest.fixture
@@ -45,10 +41,11 @@ def served(tmp_path):
     store = open_store(f"sqlite:///{tmp_path}/driftd.db")
     metrics = Metrics(store, lambda: NOW, "1.2.3")
     port = free_port()
-    listener = Listener(f"127.0.0.1:{port}", metrics.registry, str, str)
+    listener = Listener(f"127.0.0.1:{port}", metrics.registry, str, str, within=scraped_within)
 
-    def scrape() -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+    def scrape(waits: str = "60") -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+        asked = urllib.request.Request(scrape.url, headers={"X-Prometheus-Scrape-Timeout-Seconds": waits})
+        with urllib.request.urlopen(asked, timeout=60) as answer:
             text = answer.read().decode()
         samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
         return {(s.name, tuple(sorted(s.labels.items()))): s.value for s in samples}
@@ -87,21 +84,67 @@ def test_a_store_that_is_away_is_said_and_breaks_no_scrape(served, monkeypatch: 
     assert scrape()["driftd_store_up", ()] == 0
 
 
-def test_a_store_that_is_locked_is_said_soon_and_shown_again_when_it_is_free(served, tmp_path):
-    """SQLite's own waiting is longer than Prometheus waits; and scrapes must not pile up behind one another."""
+def test_a_store_that_is_locked_is_said_in_time_and_shown_again_when_it_is_free(served, tmp_path):
+    """SQLite's own waiting is longer than a scrape's; and scrapes must not pile up behind one another."""
     store, metrics, scrape = served
     with store.write() as tx:
         tx.put_instance(replace(instance_row("i-1"), group="web"))
     metrics.job_ended("sweep", NOW, well=True)
     with locked(tmp_path / "driftd.db"):
         began = time.monotonic()
-        for seen in (scrape(), scrape()):
+        for seen in (scrape("1"), scrape("1.5")):
             assert seen["driftd_store_up", ()] == 0
             assert not [name for name, _ in seen if name in {"driftd_instances", "driftd_journal_broken"}]
             assert seen["driftd_job_last_success_timestamp_seconds", (("name", "sweep"),)] == NOW.timestamp()
         assert time.monotonic() - began < 9, "two scrapes, and SQLite alone waits 10 s for one"
     wait_until(lambda: scrape()["driftd_store_up", ()] == 1, "the store")
     assert scrape()["driftd_instances", (("group", "web"), ("verdict", "clean"))] == 1
+
+
+@pytest.mark.parametrize("waits", ["", "soon", "nan", "-1", "0", "1e9", "inf"])
+def test_a_scrape_that_does_not_say_how_long_it_waits_is_answered(served, waits):
+    _, _, scrape = served
+    assert scrape(waits)["driftd_store_up", ()] == 1
+
+
+@pytest.mark.parametrize(("waits", "takes"), [(60, 48), (10, 8), (5, 4), (1.5, 1), (0.2, 0.1)])
+def test_a_store_has_all_the_time_of_a_scrape_but_what_the_answer_needs(waits, takes):
+    assert patience_s(waits) == pytest.approx(takes)
+
+
+def test_a_slow_store_is_not_taken_for_one_that_is_away(served, monkeypatch: pytest.MonkeyPatch):
+    """As on a busy machine. It is waited for as long as the scrape waits, and not a fixed time."""
+    store, _, scrape = served
+    slow = store.read
+
+    @contextmanager
+    def reads():
+        time.sleep(1.5)  # the slowness itself
+        with slow() as tx:
+            yield tx
+
+    monkeypatch.setattr(store, "read", reads)
+    assert scrape("0.5")["driftd_store_up", ()] == 0
+    assert scrape()["driftd_store_up", ()] == 1
+
+
+def test_a_driftd_that_is_too_busy_to_tell_all_of_it_fails_the_scrape_and_accuses_no_store(served, monkeypatch):
+    _, _, scrape = served
+    go_on, tells = threading.Event(), fleet.families
+
+    def late(*given):
+        assert go_on.wait(60)
+        return tells(*given)
+
+    monkeypatch.setattr(fleet, "families", late)
+    with pytest.raises(urllib.error.HTTPError) as failed:
+        scrape("0.5")
+    assert (failed.value.code, failed.value.read()) == (
+        503,
+        b"driftd is too busy to tell all of its metrics within 0.5 s\n",
+    )
+    go_on.set()
+    assert scrape()["driftd_store_up", ()] == 1
 
 
 def test_what_is_shown_satisfies_promtool(served):

@@ -6,11 +6,11 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from servers import wait_until
+from servers import free_port, wait_until
 from slackd import APP, BOT, NAME, slackd, unescaped
 
 from driftd.core.cards import Press
-from driftd.core.errors import DriftdError, Unreached
+from driftd.core.errors import DriftdError, Throttled, Unavailable, Unreached
 from driftd.edges.slack.board import SlackBoard
 from driftd.edges.slack.buttons import Buttons, read_click
 from driftd.edges.slack.calls import Api
@@ -82,12 +82,52 @@ def test_a_refreshed_connection_takes_clicks_again(desk):
     wait_until(desk.told, "the answer")
 
 
-def test_a_connection_that_breaks_comes_back(desk):
+def failing(buttons):
+    """Why no click can come; None while one can."""
+    try:
+        assert buttons.tick() == []
+    except DriftdError as error:
+        return error
+    return None
+
+
+def test_a_connection_that_breaks_fails_every_tick_with_the_reason_and_comes_back(desk, tmp_path):
+    (tmp_path / "app").write_text("xapp-revoked")
     desk.slack.connections[-1].close()
-    wait_until(lambda: len(desk.slack.connections) == 2, "a new connection", 40)
-    wait_until(lambda: desk.buttons.tick() == [], "quiet")
+    wait_until(lambda: "invalid_auth" in str(failing(desk.buttons)), "the reason", 40)
+    for _ in range(2):
+        assert "xapp" not in str(failing(desk.buttons))
+    (tmp_path / "app").write_text(APP)
+    wait_until(lambda: failing(desk.buttons) is None, "a new connection", 40)
     desk.slack.click(desk.message, "driftd.hold")
     wait_until(desk.told, "the answer")
+
+
+def test_a_network_that_lets_no_websocket_through_is_no_connection(tmp_path):
+    with slackd() as slack:
+        made, link = Desk(slack, tmp_path), slack._ws_port
+        for elsewhere in (free_port(), int(slack.url.rpartition(":")[2].partition("/")[0])):  # nobody, and no WebSocket
+            slack._ws_port = elsewhere
+            error = failing(made.buttons)
+            assert isinstance(error, Unavailable)
+            assert "wss" in error.hint
+            assert "ticket" not in str(error)
+            made.buttons.close()
+        slack._ws_port = link
+        assert failing(made.buttons) is None
+        made.buttons.close()
+
+
+def test_when_slack_says_how_long_to_wait_it_is_not_asked_before(tmp_path):
+    with slackd() as slack:
+        made = Desk(slack, tmp_path)
+        slack.throttled = 1
+        slack.calls.clear()
+        for _ in range(3):
+            error = failing(made.buttons)
+            assert isinstance(error, Throttled)
+            assert error.retry_after_s == 7
+        assert slack.calls == []  # the first was counted as throttled, and there was no other
 
 
 def test_an_envelope_that_is_sent_again_is_the_same_click(desk):

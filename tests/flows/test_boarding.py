@@ -387,7 +387,7 @@ def test_a_change_that_is_never_taken_is_not_asked_for_again_and_holds_up_no_oth
         asked.append(card.text)
         if card.text == "one":
             raise Refused("invalid_blocks")
-        updating(ref, card)
+        return updating(ref, card)
 
     room.board.update = picky
     for name in ("i-1", "i-2"):
@@ -422,6 +422,20 @@ def test_a_board_that_forgets_is_told_again_while_it_lasts_and_once_that_it_is_o
     assert room.places[0].card.over
     assert room.places[0].updates in {5, 6}
     room.store.close()
+
+
+def test_a_place_that_was_named_anew_is_found_by_its_new_name_also_after_a_restart(room):
+    room.board.renames = True
+    room.there("i-1")
+    room.says("i-1", "i-1 in web drifted")
+    room.tick()
+    for number, severity in enumerate((Severity.CRITICAL, Severity.MEDIUM), 1):
+        room.says("i-1", f"more, {severity}", severity=severity)
+        assert room.tick() == []
+        room.begin()
+        [place] = room.places
+        assert (place.updates, place.card.severity, len(place.lines)) == (number, Severity.CRITICAL, number)
+    assert room.board.posts == 1
 
 
 def test_a_breaker_is_shown_until_it_closes(room):

@@ -157,6 +157,8 @@ def asked(what: str) -> str:
     return f"{what} answers"
 
 
+SLACK_MESSAGES = "Slack takes the token for messages"
+SLACK_CLICKS = "Slack takes the token for the buttons"
 WATCHDOG = "Alertmanager answers; no watchdog is named, so silence would prove nothing"
 WATCHDOG_HINT = "name an alert that always fires: alertmanager: {watchdog: …} (docs/canary.md)"
 LISTENS = "driftd serves its metrics there"

@@ -33,5 +33,9 @@ def store_silent(patience_s: float) -> str:
     return f"the store did not answer within {patience_s:g} s"
 
 
+def late(waits_s: float) -> str:
+    return f"driftd is too busy to tell all of its metrics within {waits_s:g} s"
+
+
 def too_many(what: str) -> str:
     return f"too many ask for {what} at once; ask again"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from driftd.core.findings import Severity
 from driftd.core.wording import count
 
 TWICE = "may be said twice"
@@ -10,6 +11,11 @@ TWICE = "may be said twice"
 def once_more(text: str) -> str:
     """A message that was being said when driftd, or the connection, ended: nobody knows whether it arrived."""
     return f"{text} ({TWICE})"
+
+
+def goes_on(severity: Severity) -> str:
+    """Where an alert had to end since its severity is another one."""
+    return f"not over: it goes on as {severity.value}"
 
 
 def crowd(messages: int, group: str) -> str:

@@ -3,6 +3,6 @@
 A scrape is answered soon whatever becomes of the store: where it does not answer, that is what the scrape says.
 """
 
-from driftd.edges.gauges.collector import StoreCollector
+from driftd.edges.gauges.collector import StoreCollector, scraped_within
 
-__all__ = ["StoreCollector"]
+__all__ = ["StoreCollector", "scraped_within"]

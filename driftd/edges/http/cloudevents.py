@@ -20,6 +20,7 @@ from driftd.core.notices import Notice
 from driftd.core.outbox import Delivery
 from driftd.edges.http.posting import post
 from driftd.edges.http.server import TOKEN_LIMIT, Server
+from driftd.secretfiles import held
 
 TYPE = "application/cloudevents+json; charset=utf-8"
 PREFIX = "whsec_"
@@ -97,11 +98,7 @@ def signed(name: str, now: datetime, body: bytes, key: bytes) -> Mapping[str, st
 
 def _key(file: Path) -> bytes:
     """The key in ``file``: ``whsec_`` and base64. Nothing of it is in the error."""
-    try:
-        with file.open("rb") as opened:
-            text = opened.read(TOKEN_LIMIT).strip()
-    except OSError as error:
-        raise BadInput(f"the secret in {file} cannot be read: {error.strerror}", "let driftd read it") from None
+    text = held(file, "secret", TOKEN_LIMIT).strip()
     try:
         key = base64.b64decode(text.removeprefix(PREFIX.encode()), validate=True)
     except binascii.Error:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from driftd.core.errors import BadInput, Unavailable, Unreached
 from driftd.edges.http.exchange import Answer, Request, exchange, unsent, why
+from driftd.secretfiles import token
 
 TOKEN_LIMIT = 16 * 1024
 
@@ -92,16 +93,7 @@ class Server:
 
 
 def _bearer(file: Path) -> str:
-    """The token in ``file`` now. Nothing of it is in the error."""
-    try:
-        with file.open("rb") as opened:
-            data = opened.read(TOKEN_LIMIT + 1)
-    except OSError as error:
-        raise BadInput(f"the token in {file} cannot be read: {error.strerror}", "let driftd read it") from None
-    token = data.strip()
-    if not token or len(data) > TOKEN_LIMIT or not all(0x21 <= byte < 0x7F for byte in token):
-        raise BadInput(f"what {file} holds is no bearer token", "it is one line of printable ASCII")
-    return token.decode("ascii")
+    return token(file, "bearer token", "it is one line of printable ASCII", TOKEN_LIMIT)
 
 
 def here(host: str) -> bool:

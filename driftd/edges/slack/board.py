@@ -27,13 +27,14 @@ class SlackBoard:
         """See ``Board.crowd``."""
         return self._posted(blocks.of_notice(notice))
 
-    def update(self, ref: str, card: Card) -> None:
+    def update(self, ref: str, card: Card) -> str:
         """See ``Board.update``."""
         channel, ts = _place(ref)
         shown = blocks.of_card(card)
         self._api.call(
             "chat.update", {"channel": channel, "ts": ts} | {k: shown[k] for k in ("text", "blocks", "parse")}
         )
+        return ref
 
     def follow(self, ref: str, notice: Notice) -> None:
         """See ``Board.follow``."""

@@ -1,19 +1,20 @@
 """The buttons under messages: clicks that come by Socket Mode, so that no port of driftd's need be open.
 
 Each is acknowledged before anything else is done with it (Slack waits for three seconds), and answered to who clicked
-alone. The connection is slack_sdk's own, which begins anew whenever it breaks or Slack asks for it.
+alone. The connection is slack_sdk's own, which begins anew whenever it breaks or Slack asks for it. While there is
+none, every tick fails with the reason, so that the job counts as failing.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from slack_sdk.errors import SlackClientError
+from slack_sdk import WebClient
 from slack_sdk.socket_mode import SocketModeClient
 from slack_sdk.socket_mode.client import BaseSocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
@@ -21,12 +22,27 @@ from slack_sdk.socket_mode.response import SocketModeResponse
 
 from driftd.core.cards import Press
 from driftd.core.clicks import Click
-from driftd.core.errors import DriftdError, ProviderError
+from driftd.core.errors import DriftdError, ProviderError, Throttled, Unavailable
 from driftd.edges.slack.blocks import ACTION, VALUE, safe
 from driftd.edges.slack.calls import Api, read, told
 
 SENTENCE = 3000
 WORKERS = 2
+# Slack allows a new connection about once a minute; where it does not say for how long to wait, this is enough.
+THROTTLED_S = 30.0
+_HINT = "see whether wss:// connections to Slack are let through (docs/notify.md); driftd goes on trying"
+
+
+class _Link(SocketModeClient):
+    """Slack's client, which is given each address to connect to, and tells what went wrong with one."""
+
+    def __init__(self, web: WebClient, address: Callable[[], str], wrong: Callable[[Exception], None]) -> None:
+        super().__init__("", web_client=web, concurrency=WORKERS, on_error_listeners=[wrong])
+        self._address = address
+
+    def issue_new_wss_url(self) -> str:
+        """Its own would sleep for as long as Slack says, again and again."""
+        return self._address()
 
 
 class Buttons:
@@ -37,26 +53,40 @@ class Buttons:
         self._file = app_token_file
         self._press = press
         self._client: SocketModeClient | None = None
+        self._why: DriftdError | None = None
+        self._not_before = 0.0
         read(app_token_file)
 
     def tick(self) -> list[str]:
-        """Connect where nothing is connected yet; why that failed. Raises DriftdError."""
+        """Connect where nothing was connected yet. Raises DriftdError for as long as no click can come."""
         if self._client is None:
-            token, web = read(self._file), self._api.client()
-            made = SocketModeClient(token, web_client=web, concurrency=WORKERS)
-            made.socket_mode_request_listeners.append(self._asked)
-            try:
-                # Asked here, since connect() would sleep for as long as Slack says, again and again.
-                made.wss_uri = web.apps_connections_open(app_token=token)["url"]
-                made.connect()
-            except (SlackClientError, OSError, HTTPException, ValueError) as error:
-                made.close()
-                raise told("apps.connections.open", error) from None
-            self._client = made
-        elif not self._client.is_connected():
-            self._client.app_token = read(self._file)  # it may have been renewed
-            return ["Slack's buttons are not connected; driftd goes on trying"]
+            where = self._address()
+            self._client = _Link(self._api.client(), self._address, self._wrong)
+            self._client.socket_mode_request_listeners.append(self._asked)
+            self._client.wss_uri = where
+            self._client.connect()
+        if not self.connected:
+            why = self._why or Unavailable("Slack's buttons are not connected: none can be pressed", _HINT)
+            raise why.with_traceback(None)
+        self._why = None
         return []
+
+    def _address(self) -> str:
+        """Where to connect to this time. Raises DriftdError, and remembers it: slack_sdk tells nobody."""
+        if time.monotonic() < self._not_before and self._why is not None:
+            raise self._why.with_traceback(None)
+        try:
+            found = self._api.place(read(self._file))  # it may have been renewed
+        except DriftdError as error:
+            self._why = error
+            if isinstance(error, Throttled):
+                self._not_before = time.monotonic() + (error.retry_after_s or THROTTLED_S)
+            raise
+        self._why = None
+        return found
+
+    def _wrong(self, error: Exception) -> None:
+        self._why = Unavailable(str(told("the connection of its buttons", error)), _HINT)
 
     @property
     def connected(self) -> bool:

@@ -8,15 +8,17 @@ import socket
 import ssl
 import urllib.error
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from driftd.core.errors import BadInput, NotFound, ProviderError, Refused, Throttled, Unavailable, Unreached
+from driftd.secretfiles import token
 
 try:
     from slack_sdk import WebClient
     from slack_sdk.errors import SlackApiError, SlackClientError
+    from slack_sdk.web import SlackResponse
 except ImportError:
     raise BadInput(
         "notify.slack needs the Python package slack_sdk, which is not installed",
@@ -63,25 +65,29 @@ class Api:
 
     def call(self, method: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
         """One call's answer. Raises as ``Notifier.send`` does, and NotFound where what it is about is gone."""
-        try:
-            answer = self.client().api_call(method, json=dict(values))
-        except (SlackClientError, OSError, http.client.HTTPException, ValueError) as error:
-            # Without the cause: what a broken request says of itself may hold the token.
-            raise told(method, error) from None
-        return answer.data if isinstance(answer.data, dict) else {}
+        return _answer(method, lambda: self.client().api_call(method, json=dict(values)))
+
+    def place(self, app_token: str) -> str:
+        """Where an app of this token may connect to for its clicks, once. Raises like ``call``."""
+        answer = _answer("apps.connections.open", lambda: self.client().apps_connections_open(app_token=app_token))
+        url = answer.get("url")
+        if not isinstance(url, str):
+            raise Unavailable("Slack did not say where clicks come from")
+        return url
+
+
+def _answer(method: str, asked: Callable[[], SlackResponse]) -> Mapping[str, Any]:
+    try:
+        data = asked().data
+    except (SlackClientError, OSError, http.client.HTTPException, ValueError) as error:
+        # Without the cause: what a broken request says of itself may hold the token.
+        raise told(method, error) from None
+    return data if isinstance(data, dict) else {}
 
 
 def read(file: Path) -> str:
-    """The token in ``file``. Nothing of it is in the error."""
-    try:
-        with file.open("rb") as opened:
-            data = opened.read(TOKEN_LIMIT + 1)
-    except OSError as error:
-        raise BadInput(f"the token in {file} cannot be read: {error.strerror}", "let driftd read it") from None
-    token = data.strip()
-    if not token or len(data) > TOKEN_LIMIT or not all(0x21 <= byte < 0x7F for byte in token):
-        raise BadInput(f"what {file} holds is no token of Slack", "it is one line that begins with xoxb- or xapp-")
-    return token.decode("ascii")
+    """The token in ``file``. Raises BadInput."""
+    return token(file, "token of Slack", "it is one line that begins with xoxb- or xapp-", TOKEN_LIMIT)
 
 
 def told(method: str, error: Exception) -> ProviderError:

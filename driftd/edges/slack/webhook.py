@@ -9,6 +9,7 @@ from pathlib import Path
 from driftd.core.errors import BadInput
 from driftd.core.notices import Notice
 from driftd.edges.slack.blocks import of_notice
+from driftd.secretfiles import held
 
 LIMIT = 4096
 
@@ -29,9 +30,6 @@ class SlackWebhook:
 def address(file: Path) -> str:
     """The webhook's address, which is a secret. Nothing of it is in the error."""
     try:
-        with file.open("rb") as opened:
-            return opened.read(LIMIT).decode("ascii").strip()
-    except OSError as error:
-        raise BadInput(f"the webhook in {file} cannot be read: {error.strerror}", "let driftd read it") from None
+        return held(file, "webhook", LIMIT).decode("ascii").strip()
     except UnicodeDecodeError:
         raise BadInput(f"what {file} holds is no address", "it is one line: https://hooks.slack.com/…") from None

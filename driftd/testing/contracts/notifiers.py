@@ -125,7 +125,7 @@ class BoardContract:
         """However often it is updated."""
         ref = board.post(card(), doubt=False)
         for _ in range(2):
-            board.update(ref, card(title="web/1 in web: clean", over=True))
+            ref = board.update(ref, card(title="web/1 in web: clean", over=True))
         [said] = self.shown()
         assert "web/1 in web: clean" in said
         assert "web/1 in web: drifted" not in said
@@ -156,7 +156,7 @@ class BoardContract:
     def test_any_text_is_taken(self, board: Board, text: str) -> None:
         """Whatever an instance put into it."""
         ref = board.post(card(text, text), doubt=True)
-        board.update(ref, card(text, text, over=True))
+        ref = board.update(ref, card(text, text, over=True))
         board.follow(ref, notice(text))
         board.crowd(notice(*[text] * 100))
 
