@@ -15,7 +15,7 @@ from driftd.core.memory import FindingRow
 from driftd.core.wording import count, lasting, listed, printable, shown, three_ways
 from driftd.doors.cli.app import app, of
 from driftd.doors.cli.complete import one_instance
-from driftd.doors.cli.lines import narrow, stacked
+from driftd.doors.cli.lines import columns, none, show, stacked, total
 from driftd.doors.house import House
 
 
@@ -40,14 +40,14 @@ def findings(
                 typer.echo(json.dumps(_values(row, one)))
         return
     if not causes:
-        context.out.print("No finding is open.", highlight=False)
+        none(context.out, "No finding is open.")
         return
     cells = list(_rows(causes, house, everything=everything))
-    context.out.print(_short(cells) if narrow(context.out) else _table(cells))
+    show(context.out, _table(cells), _short(cells))
     rows = [row for one in causes for row in one.rows]
     accepted = sum(1 for row in rows if row.finding.suppressed_by)
     said = f"{count(len(rows), 'finding')} of {count(len(causes), 'cause')}"
-    context.out.print(Text(said + (f"; {accepted} of them accepted: driftd accepted" if accepted else ""), "dim"))
+    total(context.out, said + (f"; {accepted} of them accepted: driftd accepted" if accepted else ""))
 
 
 def _rows(causes: Iterable[Spread], house: House, *, everything: bool) -> Iterator[Sequence[str]]:
@@ -61,9 +61,8 @@ def _rows(causes: Iterable[Spread], house: House, *, everything: bool) -> Iterat
 
 
 def _table(rows: Iterable[Sequence[str]]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("no", "severity", "instance", "what", "since", "signature", "because"):
-        table.add_column(heading, no_wrap=heading not in {"what", "because"}, overflow="fold")
+    heads = ("no", "severity", "instance", "what", "since", "signature", "because")
+    table = columns(heads, long=("what", "because"), right=("no",))
     for cells in rows:
         table.add_row(*(Text(printable(cell)) for cell in cells))
     return table
@@ -74,7 +73,8 @@ def _short(rows: Iterable[Sequence[str]]) -> Table:
         below = Text(printable(f"{signature}  {where}  since {since}"), "cyan")
         return Text(printable(what)), below, Text(printable(because), "dim")
 
-    return stacked(("no", "severity", "what"), (((Text(no), Text(how)), lines(*rest)) for no, how, *rest in rows))
+    short = (((Text(no), Text(how)), lines(*rest)) for no, how, *rest in rows)
+    return stacked(("no", "severity", "what"), short, right=("no",))
 
 
 def _cause_cells(one: Spread, house: House) -> Sequence[str]:

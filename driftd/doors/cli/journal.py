@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from driftd.core.errors import BadInput
 from driftd.core.journal import exported
-from driftd.core.wording import printable
+from driftd.core.memory import JournalLine, Tx
+from driftd.core.wording import near, printable
+from driftd.doors.cli import lines as lists
 from driftd.doors.cli.app import CLEAN, DRIFTED, app, of
 from driftd.doors.cli.complete import subjects
 from driftd.doors.cli.done import Json, tell
 from driftd.doors.cli.files import writing
+from driftd.doors.cli.lines import none, stacked
 
 journal = typer.Typer(help="The hash-chained record of every decision and call.", no_args_is_help=True)
 app.add_typer(journal, name="journal")
+
+SEE = "see: driftd journal show"
 
 
 @journal.command()
@@ -66,15 +73,46 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Print the journal, oldest line first."""
+    out = of(ctx).out
     with of(ctx).house().store(read_only=True) as store, store.read() as tx:
-        for line in tx.journal_lines(subject):
-            if as_json:
-                typer.echo(exported(line))
-            else:
-                body = json.dumps(dict(line.body), sort_keys=True, ensure_ascii=True, default=str)
-                when = f"{line.at:%Y-%m-%d %H:%M:%S}"
-                said = f"{line.seq:>5} {when} {line.kind:<11} {line.subject} {body} {line.hash[:12]}"
-                typer.echo(printable(said))
+        lines = tx.journal_lines(subject)
+        if subject is not None and not lines:
+            raise BadInput(f"no line of the journal is about {subject!r}", near.hint(subject, _subjects(tx), SEE))
+    if as_json:
+        for line in lines:
+            typer.echo(exported(line))
+    elif not lines:
+        none(out, "The journal is empty.")
+    elif out.is_terminal:
+        heads = ("line", "when (UTC)", "kind", "about, and what")
+        lists.show(out, stacked(heads, map(_row, lines), right=heads[:1]))
+    else:
+        for line in lines:
+            typer.echo(_line(line))
+
+
+def _line(line: JournalLine) -> str:
+    """A line for whoever reads the other end of a pipe."""
+    body = json.dumps(dict(line.body), sort_keys=True, ensure_ascii=True, default=str)
+    when = f"{line.at:%Y-%m-%d %H:%M:%S}"
+    return printable(f"{line.seq:>5} {when} {line.kind:<11} {line.subject} {body} {line.hash[:12]}")
+
+
+def _row(line: JournalLine) -> tuple[Sequence[Text], Sequence[Text]]:
+    """The same for eyes."""
+    said = Text(overflow="fold")
+    for name, value in line.body.items():
+        if value not in (None, "", [], {}):
+            plain = value if isinstance(value, str) else json.dumps(value, ensure_ascii=True, default=str)
+            said.append("  " if said else "").append(f"{printable(name)} ", "dim").append(printable(plain))
+    about = Text.assemble((printable(line.subject), "bold"), (f"  {line.hash[:12]}", "dim"))
+    when = Text(f"{line.at:%Y-%m-%d %H:%M:%S}", "dim")
+    return (Text(str(line.seq)), when, Text(line.kind)), (about, said)
+
+
+def _subjects(tx: Tx) -> Sequence[str]:
+    """What a line may be about, as people name it."""
+    return [*(row.id for row in tx.instances(gone=True)), *(record.rid for record in tx.replacements())]
 
 
 @journal.command()

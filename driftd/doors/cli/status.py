@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -24,7 +23,7 @@ from driftd.doors.cli import stuck
 from driftd.doors.cli.app import app, of
 from driftd.doors.cli.breakers import as_value, holding, in_short
 from driftd.doors.cli.complete import groups
-from driftd.doors.cli.lines import narrow, stacked
+from driftd.doors.cli.lines import none, show, stacked, total
 from driftd.doors.cli.stopped import banner, therefore
 from driftd.doors.demo.view import STYLES
 from driftd.doors.house import House
@@ -101,10 +100,11 @@ def status(
         said = wording.held(hold.instance_id, hold.owner, hold.until, hold.reason)
         context.out.print(Text(printable(f"HELD {said}"), "yellow"))
     if not lines:
-        context.out.print("No instance is known yet. The daemon finds them: driftd run", highlight=False)
-    context.out.print(render(lines, house.now(), short=narrow(context.out)))
+        none(context.out, "No instance is known yet. The daemon finds them: driftd run")
+    else:
+        show(context.out, *tables(lines, house.now()))
     if accepted := _accepted(house, group):
-        context.out.print(Text(accepted, "dim"))
+        total(context.out, accepted)
     for record in [one for one in recent if one not in waiting][:3]:
         said = f"{record.slot}: replacement {record.rid} {record.state}, {record.note}"
         context.out.print(Text(printable(said), "dim"))
@@ -143,21 +143,21 @@ def _accepted(house: House, group: str | None) -> str:
     return f"{said}{f', {unused} of them of no use yet' if unused else ''}: driftd accepted"
 
 
-def render(lines: Sequence[Line], now: datetime, *, short: bool = False) -> RenderableType:
-    """The table of instances; ``short`` where it has little room."""
-    if short:
-        return stacked(("slot", "instance"), ((_slot(row), _below(row, ahead, now)) for row, ahead in lines))
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("slot", "instance", "verdict", "for", "looked", "why, and what happens next"):
-        table.add_column(heading, no_wrap=not heading.startswith("why"), overflow="fold")
-    for row, ahead in lines:
-        since, why = lasting(now - row.verdict_since), Text("\n").join(_reasons(row, ahead))
-        table.add_row(*_slot(row), Text(printable(row.id)), _verdict(row), since, _looked(row, now), why)
-    return table
+def tables(lines: Sequence[Line], now: datetime) -> tuple[Table, Table]:
+    """The table of instances: with room, and with little of it."""
+    heads = ("slot", "instance", "verdict", "for", "looked", "why, and what happens next")
+    wide = stacked(heads, ((_cells(row, now), _reasons(row, ahead)) for row, ahead in lines))
+    short = stacked(("slot", "instance"), ((_slot(row), _below(row, ahead, now)) for row, ahead in lines))
+    return wide, short
 
 
 def _slot(row: InstanceRow) -> Sequence[Text]:
     return (Text(printable(row.slot)),)
+
+
+def _cells(row: InstanceRow, now: datetime) -> Sequence[Text]:
+    since = Text(lasting(now - row.verdict_since))
+    return *_slot(row), Text(printable(row.id)), _verdict(row), since, Text(_looked(row, now))
 
 
 def _below(row: InstanceRow, ahead: Outlook, now: datetime) -> Sequence[Text]:

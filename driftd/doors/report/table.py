@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
-from rich.table import Table
 from rich.text import Text
 
 from driftd.core import zones
@@ -24,6 +23,7 @@ from driftd.core.looks import Look
 from driftd.core.shown import Comparison, short
 from driftd.core.wording import count, covered, kept, printable, shown, three_ways
 from driftd.core.wording.attribution import clause
+from driftd.doors.cli.lines import labelled
 from driftd.doors.report import causes
 
 VERDICT_STYLES: Mapping[Verdict, str] = {
@@ -131,9 +131,7 @@ def _indented(what: RenderableType, by: int) -> Padding:
 def _finding(finding: Finding, look: Look) -> RenderableType:
     """Severity at the left; beside it the subject, what was and is, why it matters, whose it is, and the signature."""
     exhibit = look.shown.get(finding.subject)
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(width=8, no_wrap=True)
-    grid.add_column(overflow="fold", ratio=1)
+    grid = labelled(width=8)
     style = "dim" if finding.suppressed_by else SEVERITY_STYLES[finding.severity]
     what = Text(overflow="fold")
     what.append(f"{printable(finding.kind)} ", style="dim")
