@@ -15,7 +15,7 @@ from driftd.core.ports import Looker
 from driftd.core.wording import evidenced
 from driftd.core.wording import trust as said
 from driftd.doors.cli.files import write
-from driftd.doors.desks.baking import AUTO, Baked, Source
+from driftd.doors.desks.baking import AUTO, Baked, Source, Tell, quiet
 from driftd.edges import documents
 from driftd.edges.images.looker import UNPACKED_LIMIT, ImageLooker
 from driftd.edges.images.program import DISK, OCI, Spec
@@ -42,8 +42,11 @@ class Baking:
         *,
         policy: Sequence[str] = AUTO,
         sign_with: Path | None = None,
+        tell: Tell = quiet,
     ) -> Baked:
+        tell(f"reading {source.root or source.host or source.oci or source.disk or 'nothing'}")
         made = self.made(source, image, policy)
+        tell(f"writing {output}")
         write(output, made.text)
         beside = documents.files_beside(output).sidecar
         if made.sidecar:
@@ -52,6 +55,7 @@ class Baking:
             beside.unlink(missing_ok=True)  # of an earlier bake
         if sign_with is None and not self._house.settings.trust.signing_key:
             return made
+        tell(f"signing {output}")
         # Last: the signature covers everything that lies beside it.
         signed = self._house.trust().sign(output, [sign_with] if sign_with else ())
         return replace(made, notes=(*made.notes, said.signed(str(signed.file), signed.keys, signed.sequence)))

@@ -80,6 +80,9 @@ class WiredHouse:
         known_group = self.settings.groups.get(group)
         return known_group.every if known_group else timedelta(0)
 
+    def known_groups(self) -> Sequence[str]:
+        return [*self.settings.groups]
+
     def pause_file(self) -> Path:
         return self.settings.path(self.settings.pause_file)
 

@@ -17,12 +17,15 @@ from driftd.doors.cli.app import app, of
 from driftd.doors.cli.complete import one_instance
 from driftd.doors.cli.lines import columns, none, show, stacked, total
 from driftd.doors.house import House
+from driftd.flows.naming import the_instance
 
 
 @app.command()
 def findings(
     ctx: typer.Context,
-    instance: Annotated[str | None, typer.Argument(help="Only this instance's.", autocompletion=one_instance)] = None,
+    instance: Annotated[
+        str | None, typer.Argument(help="Only this instance's: its id, slot or address.", autocompletion=one_instance)
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Show every finding, not only what they came of.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a finding, one a line.")] = False,
 ) -> None:
@@ -33,7 +36,7 @@ def findings(
     context = of(ctx)
     house = context.house()
     with house.store(read_only=True) as store, store.read() as tx:
-        causes = spread(tx.open_findings(instance))
+        causes = spread(tx.open_findings(instance and the_instance(tx, instance).id))
     if as_json:
         for one in causes:
             for row in one.rows:

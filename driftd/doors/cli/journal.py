@@ -22,6 +22,7 @@ from driftd.doors.cli.complete import subjects
 from driftd.doors.cli.done import Json, tell
 from driftd.doors.cli.files import writing
 from driftd.doors.cli.lines import none, stacked
+from driftd.doors.cli.progress import working
 
 journal = typer.Typer(help="The hash-chained record of every decision and call.", no_args_is_help=True)
 app.add_typer(journal, name="journal")
@@ -50,10 +51,12 @@ def verify(
     if file is None:
         if checkpoint is not None or key:
             raise BadInput("a checkpoint is held against an export", "say: driftd journal verify --file EXPORT")
-        result = of(ctx).house().keeping().verify()
+        with working(of(ctx).err, "checking the journal"):
+            result = of(ctx).house().keeping().verify()
         typer.echo(json.dumps(result) if as_json else printable(str(result["said"])))
         raise typer.Exit(CLEAN if result["ok"] else DRIFTED)
-    proven = of(ctx).bare().keeping().prove(file, checkpoint, key or ())
+    with working(of(ctx).err, f"checking {file}"):
+        proven = of(ctx).bare().keeping().prove(file, checkpoint, key or ())
     if as_json:
         values = asdict(proven.proof)
         values["accepted"] = [{"line": one.line, "broken": one.seq, "by": one.by} for one in proven.proof.accepted]

@@ -27,6 +27,7 @@ from driftd.doors.cli.lines import none, show, stacked, total
 from driftd.doors.cli.stopped import banner, therefore
 from driftd.doors.demo.view import STYLES
 from driftd.doors.house import House
+from driftd.flows.naming import the_group
 
 Line = tuple[InstanceRow, Outlook]
 
@@ -35,6 +36,8 @@ def read(house: House, group: str | None) -> tuple[list[Line], Sequence[Record],
     """Everything that status shows, in one read of the store."""
     now = house.now()
     with house.store(read_only=True) as store, store.read() as tx:
+        if group is not None:
+            the_group(tx, group, house.known_groups())
         rows = sorted(tx.instances(group), key=lambda row: (row.group, row.slot, row.id))
         records = tx.open_replacements(group)
         recent = [record for record in tx.replacements(10, group) if record.state in TERMINAL]

@@ -12,6 +12,7 @@ import typer
 from driftd.core.wording import printable
 from driftd.doors.cli.app import CLEAN, DRIFTED, Context, app, of
 from driftd.doors.cli.done import Json, tell
+from driftd.doors.cli.progress import working
 from driftd.doors.desks.keeping import StoreState
 
 store = typer.Typer(help="What driftd remembers: check it, back it up, restore it.", no_args_is_help=True)
@@ -22,7 +23,9 @@ app.add_typer(store, name="store")
 def check(ctx: typer.Context, as_json: Json = False) -> None:
     """Look whether the store is whole, its chain too; exit status 1 when it is not. It may be in use."""
     context = of(ctx)
-    _tell(context, context.house().keeping().check(), as_json=as_json)
+    with working(context.err, "checking the store"):
+        state = context.house().keeping().check()
+    _tell(context, state, as_json=as_json)
 
 
 @store.command()
@@ -33,13 +36,18 @@ def backup(
 ) -> None:
     """Copy the store, also while the daemon runs, and look whether the copy is whole."""
     context = of(ctx)
-    _tell(context, context.house().keeping().backup(output), as_json=as_json)
+    with working(context.err, f"copying the store to {output}"):
+        state = context.house().keeping().backup(output)
+    _tell(context, state, as_json=as_json)
 
 
 @store.command()
 def restore(ctx: typer.Context, file: Annotated[Path, typer.Argument(help="A backup.")], as_json: Json = False) -> None:
     """Put a backup in the store's place; what was there is kept beside it. Nothing is changed before `store accept`."""
-    _did(of(ctx), "restore", of(ctx).house().keeping().restore(file), as_json=as_json)
+    context = of(ctx)
+    with working(context.err, f"restoring {file}"):
+        said = context.house().keeping().restore(file)
+    _did(context, "restore", said, as_json=as_json)
 
 
 @store.command()
