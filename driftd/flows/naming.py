@@ -34,6 +34,7 @@ def the_group(tx: Tx, name: str, configured: Sequence[str]) -> str:
     if name in configured:
         return name
     known = [*configured, *(row.group for row in tx.instances(gone=True)), *(one.group for one in tx.pauses())]
+    known += [one.group for one in (*tx.replacements(), *tx.stuck_replacements())]
     if name not in known:
         raise BadInput(wording.no_group(name), near.hint(name, known, SEE))
     return name

@@ -11,11 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from driftd.core.causes.fleet import Spread, spread
+from driftd.core.findings import Severity
 from driftd.core.memory import FindingRow
 from driftd.core.wording import count, lasting, listed, printable, shown, three_ways
 from driftd.doors.cli.app import app, of
 from driftd.doors.cli.complete import one_instance
 from driftd.doors.cli.lines import columns, none, show, stacked, total
+from driftd.doors.cli.styles import SEVERITY_STYLES
 from driftd.doors.house import House
 from driftd.flows.naming import the_instance
 
@@ -67,8 +69,13 @@ def _table(rows: Iterable[Sequence[str]]) -> Table:
     heads = ("no", "severity", "instance", "what", "since", "signature", "because")
     table = columns(heads, long=("what", "because"), right=("no",))
     for cells in rows:
-        table.add_row(*(Text(printable(cell)) for cell in cells))
+        number, severity, *others = cells
+        table.add_row(Text(number), _severity(severity), *(Text(printable(cell)) for cell in others))
     return table
+
+
+def _severity(name: str) -> Text:
+    return Text(name, SEVERITY_STYLES[Severity(name)])
 
 
 def _short(rows: Iterable[Sequence[str]]) -> Table:
@@ -76,7 +83,7 @@ def _short(rows: Iterable[Sequence[str]]) -> Table:
         below = Text(printable(f"{signature}  {where}  since {since}"), "cyan")
         return Text(printable(what)), below, Text(printable(because), "dim")
 
-    short = (((Text(no), Text(how)), lines(*rest)) for no, how, *rest in rows)
+    short = (((Text(no), _severity(how)), lines(*rest)) for no, how, *rest in rows)
     return stacked(("no", "severity", "what"), short, right=("no",))
 
 

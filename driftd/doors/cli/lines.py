@@ -88,6 +88,14 @@ def none(out: Console, sentence: str) -> None:
     out.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
 
+def notices(out: Console, said: Sequence[Text]) -> None:
+    """What has to be known before the rows are read, above them."""
+    for one in said:
+        out.print(one, soft_wrap=_piped(out))
+    if said:
+        out.print()
+
+
 def total(out: Console, sentence: str) -> None:
     """What the rows amount to, below them."""
     out.print(Text(sentence, "dim"), soft_wrap=_piped(out))

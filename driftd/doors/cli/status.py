@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,9 +23,9 @@ from driftd.doors.cli import stuck
 from driftd.doors.cli.app import app, of
 from driftd.doors.cli.breakers import as_value, holding, in_short
 from driftd.doors.cli.complete import groups
-from driftd.doors.cli.lines import none, show, stacked, total
+from driftd.doors.cli.lines import none, notices, show, stacked, total
 from driftd.doors.cli.stopped import banner, therefore
-from driftd.doors.demo.view import STYLES
+from driftd.doors.cli.styles import VERDICT_STYLES
 from driftd.doors.house import House
 from driftd.flows.naming import the_group
 
@@ -87,21 +87,8 @@ def status(
             )
         )
         return
-    for text in banner(stopped):
-        context.out.print(text, soft_wrap=True)
-    for pause in pauses:
-        where = f"group {pause.group}" if pause.group else "everywhere"
-        also = ", undoing too," if pause.hard else ""
-        said = f"PAUSED {where}{also} by {pause.owner} for {lasting(house.now() - pause.since)}: {pause.reason}"
-        context.out.print(Text(printable(said), "bold yellow"))
-    for one in holding(house):
-        context.out.print(in_short(one, house.now()))
     waiting = stuck.waiting(house, group)
-    for record in waiting:
-        context.out.print(stuck.in_short(record, house.now()))
-    for hold in held(house, group):
-        said = wording.held(hold.instance_id, hold.owner, hold.until, hold.reason)
-        context.out.print(Text(printable(f"HELD {said}"), "yellow"))
+    notices(context.out, [*banner(stopped), *_notices(house, group, pauses, waiting)])
     if not lines:
         none(context.out, "No instance is known yet. The daemon finds them: driftd run")
     else:
@@ -109,8 +96,24 @@ def status(
     if accepted := _accepted(house, group):
         total(context.out, accepted)
     for record in [one for one in recent if one not in waiting][:3]:
-        said = f"{record.slot}: replacement {record.rid} {record.state}, {record.note}"
-        context.out.print(Text(printable(said), "dim"))
+        total(context.out, printable(f"{record.slot}: replacement {record.rid} {record.state}, {record.note}"))
+
+
+def _notices(house: House, group: str | None, pauses: Sequence[Pause], waiting: Sequence[Record]) -> Iterator[Text]:
+    """What stands in the way of all that follows, the worst first."""
+    now = house.now()
+    for pause in pauses:
+        where = f"group {pause.group}" if pause.group else "everywhere"
+        also = ", undoing too," if pause.hard else ""
+        said = f"PAUSED {where}{also} by {pause.owner} for {lasting(now - pause.since)}: {pause.reason}"
+        yield Text(printable(said), "bold yellow")
+    for record in waiting:
+        yield stuck.in_short(record, now)
+    for one in holding(house):
+        yield in_short(one, now)
+    for hold in held(house, group):
+        said = wording.held(hold.instance_id, hold.owner, hold.until, hold.reason)
+        yield Text(printable(f"HELD {said}"), "yellow")
 
 
 def held(house: House, group: str | None) -> Sequence[Hold]:
@@ -164,12 +167,13 @@ def _cells(row: InstanceRow, now: datetime) -> Sequence[Text]:
 
 
 def _below(row: InstanceRow, ahead: Outlook, now: datetime) -> Sequence[Text]:
-    since = f" for {lasting(now - row.verdict_since)}, looked at {_looked(row, now)}"
+    looked = f"looked at {_looked(row, now)}" if row.looked_at else "never looked at"
+    since = f" for {lasting(now - row.verdict_since)}, {looked}"
     return Text.assemble(f"{printable(row.id)}  ", _verdict(row), since), *_reasons(row, ahead)
 
 
 def _verdict(row: InstanceRow) -> Text:
-    return Text(str(row.verdict) + (" · tainted" if row.taint else ""), STYLES.get(row.verdict, ""))
+    return Text(str(row.verdict) + (" · tainted" if row.taint else ""), VERDICT_STYLES[row.verdict])
 
 
 def _looked(row: InstanceRow, now: datetime) -> str:

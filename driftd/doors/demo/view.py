@@ -14,15 +14,10 @@ from rich.panel import Panel
 from rich.text import Text
 
 from driftd.doors.cli.lines import columns
+from driftd.doors.cli.styles import VERDICT_STYLES
 from driftd.doors.demo.stage import Scene
 
-STYLES = {
-    "clean": "green",
-    "explained": "green",
-    "drifted": "bold red",
-    "tampered": "bold magenta",
-    "unknown": "yellow",
-}
+_STYLES = {str(verdict): style for verdict, style in VERDICT_STYLES.items()}
 
 
 class View(Protocol):
@@ -78,7 +73,7 @@ def picture(scene: Scene) -> RenderableType:
     last = "what happens next"
     fleet = columns(("slot", "instance", "address", "verdict", last), long=(last,))
     for server in scene.servers:
-        verdict = Text(server.verdict, STYLES.get(server.verdict, ""))
+        verdict = Text(server.verdict, _STYLES.get(server.verdict, ""))
         fleet.add_row(Text(server.slot), Text(server.id), Text(server.address), verdict, Text(server.note, "dim"))
     failed = Text(str(scene.failed), "green" if scene.failed == 0 else "bold red")
     load = Text.assemble("requests ", (f"{scene.requests:,}", "bold"), "   failed ", failed)

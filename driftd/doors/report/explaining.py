@@ -23,8 +23,9 @@ from driftd.core.wording import count, lasting, printable, shown
 from driftd.core.wording import explaining as said
 from driftd.core.wording.attribution import clause
 from driftd.doors.cli.lines import columns, labelled
+from driftd.doors.cli.styles import SEVERITY_STYLES, VERDICT_STYLES
 from driftd.doors.report.json import finding_shape
-from driftd.doors.report.table import SEVERITY_STYLES, VERDICT_STYLES, evidence
+from driftd.doors.report.table import evidence
 
 SCHEMA = "driftd.explanation/1"
 _LINES = 60  # of a comparison; all of them are in the JSON

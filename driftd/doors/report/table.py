@@ -18,28 +18,15 @@ from driftd.core import zones
 from driftd.core.attributed import Level
 from driftd.core.causes import Cause, gather
 from driftd.core.difference import Change
-from driftd.core.findings import Finding, Severity, Verdict
+from driftd.core.findings import Finding, Verdict
 from driftd.core.looks import Look
 from driftd.core.shown import Comparison, short
 from driftd.core.wording import count, covered, kept, printable, shown, three_ways
 from driftd.core.wording.attribution import clause
 from driftd.doors.cli.lines import labelled
+from driftd.doors.cli.styles import SEVERITY_STYLES, VERDICT_STYLES
 from driftd.doors.report import causes
 
-VERDICT_STYLES: Mapping[Verdict, str] = {
-    Verdict.CLEAN: "bold green",
-    Verdict.EXPLAINED: "green",
-    Verdict.DRIFTED: "bold red",
-    Verdict.TAMPERED: "bold white on red",
-    Verdict.UNKNOWN: "bold yellow",
-}
-SEVERITY_STYLES: Mapping[Severity, str] = {
-    Severity.INFO: "dim",
-    Severity.LOW: "cyan",
-    Severity.MEDIUM: "yellow",
-    Severity.HIGH: "red",
-    Severity.CRITICAL: "bold red",
-}
 _MOST_CAUSES = 20
 _PLAIN_WIDTH = 120
 # What says most comes first; what is not named here follows by its name.
