@@ -44,6 +44,8 @@ class Baking:
         sign_with: Path | None = None,
         tell: Tell = quiet,
     ) -> Baked:
+        if sign_with is not None:
+            documents.load_signing(sign_with)  # before all else: what is baked and cannot be signed is of no use
         tell(f"reading {source.root or source.host or source.oci or source.disk or 'nothing'}")
         made = self.made(source, image, policy)
         tell(f"writing {output}")
@@ -62,8 +64,8 @@ class Baking:
 
     def made(self, source: Source, image: str, policy: Sequence[str] = AUTO) -> Baked:
         classing = documents.load_policy(policy, Path()) if policy else None
-        key = self._house.keys.made(image)
         with self._opened(source, image) as (looker, instance):
+            key = self._house.keys.made(image)  # not for a source that is not there
             provisional = bool(source.host)
             made, texts = bake_showing(
                 looker,
@@ -100,6 +102,8 @@ class Baking:
             yield self._house.looker, tree(source.root, image)
             return
         if file := source.oci or source.disk:
+            if not file.exists():
+                raise BadInput(f"there is no image {str(file)!r}", "see that its name is right")
             yield ImageLooker(_spec(source, file), converse), Instance(id=str(file), group="", image=image)
             return
         instance = self._house.host(source.host)
@@ -113,5 +117,7 @@ def _spec(source: Source, file: Path) -> Spec:
 
 
 def tree(root: Path, image: str) -> Instance:
-    """A directory that holds a server's tree, as an instance of ``image``."""
+    """A directory that holds a server's tree, as an instance of ``image``. Raises BadInput where there is none."""
+    if not root.is_dir():
+        raise BadInput(f"there is no directory {str(root)!r} to look at", "see that its name is right")
     return Instance(id=str(root), group="", image=image, reach=Reach(root=str(root)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -50,6 +51,8 @@ from driftd.wiring.looking import RoutedLooker, certificates, several
 from driftd.wiring.policies import Policies
 from driftd.wiring.recounting import Recounting
 from driftd.wiring.trust import Given, Remembered, Trusting
+
+_HOST = re.compile(r"(?:[^@/\s]+@)?[A-Za-z0-9._:%\[\]-]+")  # [USER@]HOST[:PORT], names and addresses of both kinds
 
 
 class WiredHouse:
@@ -264,6 +267,8 @@ class WiredHouse:
         try:
             found = self.find([target])
         except BadInput:
+            if not _HOST.fullmatch(target):
+                raise
             options = {"groups": {"host": {"hosts": [target], "reach": {"ssh": {"user": self.settings.ssh.user}}}}}
             found = providers.load("static", options).inventory.find("host")
         if len(found) != 1:

@@ -77,14 +77,14 @@ RIGHT = {
 }
 # Names, numbers and files that nobody knows, and what the next step has to say of them.
 UNKNOWN = {
-    "doctor web/11": "did you mean web/1",
+    "doctor wbe": "did you mean web",
     "audit 127.0.0.11": "did you mean 127.0.0.1",
     "audit --root nowhere --manifest made.manifest": "nowhere|root",
-    "audit --root tree --manifest nowhere": "bake|--manifest",
+    "audit --root tree --manifest nowhere": "nowhere: cannot be read",
     "audit --root tree --manifest made.manifest --policy debiann": "did you mean 'debian'",
     "audit --packages nowhere 127.0.0.1:9": "did you mean",
-    "bake --root nowhere --image x -o x.manifest": "root",
-    "bake --host web/99 --image x -o x.manifest": "",
+    "bake --root nowhere --image x -o x.manifest": "see that its name is right",
+    "bake --host wbe/1 --image x -o x.manifest": "there are: 127.0.0.1:1, web",
     "bake --oci nowhere --image x -o x.manifest": "",
     "bake --disk nowhere --image x -o x.manifest": "",
     "bake --root tree --image x -o x.manifest --policy systemdd": "did you mean 'systemd'",
@@ -124,7 +124,7 @@ UNKNOWN = {
     "policy check --manifest nowhere": "",
     "policy test nowhere": "",
     "policy test cases --policy debiann": "did you mean 'debian'",
-    "policy record cases web/11": "did you mean",
+    "policy record cases wbe": "did you mean web",
     "policy record cases --root nowhere --manifest made.manifest": "",
     "policy simulate debiann": "did you mean 'debian'",
     "policy simulate --group wbe": "did you mean web",
@@ -186,7 +186,6 @@ def place(tmp_path_factory):
     (directory / "wrong.yaml").write_text("groups: [web\n  store: {", encoding="utf-8")
     (directory / "list.yaml").write_text("- a\n- b\n", encoding="utf-8")
     (directory / "misspelt.yaml").write_text("groops: {}\n", encoding="utf-8")
-    return made
     os.mkfifo(directory / "fifo")
     house = wiring.build(directory / "driftd.yaml")
     source = Source(root=directory / "tree")
@@ -251,9 +250,7 @@ def refused(said, line: str) -> str:
 def test_no_command_is_forgotten():
     assert set(RIGHT) == set(COMMANDS)
     asked = {path for path in COMMANDS for line in UNKNOWN if f"{line} ".startswith(f"{path} ")}
-    nameless = {
-        path.replace("_", " ") if path.replace("_", " ") in COMMANDS else path.replace("_", " ", 1) for path in NAMELESS
-    }
+    nameless = {one.replace("_", " ", 1) for one in NAMELESS}
     assert asked | nameless == set(COMMANDS)
     assert not asked & nameless
 
@@ -318,4 +315,4 @@ def test_a_value_that_is_none(say, path: str):
         line = f"{path} {RIGHT[path]} {name} nonsense"
         told = refused(say(line), line)
         assert name in told, line
-        assert "nonsense" in told, line
+        assert kind is int or "nonsense" in told, line

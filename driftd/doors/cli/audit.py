@@ -15,7 +15,7 @@ from driftd.core.looks import Look
 from driftd.core.wording import printable
 from driftd.doors.cli.app import CLEAN, DRIFTED, UNSEEN, Context, app, of
 from driftd.doors.cli.complete import instances as complete
-from driftd.doors.cli.files import write
+from driftd.doors.cli.files import ready, write
 from driftd.doors.cli.progress import counting, working
 from driftd.doors.house import House
 from driftd.doors.report.formats import Format, render
@@ -78,6 +78,7 @@ def audit(
     """Look now, and report what differs from the image, with its evidence."""
     context = of(ctx)
     house = context.house()
+    ready(output)
     if packages is not None:
         house.use_packages(packages)
     if (root is None) != (manifest is None):

@@ -11,6 +11,7 @@ from driftd.core.wording import printable
 from driftd.doors.cli import done
 from driftd.doors.cli.app import app, of
 from driftd.doors.cli.done import Json
+from driftd.doors.cli.files import ready
 from driftd.doors.cli.progress import working
 from driftd.doors.desks.baking import AUTO, Source
 
@@ -62,6 +63,7 @@ def bake(
     context = of(ctx)
     source = Source(root, host, oci, disk, platform, partition, replay_journal, unpacked_limit and unpacked_limit << 30)
     desk = context.house().baking()
+    ready(output)
     with working(context.err, "baking") as tell:
         made = desk.bake(source, image, output, policy=policy or AUTO, sign_with=sign_with, tell=tell)
     lines = made.text.count(b"\n")

@@ -23,7 +23,7 @@ def write(file: Path, data: bytes) -> None:
 
 
 def ready(file: Path | None) -> None:
-    """Look whether ``file`` could be written, before what takes long is done for nothing. Raises BadInput as ``write``."""
+    """Look whether ``file`` could be written, before what takes long is done for nothing. Raises BadInput."""
     if file is None:
         return
     if file.is_dir():

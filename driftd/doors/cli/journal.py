@@ -20,7 +20,7 @@ from driftd.doors.cli import lines as lists
 from driftd.doors.cli.app import CLEAN, DRIFTED, app, of
 from driftd.doors.cli.complete import subjects
 from driftd.doors.cli.done import Json, tell
-from driftd.doors.cli.files import writing
+from driftd.doors.cli.files import ready, writing
 from driftd.doors.cli.lines import none, stacked
 from driftd.doors.cli.progress import working
 
@@ -126,7 +126,9 @@ def export(
 ) -> None:
     """Write the journal as JSON Lines, which anybody can verify: docs/journal.md."""
     context = of(ctx)
-    lines = context.house().keeping().export(since)
+    keeping = context.house().keeping()
+    ready(output)
+    lines = keeping.export(since)
     if output is None:
         for line in lines:
             sys.stdout.buffer.write(line)
@@ -149,7 +151,9 @@ def checkpoint(
 ) -> None:
     """Check the whole chain and sign for its last line, so that nobody can cut or rewrite it unseen."""
     context = of(ctx)
-    made = context.house().keeping().checkpoint(output)
+    keeping = context.house().keeping()
+    ready(output)
+    made = keeping.checkpoint(output)
     line = f"line {made.seq} ({made.hash[:16]}): {made.file}"
     fields = {"line": made.seq, "hash": made.hash, "signed": made.signed, "file": str(made.file)}
     tell(context, "checkpoint", line, as_json=as_json, **fields)

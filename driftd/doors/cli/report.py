@@ -12,7 +12,7 @@ import typer
 from driftd.core.errors import BadInput
 from driftd.core.period import Period
 from driftd.doors.cli.app import CLEAN, DRIFTED, Context, app, of, span
-from driftd.doors.cli.files import write
+from driftd.doors.cli.files import ready, write
 from driftd.doors.cli.progress import counting
 from driftd.doors.house import House
 from driftd.doors.report.period import Format, render
@@ -37,6 +37,7 @@ def report(
     """
     context = of(ctx)
     house = context.house()
+    ready(output)
     now = house.now()
     begin, end = moment(since, now, "--since"), moment(until, now, "--until") if until else now
     if end <= begin:

@@ -12,6 +12,7 @@ import typer
 from driftd.core.wording import printable
 from driftd.doors.cli.app import CLEAN, DRIFTED, Context, app, of
 from driftd.doors.cli.done import Json, tell
+from driftd.doors.cli.files import ready
 from driftd.doors.cli.progress import working
 from driftd.doors.desks.keeping import StoreState
 
@@ -36,8 +37,10 @@ def backup(
 ) -> None:
     """Copy the store, also while the daemon runs, and look whether the copy is whole."""
     context = of(ctx)
+    keeping = context.house().keeping()
+    ready(output)
     with working(context.err, f"copying the store to {output}"):
-        state = context.house().keeping().backup(output)
+        state = keeping.backup(output)
     _tell(context, state, as_json=as_json)
 
 
