@@ -127,7 +127,7 @@ def record(
     given: Policies = None,
     form: Format = Form.TEXT,
 ) -> None:
-    """Look now, and keep what differs, and what came of it, as cases for ``driftd policy test``."""
+    """Look now, and keep what differs, and what came of it, as cases for `driftd policy test`."""
     context = of(ctx)
     desk = context.house().policy_desk()
     if (root is None) != (manifest is None):
