@@ -73,7 +73,7 @@ def accepted(
 
 
 def _table(rows: Sequence[Suppression], now: datetime) -> Table:
-    heads = ("no", "state", "group", "what", "owner", "until", "hits", "use", "reason")
+    heads = ("no", "state", "group", "what", "owner", "until (UTC)", "hits", "use", "reason")
     table = columns(heads, long=("what", "reason", "use"), right=("no", "hits"))
     for one in rows:
         what = one.signature + (f" {one.cause}" if one.cause else "")
@@ -85,7 +85,9 @@ def _table(rows: Sequence[Suppression], now: datetime) -> Table:
 
 def _short(rows: Sequence[Suppression], now: datetime) -> Table:
     def lines(one: Suppression) -> Sequence[Text]:
-        what = f"{one.signature} in {one.group or 'every group'}, by {one.owner} until {one.expires_at:%Y-%m-%d %H:%M}"
+        what = (
+            f"{one.signature} in {one.group or 'every group'}, by {one.owner} until {one.expires_at:%Y-%m-%d %H:%M} UTC"
+        )
         use = f"{count(one.hits, 'hit')}, {_use(one, now)}"
         return Text(printable(what)), Text(printable(one.cause)), Text(printable(one.reason), "cyan"), Text(use, "dim")
 

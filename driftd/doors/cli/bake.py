@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from driftd.core.wording import printable
 from driftd.doors.cli import done
 from driftd.doors.cli.app import app, of
 from driftd.doors.cli.done import Json
 from driftd.doors.cli.files import ready
+from driftd.doors.cli.lines import say
 from driftd.doors.cli.progress import working
 from driftd.doors.desks.baking import AUTO, Source
 
@@ -73,4 +73,4 @@ def bake(
         done.tell(context, "bake", said, as_json=True, file=str(output), image=image, **fields)
         return
     for sentence in (said, *made.notes):
-        context.err.print(printable(sentence), highlight=False, markup=False, soft_wrap=True)
+        say(context.err, sentence)

@@ -13,7 +13,7 @@ from driftd.core.outlook import Outlook
 from driftd.core.wording import count, printable
 from driftd.doors.cli.app import app, of
 from driftd.doors.cli.complete import one_instance
-from driftd.doors.cli.lines import none, show, stacked, total
+from driftd.doors.cli.lines import none, say, show, stacked, total
 
 if TYPE_CHECKING:
     from driftd.core.history import Event, History
@@ -41,14 +41,14 @@ def history(
     row = found.row
     gone = f", gone since {row.gone_at:%Y-%m-%d %H:%M:%S} UTC" if row.gone_at else ""
     head = f"{row.id} ({row.slot or 'no slot'}) in {row.group}, {row.verdict}: {row.reason}{gone}"
-    context.out.print(Text(printable(head), "bold"), soft_wrap=True)
+    say(context.out, head, "bold")
     lines = [(f"tainted: {row.taint}", "red")] if row.taint else []
     if found.follows is not None:
         lines.append((found.follows.says, "red"))
         if found.follows.hold:
             lines.append((f"to keep it longer: {found.follows.hold}", "dim"))
     for said, style in lines:
-        context.out.print(Text(printable(said), style), soft_wrap=True)
+        say(context.out, said, style)
     if found.left:
         total(context.out, f"{count(found.left, 'older event')} left out")
     if found.events:

@@ -28,6 +28,7 @@ journal = typer.Typer(help="The hash-chained record of every decision and call."
 app.add_typer(journal, name="journal")
 
 SEE = "see: driftd journal show"
+_FIRST = frozenset(("did", "from", "to"))  # what a line is about, before its details
 
 
 @journal.command()
@@ -104,7 +105,7 @@ def _line(line: JournalLine) -> str:
 def _row(line: JournalLine) -> tuple[Sequence[Text], Sequence[Text]]:
     """The same for eyes."""
     said = Text(overflow="fold")
-    for name, value in line.body.items():
+    for name, value in sorted(line.body.items(), key=lambda one: one[0] not in _FIRST):
         if value not in (None, "", [], {}):
             plain = value if isinstance(value, str) else json.dumps(value, ensure_ascii=True, default=str)
             said.append("  " if said else "").append(f"{printable(name)} ", "dim").append(printable(plain))

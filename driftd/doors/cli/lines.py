@@ -11,8 +11,11 @@ import os
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+
+from driftd.core.wording import printable
 
 LEGIBLE = 36  # columns that each long column needs, or it is a sliver
 _GAP = 2
@@ -39,13 +42,15 @@ def stacked(
     return table
 
 
-def labelled(rows: Iterable[tuple[str, Text]] = (), *, width: int | None = None, right: bool = False) -> Table:
-    """Labels, dim, so wide at least as ``width``, each beside its value. An empty label goes on with the one before.
+def labelled(
+    rows: Iterable[tuple[str, Text]] = (), *, width: int | None = None, right: bool = False, style: str = "dim"
+) -> Table:
+    """Labels, so wide at least as ``width``, each beside its value. An empty label goes on with the one before.
 
     ``right`` moves them next to their values.
     """
     table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, show_header=False)
-    table.add_column(style="dim", no_wrap=True, min_width=width, justify="right" if right else "default")
+    table.add_column(style=style, no_wrap=True, min_width=width, justify="right" if right else "default")
     table.add_column(overflow="fold")
     for label, value in rows:
         table.add_row(label, value)
@@ -83,9 +88,18 @@ def _piped(out: Console) -> bool:
     return not out.is_terminal and not os.environ.get("COLUMNS")
 
 
+def say(out: Console, sentence: str, style: str = "", *, indent: int = 0) -> None:
+    """A sentence, from wherever it came: wrapped between its words on a terminal, a line on a pipe."""
+    said = Text(printable(sentence), style)
+    if _piped(out):
+        out.print(Text(" " * indent) + said, soft_wrap=True)
+    else:
+        out.print(Padding(said, (0, 0, 0, indent), expand=False))
+
+
 def none(out: Console, sentence: str) -> None:
     """What is said in place of rows."""
-    out.print(sentence, highlight=False, markup=False, soft_wrap=True)
+    say(out, sentence)
 
 
 def notices(out: Console, said: Sequence[Text]) -> None:
@@ -98,7 +112,7 @@ def notices(out: Console, said: Sequence[Text]) -> None:
 
 def total(out: Console, sentence: str) -> None:
     """What the rows amount to, below them."""
-    out.print(Text(sentence, "dim"), soft_wrap=_piped(out))
+    say(out, sentence, "dim")
 
 
 def symbols(console: Console, wanted: Sequence[str], plain: Sequence[str]) -> Sequence[str]:

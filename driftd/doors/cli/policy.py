@@ -13,6 +13,7 @@ from rich.console import Console
 from driftd.core.errors import BadInput
 from driftd.core.wording import count, shown
 from driftd.doors.cli.app import CLEAN, DRIFTED, UNSEEN, app, of, span
+from driftd.doors.cli.lines import say
 from driftd.doors.cli.progress import counting, working
 
 if TYPE_CHECKING:
@@ -234,4 +235,6 @@ def schema(ctx: typer.Context) -> None:
 
 
 def _line(out: Console, text: str) -> None:
-    out.print(text, highlight=False, markup=False, soft_wrap=True)
+    """A line, below which its own rest is folded on a terminal."""
+    indent = len(text) - len(text.lstrip())
+    say(out, text.lstrip(), indent=indent)

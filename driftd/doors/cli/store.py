@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from driftd.core.wording import printable
 from driftd.doors.cli.app import CLEAN, DRIFTED, Context, app, of
 from driftd.doors.cli.done import Json, tell
 from driftd.doors.cli.files import ready
+from driftd.doors.cli.lines import say
 from driftd.doors.cli.progress import working
 from driftd.doors.desks.keeping import StoreState
 
@@ -87,4 +87,4 @@ def _did(context: Context, did: str, said: Sequence[str], *, as_json: bool) -> N
 
 def _say(context: Context, sentences: Sequence[str]) -> None:
     for sentence in sentences:
-        context.out.print(printable(sentence), highlight=False, markup=False, soft_wrap=True)
+        say(context.out, sentence)

@@ -118,7 +118,7 @@ def _indented(what: RenderableType, by: int) -> Padding:
 def _finding(finding: Finding, look: Look) -> RenderableType:
     """Severity at the left; beside it the subject, what was and is, why it matters, whose it is, and the signature."""
     exhibit = look.shown.get(finding.subject)
-    grid = labelled(width=8)
+    grid = labelled(width=8, style="")
     style = "dim" if finding.suppressed_by else SEVERITY_STYLES[finding.severity]
     what = Text(overflow="fold")
     what.append(f"{printable(finding.kind)} ", style="dim")

@@ -14,6 +14,7 @@ from driftd.doors.cli.lines import columns, fits, labelled, stacked
 from driftd.doors.report.period.sections import Section, sections, summary, title
 
 _PLAIN_WIDTH = 160
+_SHORT = 24  # columns of a first cell beside which there is room for all else
 
 
 def render(period: Period) -> str:
@@ -45,7 +46,7 @@ def _parts(period: Period, width: int) -> Iterator[RenderableType]:
 
 
 def _wide(section: Section) -> Table:
-    made = columns(section.heads, long=tuple(section.long), right=("no", "hits", "drifts", "line"))
+    made = columns(section.heads, long=(*section.long, "instance"), right=("no", "hits", "drifts", "line"))
     for row in section.rows:
         made.add_row(*map(Text, row))
     return made
@@ -53,6 +54,8 @@ def _wide(section: Section) -> Table:
 
 def _narrow(section: Section) -> Table:
     first, *others = section.heads
+    if max(Text(row[0]).cell_len for row in section.rows) > _SHORT:  # no place is left beside it
+        return stacked((first,), (((), (Text(row[0], "bold"), *_below(others, row[1:]))) for row in section.rows))
     return stacked((first, "what"), (((Text(row[0]),), _below(others, row[1:])) for row in section.rows))
 
 
