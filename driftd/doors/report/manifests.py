@@ -119,6 +119,7 @@ def entries(made: Manifest, chosen: Sequence[Entry]) -> RenderableType:
 def differences(found: Iterable[Difference]) -> RenderableType:
     """One line a difference: what became of it, what it is, and what of it was and is."""
     table = columns(("", "kind", "what"), long=("what",))
+    table.show_header = False  # a sign says it
     for one in found:
         sign, style = SIGNS[one.change]
         what = Text(shown(one.subject), style="bold")
