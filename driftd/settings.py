@@ -20,6 +20,7 @@ from driftd.core import matchers, packs, promql
 from driftd.core.breakers.limits import DEFAULTS
 from driftd.core.errors import BadInput
 from driftd.core.guards import written
+from driftd.core.wording import near
 from driftd.settingnotify import Notify
 from driftd.settingparts import Certificates, Duration, Sessions, Strict
 from driftd.settingplaces import CREDENTIAL, credential
@@ -399,8 +400,8 @@ class Settings(BaseSettings):
     def group(self, name: str) -> GroupSettings:
         """One group's settings. Raises BadInput for a name that no group has."""
         if name not in self.groups:
-            known = ", ".join(sorted(self.groups)) or "none"
-            raise BadInput(f"no group is called {name!r}", f"the configuration has: {known}")
+            known = f"the configuration has: {', '.join(sorted(self.groups)) or 'none'}"
+            raise BadInput(f"no group is called {name!r}", near.hint(name, self.groups, known))
         return self.groups[name]
 
 

@@ -6,7 +6,7 @@ grew, say) counts as kept, but for differences that are known not to have kept i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -211,15 +211,19 @@ class Past:
     suppressions: tuple[Suppression, ...] = ()
 
 
-def simulate(past: Sequence[Past], since: datetime, now: datetime, notes: Sequence[str] = ()) -> Simulation:
+def simulate(past: Iterable[Past], since: datetime, now: datetime, notes: Sequence[str] = ()) -> Simulation:
     """What each policy would have made of what was seen on each instance since ``since``."""
-    rows = [row for one in past for row in _replay(one, now)]
+    rows: list[Replayed] = []
+    instances = 0
+    for one in past:
+        rows += _replay(one, now)
+        instances += 1
     asked = {row.instance for row in rows if row.would in (Came.HELD, Came.REPLACEMENT)}
     held = {row.instance for row in rows if row.would is Came.HELD}
     then = {row.instance for row in rows if row.was in (Came.HELD, Came.REPLACEMENT)}
     return Simulation(
         since=since,
-        instances=len(past),
+        instances=instances,
         rows=tuple(rows),
         then=tuple(sorted(then)),
         would=tuple(sorted(asked - held)),

@@ -98,6 +98,10 @@ class House(Protocol):
         """How often an instance of ``group`` is looked at."""
         ...
 
+    def known_groups(self) -> Sequence[str]:
+        """The configured groups' names."""
+        ...
+
     def pause_file(self) -> Path: ...
 
     def use_packages(self, directory: Path) -> None:

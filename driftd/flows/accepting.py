@@ -11,7 +11,7 @@ from driftd.core.causes.fleet import Spread, spread
 from driftd.core.errors import BadInput
 from driftd.core.memory import FindingRow, Store, Suppression, Tx
 from driftd.core.wording import causes as wording
-from driftd.core.wording import lasting
+from driftd.core.wording import lasting, near
 
 LONGEST_REASON = 500
 LONG_HINT = "what is to stay belongs into a policy, or into the image"
@@ -92,13 +92,17 @@ def _find(tx: Tx, name: str, group: str) -> _Chosen:
     """What ``name`` says. Raises BadInput."""
     groups = {row.id: row.group for row in tx.instances()}
     if group and group not in groups.values():
-        known = ", ".join(sorted(set(groups.values()))) or "none"
-        raise BadInput(f"no instance of a group {group!r} is known", f"groups with instances: {known}")
+        known = sorted(set(groups.values()))
+        there = f"groups with instances: {', '.join(known) or 'none'}"
+        raise BadInput(f"no instance of a group {group!r} is known", near.hint(group, known, there))
     rows = tx.open_findings()
     mine = [row for row in rows if name in (str(row.id), row.finding.signature)]
-    causes = [] if mine else [one for one in spread(rows) if one.cause.signature == name]
+    every = [] if mine else spread(rows)
+    causes = [one for one in every if one.cause.signature == name]
     if not mine and not causes:
-        raise BadInput(f"no open finding or cause has the number or signature {name!r}", "see: driftd findings")
+        names = [*(one.cause.signature for one in every), *(row.finding.signature for row in rows)]
+        said = f"no open finding or cause has the number or signature {name!r}"
+        raise BadInput(said, near.hint(name, names, "see: driftd findings"))
     scope = group or groups.get((mine or causes[0].rows)[0].instance_id, "")
     return _cause(causes[0], groups, scope) if causes else _finding(mine, name, groups, scope)
 

@@ -14,6 +14,7 @@ from driftd.core.findings import Severity
 from driftd.core.journal import instant
 from driftd.core.memory import Message, Tx
 from driftd.core.wording import breakers as wording
+from driftd.core.wording import near
 
 _SEVERITY = {"C1": Severity.CRITICAL, "C6": Severity.CRITICAL, "C8": Severity.INFO}
 _TOLD = 3
@@ -53,7 +54,9 @@ def reset(tx: Tx, rule: str, scope: str, who: str, reason: str, now: datetime) -
     known = {one.key: one for one in tx.breakers()}
     one = known.get((rule.upper(), scope))
     if one is None or not one.holds:
-        raise BadInput(wording.not_open(rule.upper(), scope), "see: driftd breakers")
+        names = [" ".join(other.key) for other in known.values() if other.holds]
+        meant = near.hint(f"{rule.upper()} {scope}", names, "see: driftd breakers")
+        raise BadInput(wording.not_open(rule.upper(), scope), meant)
     if why := cannot_close(one):
         raise BadInput(wording.no_person(one, why), "see: driftd breakers")
     after = closed_by_person(one, who, now)

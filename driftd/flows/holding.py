@@ -11,19 +11,18 @@ from datetime import datetime, timedelta
 from driftd.core.errors import BadInput
 from driftd.core.findings import Severity
 from driftd.core.holds import Hold, placed, released
-from driftd.core.memory import InstanceRow, Message, Store, Tx
+from driftd.core.memory import Message, Store
 from driftd.core.replacement import State
 from driftd.core.wording import holds as wording
 from driftd.core.wording import near, too_late_to_cancel
+from driftd.flows.naming import SEE, called, the_instance
 from driftd.flows.opening import the_open
-
-SEE = "see: driftd status"
 
 
 def hold(store: Store, name: str, who: str, reason: str, span: timedelta, now: datetime) -> str:
     """Hold the instance ``name`` (id, slot or address) for ``span``; what is so now. Raises BadInput."""
     with store.write() as tx:
-        row = _instance(tx, name)
+        row = the_instance(tx, name)
         earlier = tx.every_hold(row.id)
         wanted = placed(earlier, row.id, row.group, who, reason, span, now)
         before = next((one for one in earlier if one.id == wanted.id), None)
@@ -50,7 +49,9 @@ def release(store: Store, name: str, who: str, now: datetime) -> str:
         named = {row.id for row in tx.instances(gone=True) if row.called(name)} | {name}
         found = [one for one in tx.holds(now) if one.instance_id in named]
         if not found:
-            raise BadInput(wording.not_held(name), SEE)
+            held = {one.instance_id for one in tx.holds(now)}
+            names = called(row for row in tx.instances(gone=True) if row.id in held)
+            raise BadInput(wording.not_held(name), near.hint(name, names, SEE))
         for one in found:
             tx.put_hold(released(one, who, now))
             tx.journal("human", one.instance_id, {"did": "release", "by": who, "owner": one.owner}, now)
@@ -85,14 +86,3 @@ def deny(store: Store, name: str, who: str, reason: str, now: datetime) -> str:
             tx.save_replacement(replace(record, denied_by=who, cancel_requested=True, next_at=None))
             tx.journal("human", record.rid, {"did": "deny", "by": who, "reason": reason}, now)
     return wording.denied(record.rid, record.old_id, record.denied_by or who)
-
-
-def _instance(tx: Tx, name: str) -> InstanceRow:
-    found = [row for row in tx.instances() if row.called(name)]
-    exactly = [row for row in found if row.id == name]
-    if not found:
-        names = [word for row in tx.instances() for word in (row.slot, row.id)]
-        raise BadInput(wording.unknown(name), near.hint(name, names, SEE))
-    if len(found) > 1 and not exactly:
-        raise BadInput(wording.several(name, len(found)), "name one by its id: " + ", ".join(r.id for r in found[:8]))
-    return (exactly or found)[0]

@@ -13,8 +13,10 @@ from driftd.core.facts import Instance
 from driftd.core.findings import Severity
 from driftd.core.memory import Message, Store, Tx
 from driftd.core.replacement import TERMINAL, Record, State
+from driftd.core.wording import near
 from driftd.core.world import Advance, Finish, Halt
 from driftd.flows.groups import Group
+from driftd.flows.naming import SEE
 
 
 def new_record(instance: Instance, group: Group, why: str, now: datetime, *, manual: bool) -> Record:
@@ -61,9 +63,11 @@ def cancel(store: Store, name: str, who: str, now: datetime) -> str:
 
 def the_open(tx: Tx, name: str) -> Record:
     """The open replacement of this id, old instance or slot. Raises ``BadInput`` when there is none, or several."""
-    found = [one for one in tx.open_replacements() if name in {one.rid, one.old_id, one.slot or one.rid}]
+    every = tx.open_replacements()
+    found = [one for one in every if name in {one.rid, one.old_id, one.slot or one.rid}]
     if not found:
-        raise BadInput(wording.no_open_replacement(name), "see: driftd status")
+        names = [word for one in every for word in (one.slot, one.old_id, one.rid)]
+        raise BadInput(wording.no_open_replacement(name), near.hint(name, names, SEE))
     exactly = [one for one in found if name in {one.rid, one.old_id}]
     if len(found) > 1 and len(exactly) != 1:
         ids = ", ".join(f"{one.rid} ({one.group})" for one in found[:8])

@@ -11,9 +11,10 @@ from driftd.core.findings import Action
 from driftd.core.guards.case import GroupRules
 from driftd.core.policy import Policy
 from driftd.core.wording import holds as said
-from driftd.core.wording import motd
+from driftd.core.wording import motd, near
 from driftd.edges import documents
 from driftd.flows.following import followed
+from driftd.flows.naming import called
 from driftd.settingparts import Answer
 from driftd.settings import GroupSettings, Settings
 from driftd.wiring.guarding import rules_of
@@ -62,6 +63,8 @@ def motd_of(house: WiredHouse, name: str) -> str:
         if row is None:
             known = ", ".join(sorted(rules)) or "none"
             what = said.several(name, len(rows)) if rows else said.unknown(name)
-            raise BadInput(what, f"name a group ({known}), or an instance by its id: driftd status")
+            names = [] if rows else [*rules, *called(tx.instances())]
+            hint = f"name a group ({known}), or an instance by its id: driftd status"
+            raise BadInput(what, near.hint(name, names, hint))
         follows = followed(tx, rules, [row], now).get(row.id)
     return motd.of_instance(row, follows, answered(house.policies[row.group], now), rules[row.group], now)

@@ -15,7 +15,7 @@ from driftd.core.ports import Looker
 from driftd.core.wording import evidenced
 from driftd.core.wording import trust as said
 from driftd.doors.cli.files import write
-from driftd.doors.desks.baking import AUTO, Baked, Source
+from driftd.doors.desks.baking import AUTO, Baked, Source, Tell, quiet
 from driftd.edges import documents
 from driftd.edges.images.looker import UNPACKED_LIMIT, ImageLooker
 from driftd.edges.images.program import DISK, OCI, Spec
@@ -42,8 +42,13 @@ class Baking:
         *,
         policy: Sequence[str] = AUTO,
         sign_with: Path | None = None,
+        tell: Tell = quiet,
     ) -> Baked:
+        if sign_with is not None:
+            documents.load_signing(sign_with)  # before all else: what is baked and cannot be signed is of no use
+        tell(f"reading {source.root or source.host or source.oci or source.disk or 'nothing'}")
         made = self.made(source, image, policy)
+        tell(f"writing {output}")
         write(output, made.text)
         beside = documents.files_beside(output).sidecar
         if made.sidecar:
@@ -52,14 +57,15 @@ class Baking:
             beside.unlink(missing_ok=True)  # of an earlier bake
         if sign_with is None and not self._house.settings.trust.signing_key:
             return made
+        tell(f"signing {output}")
         # Last: the signature covers everything that lies beside it.
         signed = self._house.trust().sign(output, [sign_with] if sign_with else ())
         return replace(made, notes=(*made.notes, said.signed(str(signed.file), signed.keys, signed.sequence)))
 
     def made(self, source: Source, image: str, policy: Sequence[str] = AUTO) -> Baked:
         classing = documents.load_policy(policy, Path()) if policy else None
-        key = self._house.keys.made(image)
         with self._opened(source, image) as (looker, instance):
+            key = self._house.keys.made(image)  # not for a source that is not there
             provisional = bool(source.host)
             made, texts = bake_showing(
                 looker,
@@ -96,6 +102,8 @@ class Baking:
             yield self._house.looker, tree(source.root, image)
             return
         if file := source.oci or source.disk:
+            if not file.exists():
+                raise BadInput(f"there is no image {str(file)!r}", "see that its name is right")
             yield ImageLooker(_spec(source, file), converse), Instance(id=str(file), group="", image=image)
             return
         instance = self._house.host(source.host)
@@ -109,5 +117,7 @@ def _spec(source: Source, file: Path) -> Spec:
 
 
 def tree(root: Path, image: str) -> Instance:
-    """A directory that holds a server's tree, as an instance of ``image``."""
+    """A directory that holds a server's tree, as an instance of ``image``. Raises BadInput where there is none."""
+    if not root.is_dir():
+        raise BadInput(f"there is no directory {str(root)!r} to look at", "see that its name is right")
     return Instance(id=str(root), group="", image=image, reach=Reach(root=str(root)))

@@ -22,7 +22,7 @@ from driftd.core.manifest import Manifest
 from driftd.core.memory import Store, Suppression
 from driftd.core.ports import Compute
 from driftd.core.wording import calibration as wording
-from driftd.core.wording import keeping, lasting, shown
+from driftd.core.wording import keeping, lasting, near, shown
 from driftd.doors.cli.files import write
 from driftd.doors.desks.calibration import Intended, Outcome, Tell, Wish
 from driftd.edges import documents
@@ -125,11 +125,11 @@ class Calibrating:
         of_image = [name for name, group in able.items() if group.image == wish.target]
         named = [wish.group] if wish.group else of_image or list(able)
         if wish.group and wish.group not in groups:
-            raise BadInput(f"no group is called {wish.group!r}", f"the configuration has: {', '.join(sorted(groups))}")
+            self._house.settings.group(wish.group)  # refuses it, with what may have been meant
         if not named:
             raise BadInput(
                 f"{wish.target!r} is no group, and no group's provider can launch instances",
-                "configure a group with a provider that can: docs/configuration.md",
+                near.hint(wish.target, groups, "configure a group with a provider that can: docs/configuration.md"),
             )
         if len(named) > 1:
             hint = f"say which one launches it: --group {named[0]}, or {', '.join(named[1:])}"

@@ -14,6 +14,7 @@ from driftd.core.projection import Projection, Taken
 from driftd.doors.desks.exports import ExportFormat, ImportFormat
 from driftd.edges.documents.files import read
 from driftd.edges.documents.names import SIZE_LIMIT
+from driftd.edges.documents.refusals import too_large, unread
 from driftd.edges.exports import cyclonedx, mtree, mtreeimport, spdx
 
 _EPOCH = "SOURCE_DATE_EPOCH"
@@ -46,9 +47,9 @@ class Exporting:
         try:
             data = read(file, SIZE_LIMIT + 1)
         except OSError as error:
-            raise BadInput(f"{file}: cannot be read: {error.strerror}") from None
+            raise unread(file, error) from None
         if len(data) > SIZE_LIMIT:
-            raise BadInput(f"{file} is larger than what is read ({SIZE_LIMIT} bytes)")
+            raise too_large(file, SIZE_LIMIT, "what is read")
         try:
             taken = mtreeimport.take(data, image, partial=partial)
         except BadInput as error:

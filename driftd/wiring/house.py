@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -52,6 +53,8 @@ from driftd.wiring.policies import Policies
 from driftd.wiring.recounting import Recounting
 from driftd.wiring.trust import Given, Remembered, Trusting
 
+_HOST = re.compile(r"(?:[^@/\s]+@)?[A-Za-z0-9._:%\[\]-]+")  # [USER@]HOST[:PORT], names and addresses of both kinds
+
 
 class WiredHouse:
     """Implements ``driftd.doors.house.House`` for one configuration."""
@@ -80,6 +83,9 @@ class WiredHouse:
         """How often an instance of ``group`` is looked at."""
         known_group = self.settings.groups.get(group)
         return known_group.every if known_group else timedelta(0)
+
+    def known_groups(self) -> Sequence[str]:
+        return [*self.settings.groups]
 
     def pause_file(self) -> Path:
         return self.settings.path(self.settings.pause_file)
@@ -268,6 +274,8 @@ class WiredHouse:
         try:
             found = self.find([target])
         except BadInput:
+            if not _HOST.fullmatch(target):
+                raise
             options = {"groups": {"host": {"hosts": [target], "reach": {"ssh": {"user": self.settings.ssh.user}}}}}
             found = providers.load("static", options).inventory.find("host")
         if len(found) != 1:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -13,19 +14,29 @@ from driftd.core.facts import Unseen
 from driftd.core.findings import Finding, Verdict
 from driftd.core.looks import Look
 from driftd.core.manifest import Manifest
-from driftd.core.memory import InstanceRow
+from driftd.core.memory import ExplainedRow, FindingRow, InstanceRow, Suppression
 from driftd.core.packs import DEFAULT, Pack
 from driftd.core.policy import Policy
 from driftd.core.review import against, review, unused
 from driftd.core.trial import Past, Result, Simulation, run, simulate
 from driftd.core.wording import policies as say
-from driftd.doors.desks.policies import Checked
+from driftd.doors.desks.policies import Checked, Tell
 from driftd.edges import documents
 from driftd.edges.documents import cases
 from driftd.settings import Enforce
 
 if TYPE_CHECKING:
     from driftd.wiring.house import WiredHouse
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What the store remembers of a time, read at once: who judges it may take long, and a transaction must not."""
+
+    rows: Sequence[InstanceRow]
+    found: Sequence[FindingRow]
+    explained: Sequence[ExplainedRow]
+    suppressions: tuple[Suppression, ...]
 
 
 class Policies:
@@ -92,12 +103,15 @@ class Policies:
             results.append(run(case, chosen, self._house.now()))
         return results
 
-    def record(self, directory: Path, targets: Sequence[str]) -> Sequence[tuple[str, Path | None, str]]:
+    def record(self, directory: Path, targets: Sequence[str], tell: Tell) -> Sequence[tuple[str, Path | None, str]]:
         house = self._house
-        made = []
-        for look in house.audit(house.find(targets), strict=False):
+        made: list[tuple[str, Path | None, str]] = []
+        instances = house.find(targets)
+        tell("looking", 0, len(instances))
+        for look in house.audit(instances, strict=False):
             manifest = house.manifests.for_image(look.instance.image)
             made.append(self._recorded(directory, look, manifest, house.policies[look.instance.group]))
+            tell(f"looked at {look.instance.slot or look.instance.id}", len(made), len(instances))
         return sorted(made, key=lambda one: one[0])
 
     def record_root(
@@ -135,39 +149,43 @@ class Policies:
 
     # --- simulate ---
 
-    def simulate(self, policy: Sequence[str], since: timedelta, group: str) -> Simulation:
+    def simulate(self, policy: Sequence[str], since: timedelta, group: str, tell: Tell) -> Simulation:
         house, now = self._house, self._house.now()
         if group:
             house.settings.group(group)
         tried = documents.load_policy(policy, Path()) if policy else None
-        with house.store(read_only=True) as store, store.read() as tx:
-            rows = list(tx.instances(group or None, gone=True))
-            found = tx.findings_since(now - since)
-            explained = tx.explained_since(now - since)
-            suppressions = tx.suppressions(now)
         notes = [say.WITHOUT_EVIDENCE, say.NOT_KEPT]
+        with house.store(read_only=True) as store, store.read() as tx:
+            kept = _Kept(
+                tx.instances(group or None, gone=True),
+                tx.findings_since(now - since),
+                tx.explained_since(now - since),
+                tuple(tx.suppressions(now)),
+            )
+        made = simulate(self._past(kept, tried, notes, tell), now - since, now)
+        return replace(made, notes=tuple(_once(notes)))
+
+    def _past(self, kept: _Kept, tried: Policy | None, notes: list[str], tell: Tell) -> Iterator[Past]:
+        """What the store has of each instance, one by one; what cannot be said of it goes to ``notes``."""
         of_image = cache(self._manifest)
-        past = []
-        for row in rows:
-            own = tried or house.policies.get(row.group)
+        for done, row in enumerate(kept.rows):
+            tell(f"replaying {row.id}", done, len(kept.rows))
+            own = tried or self._house.policies.get(row.group)
             if own is None:
                 notes.append(say.no_policy(row.id, row.group))
                 continue
             manifest = of_image(row.image)
             if isinstance(manifest, Unseen):
                 notes.append(say.no_image(row.id, manifest.reason))
-            past.append(
-                Past(
-                    row=row,
-                    findings=tuple(one for one in found if one.instance_id == row.id),
-                    explained=tuple(one for one in explained if one.instance_id == row.id),
-                    policy=own if isinstance(manifest, Unseen) else self._of(own, manifest),
-                    replaces=self._replaces(row, manifest),
-                    classes={} if isinstance(manifest, Unseen) else manifest.classes,
-                    suppressions=tuple(suppressions),
-                )
+            yield Past(
+                row=row,
+                findings=tuple(one for one in kept.found if one.instance_id == row.id),
+                explained=tuple(one for one in kept.explained if one.instance_id == row.id),
+                policy=own if isinstance(manifest, Unseen) else self._of(own, manifest),
+                replaces=self._replaces(row, manifest),
+                classes={} if isinstance(manifest, Unseen) else manifest.classes,
+                suppressions=kept.suppressions,
             )
-        return simulate(past, now - since, now, _once(notes))
 
     def _manifest(self, image: str) -> Manifest | Unseen:
         return self._house.manifests.for_image(image)

@@ -13,6 +13,7 @@ from driftd.core.wording import near
 from driftd.doors.desks.recounting import Tell
 from driftd.edges import documents
 from driftd.flows.following import followed
+from driftd.flows.naming import SEE, called
 from driftd.flows.recount import recount
 from driftd.wiring.answering import rules_by_group
 
@@ -29,8 +30,7 @@ def history_of(house: WiredHouse, name: str) -> History:
         every = tx.instances(gone=True)
         rows = [row for row in every if row.called(name)]
         if not rows:
-            names = [word for row in every for word in (row.slot, row.id)]
-            raise BadInput(said.unknown(name), near.hint(name, names, "see: driftd status"))
+            raise BadInput(said.unknown(name), near.hint(name, called(every), SEE))
         row = max(rows, key=lambda one: (one.id == name, one.gone_at is None, one.first_seen))
         alive = [row] if row.gone_at is None else []
         return history(

@@ -64,6 +64,9 @@ def again(said: str) -> list[list[str]]:
 
 
 def test_a_restore_names_the_pauses_and_holds_that_the_backup_does_not_know(driftd, home: Path):
+    (home / "driftd.yaml").write_text(
+        CONFIGURATION.replace("{}", '{db: {provider: static, image: x, hosts: ["127.0.0.1:1"]}}')
+    )
     assert driftd("hold", "i-1", "--reason", "kept", "--for", "2h").status == 0
     assert driftd("pause", "--group", "db", "--reason", "kept").status == 0
     assert driftd("store", "backup", "-o", home / "backup").status == 0

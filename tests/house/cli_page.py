@@ -11,6 +11,7 @@ import typer
 
 from driftd.doors.cli import app as frame
 from driftd.doors.cli import program
+from driftd.doors.cli.overview import EXAMPLES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "cli.md"
@@ -110,6 +111,8 @@ def section(path: str, command) -> Iterator[str]:
     for part in paragraphs(command):
         yield ""
         yield part
+    yield ""
+    yield f"Example: `{EXAMPLES[path]}`"
     rows = [((one.metavar or one.name).upper(), told(one)) for one in arguments(command)]
     rows += [(words(one), told(one)) for one in options(command)]
     if rows:
@@ -172,6 +175,7 @@ def manual() -> str:
         first, *more = paragraphs(command)
         made.append(roff(first))
         made += [line for part in more for line in (".PP", roff(part))]
+        made += [".PP", f"Example: {roff(EXAMPLES[path])}"]
         for one in arguments(command):
             if one.help:
                 made += [".TP", f"\\fI{roff((one.metavar or one.name).upper())}\\fR", roff(told(one))]

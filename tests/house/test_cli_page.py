@@ -1,11 +1,14 @@
 """The page of commands and the manual page say what the commands are, and each command can be read by a program."""
 
 import re
+import shlex
 import subprocess
 import sys
 
 import pytest
-from cli_page import MANUAL, PAGE, commands, manual, options, render, value
+from cli_page import MANUAL, PAGE, WHOLE, commands, manual, options, render, value
+
+from driftd.doors.cli.overview import EXAMPLES, OVERVIEW
 
 TEXT = PAGE.read_text(encoding="utf-8")
 AGAIN = "PYTHONPATH=tests/house python -m cli_page writes it anew"
@@ -47,6 +50,25 @@ def test_every_option_and_argument_says_what_it_is(path: str):
     command = dict(commands())[path]
     for one in command.params:
         assert getattr(one, "help", None) or one.name in {"old", "new"}, f"driftd {path}: {one.name}"
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES))
+def test_every_example_is_what_its_command_takes(path: str):
+    words = shlex.split(EXAMPLES[path].partition(" > ")[0])
+    assert words[: len(path.split()) + 1] == ["driftd", *path.split()]
+    command, rest = WHOLE, words[1:]
+    while hasattr(command, "commands"):
+        command, rest = command.commands[rest[0]], rest[1:]
+    command.make_context("driftd", rest)  # raises for what it does not take
+
+
+def test_every_command_is_in_the_overview_in_one_line():
+    rows = {path: few for its in OVERVIEW.values() for path, few, _ in its}
+    groups = {path.split()[0] for path, _ in commands() if " " in path}
+    assert set(rows) == {path for path, _ in commands()} | groups
+    for path, few in rows.items():
+        assert few[-1] in ".?", path
+        assert len(few) <= 62, f"driftd {path}: longer than a line of 80 columns"
 
 
 def test_the_manual_page_is_clean():

@@ -54,6 +54,11 @@ def unknown(name: str) -> str:
     return f"nothing that driftd knows is called {name!r}"
 
 
+def no_group(name: str) -> str:
+    """No group of that name."""
+    return f"no group is called {name!r}"
+
+
 def several(name: str, number: int) -> str:
     """More than one instance of that name."""
     return f"{name!r} names {number} instances"

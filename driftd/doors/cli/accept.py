@@ -18,7 +18,7 @@ from driftd.core.wording import count, lasting, printable
 from driftd.doors.cli.app import app, of, span
 from driftd.doors.cli.complete import findings
 from driftd.doors.cli.done import Json, tell
-from driftd.doors.cli.lines import narrow, stacked
+from driftd.doors.cli.lines import columns, none, show, stacked, total
 from driftd.flows import accepting
 
 _NEW = timedelta(days=1)  # too young to be told that it serves nobody
@@ -66,16 +66,15 @@ def accepted(
             typer.echo(json.dumps(_values(one, now)))
         return
     if not rows:
-        context.out.print("Nothing is accepted.", highlight=False)
+        none(context.out, "Nothing is accepted.")
         return
-    context.out.print(_short(rows, now) if narrow(context.out) else _table(rows, now))
-    context.out.print(Text(f"{count(len(open_now), 'open finding')} accepted now", "dim"))
+    show(context.out, _table(rows, now), _short(rows, now))
+    total(context.out, f"{count(len(open_now), 'open finding')} accepted now")
 
 
 def _table(rows: Sequence[Suppression], now: datetime) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("no", "state", "group", "what", "owner", "until", "hits", "use", "reason"):
-        table.add_column(heading, no_wrap=heading not in {"what", "reason", "use"}, overflow="fold")
+    heads = ("no", "state", "group", "what", "owner", "until (UTC)", "hits", "use", "reason")
+    table = columns(heads, long=("what", "reason", "use"), right=("no", "hits"))
     for one in rows:
         what = one.signature + (f" {one.cause}" if one.cause else "")
         cells = (str(one.id), state(one, now), one.group or "every", what, one.owner)
@@ -86,12 +85,14 @@ def _table(rows: Sequence[Suppression], now: datetime) -> Table:
 
 def _short(rows: Sequence[Suppression], now: datetime) -> Table:
     def lines(one: Suppression) -> Sequence[Text]:
-        what = f"{one.signature} in {one.group or 'every group'}, by {one.owner} until {one.expires_at:%Y-%m-%d %H:%M}"
+        what = (
+            f"{one.signature} in {one.group or 'every group'}, by {one.owner} until {one.expires_at:%Y-%m-%d %H:%M} UTC"
+        )
         use = f"{count(one.hits, 'hit')}, {_use(one, now)}"
         return Text(printable(what)), Text(printable(one.cause)), Text(printable(one.reason), "cyan"), Text(use, "dim")
 
     short = (((Text(str(one.id)), Text(state(one, now))), lines(one)) for one in rows)
-    return stacked(("no", "state", "what"), short)
+    return stacked(("no", "state", "what"), short, right=("no",))
 
 
 def _use(one: Suppression, now: datetime) -> str:

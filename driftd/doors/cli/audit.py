@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from driftd.core.errors import BadInput
 from driftd.core.findings import Verdict
@@ -16,7 +15,8 @@ from driftd.core.looks import Look
 from driftd.core.wording import printable
 from driftd.doors.cli.app import CLEAN, DRIFTED, UNSEEN, Context, app, of
 from driftd.doors.cli.complete import instances as complete
-from driftd.doors.cli.files import write
+from driftd.doors.cli.files import ready, write
+from driftd.doors.cli.progress import counting, working
 from driftd.doors.house import House
 from driftd.doors.report.formats import Format, render
 
@@ -35,20 +35,13 @@ Each = Callable[[Look], None]
 def look_at_all(context: Context, house: House, targets: list[str], each: Each, *, strict: bool) -> list[Look]:
     """Look at every target, with progress on a terminal; ``each`` is told of every look as soon as there is one."""
     instances = house.find(targets)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
     looks: list[Look] = []
-    with Progress(*columns, console=context.err, transient=True, disable=not context.err.is_terminal) as progress:
-        task = progress.add_task("looking", total=len(instances))
+    with counting(context.err, one=True) as count:
+        count("looking", 0, len(instances))
         for look in house.audit(instances, strict=strict):
             looks.append(look)
             each(look)
-            progress.update(task, advance=1, description=f"looked at {look.instance.slot or look.instance.id}")
+            count(f"looked at {look.instance.slot or look.instance.id}", len(looks), len(instances))
     return sorted(looks, key=lambda look: (look.instance.group, look.instance.slot, look.instance.id))
 
 
@@ -85,6 +78,7 @@ def audit(
     """Look now, and report what differs from the image, with its evidence."""
     context = of(ctx)
     house = context.house()
+    ready(output)
     if packages is not None:
         house.use_packages(packages)
     if (root is None) != (manifest is None):
@@ -98,7 +92,8 @@ def audit(
             raise BadInput("--root takes no targets", "leave out either")
         from driftd.core import packs  # noqa: PLC0415  # costs --help a quarter of a second
 
-        looks = [house.audit_root(root, manifest, policy or packs.DEFAULT, strict=strict, keys=key or [])]
+        with working(context.err, f"looking at {root}"):
+            looks = [house.audit_root(root, manifest, policy or packs.DEFAULT, strict=strict, keys=key or [])]
         each(looks[0])
     elif key:
         raise BadInput("--key goes with --root and --manifest", "name keys of the fleet under trust: manifest_keys")

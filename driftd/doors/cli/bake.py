@@ -7,8 +7,12 @@ from typing import Annotated
 
 import typer
 
+from driftd.doors.cli import done
 from driftd.doors.cli.app import app, of
-from driftd.doors.cli.done import Json, tell
+from driftd.doors.cli.done import Json
+from driftd.doors.cli.files import ready
+from driftd.doors.cli.lines import say
+from driftd.doors.cli.progress import working
 from driftd.doors.desks.baking import AUTO, Source
 
 PROVISIONAL = ", provisional: nothing is replaced because of it until it is signed with --vouch"
@@ -58,12 +62,15 @@ def bake(
     """Write the canonical manifest of an image: the same tree gives the same bytes."""
     context = of(ctx)
     source = Source(root, host, oci, disk, platform, partition, replay_journal, unpacked_limit and unpacked_limit << 30)
-    made = context.house().baking().bake(source, image, output, policy=policy or AUTO, sign_with=sign_with)
+    desk = context.house().baking()
+    ready(output)
+    with working(context.err, "baking") as tell:
+        made = desk.bake(source, image, output, policy=policy or AUTO, sign_with=sign_with, tell=tell)
     lines = made.text.count(b"\n")
     said = f"{output}: {image}, {lines} lines{PROVISIONAL if made.provisional else ''}"
     if as_json:
         fields = {"lines": lines, "provisional": made.provisional, "notes": list(made.notes)}
-        tell(context, "bake", said, as_json=True, file=str(output), image=image, **fields)
+        done.tell(context, "bake", said, as_json=True, file=str(output), image=image, **fields)
         return
     for sentence in (said, *made.notes):
-        context.err.print(sentence, highlight=False, markup=False)
+        say(context.err, sentence)

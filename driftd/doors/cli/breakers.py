@@ -8,16 +8,14 @@ from datetime import datetime
 from typing import Annotated
 
 import typer
-from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from driftd.core.breakers.breaker import Breaker, State, place
 from driftd.core.breakers.table import cannot_close
 from driftd.core.wording import lasting, printable
-from driftd.doors.cli.app import app, of
+from driftd.doors.cli.app import Context, app, of
 from driftd.doors.cli.done import Json, tell
-from driftd.doors.cli.lines import narrow, stacked
+from driftd.doors.cli.lines import none, show, stacked
 from driftd.doors.house import House
 
 STYLES = {State.OPEN: "bold red", State.HALF_OPEN: "yellow", State.CLOSED: "dim"}
@@ -52,9 +50,9 @@ def breakers(
         typer.echo(json.dumps(values, indent=2))
         return
     if not found:
-        context.out.print("No breaker is open.", highlight=False)
+        none(context.out, "No breaker is open.")
         return
-    context.out.print(_render(found, now, short=narrow(context.out)))
+    _show(context, found, now)
 
 
 @app.command()
@@ -75,16 +73,11 @@ def reset(
     tell(context, "reset", f"{said}.", as_json=as_json, rule=rule.upper(), scope=scope)
 
 
-def _render(found: Sequence[Breaker], now: datetime, *, short: bool) -> RenderableType:
+def _show(context: Context, found: Sequence[Breaker], now: datetime) -> None:
     rows = [(_name(one), (Text(printable(one.why)), Text(printable(_next(one, now)), "dim"))) for one in found]
-    if short:
-        return stacked(("rule", "why"), ((name[:1], (Text(" ").join(name[1:]), *why)) for name, why in rows))
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("rule", "state", "where", "why, and what closes it"):
-        table.add_column(heading, no_wrap=not heading.startswith("why"), overflow="fold")
-    for name, why in rows:
-        table.add_row(*name, Text("\n").join(why))
-    return table
+    wide = stacked(("rule", "state", "where", "why, and what closes it"), rows)
+    short = stacked(("rule", "why"), ((name[:1], (Text(" ").join(name[1:]), *why)) for name, why in rows))
+    show(context.out, wide, short)
 
 
 def _name(one: Breaker) -> Sequence[Text]:

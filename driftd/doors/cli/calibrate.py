@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from driftd.core.errors import BadInput
 from driftd.core.wording import printable
 from driftd.doors.cli.app import app, of
+from driftd.doors.cli.files import ready
 from driftd.doors.desks.calibration import Tell, Wish
 
 
@@ -54,6 +55,7 @@ def calibrate(
     """
     context = of(ctx)
     desk = context.house().calibrating()
+    ready(output)
     wish = Wish(
         target=target,
         group=group,
@@ -86,7 +88,7 @@ def _span(option: str, text: str) -> timedelta:
     try:
         return duration(text)
     except ValueError as error:
-        raise BadInput(f"{option}: {error}") from None
+        raise BadInput(f"{option}: {error}", "write it like 90s, 5m or 2h") from None
 
 
 @contextmanager

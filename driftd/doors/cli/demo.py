@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from driftd.doors.cli.app import CLEAN, DRIFTED, app, of
-from driftd.doors.cli.files import write
+from driftd.doors.cli.files import ready, write
 from driftd.doors.demo import story
 from driftd.doors.demo.stage import Stage
 from driftd.doors.demo.view import watching
@@ -28,6 +28,7 @@ def demo(
     """Bake, launch, log in, change a file, see it, replace the server without losing a request, prove it."""
     context = of(ctx)
     house = context.house()
+    ready(json_file)
     status = house.demo_inside(keep=keep)
     if status is not None:
         raise typer.Exit(status)

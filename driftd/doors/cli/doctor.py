@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.padding import Padding
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from driftd.core.checkup import Mark, Point, status
@@ -20,6 +18,7 @@ from driftd.core.wording import printable
 from driftd.doors.cli.app import Context, app, of, span
 from driftd.doors.cli.complete import instances
 from driftd.doors.cli.lines import symbols
+from driftd.doors.cli.progress import counting
 from driftd.flows.checkup import checkup
 
 SCHEMA = "driftd.doctor/1"
@@ -69,13 +68,12 @@ def doctor(
         _tell(context, found, as_json=as_json)
         raise typer.Exit(status(found)) from None
     found = []
-    with ExitStack() as stack:
-        progress = stack.enter_context(_progress(context.err))
-        task = progress.add_task("checking", total=len(checks))
+    with counting(context.err, one=True) as count:
+        count("checking", 0, len(checks))
         area = ""
-        for check, points in zip(checks, checkup(checks, limit_s=limit), strict=True):
+        for done, (check, points) in enumerate(zip(checks, checkup(checks, limit_s=limit), strict=True), start=1):
             found += points
-            progress.update(task, advance=1, description=f"checked {check.area}")
+            count(f"checked {check.area}", done, len(checks))
             if not as_json:
                 area = _lines(context.out, points, area)
     if as_json:
@@ -83,11 +81,6 @@ def doctor(
     else:
         context.out.print(_amount(found))
     raise typer.Exit(status(found))
-
-
-def _progress(err: Console) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
 
 
 def _tell(context: Context, points: Sequence[Point], *, as_json: bool) -> None:

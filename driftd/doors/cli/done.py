@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from driftd.core.wording import printable
 from driftd.doors.cli.app import Context
+from driftd.doors.cli.lines import say
 
 SCHEMA = "driftd.done/1"
 Json = Annotated[bool, typer.Option("--json", help="Say it in JSON.")]
@@ -20,7 +20,7 @@ def tell(context: Context, did: str, said: str, *, as_json: bool, **fields: obje
     if as_json:
         typer.echo(json.dumps({"schema": SCHEMA, "did": did, "said": said, **fields}, default=_plain))
     else:
-        context.out.print(printable(said), highlight=False, markup=False, soft_wrap=True)
+        say(context.out, said)
 
 
 def _plain(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,11 +22,25 @@ def write(file: Path, data: bytes) -> None:
         stream.write(data)
 
 
+def ready(file: Path | None) -> None:
+    """Look whether ``file`` could be written, before what takes long is done for nothing. Raises BadInput."""
+    if file is None:
+        return
+    if file.is_dir():
+        raise BadInput(f"cannot write {file}: it is a directory", "name a file, which is made or replaced")
+    if file.exists() and not file.is_file():
+        raise BadInput(f"cannot write {file}: it is no regular file", "name a file, which is made or replaced")
+    if not file.parent.is_dir():
+        said = f"cannot write {file}: the directory {file.parent} does not exist"
+        raise BadInput(said, f"make it: mkdir -p {shlex.quote(str(file.parent))}")
+    if not os.access(file.parent, os.W_OK | os.X_OK):
+        raise BadInput(f"cannot write {file}: no right to write in {file.parent}", "name a file in another directory")
+
+
 @contextmanager
 def writing(file: Path) -> Iterator[IO[bytes]]:
     """A stream whose bytes take the place of ``file`` once the block ends well. Raises BadInput as ``write`` does."""
-    if file.exists() and not file.is_file() and not file.is_dir():
-        raise BadInput(f"cannot write {file}: it is no regular file", "name a file, which is made or replaced")
+    ready(file)
     made = None
     try:
         with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as temporary:
@@ -37,7 +52,7 @@ def writing(file: Path) -> Iterator[IO[bytes]]:
         made.replace(file)
         made = None
     except OSError as error:
-        raise BadInput(f"cannot write {file}: {error.strerror}") from None
+        raise BadInput(f"cannot write {file}: {error.strerror}", "name a file on another disk or directory") from None
     finally:
         if made is not None:
             made.unlink(missing_ok=True)

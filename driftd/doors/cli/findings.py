@@ -11,18 +11,23 @@ from rich.table import Table
 from rich.text import Text
 
 from driftd.core.causes.fleet import Spread, spread
+from driftd.core.findings import Severity
 from driftd.core.memory import FindingRow
 from driftd.core.wording import count, lasting, listed, printable, shown, three_ways
 from driftd.doors.cli.app import app, of
 from driftd.doors.cli.complete import one_instance
-from driftd.doors.cli.lines import narrow, stacked
+from driftd.doors.cli.lines import columns, none, show, stacked, total
+from driftd.doors.cli.styles import SEVERITY_STYLES
 from driftd.doors.house import House
+from driftd.flows.naming import the_instance
 
 
 @app.command()
 def findings(
     ctx: typer.Context,
-    instance: Annotated[str | None, typer.Argument(help="Only this instance's.", autocompletion=one_instance)] = None,
+    instance: Annotated[
+        str | None, typer.Argument(help="Only this instance's: its id, slot or address.", autocompletion=one_instance)
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Show every finding, not only what they came of.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a finding, one a line.")] = False,
 ) -> None:
@@ -33,21 +38,21 @@ def findings(
     context = of(ctx)
     house = context.house()
     with house.store(read_only=True) as store, store.read() as tx:
-        causes = spread(tx.open_findings(instance))
+        causes = spread(tx.open_findings(instance and the_instance(tx, instance).id))
     if as_json:
         for one in causes:
             for row in one.rows:
                 typer.echo(json.dumps(_values(row, one)))
         return
     if not causes:
-        context.out.print("No finding is open.", highlight=False)
+        none(context.out, "No finding is open.")
         return
     cells = list(_rows(causes, house, everything=everything))
-    context.out.print(_short(cells) if narrow(context.out) else _table(cells))
+    show(context.out, _table(cells), _short(cells))
     rows = [row for one in causes for row in one.rows]
     accepted = sum(1 for row in rows if row.finding.suppressed_by)
     said = f"{count(len(rows), 'finding')} of {count(len(causes), 'cause')}"
-    context.out.print(Text(said + (f"; {accepted} of them accepted: driftd accepted" if accepted else ""), "dim"))
+    total(context.out, said + (f"; {accepted} of them accepted: driftd accepted" if accepted else ""))
 
 
 def _rows(causes: Iterable[Spread], house: House, *, everything: bool) -> Iterator[Sequence[str]]:
@@ -61,12 +66,16 @@ def _rows(causes: Iterable[Spread], house: House, *, everything: bool) -> Iterat
 
 
 def _table(rows: Iterable[Sequence[str]]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("no", "severity", "instance", "what", "since", "signature", "because"):
-        table.add_column(heading, no_wrap=heading not in {"what", "because"}, overflow="fold")
+    heads = ("no", "severity", "instance", "what", "since", "signature", "because")
+    table = columns(heads, long=("what", "because"), right=("no",))
     for cells in rows:
-        table.add_row(*(Text(printable(cell)) for cell in cells))
+        number, severity, *others = cells
+        table.add_row(Text(number), _severity(severity), *(Text(printable(cell)) for cell in others))
     return table
+
+
+def _severity(name: str) -> Text:
+    return Text(name, SEVERITY_STYLES[Severity(name)])
 
 
 def _short(rows: Iterable[Sequence[str]]) -> Table:
@@ -74,7 +83,8 @@ def _short(rows: Iterable[Sequence[str]]) -> Table:
         below = Text(printable(f"{signature}  {where}  since {since}"), "cyan")
         return Text(printable(what)), below, Text(printable(because), "dim")
 
-    return stacked(("no", "severity", "what"), (((Text(no), Text(how)), lines(*rest)) for no, how, *rest in rows))
+    short = (((Text(no), _severity(how)), lines(*rest)) for no, how, *rest in rows)
+    return stacked(("no", "severity", "what"), short, right=("no",))
 
 
 def _cause_cells(one: Spread, house: House) -> Sequence[str]:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from driftd.core.outlook import Outlook
 from driftd.core.wording import count, printable
 from driftd.doors.cli.app import app, of
 from driftd.doors.cli.complete import one_instance
+from driftd.doors.cli.lines import none, say, show, stacked, total
 
 if TYPE_CHECKING:
-    from driftd.core.history import History
+    from driftd.core.history import Event, History
 
 _STYLES = {"session": "red", "finding": "yellow", "hold": "cyan"}
 
@@ -40,22 +41,26 @@ def history(
     row = found.row
     gone = f", gone since {row.gone_at:%Y-%m-%d %H:%M:%S} UTC" if row.gone_at else ""
     head = f"{row.id} ({row.slot or 'no slot'}) in {row.group}, {row.verdict}: {row.reason}{gone}"
-    context.out.print(Text(printable(head), "bold"), soft_wrap=True)
+    say(context.out, head, "bold")
     lines = [(f"tainted: {row.taint}", "red")] if row.taint else []
     if found.follows is not None:
         lines.append((found.follows.says, "red"))
         if found.follows.hold:
             lines.append((f"to keep it longer: {found.follows.hold}", "dim"))
     for said, style in lines:
-        context.out.print(Text(printable(said), style), soft_wrap=True)
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    for event in found.events:
-        when = f"{event.at:%Y-%m-%d %H:%M:%S}"
-        table.add_row(Text(when, "dim"), event.what, Text(printable(event.says), _STYLES.get(event.what, "")))
+        say(context.out, said, style)
     if found.left:
-        context.out.print(Text(f"{count(found.left, 'older event')} left out", "dim"))
-    context.out.print(table if found.events else Text("Nothing happened that the store knows of.", "dim"))
-    context.out.print(Text(f"driftd itself was there in {count(found.visits, 'recorded session')}.", "dim"))
+        total(context.out, f"{count(found.left, 'older event')} left out")
+    if found.events:
+        show(context.out, stacked(("when (UTC)", "what", "says"), map(_row, found.events)))
+    else:
+        none(context.out, "Nothing happened that the store knows of.")
+    total(context.out, f"driftd itself was there in {count(found.visits, 'recorded session')}")
+
+
+def _row(event: Event) -> tuple[Sequence[Text], Sequence[Text]]:
+    when = Text(f"{event.at:%Y-%m-%d %H:%M:%S}", "dim")
+    return (when, Text(event.what)), [Text(printable(event.says), _STYLES.get(event.what, ""))]
 
 
 def _values(found: History) -> dict[str, object]:

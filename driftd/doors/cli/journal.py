@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from driftd.core.errors import BadInput
 from driftd.core.journal import exported
-from driftd.core.wording import printable
+from driftd.core.memory import JournalLine, Tx
+from driftd.core.wording import near, printable
+from driftd.doors.cli import lines as lists
 from driftd.doors.cli.app import CLEAN, DRIFTED, app, of
 from driftd.doors.cli.complete import subjects
 from driftd.doors.cli.done import Json, tell
-from driftd.doors.cli.files import writing
+from driftd.doors.cli.files import ready, writing
+from driftd.doors.cli.lines import none, stacked
+from driftd.doors.cli.progress import working
 
 journal = typer.Typer(help="The hash-chained record of every decision and call.", no_args_is_help=True)
 app.add_typer(journal, name="journal")
+
+SEE = "see: driftd journal show"
+_FIRST = frozenset(("did", "from", "to"))  # what a line is about, before its details
 
 
 @journal.command()
@@ -43,10 +52,12 @@ def verify(
     if file is None:
         if checkpoint is not None or key:
             raise BadInput("a checkpoint is held against an export", "say: driftd journal verify --file EXPORT")
-        result = of(ctx).house().keeping().verify()
+        with working(of(ctx).err, "checking the journal"):
+            result = of(ctx).house().keeping().verify()
         typer.echo(json.dumps(result) if as_json else printable(str(result["said"])))
         raise typer.Exit(CLEAN if result["ok"] else DRIFTED)
-    proven = of(ctx).bare().keeping().prove(file, checkpoint, key or ())
+    with working(of(ctx).err, f"checking {file}"):
+        proven = of(ctx).bare().keeping().prove(file, checkpoint, key or ())
     if as_json:
         values = asdict(proven.proof)
         values["accepted"] = [{"line": one.line, "broken": one.seq, "by": one.by} for one in proven.proof.accepted]
@@ -66,15 +77,46 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Print the journal, oldest line first."""
+    out = of(ctx).out
     with of(ctx).house().store(read_only=True) as store, store.read() as tx:
-        for line in tx.journal_lines(subject):
-            if as_json:
-                typer.echo(exported(line))
-            else:
-                body = json.dumps(dict(line.body), sort_keys=True, ensure_ascii=True, default=str)
-                when = f"{line.at:%Y-%m-%d %H:%M:%S}"
-                said = f"{line.seq:>5} {when} {line.kind:<11} {line.subject} {body} {line.hash[:12]}"
-                typer.echo(printable(said))
+        lines = tx.journal_lines(subject)
+        if subject is not None and not lines:
+            raise BadInput(f"no line of the journal is about {subject!r}", near.hint(subject, _subjects(tx), SEE))
+    if as_json:
+        for line in lines:
+            typer.echo(exported(line))
+    elif not lines:
+        none(out, "The journal is empty.")
+    elif out.is_terminal:
+        heads = ("line", "when (UTC)", "kind", "about, and what")
+        lists.show(out, stacked(heads, map(_row, lines), right=heads[:1]))
+    else:
+        for line in lines:
+            typer.echo(_line(line))
+
+
+def _line(line: JournalLine) -> str:
+    """A line for whoever reads the other end of a pipe."""
+    body = json.dumps(dict(line.body), sort_keys=True, ensure_ascii=True, default=str)
+    when = f"{line.at:%Y-%m-%d %H:%M:%S}"
+    return printable(f"{line.seq:>5} {when} {line.kind:<11} {line.subject} {body} {line.hash[:12]}")
+
+
+def _row(line: JournalLine) -> tuple[Sequence[Text], Sequence[Text]]:
+    """The same for eyes."""
+    said = Text(overflow="fold")
+    for name, value in sorted(line.body.items(), key=lambda one: one[0] not in _FIRST):
+        if value not in (None, "", [], {}):
+            plain = value if isinstance(value, str) else json.dumps(value, ensure_ascii=True, default=str)
+            said.append("  " if said else "").append(f"{printable(name)} ", "dim").append(printable(plain))
+    about = Text.assemble((printable(line.subject), "bold"), (f"  {line.hash[:12]}", "dim"))
+    when = Text(f"{line.at:%Y-%m-%d %H:%M:%S}", "dim")
+    return (Text(str(line.seq)), when, Text(line.kind)), (about, said)
+
+
+def _subjects(tx: Tx) -> Sequence[str]:
+    """What a line may be about, as people name it."""
+    return [*(row.id for row in tx.instances(gone=True)), *(record.rid for record in tx.replacements())]
 
 
 @journal.command()
@@ -85,7 +127,9 @@ def export(
 ) -> None:
     """Write the journal as JSON Lines, which anybody can verify: docs/journal.md."""
     context = of(ctx)
-    lines = context.house().keeping().export(since)
+    keeping = context.house().keeping()
+    ready(output)
+    lines = keeping.export(since)
     if output is None:
         for line in lines:
             sys.stdout.buffer.write(line)
@@ -108,7 +152,9 @@ def checkpoint(
 ) -> None:
     """Check the whole chain and sign for its last line, so that nobody can cut or rewrite it unseen."""
     context = of(ctx)
-    made = context.house().keeping().checkpoint(output)
+    keeping = context.house().keeping()
+    ready(output)
+    made = keeping.checkpoint(output)
     line = f"line {made.seq} ({made.hash[:16]}): {made.file}"
     fields = {"line": made.seq, "hash": made.hash, "signed": made.signed, "file": str(made.file)}
     tell(context, "checkpoint", line, as_json=as_json, **fields)

@@ -12,6 +12,7 @@ import typer
 from driftd.core.errors import BadInput
 from driftd.core.wording import count, printable
 from driftd.core.wording import trust as wording
+from driftd.doors.cli import lines as lists
 from driftd.doors.cli.app import CLEAN, DRIFTED, app, of
 from driftd.doors.cli.done import Json, tell
 
@@ -61,7 +62,7 @@ def show(
         typer.echo(json.dumps(manifests.as_json(standing), indent=2))
     elif paths or given:
         chosen = _chosen(standing.manifest, paths or [], given)
-        context.out.print(manifests.entries(standing.manifest, chosen), highlight=False)
+        lists.show(context.out, manifests.entries(standing.manifest, chosen))
         context.err.print(count(len(chosen), "entry", "entries"), highlight=False)
     else:
         context.out.print(manifests.summary(standing), highlight=False)
@@ -103,7 +104,7 @@ def diff(
     if form is Form.JSON:
         typer.echo(json.dumps([manifests.difference_json(one) for one in found], indent=2))
     elif found:
-        context.out.print(manifests.differences(found), highlight=False)
+        lists.show(context.out, manifests.differences(found))
     said = "nothing differs"
     if found:
         number = {change: sum(1 for one in found if one.change is change) for change in manifests.SIGNS}

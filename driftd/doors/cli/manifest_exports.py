@@ -12,7 +12,7 @@ from driftd.core.wording import count, printable
 from driftd.core.wording import exports as wording
 from driftd.doors.cli.app import Context, of
 from driftd.doors.cli.done import Json, tell
-from driftd.doors.cli.files import write
+from driftd.doors.cli.files import ready, write
 from driftd.doors.cli.manifest import Keys, Name, manifest
 from driftd.doors.desks.exports import ExportFormat, ImportFormat
 
@@ -30,6 +30,7 @@ def export(
     """Write a manifest in another format; what the format has no place for is counted on standard error."""
     context = of(ctx)
     house = context.house()
+    ready(output)
     desk = house.trust()
     standing = desk.read(desk.find(name), key or [])
     if standing.refused:
@@ -60,7 +61,9 @@ def take(
     from driftd.core import manifesttext  # noqa: PLC0415  # costs --help a quarter of a second
 
     context = of(ctx)
-    taken = context.house().exports().taken(file, form, image, partial=partial)
+    desk = context.house().exports()
+    ready(output)
+    taken = desk.taken(file, form, image, partial=partial)
     write(output, manifesttext.encode(taken.manifest))
     entries = count(len(taken.manifest.entries), "entry", "entries")
     said = f"{output}: {image}, {entries}, provisional: no driftd saw the tree"

@@ -13,6 +13,7 @@ from driftd.core.memory import LeaseHeld, Pause, StoreUnavailable
 from driftd.doors.cli.app import app, of
 from driftd.doors.cli.complete import groups
 from driftd.doors.cli.done import Json, tell
+from driftd.flows.naming import the_group
 
 Group = Annotated[
     str,
@@ -36,6 +37,8 @@ def pause(
     now, owner = house.now(), house.person()
     try:
         with house.store() as store, store.write() as tx:
+            if group:
+                the_group(tx, group, house.known_groups())
             tx.set_pause(Pause(group, owner, reason, now, hard))
             body = {"did": "pause", "owner": owner, "reason": reason, "hard": hard}
             tx.journal("human", group or "everywhere", body, now)
@@ -67,6 +70,8 @@ def resume(ctx: typer.Context, group: Group = "", as_json: Json = False) -> None
             was = tx.clear_pause(group)
             if was:
                 tx.journal("human", group or "everywhere", {"did": "resume", "owner": owner}, now)
+            elif group:
+                the_group(tx, group, house.known_groups())
     except (StoreUnavailable, LeaseHeld) as error:  # the file is another matter: it may be older than the fault
         refused = error
     if file.exists() and not group:

@@ -13,6 +13,8 @@ from rich.console import Console
 from driftd.core.errors import BadInput
 from driftd.core.wording import count, shown
 from driftd.doors.cli.app import CLEAN, DRIFTED, UNSEEN, app, of, span
+from driftd.doors.cli.lines import say
+from driftd.doors.cli.progress import counting, working
 
 if TYPE_CHECKING:
     from driftd.core.trial import Replayed, Simulation
@@ -126,7 +128,7 @@ def record(
     given: Policies = None,
     form: Format = Form.TEXT,
 ) -> None:
-    """Look now, and keep what differs, and what came of it, as cases for ``driftd policy test``."""
+    """Look now, and keep what differs, and what came of it, as cases for `driftd policy test`."""
     context = of(ctx)
     desk = context.house().policy_desk()
     if (root is None) != (manifest is None):
@@ -134,11 +136,13 @@ def record(
     if root is not None and manifest is not None:
         if targets:
             raise BadInput("--root takes no targets", "leave out either")
-        made = [desk.record_root(directory, root, manifest, given or [])]
+        with working(context.err, f"looking at {root}"):
+            made = [desk.record_root(directory, root, manifest, given or [])]
     elif given:
         raise BadInput("--policy goes with --root", "a group's instances are judged by the group's own policy")
     else:
-        made = list(desk.record(directory, targets or []))
+        with counting(context.err, one=True) as count_to:
+            made = list(desk.record(directory, targets or [], count_to))
     if form is Form.JSON:
         kept = [{"instance": name, "file": str(file) if file else None, "said": said} for name, file, said in made]
         typer.echo(json.dumps(kept, indent=2))
@@ -165,7 +169,9 @@ def simulate(
     Exit status: 0 it would have judged all as it was judged, 1 something otherwise, 2 wrong usage.
     """
     context = of(ctx)
-    found = context.house().policy_desk().simulate(names or [], span(since, "--since"), group)
+    desk, length = context.house().policy_desk(), span(since, "--since")
+    with counting(context.err, one=True) as count_to:
+        found = desk.simulate(names or [], length, group, count_to)
     if form is Form.JSON:
         typer.echo(json.dumps(_simulated_values(found), indent=2))
     else:
@@ -229,4 +235,6 @@ def schema(ctx: typer.Context) -> None:
 
 
 def _line(out: Console, text: str) -> None:
-    out.print(text, highlight=False, markup=False, soft_wrap=True)
+    """A line, below which its own rest is folded on a terminal."""
+    indent = len(text) - len(text.lstrip())
+    say(out, text.lstrip(), indent=indent)

@@ -1,34 +1,38 @@
-"""The program with all its commands: importing a file registers its command, and the order here is the help's."""
+"""The program with all its commands: importing a file registers its command; overview.py gives it its place."""
 
 from __future__ import annotations
 
-from driftd.doors.cli import (  # isort: skip  # the order is the help's
-    demo,
-    init,
-    doctor,
+from driftd.doors.cli import (
+    accept,
     audit,
     bake,
+    breakers,
     calibrate,
+    demo,
+    doctor,
+    explain,
+    findings,
+    history,
+    hold,
+    init,
+    journal,
     manifest,
     manifest_exports,
-    trust,
-    run,
-    status,
-    findings,
-    accept,
-    explain,
-    history,
-    report,
-    replace,
-    hold,
     motd,
     pause,
-    breakers,
     policy,
-    journal,
+    replace,
+    report,
+    run,
+    status,
     store,
+    trust,
 )
 from driftd.doors.cli.app import app
+from driftd.doors.cli.overview import Group, dress
+
+dress(app)
+app.info.cls = Group
 
 __all__ = [
     "accept",

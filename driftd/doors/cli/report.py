@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from driftd.core.errors import BadInput
 from driftd.core.period import Period
 from driftd.doors.cli.app import CLEAN, DRIFTED, Context, app, of, span
-from driftd.doors.cli.files import write
+from driftd.doors.cli.files import ready, write
+from driftd.doors.cli.progress import counting
 from driftd.doors.house import House
 from driftd.doors.report.period import Format, render
 
@@ -37,6 +37,7 @@ def report(
     """
     context = of(ctx)
     house = context.house()
+    ready(output)
     now = house.now()
     begin, end = moment(since, now, "--since"), moment(until, now, "--until") if until else now
     if end <= begin:
@@ -73,13 +74,5 @@ def moment(text: str, now: datetime, option: str) -> datetime:
 
 
 def _read(context: Context, house: House, begin: datetime, end: datetime) -> Period:
-    columns = (TextColumn("reading {task.description}"), BarColumn(), MofNCompleteColumn())
-    tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=context.err, transient=True, disable=not context.err.is_terminal) as progress:
-
-        def tell(what: str, done: int, of: int) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(what, total=of)
-            progress.update(tasks[what], completed=done, total=of)
-
-        return house.recounting().period(begin, end, tell)
+    with counting(context.err) as count:
+        return house.recounting().period(begin, end, lambda what, done, of: count(f"reading {what}", done, of))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -24,10 +23,11 @@ from driftd.doors.cli import stuck
 from driftd.doors.cli.app import app, of
 from driftd.doors.cli.breakers import as_value, holding, in_short
 from driftd.doors.cli.complete import groups
-from driftd.doors.cli.lines import narrow, stacked
+from driftd.doors.cli.lines import none, notices, show, stacked, total
 from driftd.doors.cli.stopped import banner, therefore
-from driftd.doors.demo.view import STYLES
+from driftd.doors.cli.styles import VERDICT_STYLES
 from driftd.doors.house import House
+from driftd.flows.naming import the_group
 
 Line = tuple[InstanceRow, Outlook]
 
@@ -36,6 +36,8 @@ def read(house: House, group: str | None) -> tuple[list[Line], Sequence[Record],
     """Everything that status shows, in one read of the store."""
     now = house.now()
     with house.store(read_only=True) as store, store.read() as tx:
+        if group is not None:
+            the_group(tx, group, house.known_groups())
         rows = sorted(tx.instances(group), key=lambda row: (row.group, row.slot, row.id))
         records = tx.open_replacements(group)
         recent = [record for record in tx.replacements(10, group) if record.state in TERMINAL]
@@ -85,29 +87,33 @@ def status(
             )
         )
         return
-    for text in banner(stopped):
-        context.out.print(text, soft_wrap=True)
+    waiting = stuck.waiting(house, group)
+    notices(context.out, [*banner(stopped), *_notices(house, group, pauses, waiting)])
+    if not lines:
+        none(context.out, "No instance is known yet. The daemon finds them: driftd run")
+    else:
+        show(context.out, *tables(lines, house.now()))
+    if accepted := _accepted(house, group):
+        total(context.out, accepted)
+    for record in [one for one in recent if one not in waiting][:3]:
+        total(context.out, printable(f"{record.slot}: replacement {record.rid} {record.state}, {record.note}"))
+
+
+def _notices(house: House, group: str | None, pauses: Sequence[Pause], waiting: Sequence[Record]) -> Iterator[Text]:
+    """What stands in the way of all that follows, the worst first."""
+    now = house.now()
     for pause in pauses:
         where = f"group {pause.group}" if pause.group else "everywhere"
         also = ", undoing too," if pause.hard else ""
-        said = f"PAUSED {where}{also} by {pause.owner} for {lasting(house.now() - pause.since)}: {pause.reason}"
-        context.out.print(Text(printable(said), "bold yellow"))
-    for one in holding(house):
-        context.out.print(in_short(one, house.now()))
-    waiting = stuck.waiting(house, group)
+        said = f"PAUSED {where}{also} by {pause.owner} for {lasting(now - pause.since)}: {pause.reason}"
+        yield Text(printable(said), "bold yellow")
     for record in waiting:
-        context.out.print(stuck.in_short(record, house.now()))
+        yield stuck.in_short(record, now)
+    for one in holding(house):
+        yield in_short(one, now)
     for hold in held(house, group):
         said = wording.held(hold.instance_id, hold.owner, hold.until, hold.reason)
-        context.out.print(Text(printable(f"HELD {said}"), "yellow"))
-    if not lines:
-        context.out.print("No instance is known yet. The daemon finds them: driftd run", highlight=False)
-    context.out.print(render(lines, house.now(), short=narrow(context.out)))
-    if accepted := _accepted(house, group):
-        context.out.print(Text(accepted, "dim"))
-    for record in [one for one in recent if one not in waiting][:3]:
-        said = f"{record.slot}: replacement {record.rid} {record.state}, {record.note}"
-        context.out.print(Text(printable(said), "dim"))
+        yield Text(printable(f"HELD {said}"), "yellow")
 
 
 def held(house: House, group: str | None) -> Sequence[Hold]:
@@ -143,30 +149,31 @@ def _accepted(house: House, group: str | None) -> str:
     return f"{said}{f', {unused} of them of no use yet' if unused else ''}: driftd accepted"
 
 
-def render(lines: Sequence[Line], now: datetime, *, short: bool = False) -> RenderableType:
-    """The table of instances; ``short`` where it has little room."""
-    if short:
-        return stacked(("slot", "instance"), ((_slot(row), _below(row, ahead, now)) for row, ahead in lines))
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("slot", "instance", "verdict", "for", "looked", "why, and what happens next"):
-        table.add_column(heading, no_wrap=not heading.startswith("why"), overflow="fold")
-    for row, ahead in lines:
-        since, why = lasting(now - row.verdict_since), Text("\n").join(_reasons(row, ahead))
-        table.add_row(*_slot(row), Text(printable(row.id)), _verdict(row), since, _looked(row, now), why)
-    return table
+def tables(lines: Sequence[Line], now: datetime) -> tuple[Table, Table]:
+    """The table of instances: with room, and with little of it."""
+    heads = ("slot", "instance", "verdict", "for", "looked", "why, and what happens next")
+    wide = stacked(heads, ((_cells(row, now), _reasons(row, ahead)) for row, ahead in lines))
+    short = stacked(("slot", "instance"), ((_slot(row), _below(row, ahead, now)) for row, ahead in lines))
+    return wide, short
 
 
 def _slot(row: InstanceRow) -> Sequence[Text]:
     return (Text(printable(row.slot)),)
 
 
+def _cells(row: InstanceRow, now: datetime) -> Sequence[Text]:
+    since = Text(lasting(now - row.verdict_since))
+    return *_slot(row), Text(printable(row.id)), _verdict(row), since, Text(_looked(row, now))
+
+
 def _below(row: InstanceRow, ahead: Outlook, now: datetime) -> Sequence[Text]:
-    since = f" for {lasting(now - row.verdict_since)}, looked at {_looked(row, now)}"
+    looked = f"looked at {_looked(row, now)}" if row.looked_at else "never looked at"
+    since = f" for {lasting(now - row.verdict_since)}, {looked}"
     return Text.assemble(f"{printable(row.id)}  ", _verdict(row), since), *_reasons(row, ahead)
 
 
 def _verdict(row: InstanceRow) -> Text:
-    return Text(str(row.verdict) + (" · tainted" if row.taint else ""), STYLES.get(row.verdict, ""))
+    return Text(str(row.verdict) + (" · tainted" if row.taint else ""), VERDICT_STYLES[row.verdict])
 
 
 def _looked(row: InstanceRow, now: datetime) -> str:

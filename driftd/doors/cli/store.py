@@ -9,9 +9,11 @@ from typing import Annotated
 
 import typer
 
-from driftd.core.wording import printable
 from driftd.doors.cli.app import CLEAN, DRIFTED, Context, app, of
 from driftd.doors.cli.done import Json, tell
+from driftd.doors.cli.files import ready
+from driftd.doors.cli.lines import say
+from driftd.doors.cli.progress import working
 from driftd.doors.desks.keeping import StoreState
 
 store = typer.Typer(help="What driftd remembers: check it, back it up, restore it.", no_args_is_help=True)
@@ -22,7 +24,9 @@ app.add_typer(store, name="store")
 def check(ctx: typer.Context, as_json: Json = False) -> None:
     """Look whether the store is whole, its chain too; exit status 1 when it is not. It may be in use."""
     context = of(ctx)
-    _tell(context, context.house().keeping().check(), as_json=as_json)
+    with working(context.err, "checking the store"):
+        state = context.house().keeping().check()
+    _tell(context, state, as_json=as_json)
 
 
 @store.command()
@@ -33,13 +37,20 @@ def backup(
 ) -> None:
     """Copy the store, also while the daemon runs, and look whether the copy is whole."""
     context = of(ctx)
-    _tell(context, context.house().keeping().backup(output), as_json=as_json)
+    keeping = context.house().keeping()
+    ready(output)
+    with working(context.err, f"copying the store to {output}"):
+        state = keeping.backup(output)
+    _tell(context, state, as_json=as_json)
 
 
 @store.command()
 def restore(ctx: typer.Context, file: Annotated[Path, typer.Argument(help="A backup.")], as_json: Json = False) -> None:
     """Put a backup in the store's place; what was there is kept beside it. Nothing is changed before `store accept`."""
-    _did(of(ctx), "restore", of(ctx).house().keeping().restore(file), as_json=as_json)
+    context = of(ctx)
+    with working(context.err, f"restoring {file}"):
+        said = context.house().keeping().restore(file)
+    _did(context, "restore", said, as_json=as_json)
 
 
 @store.command()
@@ -76,4 +87,4 @@ def _did(context: Context, did: str, said: Sequence[str], *, as_json: bool) -> N
 
 def _say(context: Context, sentences: Sequence[str]) -> None:
     for sentence in sentences:
-        context.out.print(printable(sentence), highlight=False, markup=False, soft_wrap=True)
+        say(context.out, sentence)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from driftd.core.errors import BadInput
+from driftd.core.wording import printable
 from driftd.doors.cli.app import app, of
 from driftd.doors.cli.done import tell
+from driftd.doors.cli.lines import columns, none, show
 
 
 @app.command()
@@ -34,17 +36,18 @@ def trust(
         said = f"recorded in {file}" if file else "nothing was recorded"
         tell(context, "trust", said, as_json=True, host=host, keys=shown, recorded=file)
         return
-    context.out.print(f"{escape(host)} presents:", highlight=False)
+    none(context.out, printable(f"{host} presents:"))
+    table = columns(("type", "fingerprint", "trusted"), long=())
     for key in keys:
-        known = "  [green]known[/]" if key.known else ""
-        context.out.print(f"  {escape(key.kind):<20} {escape(key.fingerprint)}{known}", highlight=False, soft_wrap=True)
+        known = Text("yes", "green") if key.known else Text("no", "yellow")
+        table.add_row(Text(printable(key.kind)), Text(printable(key.fingerprint)), known)
+    show(context.out, table)
     if all(key.known for key in keys):
-        context.out.print("All of them are trusted already.", highlight=False)
+        none(context.out, "All of them are trusted already.")
         return
-    context.out.print(
+    none(
+        context.out,
         "Compare them with what the server itself says: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub",
-        highlight=False,
-        soft_wrap=True,
     )
     if not yes:
         if not context.err.is_terminal:

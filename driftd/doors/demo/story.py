@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
-from rich.table import Table
+from rich.padding import Padding
 from rich.text import Text
 
 from driftd.core.errors import DriftdError
+from driftd.doors.cli.lines import columns, labelled
 from driftd.doors.demo.stage import Outcome, Scene, Stage
 from driftd.doors.demo.view import View
 
@@ -153,10 +154,10 @@ def conclude(outcome: Outcome, console: Console) -> None:
             _evidence(finding, console)
     console.print()
     console.print(say("What it did", "bold"))
-    steps = Table(box=None, padding=(0, 2), show_header=False)
+    steps = columns(("step", "took", "why"), long=("why",), right=("took",))
     for step in outcome.steps:
-        steps.add_row(say(step.state), say(f"{step.seconds:6.2f} s"), say(step.why, "dim"))
-    console.print(steps)
+        steps.add_row(say(step.state), say(f"{step.seconds:.2f} s"), say(step.why, "dim"))
+    console.print(Padding(steps, (0, 0, 0, 2)))
     console.print()
     console.print(say("What it cost", "bold"))
     rows = (
@@ -166,8 +167,7 @@ def conclude(outcome: Outcome, console: Console) -> None:
         ("failed", str(outcome.failed)),
         ("journal", str(outcome.journal.get("said"))),
     )
-    for label, text in rows:
-        console.print(say(f"  {label:<15}{text}"), soft_wrap=True)
+    console.print(Padding(labelled((label, say(text)) for label, text in rows), (0, 0, 0, 2)))
     console.print()
     if outcome.held:
         console.print(say("It held: seen, replaced, proven, and nobody noticed.", "bold green"))

@@ -11,18 +11,13 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.padding import Padding
 from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
+from driftd.doors.cli.lines import columns
+from driftd.doors.cli.styles import VERDICT_STYLES
 from driftd.doors.demo.stage import Scene
 
-STYLES = {
-    "clean": "green",
-    "explained": "green",
-    "drifted": "bold red",
-    "tampered": "bold magenta",
-    "unknown": "yellow",
-}
+_STYLES = {str(verdict): style for verdict, style in VERDICT_STYLES.items()}
 
 
 class View(Protocol):
@@ -75,19 +70,18 @@ class Picture(Plain):
 
 def picture(scene: Scene) -> RenderableType:
     """One frame of the live view."""
-    fleet = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("slot", "instance", "address", "verdict", "what happens next"):
-        fleet.add_column(heading, no_wrap=heading != "what happens next", overflow="ellipsis")
+    last = "what happens next"
+    fleet = columns(("slot", "instance", "address", "verdict", last), long=(last,))
     for server in scene.servers:
-        verdict = Text(server.verdict, STYLES.get(server.verdict, ""))
+        verdict = Text(server.verdict, _STYLES.get(server.verdict, ""))
         fleet.add_row(Text(server.slot), Text(server.id), Text(server.address), verdict, Text(server.note, "dim"))
     failed = Text(str(scene.failed), "green" if scene.failed == 0 else "bold red")
     load = Text.assemble("requests ", (f"{scene.requests:,}", "bold"), "   failed ", failed)
     parts: list[RenderableType] = [Panel(fleet, title="fleet", title_align="left"), Padding(load, (0, 2))]
     if scene.replacement:
-        steps = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+        steps = columns(("", "step", "took", "why"), long=("why",), right=("took",))
         for step in scene.steps:
-            steps.add_row(Text("✓", "green"), Text(step.state), Text(f"{step.seconds:5.1f} s"), Text(step.why, "dim"))
+            steps.add_row(Text("✓", "green"), Text(step.state), Text(f"{step.seconds:.1f} s"), Text(step.why, "dim"))
         steps.add_row(Text("▸", "cyan"), Text(scene.replacement, "bold"), "", Text(scene.replacement_note, "dim"))
         parts.append(Panel(steps, title="replacement", title_align="left"))
     return Group(*parts)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 # What classes an image's entries when nothing else is said: all shipped packs that the image calls for.
 AUTO = ("auto",)
+
+
+Tell = Callable[[str], None]
+
+
+def quiet(_what: str) -> None:
+    """Nobody is told what is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +62,10 @@ class BakeDesk(Protocol):
         *,
         policy: Sequence[str] = AUTO,
         sign_with: Path | None = None,
+        tell: Tell = quiet,
     ) -> Baked:
         """The same, written to ``output`` with everything that belongs beside it, and signed.
 
-        It is signed with ``sign_with``, else with the configured key, else not.
+        It is signed with ``sign_with``, else with the configured key, else not. ``tell`` hears what is done.
         """
         ...

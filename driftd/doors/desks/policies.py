@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from driftd.core.review import Remark
     from driftd.core.trial import Result, Simulation
+
+
+Tell = Callable[[str, int, int], None]
+"""(what is done, how much of it, of how much)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class PolicyDesk(Protocol):
         """Hold every case in these files and directories against ``policy``, else the case's own, else its group's."""
         ...
 
-    def record(self, directory: Path, targets: Sequence[str]) -> Sequence[tuple[str, Path | None, str]]:
+    def record(self, directory: Path, targets: Sequence[str], tell: Tell) -> Sequence[tuple[str, Path | None, str]]:
         """Look at each target and keep it as a case: (instance, file, verdict). No file where it could not be seen."""
         ...
 
@@ -54,8 +58,11 @@ class PolicyDesk(Protocol):
         """The same of a directory, against a manifest's file."""
         ...
 
-    def simulate(self, policy: Sequence[str], since: timedelta, group: str) -> Simulation:
-        """What ``policy`` (else each group's own, as it is now) would have made of what the store remembers."""
+    def simulate(self, policy: Sequence[str], since: timedelta, group: str, tell: Tell) -> Simulation:
+        """What ``policy`` (else each group's own, as it is now) would have made of what the store remembers.
+
+        ``tell`` hears how many instances were replayed, of how many.
+        """
         ...
 
     def schema(self) -> Mapping[str, object]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from rich.console import Group
+from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from driftd.core.calibration.samples import Left
 from driftd.core.rules import Rule
 from driftd.core.wording import count, listed, printable, shown
+from driftd.doors.cli.lines import columns, labelled
 from driftd.doors.desks.calibration import Intended, Outcome
 
 SCHEMA = "driftd.calibration/1"
@@ -16,7 +18,7 @@ SCHEMA = "driftd.calibration/1"
 
 def plan(intended: Intended) -> Group:
     """What would be done."""
-    table = _grid()
+    table = labelled()
     table.add_row("image", intended.image)
     table.add_row("held against", str(intended.manifest))
     table.add_row("launched by", f"provider {intended.provider} of group {intended.group}")
@@ -45,23 +47,20 @@ def intention(intended: Intended) -> dict[str, object]:
 def render(outcome: Outcome) -> Group:
     """What came of it."""
     learnt = outcome.calibration
-    parts: list[Table | Text] = [Text(printable(note), style="yellow") for note in outcome.notes]
+    parts: list[RenderableType] = [Text(printable(note), style="yellow") for note in outcome.notes]
     parts.append(_headed(f"Proposed ({count(len(learnt.rules), 'rule')})", "green"))
-    parts.append(_proposed(learnt.rules) if learnt.rules else Text("  nothing", style="dim"))
+    parts.append(_below(_proposed(learnt.rules)) if learnt.rules else Text("  nothing", style="dim"))
     known = sum(learnt.explained.values())
     parts.append(_headed(f"Explained already ({count(known, 'path or fact', 'paths and facts')})", "dim"))
-    parts.append(_explained(outcome) if known else Text("  nothing", style="dim"))
+    parts.append(_below(_explained(outcome)) if known else Text("  nothing", style="dim"))
     parts.append(_headed(f"For a person ({len(learnt.left) or 'nothing'})", "yellow"))
     if learnt.left:
-        parts.append(_left(learnt.left))
+        parts.append(_below(_left(learnt.left)))
     return Group(*parts, Text(), *_next(outcome))
 
 
-def _grid() -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    return table
+def _below(table: Table) -> Padding:
+    return Padding(table, (0, 0, 0, 2))
 
 
 def _headed(text: str, style: str) -> Text:
@@ -69,9 +68,7 @@ def _headed(text: str, style: str) -> Text:
 
 
 def _proposed(rules: tuple[Rule, ...]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 2), header_style="dim")
-    for heading in ("class", "what", "because"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "class")
+    table = columns(("class", "what", "because"), long=("what", "because"))
     for rule in rules:
         table.add_row(class_of(rule), Text(printable(subject_of(rule))), Text(printable(rule.because), style="dim"))
     return table
@@ -91,18 +88,14 @@ def subject_of(rule: Rule) -> str:
 
 
 def _explained(outcome: Outcome) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 2), show_header=False)
-    table.add_column(justify="right")
-    table.add_column()
+    table = columns(("times", "by"), long=("by",), right=("times",))
     for rule, number in sorted(outcome.calibration.explained.items(), key=lambda one: (-one[1], one[0])):
-        table.add_row(str(number), Text(f"by {printable(rule)}", style="dim"))
+        table.add_row(str(number), Text(printable(rule), style="dim"))
     return table
 
 
 def _left(left: tuple[Left, ...]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 2), header_style="dim")
-    for heading in ("kind", "what", "why it was not proposed"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "kind")
+    table = columns(("kind", "what", "why it was not proposed"), long=("what", "why it was not proposed"))
     for one in left:
         what = f"{shown(one.subject)} {one.change}"
         table.add_row(one.kind, Text(what), Text(printable(one.why), style="dim"))

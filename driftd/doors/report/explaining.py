@@ -22,8 +22,10 @@ from driftd.core.shown import Comparison, Setting
 from driftd.core.wording import count, lasting, printable, shown
 from driftd.core.wording import explaining as said
 from driftd.core.wording.attribution import clause
+from driftd.doors.cli.lines import columns, labelled
+from driftd.doors.cli.styles import SEVERITY_STYLES, VERDICT_STYLES
 from driftd.doors.report.json import finding_shape
-from driftd.doors.report.table import SEVERITY_STYLES, VERDICT_STYLES, evidence
+from driftd.doors.report.table import evidence
 
 SCHEMA = "driftd.explanation/1"
 _LINES = 60  # of a comparison; all of them are in the JSON
@@ -91,9 +93,7 @@ def _difference(one: Explanation) -> Iterator[RenderableType]:
 
 
 def _settings(settings: Sequence[Setting]) -> Table:
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(overflow="fold", ratio=2)
-    grid.add_column(overflow="fold", ratio=3)
+    grid = columns(("setting", "was → is"), long=("setting", "was → is"))
     for one in settings:
         change = Text(overflow="fold")
         if one.before is not None:
@@ -124,12 +124,7 @@ def _indented(what: RenderableType) -> Padding:
 
 
 def _grid(rows: Iterable[tuple[str, Text]]) -> RenderableType:
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(width=_LABEL, no_wrap=True, style="dim", justify="right")
-    grid.add_column(overflow="fold", ratio=1)
-    for label, text in rows:
-        grid.add_row(label, text)
-    return grid
+    return labelled(rows, width=_LABEL, right=True)
 
 
 def _own(one: Explanation, now: datetime) -> Iterator[tuple[str, Text]]:

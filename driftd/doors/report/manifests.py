@@ -19,6 +19,7 @@ from driftd.core.manifesttext import class_counts
 from driftd.core.seal import Seal
 from driftd.core.wording import count, listed, printable, shown
 from driftd.core.wording import trust as wording
+from driftd.doors.cli.lines import columns, labelled
 from driftd.doors.desks.trust import Standing
 from driftd.probe import wire
 from driftd.probe.wire import Entry
@@ -38,7 +39,7 @@ def summary(standing: Standing) -> RenderableType:
     made = standing.manifest
     title = Text(f"{printable(made.image)}  ", style="bold", no_wrap=True, overflow="ellipsis")
     title.append(printable(str(standing.file)), style="dim")
-    grid = _grid()
+    grid = labelled()
     for name, digest in (("root", made.root), ("closed", made.closed)):
         grid.add_row(name, Text(digest.hex(), overflow="fold"))
     total = sum(entry.size for entry in made.entries)
@@ -52,13 +53,6 @@ def summary(standing: Standing) -> RenderableType:
         grid.add_row("unknown", Text(f"{count(len(made.unknown), 'path')} that could not be read: {paths}", "yellow"))
     grid.add_row("signed", _standing(standing))
     return Group(title, Padding(grid, (0, 0, 0, 2)), Padding(_classes(made), (1, 0, 0, 2)))
-
-
-def _grid() -> Table:
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(overflow="fold")
-    return grid
 
 
 def _facts(made: Manifest) -> str:
@@ -93,7 +87,7 @@ def verified(standing: Standing) -> RenderableType:
     made, seal = standing.manifest, standing.manifest.seal
     title = Text("verified ", style="bold green")
     title.append(printable(made.image), style="bold default")
-    grid = _grid()
+    grid = labelled()
     grid.add_row("signed", _standing(standing))
     for name, digest in sorted(seal.subjects.items() if seal else ()):
         grid.add_row("covers", Text(f"{digest[:16]}  {printable(name)}"))
@@ -101,40 +95,31 @@ def verified(standing: Standing) -> RenderableType:
 
 
 def _classes(made: Manifest) -> Table:
-    table = Table.grid(padding=(0, 2, 0, 0), expand=True)
-    table.add_column(style="cyan", no_wrap=True)
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(ratio=1, overflow="ellipsis", no_wrap=True, style="dim")
+    table = columns(("class", "entries", "such as"), long=("such as",), right=("entries",))
     for word, number in class_counts(made).items():
         some = [shown(path) for path, given in made.classes.items() if given.word == word]
-        table.add_row(word, f"{number:,}", Text(listed(some, most=_FEW)))
+        table.add_row(Text(word, "cyan"), f"{number:,}", Text(listed(some, most=_FEW), "dim"))
     return table
 
 
 def entries(made: Manifest, chosen: Sequence[Entry]) -> RenderableType:
     """Entries one by one, as ``ls -l`` would, each with its class."""
-    table = Table.grid(padding=(0, 2, 0, 0))
-    for style in ("cyan", "dim", "default", "dim"):
-        table.add_column(style=style, no_wrap=True)
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(overflow="fold", style="bold")
+    table = columns(("class", "kind", "mode", "owner", "size", "path"), long=("path",), right=("size",))
     for entry in chosen:
         owner = f"{entry.uid}:{entry.gid}"
-        name = Text(shown(entry.path))
+        name = Text(shown(entry.path), "bold")
         if entry.kind == wire.LINK:
             name.append(f" -> {shown(entry.target)}", style="not bold dim")
         size = f"{entry.size:,}" if entry.kind == wire.FILE else ""
         given, kind = made.class_of(entry.path).word, KIND_WORDS[entry.kind]
-        table.add_row(given, kind, f"{entry.mode:04o}", owner, size, name)
+        table.add_row(Text(given, "cyan"), kind, f"{entry.mode:04o}", owner, size, name)
     return table
 
 
 def differences(found: Iterable[Difference]) -> RenderableType:
     """One line a difference: what became of it, what it is, and what of it was and is."""
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(width=1, no_wrap=True)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
+    table = columns(("", "kind", "what"), long=("what",))
+    table.show_header = False  # a sign says it
     for one in found:
         sign, style = SIGNS[one.change]
         what = Text(shown(one.subject), style="bold")

@@ -12,34 +12,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
-from rich.table import Table
 from rich.text import Text
 
 from driftd.core import zones
 from driftd.core.attributed import Level
 from driftd.core.causes import Cause, gather
 from driftd.core.difference import Change
-from driftd.core.findings import Finding, Severity, Verdict
+from driftd.core.findings import Finding, Verdict
 from driftd.core.looks import Look
 from driftd.core.shown import Comparison, short
 from driftd.core.wording import count, covered, kept, printable, shown, three_ways
 from driftd.core.wording.attribution import clause
+from driftd.doors.cli.lines import labelled
+from driftd.doors.cli.styles import SEVERITY_STYLES, VERDICT_STYLES
 from driftd.doors.report import causes
 
-VERDICT_STYLES: Mapping[Verdict, str] = {
-    Verdict.CLEAN: "bold green",
-    Verdict.EXPLAINED: "green",
-    Verdict.DRIFTED: "bold red",
-    Verdict.TAMPERED: "bold white on red",
-    Verdict.UNKNOWN: "bold yellow",
-}
-SEVERITY_STYLES: Mapping[Severity, str] = {
-    Severity.INFO: "dim",
-    Severity.LOW: "cyan",
-    Severity.MEDIUM: "yellow",
-    Severity.HIGH: "red",
-    Severity.CRITICAL: "bold red",
-}
 _MOST_CAUSES = 20
 _PLAIN_WIDTH = 120
 # What says most comes first; what is not named here follows by its name.
@@ -131,9 +118,7 @@ def _indented(what: RenderableType, by: int) -> Padding:
 def _finding(finding: Finding, look: Look) -> RenderableType:
     """Severity at the left; beside it the subject, what was and is, why it matters, whose it is, and the signature."""
     exhibit = look.shown.get(finding.subject)
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(width=8, no_wrap=True)
-    grid.add_column(overflow="fold", ratio=1)
+    grid = labelled(width=8, style="")
     style = "dim" if finding.suppressed_by else SEVERITY_STYLES[finding.severity]
     what = Text(overflow="fold")
     what.append(f"{printable(finding.kind)} ", style="dim")

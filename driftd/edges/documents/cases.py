@@ -27,6 +27,7 @@ from driftd.core.manifest import Manifest
 from driftd.core.trial import Case, Wanted
 from driftd.edges.documents.files import read, write
 from driftd.edges.documents.policymodels import KINDS
+from driftd.edges.documents.refusals import unread, unwritten
 from driftd.probe import wire
 from driftd.probe.wire import Entry
 from driftd.yamltext import Located, complaint, parse
@@ -167,11 +168,11 @@ def _read(file: Path) -> Located:
             return Located(strictjson.read(raw), str(file), {(): 1})
         return parse(raw.decode("utf-8"), str(file))
     except OSError as error:
-        raise BadInput(f"{file}: cannot be read: {error.strerror}") from None
+        raise unread(file, error) from None
     except UnicodeDecodeError as error:
         raise BadInput(f"{file}: not UTF-8 (byte {error.start + 1})", "save it as UTF-8") from None
     except ValueError as error:
-        raise BadInput(f"{file}: {error}") from None
+        raise BadInput(f"{file}: {error}", "mend it, or record it anew: driftd policy record") from None
 
 
 def _bytes(text: str | bytes) -> bytes:
@@ -230,7 +231,7 @@ def write_case(directory: Path, look: Recorded) -> Path:
         directory.mkdir(parents=True, exist_ok=True)
         write(file, strictjson.pretty(_values(look)))
     except OSError as error:
-        raise BadInput(f"{file}: cannot be written: {error.strerror}") from None
+        raise unwritten(file, error) from None
     return file
 
 

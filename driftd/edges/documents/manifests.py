@@ -14,6 +14,7 @@ from driftd.core.manifest import Manifest
 from driftd.core.wording import trust as said
 from driftd.edges.documents.files import read, write
 from driftd.edges.documents.names import SIZE_LIMIT, Files, files_beside, files_of
+from driftd.edges.documents.refusals import too_large, unread, unwritten
 from driftd.edges.documents.sealing import verify
 from driftd.edges.documents.signkeys import PublicKey
 
@@ -83,7 +84,7 @@ class ManifestDirectory:
             self._directory.mkdir(parents=True, exist_ok=True)
             write(file, manifesttext.encode(made))
         except OSError as error:
-            raise BadInput(f"{file}: cannot be written: {error.strerror}") from None
+            raise unwritten(file, error) from None
         return file
 
     def _load(self, files: Files, image: str) -> Manifest | Unseen:
@@ -136,9 +137,9 @@ def _read(file: Path) -> bytes:
     try:
         data = read(file, SIZE_LIMIT + 1)
     except OSError as error:
-        raise BadInput(f"{file}: cannot be read: {error.strerror}") from None
+        raise unread(file, error) from None
     if len(data) > SIZE_LIMIT:
-        raise BadInput(f"{file} is larger than a manifest may be ({SIZE_LIMIT} bytes)")
+        raise too_large(file, SIZE_LIMIT, "a manifest may be")
     return data
 
 

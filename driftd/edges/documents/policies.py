@@ -24,6 +24,7 @@ from driftd.core.policy import Policy
 from driftd.edges.documents.files import read
 from driftd.edges.documents.policymodels import SCHEMA, PackModel
 from driftd.edges.documents.policyrules import rules_of, shows_of, when_of
+from driftd.edges.documents.refusals import unread
 from driftd.yamltext import SIZE_LIMIT, complaint, parse
 
 SUFFIXES = (".yaml", ".yml")
@@ -64,7 +65,7 @@ def digest_of(names: Sequence[str], base: Path | None = None) -> str:
             try:
                 text = read(file, SIZE_LIMIT * 4 + 1)
             except OSError as error:
-                raise BadInput(f"{file}: cannot be read: {error.strerror}") from None
+                raise unread(file, error) from None
             found.update(f"{name}\0{file.name}\0{len(text)}\0".encode() + text)
     return found.hexdigest()[:12]
 
@@ -103,7 +104,7 @@ def load_pack(file: Path, name: str = "") -> Pack:
     except UnicodeDecodeError as error:
         raise BadInput(f"{file}: not UTF-8 (byte {error.start + 1})", "save it as UTF-8") from None
     except OSError as error:
-        raise BadInput(f"{file}: cannot be read: {error.strerror}") from None
+        raise unread(file, error) from None
     return read_pack(text, str(file), name)
 
 

@@ -21,6 +21,7 @@ from driftd.core.wording import trust as wording
 from driftd.edges.documents import names
 from driftd.edges.documents.files import digest, read, write
 from driftd.edges.documents.names import SIZE_LIMIT, Files
+from driftd.edges.documents.refusals import unwritten
 from driftd.edges.documents.signkeys import PublicKey, SigningKey
 
 _SIGN_AGAIN = "sign it again: driftd manifest sign FILE --key KEY"
@@ -132,7 +133,7 @@ def _put(file: Path, payload: bytes, keys: Sequence[SigningKey], others: Sequenc
     try:
         write(file, data)
     except OSError as error:
-        raise BadInput(f"{file}: cannot be written: {error.strerror}") from None
+        raise unwritten(file, error) from None
     said = statement.decode(payload)
     return Signed(file, tuple(sorted(made)), said.sequence, said.subjects, said.provisional)
 

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from driftd.core.errors import BadInput
+from driftd.edges.documents.refusals import unwritten
 
 _SIZE_LIMIT = 16 * 1024
 _MAKE = "make a pair with: driftd manifest keygen FILE"
@@ -120,7 +121,7 @@ def _create(file: Path, data: bytes, mode: int) -> None:
             os.fchmod(stream.fileno(), mode)
             os.fsync(stream.fileno())
     except OSError as error:
-        raise BadInput(f"{file}: no key can be written here: {error.strerror}") from None
+        raise unwritten(file, error, "no key can be written here") from None
 
 
 def _read(file: Path, *, private: bool) -> bytes:

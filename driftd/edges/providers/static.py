@@ -66,7 +66,7 @@ def create(options: Mapping[str, object]) -> StaticProvider:
         raise BadInput("providers.static has no settings", "write the hosts into the group: groups.NAME.hosts")
     groups = options.get("groups") or {}
     if not isinstance(groups, Mapping):
-        raise BadInput("the static provider was given groups that are no mapping")
+        raise BadInput("the static provider was given groups that are no mapping", "docs/configuration.md shows some")
     found: dict[str, list[Instance]] = {}
     seen: dict[str, str] = {}
     for name, group in groups.items():

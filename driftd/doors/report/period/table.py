@@ -6,13 +6,15 @@ import io
 from collections.abc import Iterator, Sequence
 
 from rich.console import Console, Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from driftd.core.period import Period
-from driftd.doors.cli.lines import ROOM, columns, stacked
+from driftd.doors.cli.lines import columns, fits, labelled, stacked
 from driftd.doors.report.period.sections import Section, sections, summary, title
 
 _PLAIN_WIDTH = 160
+_SHORT = 24  # columns of a first cell beside which there is room for all else
 
 
 def render(period: Period) -> str:
@@ -34,27 +36,26 @@ def _parts(period: Period, width: int) -> Iterator[RenderableType]:
         yield Text("")
         yield Text(f"{section.title} ({len(section.rows)})" if section.rows else section.title, "bold")
         if section.rows:
-            yield _wide(section) if width >= ROOM else _narrow(section)
+            wide = _wide(section)
+            yield wide if fits(wide, width) else _narrow(section)
         else:
             yield Text(section.none, "dim")
     yield Text("")
-    made = columns(("", "amounts to"), long=("amounts to",))
-    made.show_header = False
-    for what, said in summary(period):
-        made.add_row(Text(what, "bold red" if what == "BROKEN" else "dim"), Text(said))
-    yield made
+    broken = "bold red"
+    yield labelled((what, Text(said, broken if what == "BROKEN" else "")) for what, said in summary(period))
 
 
-def _wide(section: Section) -> RenderableType:
-    # With many columns all may be folded, lest the last ones be pushed out.
-    made = columns(section.heads, long=section.heads if len(section.heads) > 5 else tuple(section.long))
+def _wide(section: Section) -> Table:
+    made = columns(section.heads, long=(*section.long, "instance"), right=("no", "hits", "drifts", "line"))
     for row in section.rows:
         made.add_row(*map(Text, row))
     return made
 
 
-def _narrow(section: Section) -> RenderableType:
+def _narrow(section: Section) -> Table:
     first, *others = section.heads
+    if max(Text(row[0]).cell_len for row in section.rows) > _SHORT:  # no place is left beside it
+        return stacked((first,), (((), (Text(row[0], "bold"), *_below(others, row[1:]))) for row in section.rows))
     return stacked((first, "what"), (((Text(row[0]),), _below(others, row[1:])) for row in section.rows))
 
 

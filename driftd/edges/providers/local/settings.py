@@ -61,7 +61,9 @@ def groups_of(options: Mapping[str, object], provider: str) -> Mapping[str, Mapp
     """The groups among the options that an entry point gets."""
     groups = options.get("groups") or {}
     if not isinstance(groups, Mapping):
-        raise BadInput(f"the {provider} provider was given groups that are no mapping")
+        raise BadInput(
+            f"the {provider} provider was given groups that are no mapping", "docs/configuration.md shows some"
+        )
     return groups
 
 
