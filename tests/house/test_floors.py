@@ -101,8 +101,9 @@ def test_broad_excepts_stand_only_where_one_failure_must_stay_one_failure():
         "driftd/flows/watch.py",  # per watch
         "driftd/wiring/__init__.py",  # the door
         "driftd/doors/daemon.py",  # a job that fails is a job that failed, not the end of the daemon
-        "driftd/probe/glance.py",
-        "driftd/probe/look.py",  # on a far machine: the frame says what happened
+        "driftd/probe/glance.py",  # on a far machine: the frame says what happened
+        "driftd/probe/look.py",  # likewise
+        "driftd/probe/crew.py",  # likewise, to the process that hears it
     }
     found = {
         name(path)
