@@ -160,7 +160,7 @@ class Crew(object):
                 outcome = bytes(heard[_HEAD.size : _HEAD.size + length])
                 del heard[: _HEAD.size + length]
                 if not number:
-                    raise WorkerError("a process that was reading files failed: %s" % outcome.decode("utf-8", "replace"))
+                    raise WorkerError("a process that was reading files failed: %s" % outcome.decode())
                 self._put(self._open.pop(number), outcome)
 
     def _why(self, fd):
@@ -245,7 +245,7 @@ def _labour(work, jobs, writer):
             # Descriptors that had no room here are missed there.
             outcome = work(data[_HEAD.size :], fds)
         except (MemoryError, OSError) as error:  # what can be said; of anything else, that it ended
-            number, outcome = 0, ("%s: %s" % (type(error).__name__, error)).encode("utf-8", "backslashreplace")[:300]
+            number, outcome = 0, ("%s: %s" % (type(error).__name__, error)).encode("ascii", "backslashreplace")[:300]
         left = memoryview(_HEAD.pack(number, len(outcome)) + outcome)
         while left:
             left = left[os.write(writer, left) :]
