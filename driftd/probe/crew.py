@@ -244,8 +244,8 @@ def _labour(work, jobs, writer):
         try:
             # Descriptors that had no room here are missed there.
             outcome = work(data[_HEAD.size :], fds)
-        except Exception as error:  # noqa: BLE001  # the process's door: whatever it was, it is said
-            number, outcome = 0, ("%s: %s" % (type(error).__name__, error)).encode("utf-8", "backslashreplace")[:300]
+        except (MemoryError, OSError) as error:  # what can be said; of anything else, that it ended
+            number, outcome = 0, ("%s: %s" % (type(error).__name__, error)).encode("ascii", "backslashreplace")[:300]
         left = memoryview(_HEAD.pack(number, len(outcome)) + outcome)
         while left:
             left = left[os.write(writer, left) :]

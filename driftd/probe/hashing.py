@@ -30,17 +30,10 @@ class Hasher(object):
 
         Its ctime says whether it did, unless the reading came within one tick of the clock that set it.
         """
-        size = found.st_size
-        if found.st_nlink > 1:
-            digest = self._linked(fd, found, last)
-        elif size < SMALL:  # most files
-            data = os.read(fd, size + 1)
-            digest = sha256(data).digest() if len(data) == size else None
-        else:
-            digest = self._digest(fd, found, last)
+        digest = self._digest(fd, found, last) if found.st_nlink < 2 else self._linked(fd, found, last)
         if digest is not None:
             # For each of its names, read again or not: a still tree has one answer.
-            self.tally.bytes_hashed += size
+            self.tally.bytes_hashed += found.st_size
         return digest
 
     def _linked(self, fd, found, last):

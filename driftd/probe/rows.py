@@ -9,21 +9,15 @@ import marshal
 import os
 import stat
 import struct
+from hashlib import sha256
 from typing import Any, Iterable, List, Optional, Tuple
 
 from driftd.probe import attributes, opening, walk, wire
+from driftd.probe.hashing import SMALL
 
 SHORTS = [struct.pack(">H", length) for length in range(256)]  # lengths of names
 _FILE = struct.Struct(">cHIIBQB32sH")
 _DIRECTORY = struct.Struct(">cHIIBH")
-
-
-def file_body(found, flags, digest, xattrs):
-    # type: (os.stat_result, int, bytes, wire.Xattrs) -> bytes
-    """As ``wire.encode_body``, of a regular file that was read, from its stat."""
-    mode, _, _, _, uid, gid, size = found[:7]
-    body = _FILE.pack(wire.FILE, mode & 0o7777, uid, gid, flags, size, 32, digest, len(xattrs))
-    return body + wire.encode_xattrs(xattrs) if xattrs else body
 
 
 def directory_body(found, flags, xattrs):
@@ -130,21 +124,31 @@ class Describer(walk.Walker):
             return None
         try:
             found = os.fstat(fd)
-            if not stat.S_ISREG(found.st_mode) or found.st_size > self._file_limit:
+            mode, _, _, links, uid, gid, size = found[:7]
+            if not stat.S_ISREG(mode) or size > self._file_limit:
                 return None
-            digest = self._hasher.once(fd, found, last=False)
-            if digest is None:
-                return None
+            # Most files are small and have one name, and a call costs: for them, there is none.
+            if size < SMALL and links == 1:
+                data = os.read(fd, size + 1)
+                if len(data) != size:
+                    return None
+                digest = sha256(data).digest()  # type: Optional[bytes]
+                self.tally.bytes_hashed += size
+            else:
+                digest = self._hasher.once(fd, found, last=False)
             xattrs = attributes.xattrs(fd, path, self.tally)
             flags = attributes.flags(fd, path, self.tally)
         except OSError:
             return None
         finally:
             os.close(fd)
+        if digest is None:
+            return None
         self.tally.entries += 1
-        if found.st_nlink > 1:
+        if links > 1:
             self._links.append((self._token(found), path))
-        return file_body(found, flags, digest, xattrs)
+        body = _FILE.pack(b"f", mode & 0o7777, uid, gid, flags, size, 32, digest, len(xattrs))
+        return body + wire.encode_xattrs(xattrs) if xattrs else body
 
     def _other(self, dir_fd, name, path, stop, before):
         # type: (int, bytes, bytes, bool, int) -> Optional[bytes]

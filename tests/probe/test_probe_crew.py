@@ -365,8 +365,8 @@ def test_a_directory_that_takes_the_place_of_a_file_is_gone_into(
             (tree / "file/in/again").hardlink_to(tree / "hard")
         return real(name, flags, dir_fd)
 
-    monkeypatch.setattr(walk, "open_quietly", exchanging)
-    monkeypatch.setattr(opening, "open_quietly", exchanging)
+    for module in (walk, opening):
+        monkeypatch.setattr(module, "open_quietly", exchanging)
     found = look_at(tree)
     assert [entry.path for entry in found.entries] == [b"/", b"/file", b"/file/in", b"/file/in/again", b"/hard"]
     assert [entry.same for entry in found.entries[3:]] == [b"/file/in/again"] * 2
@@ -386,7 +386,8 @@ def test_a_directory_that_is_gone_and_back_is_not_said_to_be_empty(
             raise FileNotFoundError(2, "No such file or directory")
         return real(name, flags, dir_fd)
 
-    monkeypatch.setattr(walk, "open_quietly", gone_once)
+    for module in (walk, opening):
+        monkeypatch.setattr(module, "open_quietly", gone_once)
     found = look_at(tree)
     assert [entry.path for entry in found.entries] == [b"/", b"/dir"]
     assert found.unreadable == (b"/dir",)

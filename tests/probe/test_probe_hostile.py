@@ -15,7 +15,7 @@ import pytest
 from asking import Look, read, request
 
 from driftd.core.fingerprint import Fingerprint
-from driftd.probe import bundle, hashing, walk
+from driftd.probe import bundle, hashing, opening, walk
 
 
 def looked_from_outside(tree: Path) -> tuple[Fingerprint, int]:
@@ -227,7 +227,8 @@ def before_opening(monkeypatch: pytest.MonkeyPatch, name: bytes, act: Callable[[
             act()
         return real(what, flags, dir_fd)
 
-    monkeypatch.setattr(walk, "open_quietly", hooked)
+    for module in (walk, opening):
+        monkeypatch.setattr(module, "open_quietly", hooked)
 
 
 @pytest.mark.parametrize("kind", ["fifo", "device", "link", "socket", "directory", "nothing"])

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from driftd.core.facts import Kept
 from driftd.core.fingerprint import Fingerprint
-from driftd.probe import fullwalk, walk, wire
+from driftd.probe import fullwalk, opening, walk, wire
 
 # Root of the machine, not only of a user namespace (where the suite runs for an ordinary user).
 ROOT = os.geteuid() == 0 and Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"]
@@ -286,7 +286,8 @@ def test_a_link_put_in_place_of_a_directory_is_not_followed(
             (tree / "dir").symlink_to("elsewhere")
         return real(name, flags, dir_fd)
 
-    monkeypatch.setattr(walk, "open_quietly", exchanging)
+    for module in (walk, opening):
+        monkeypatch.setattr(module, "open_quietly", exchanging)
     entries = {e.path: e for e in look_at(tree).entries}
     assert b"/dir/x" not in entries
     assert entries[b"/dir"].target == b"elsewhere"
