@@ -62,13 +62,13 @@ def answer(bed: Bed) -> bytes:
     return (bed.work / "look.out").read_bytes()
 
 
-def stats(bed: Bed) -> Spent:
-    """The stat stage of a look at an instance; its answer is in ``stats.out``."""
+def stats(bed: Bed, out: str = "stats.out") -> Spent:
+    """The stat stage of a look at an instance; its answer is in ``out``."""
     source = bundle.source()
     closing = source.rindex(b'sys.modules["driftd.probe.look"].main(')
     packed = zlib.compress(source[:closing] + _STATS_ALONE, 9)
     request = wire.encode_request(NONCE, os.fsencode(bed.root), (b"stats",))
-    return _streamed(bed, b"%d\n" % len(packed) + packed + request, "stats.out")
+    return _streamed(bed, b"%d\n" % len(packed) + packed + request, out)
 
 
 STATS_NOTE = "the streamed program's own walk, started alone: a look cannot be asked for this stage only yet"
