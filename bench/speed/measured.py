@@ -55,9 +55,9 @@ class Found:
         self.series[name] = interleaved(sides, rounds, lambda line: self.say(f"  {line}"))
         return self.series[name]
 
-    def put(self, key: str, found: list[float] | float | None, note: str = "") -> None:
+    def put(self, key: str, found: list[float] | float | None, note: str = "", part: str = "") -> None:
         """The value of one line."""
-        self.values[key] = table.value(found, note)
+        self.values[key] = table.value(found, note, part)
 
 
 def checked(work: Callable[[], Spent], saw: Callable[[], bool], who: str) -> Callable[[], Spent]:
@@ -232,10 +232,10 @@ def sweep(found: Found, instances: int) -> None:
     real = max(1, instances // 20)
     said = swept(found.bed, instances, real)
     found.say(f"sweep: {said}")
-    part = f"{real} of {instances} over a real sshd, the others by a recorded answer"
-    scaled = "" if instances >= 1000 else f"; {instances} were swept, and the CPU counted up to 1,000"
-    found.put("sweep-cpu", said["cpu"] / instances * 1000, part + scaled)
-    found.put("sweep-memory", said["rss"] * 1024 / 1e6, f"peak with {instances}, eight looks at once")
+    note = f"{real} of {instances} over a real sshd, the others by a recorded answer"
+    scaled = instances < 1000
+    found.put("sweep-cpu", said["cpu"] / instances * 1000, note, f"counted up from {instances}" if scaled else "")
+    found.put("sweep-memory", said["rss"] * 1024 / 1e6, "eight looks at once", f"of {instances}" if scaled else "")
 
 
 def start(found: Found) -> None:
