@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from bench.speed import measured, ours, peers, place, planted, spending, table
+from bench.speed import growth, measured, ours, peers, place, planted, spending, table
 from bench.speed.measured import Found
 from bench.speed.peers import Bed
 from bench.speed.spending import Spent
@@ -126,3 +126,10 @@ def test_the_parts_can_be_measured_alone(bed: Bed) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0].split()[:3] == list(table.HEADS[:3])
     assert "compare, everything resent: daemon CPU" in done.stdout
+
+
+def test_growth_is_drawn_over_parts_of_the_tree_that_differ(bed: Bed) -> None:
+    parts = growth.subtrees(bed.root, (1, 3, 18, 20, 500))
+    sizes = [sum(len(names) + len(folders) for _, folders, names in os.walk(part)) for part in parts]
+    assert sizes == [2, 18, 19, 7 + 40 + 80 + 4]
+    assert parts[-1] == bed.root
