@@ -57,6 +57,7 @@ def instances(axes: Sequence[Axes], points: Points) -> None:
         one.set(xlabel="instances", ylabel=label)
         one.set_ylim(bottom=0)
         one.set_xlim(left=0)
+        one.xaxis.get_major_locator().set_params(integer=True)
 
 
 def drawn(growth: Mapping[str, Points], place: Path) -> None:
@@ -65,6 +66,8 @@ def drawn(growth: Mapping[str, Points], place: Path) -> None:
         figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), dpi=100, layout="constrained")
         draw(axes, growth[name])
         for one in axes:
+            one.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+            one.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
             one.grid(visible=True, color="#dddddd", linewidth=0.6)
             one.spines[["top", "right"]].set_visible(False)
             one.legend(frameon=False)
