@@ -38,7 +38,7 @@ def by_entries(found: Found, rounds: int) -> list[dict[str, Any]]:
             "C sha256": limit.sha256,
             "C lstat": limit.lstat,
         }
-        runs = interleaved(sides, rounds)
+        runs = interleaved(sides, rounds, warm=True)
         entries, _, size, _ = limit.said()
         found.say(f"by entries: {entries}: {runs['look'].median('cpu'):.2f} s CPU")
         points.append(

@@ -52,7 +52,8 @@ class Found:
     def run(self, name: str, sides: dict[str, Callable[[], Spent]], rounds: int) -> dict[str, Series]:
         """The sides in turn; kept under ``name``."""
         self.say(f"{name}:")
-        self.series[name] = interleaved(sides, rounds, lambda line: self.say(f"  {line}"))
+        # One round over the whole tree warms the cache for all that follow.
+        self.series[name] = interleaved(sides, rounds, lambda line: self.say(f"  {line}"), warm=bool(self.series))
         return self.series[name]
 
     def put(self, key: str, found: list[float] | float | None, note: str = "", part: str = "") -> None:

@@ -34,7 +34,8 @@ are written by `make bench`, all from one run; nothing here is edited by hand.
 * **In every run a change is planted**: a byte changed under a restored time, a mode, a new file. A run whose look does
   not have it, or whose comparison names anything else, ends the bench, a peer's as well as driftd's. That driftd and C
   have hashed the same is held against the number of entries, files and bytes and a sum over all digests.
-* **Interleaved**: each round runs every side once, in a random order, after one round that does not count. A ratio is
+* **Interleaved**: each round runs every side once, in a random order, after a first one over the tree
+  that does not count. A ratio is
   the median of the rounds' ratios (rounds: {rounds}; of the stat stage and the start-up {more}), spread is from the
   smallest to the largest. CPU is user and system time of all processes together; memory is the peak of the largest
   process. `-` is what there is nothing to measure of yet.

@@ -79,15 +79,19 @@ def own(work: Callable[[], object]) -> Spent:
 
 
 def interleaved(
-    sides: Mapping[str, Callable[[], Spent]], rounds: int, say: Callable[[str], None] = lambda _: None
+    sides: Mapping[str, Callable[[], Spent]],
+    rounds: int,
+    say: Callable[[str], None] = lambda _: None,
+    *,
+    warm: bool = False,
 ) -> dict[str, Series]:
     """Every side once a round, each round in another order: what the machine does besides meets all of them alike.
 
-    One round before the first is not counted, so that everybody finds the same warm cache.
+    Unless the cache is ``warm`` already one round before the first is not counted.
     """
     order, chance = list(sides), random.Random(8)  # noqa: S311  # an order, no secret
     found: dict[str, list[Spent]] = {name: [] for name in sides}
-    for number in range(rounds + 1):
+    for number in range(int(warm), rounds + 1):
         chance.shuffle(order)
         for name in order:
             one = sides[name]()
