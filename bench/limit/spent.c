@@ -11,6 +11,7 @@
 #include <err.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -32,10 +33,13 @@ int main(int argc, char **argv)
     if (!out)
         err(2, "%s", argv[1]);
     clock_gettime(CLOCK_MONOTONIC, &began);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     pid_t child = fork();
     if (child < 0)
         err(2, "fork");
     if (!child) {
+        /* Who is interrupted leaves nothing behind that goes on reading a tree. */
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         execvp(argv[2], argv + 2);
         err(127, "%s", argv[2]);
     }

@@ -1,10 +1,11 @@
 """Everything in one run: measure, print the table, write docs/benchmarks.json and docs/benchmarks.md.
 
-    python -m bench.speed [--rounds 5] [--sweep 8] [--only full,stat] [--tree DIR]
+    python -m bench.speed [--rounds 5] [--sweep 8] [--only full,stat | --again full,stat | --render] [--tree DIR]
 
-``--only`` measures these parts, prints their lines, and writes nothing: for whoever makes one of them faster. What can
-be named: full, check, stat, beside, compare, wired, sweep, start. ``--render`` measures nothing and writes the page
-anew from the results that are there. Needs what ``scripts/setup bench`` installs, root, and the tree of ``bench/tree``.
+``--only`` measures these parts, prints their lines, and writes nothing: for whoever makes one of them faster.
+``--again`` measures these parts and writes them among the results that are there. What can be named: full, check, stat,
+beside, compare, wired, sweep, start, by-entries, by-changes, by-instances, profile. ``--render`` measures nothing and
+writes the page anew. Needs what ``scripts/setup bench`` installs, root, and the tree of ``bench/tree``.
 """
 
 from __future__ import annotations
@@ -42,40 +43,36 @@ def parts(instances: int) -> dict[str, Callable[[Found], None]]:
         "wired": measured.wired,
         "sweep": lambda found: measured.sweep(found, instances),
         "start": measured.start,
+        "by-entries": growth.by_entries,
+        "by-changes": growth.by_changes,
+        "by-instances": lambda found: growth.by_instances(found, instances),
+        "profile": profiled.profile,
     }
 
 
-def doubling(most: int) -> list[int]:
-    """Numbers of instances up to ``most``, from few to many."""
-    return sorted({max(1, most // 2**step) for step in range(4)})
-
-
-def whole(root: Path, rounds: int, instances: int) -> dict[str, Any]:
-    """One run of everything, as the file of results has it."""
-    before = machine.load()
+def kept(root: Path, rounds: int, instances: int, names: Sequence[str], results: dict[str, Any]) -> dict[str, Any]:
+    """These parts measured, ``results`` with what they gave, written after each of them."""
     found = Found.begun(Bed.made(root, place.CACHE), rounds, say)
-    for part in parts(instances).values():
-        part(found)
     entries, files, size, _ = ours.total(found.clean)
-    few = max(1, rounds // 2)
-    grown = {
-        "entries": growth.by_entries(found, few),
-        "changes": growth.by_changes(found, few),
-        "instances": growth.by_instances(found, doubling(instances)),
-    }
-    return {
-        "date": machine.today(),
-        "rounds": rounds,
+    results |= {
         "machine": machine.described(root),
         "versions": machine.versions(),
         "python": ours.python(),
-        "load": {"before": before, "after": machine.load()},
         "tree": {"entries": entries, "files": files, "bytes": size},
-        "values": found.values,
-        "series": {part: {who: one.as_json() for who, one in some.items()} for part, some in found.series.items()},
-        "growth": grown,
-        "profile": profiled.profiled(root),
     }
+    for name in names:
+        before = machine.load()
+        parts(instances)[name](found)
+        about = {"date": machine.today(), "rounds": rounds, "before": before, "after": machine.load()}
+        results.setdefault("parts", {})[name] = about
+        results.setdefault("values", {}).update(found.values)
+        results.setdefault("growth", {}).update(found.growth)
+        series = {part: {who: one.as_json() for who, one in some.items()} for part, some in found.series.items()}
+        results.setdefault("series", {}).update(series)
+        results["profile"] = found.profile or results.get("profile", [])
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        render()
+    return results
 
 
 def render() -> None:
@@ -90,6 +87,7 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--sweep", type=int, default=8, metavar="N", help="instances in the sweep")
     parser.add_argument("--only", default="", help="parts, by commas; print and write nothing")
+    parser.add_argument("--again", default="", help="parts, by commas; write them among the results that are there")
     parser.add_argument("--render", action="store_true", help="write the page from the results that are there")
     return parser.parse_args(words)
 
@@ -109,9 +107,11 @@ def main(words: Sequence[str] | None = None) -> None:
             parts(asked.sweep)[name](found)
         print(page.printed(found.values))
         return
-    results = whole(root, asked.rounds, asked.sweep)
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    render()
+    if asked.again:
+        names, results = asked.again.split(","), json.loads(RESULTS.read_text(encoding="utf-8"))
+    else:
+        names, results = list(parts(asked.sweep)), {}
+    results = kept(root, asked.rounds, asked.sweep, names, results)
     print(page.printed(results["values"]))
 
 

@@ -16,6 +16,11 @@ ENTRIES = (1_000, 3_000, 10_000, 30_000)
 CHANGES = (0, 1, 10, 100, 1_000)
 
 
+def few(found: Found) -> int:
+    """A curve needs fewer rounds than a promise."""
+    return max(1, found.rounds // 2)
+
+
 def subtrees(root: Path, sizes: Sequence[int]) -> list[Path]:
     """For each size the directory with the nearest number of entries, each once, and the root at last."""
     counts: dict[str, int] = {}
@@ -26,9 +31,9 @@ def subtrees(root: Path, sizes: Sequence[int]) -> list[Path]:
     return [Path(one) for one in dict.fromkeys([*chosen, str(root)])]
 
 
-def by_entries(found: Found, rounds: int) -> list[dict[str, Any]]:
+def by_entries(found: Found) -> None:
     """Host CPU and bytes on the wire, for parts of the tree."""
-    points = []
+    points: list[dict[str, Any]] = []
     for root in subtrees(found.bed.root, ENTRIES):
         bed = replace(found.bed, root=root)
         limit = peers.Limit(bed)
@@ -38,23 +43,23 @@ def by_entries(found: Found, rounds: int) -> list[dict[str, Any]]:
             "C sha256": limit.sha256,
             "C lstat": limit.lstat,
         }
-        runs = interleaved(sides, rounds, warm=True)
+        runs = interleaved(sides, few(found), warm=True)
         entries, _, size, _ = limit.said()
         found.say(f"by entries: {entries}: {runs['look'].median('cpu'):.2f} s CPU")
         points.append(
             {"entries": entries, "bytes": size, "wire": len(ours.answer(bed))}
             | {name: one.median("cpu") for name, one in runs.items()}
         )
-    return sorted(points, key=lambda one: one["entries"])
+    found.growth["entries"] = sorted(points, key=lambda one: one["entries"])
 
 
-def by_changes(found: Found, rounds: int) -> list[dict[str, Any]]:
+def by_changes(found: Found) -> None:
     """A look at an instance with so many changes since the last: host CPU, the daemon's CPU, bytes on the wire."""
     points = []
     for number in CHANGES:
         daemon, shares = ours.Daemon(found.bed, found.known), []
         with planted.many(found.bed.root, number) as paths:
-            for _ in range(rounds):
+            for _ in range(few(found)):
                 spent = daemon.look()
                 if {one.subject for one in daemon.found} != paths:
                     raise SystemExit(f"driftd found {len(daemon.found)} of {number} changes")
@@ -62,16 +67,16 @@ def by_changes(found: Found, rounds: int) -> list[dict[str, Any]]:
         own, host = (sorted(one)[len(one) // 2] for one in zip(*shares, strict=True))
         found.say(f"by changes: {number}: {host:.2f} s on the host, {own:.2f} s in the daemon")
         points.append({"changes": number, "daemon": own, "host": host, "wire": daemon.answered})
-    return points
+    found.growth["changes"] = points
 
 
-def by_instances(found: Found, numbers: Sequence[int]) -> list[dict[str, Any]]:
+def by_instances(found: Found, most: int) -> None:
     """Sweeps of so many unchanged instances: the daemon's CPU and memory."""
     ours.look(found.bed, FACTS)
     (found.bed.work / "facts.out").write_bytes(ours.answer(found.bed))
     points = []
-    for number in numbers:
+    for number in sorted({max(1, most // 2**step) for step in range(4)}):
         said = measured.swept(found.bed, number, 0)
         found.say(f"by instances: {said}")
         points.append({"instances": number, "daemon": said["cpu"], "rss": said["rss"]})
-    return points
+    found.growth["instances"] = points

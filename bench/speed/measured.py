@@ -39,6 +39,8 @@ class Found:
     clean: Fingerprint
     series: dict[str, dict[str, Series]] = field(default_factory=dict)
     values: dict[str, dict[str, Any]] = field(default_factory=dict)
+    growth: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    profile: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
     def begun(cls, bed: Bed, rounds: int, say: Say) -> Found:

@@ -14,7 +14,7 @@ TEXT = """\
 # Benchmarks
 
 What looking costs, beside those who do the same or less. This page, its pictures and [benchmarks.json](benchmarks.json)
-are written by `make bench`, all from one run; nothing here is edited by hand.
+are written by `make bench`; all sides of a part run side by side in one run. Nothing here is edited by hand.
 
 {table}
 
@@ -34,12 +34,14 @@ are written by `make bench`, all from one run; nothing here is edited by hand.
 * **In every run a change is planted**: a byte changed under a restored time, a mode, a new file. A run whose look does
   not have it, or whose comparison names anything else, ends the bench, a peer's as well as driftd's. That driftd and C
   have hashed the same is held against the number of entries, files and bytes and a sum over all digests.
-* **Interleaved**: each round runs every side once, in a random order, after a first one over the tree
-  that does not count. A ratio is
-  the median of the rounds' ratios (rounds: {rounds}; of the stat stage and the start-up {more}), spread is from the
-  smallest to the largest. CPU is user and system time of all processes together; memory is the peak of the largest
-  process. `-` is what there is nothing to measure of yet.
-* On {date}, {machine}. Load (1, 5, 15 minutes) before: {before}; after: {after}. Trust CPU more than wall clock.
+* **Interleaved**: each round runs every side once, in a random order, after a first one over the tree that does not
+  count. A ratio is the median of the rounds' ratios (how many is below; of the stat stage and the start-up twice as
+  many and one), spread is from the smallest to the largest. CPU is user and system time of all processes together;
+  memory is the peak of the largest process. `-` is what there is nothing to measure of yet.
+* **On** {machine}. What else ran there is in the loads below (of 1, 5 and 15 minutes). Trust CPU more than wall clock,
+  and neither where the load is higher than the number of cores.
+
+{parts}
 
 ## What ran
 
@@ -163,6 +165,16 @@ def _by_instances(points: Sequence[Mapping[str, float]]) -> str:
     )  # fmt: skip
 
 
+def _parts(results: Results) -> str:
+    heads = ("part", "measured on", "rounds", "load before", "load after")
+    said = results["parts"].items()
+    rows = [
+        (name, one["date"], str(one["rounds"]), *(", ".join(map(str, one[when])) for when in ("before", "after")))
+        for name, one in said
+    ]
+    return grid(heads, rows)
+
+
 def _machine(results: Results) -> str:
     one = results["machine"]
     sha = "with" if one["sha"] else "without"
@@ -183,16 +195,12 @@ def written(results: Results) -> str:
         files=tree["files"],
         gigabytes=tree["bytes"] / 1e9,
         python=results["python"],
-        rounds=results["rounds"],
-        more=2 * results["rounds"] + 1,
-        date=results["date"],
         machine=_machine(results),
-        before=", ".join(map(str, results["load"]["before"])),
-        after=", ".join(map(str, results["load"]["after"])),
+        parts=_parts(results),
         series=ran(results),
-        by_entries=_by_entries(growth["entries"]),
-        by_changes=_by_changes(growth["changes"]),
-        by_instances=_by_instances(growth["instances"]),
+        by_entries=_by_entries(growth.get("entries", ())),
+        by_changes=_by_changes(growth.get("changes", ())),
+        by_instances=_by_instances(growth.get("instances", ())),
         profile=grid(("function", "calls", "share by itself"), profile),
         versions="\n".join(f"* {name}: {version}" for name, version in results["versions"].items()),
     )

@@ -10,27 +10,29 @@ import io
 import os
 import pstats
 from pathlib import Path
-from typing import Any
 
 from bench.speed import ours
+from bench.speed.measured import Found
 from driftd.probe import look, wire
 
 TOP = 16
 
 
-def profiled(root: Path) -> list[dict[str, Any]]:
+def profile(found: Found) -> None:
     """The functions that take most by themselves: name, calls, share of all."""
-    asked = io.BytesIO(wire.encode_request(ours.NONCE, os.fsencode(root), ()))
+    asked = io.BytesIO(wire.encode_request(ours.NONCE, os.fsencode(found.bed.root), ()))
     request = wire.read_request(asked)
-    profile = cProfile.Profile()
-    profile.enable()
+    watched = cProfile.Profile()
+    watched.enable()
     for _ in look.answer(request):
         pass
-    profile.disable()
-    stats = pstats.Stats(profile).stats  # type: ignore[attr-defined]  # typeshed has it not
+    watched.disable()
+    stats = pstats.Stats(watched).stats  # type: ignore[attr-defined]  # typeshed has it not
     whole = sum(entry[2] for entry in stats.values())
     taken = sorted(stats.items(), key=lambda item: item[1][2], reverse=True)[:TOP]
-    return [{"name": _name(*where), "calls": entry[1], "share": round(entry[2] / whole, 4)} for where, entry in taken]
+    found.profile = [
+        {"name": _name(*where), "calls": entry[1], "share": round(entry[2] / whole, 4)} for where, entry in taken
+    ]
 
 
 def _name(file: str, _line: int, function: str) -> str:
