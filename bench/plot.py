@@ -63,6 +63,8 @@ def instances(axes: Sequence[Axes], points: Points) -> None:
 def drawn(growth: Mapping[str, Points], place: Path) -> None:
     """The three pictures."""
     for name, draw in (("entries", entries), ("changes", changes), ("instances", instances)):
+        if not growth.get(name):
+            continue
         figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), dpi=100, layout="constrained")
         draw(axes, growth[name])
         for one in axes:

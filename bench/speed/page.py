@@ -14,7 +14,8 @@ TEXT = """\
 # Benchmarks
 
 What looking costs, beside those who do the same or less. This page, its pictures and [benchmarks.json](benchmarks.json)
-are written by `make bench`; all sides of a part run side by side in one run. Nothing here is edited by hand.
+are written by `make bench`; all sides of a part run side by side in one run. Where a part was not
+run so, its remark says how.
 
 {table}
 
@@ -51,17 +52,7 @@ Medians of each side's own rounds; in brackets from the smallest to the largest.
 
 ## How it grows
 
-![Host CPU by the number of entries](benchmarks-entries.png)
-
-{by_entries}
-
-![Cost by the number of changes](benchmarks-changes.png)
-
-{by_changes}
-
-![Cost of a sweep by the number of instances](benchmarks-instances.png)
-
-{by_instances}
+{grown}
 
 ## Where a full look's CPU goes
 
@@ -165,11 +156,32 @@ def _by_instances(points: Sequence[Mapping[str, float]]) -> str:
     )  # fmt: skip
 
 
+CURVES = {
+    "entries": ("Host CPU by the number of entries", _by_entries),
+    "changes": ("Cost by the number of changed directories", _by_changes),
+    "instances": ("Cost of a sweep by the number of instances", _by_instances),
+}
+NOT_YET = "Not measured yet."
+
+
+def _grown(name: str, points: Sequence[Mapping[str, float]]) -> str:
+    title, rows = CURVES[name]
+    if not points:
+        return f"{title}: {NOT_YET[0].lower()}{NOT_YET[1:]}"
+    return f"![{title}](benchmarks-{name}.png)\n\n{rows(points)}"
+
+
 def _parts(results: Results) -> str:
-    heads = ("part", "measured on", "rounds", "load before", "load after")
+    heads = ("part", "measured on", "rounds", "load before", "load after", "remark")
     said = results["parts"].items()
     rows = [
-        (name, one["date"], str(one["rounds"]), *(", ".join(map(str, one[when])) for when in ("before", "after")))
+        (
+            name,
+            one["date"],
+            str(one["rounds"]),
+            *(", ".join(map(str, one[when])) for when in ("before", "after")),
+            one.get("remark", ""),
+        )
         for name, one in said
     ]
     return grid(heads, rows)
@@ -198,9 +210,7 @@ def written(results: Results) -> str:
         machine=_machine(results),
         parts=_parts(results),
         series=ran(results),
-        by_entries=_by_entries(growth.get("entries", ())),
-        by_changes=_by_changes(growth.get("changes", ())),
-        by_instances=_by_instances(growth.get("instances", ())),
-        profile=grid(("function", "calls", "share by itself"), profile),
+        grown="\n\n".join(_grown(name, growth.get(name, ())) for name in CURVES),
+        profile=grid(("function", "calls", "share by itself"), profile) if profile else NOT_YET,
         versions="\n".join(f"* {name}: {version}" for name, version in results["versions"].items()),
     )
