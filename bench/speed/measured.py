@@ -144,7 +144,7 @@ def check(found: Found) -> None:
             "aide --check": checked(aide.check, lambda: aide.found() == plant.paths, "aide"),
         }
         runs = found.run("full look and compare", sides, found.rounds)
-    note = f"{statistics.median(shares[1:]):.2f} s of driftd's CPU are the daemon's"
+    note = f"{statistics.median(shares[-found.rounds :]):.2f} s of driftd's CPU are the daemon's"
     found.put("check-cpu", runs["driftd"].per(runs["aide --check"], "cpu"), note)
     found.put("check-wall", runs["driftd"].per(runs["aide --check"], "wall"))
 
