@@ -2,7 +2,7 @@
 # Both set up all they need first (scripts/setup) and reuse what is there.
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo test check fast image deb soak clean
+.PHONY: help setup setup-tests setup-bench demo test check fast image deb soak bench clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -12,6 +12,9 @@ setup: ## install what is missing: Debian packages and a virtual environment of 
 
 setup-tests:
 	@scripts/setup tests
+
+setup-bench:
+	@scripts/setup bench
 
 demo: setup ## the main job: see a login and a change, replace the server, lose no request
 	@.venv/bin/driftd demo $(DEMO)
@@ -33,6 +36,11 @@ image: setup-tests ## driftd's container image, as an OCI layout in build/image
 
 soak: setup-tests ## minutes to hours, by hand; the results stand in docs/soak.md
 	@$(PYTHON) scripts/test.py -m soak --timeout 7200 -s $(TESTS)
+
+bench: setup-bench ## what looking costs, beside AIDE and others; writes docs/benchmarks.md (minutes, as root)
+	@bench/tree
+	@$(PYTHON) -m bench.speed $(BENCH)
+	@[ -n "$(BENCH)" ] || $(PYTHON) -m bench.plot
 
 deb: setup ## the Debian package, in dist/ (docs/service.md)
 	@scripts/deb $(DEB)

@@ -42,7 +42,7 @@ def default_cache() -> Path:
 def ensure_base(cache: Path, recipe: Recipe, say: Callable[[str], None] | None) -> Path:
     """The base tar. As an ordinary user call this outside of the user namespace: there is no network inside."""
     cache.mkdir(parents=True, exist_ok=True)
-    codename = _codename()
+    codename = codename_here()
     made_of = (codename, recipe.packages, recipe.hook, EPOCH, os.uname().machine, *sorted(recipe.environment.items()))
     path = cache / f"base-{hashlib.sha256(repr(made_of).encode()).hexdigest()[:24]}.tar"
     if path.exists():
@@ -86,7 +86,7 @@ def _mmdebstrap(codename: str, recipe: Recipe, target: Path) -> None:
             f"--customize-hook={recipe.hook}",
             codename,
             target,
-            *_sources(codename),
+            *package_sources(codename),
             timeout_s=900,
             # A user's own TMPDIR may be closed to the subordinate ids that the build runs as.
             env={"SOURCE_DATE_EPOCH": EPOCH, "TMPDIR": "/var/tmp", **recipe.environment},  # noqa: S108 - mmdebstrap makes its own directory there
@@ -99,7 +99,8 @@ def _mmdebstrap(codename: str, recipe: Recipe, target: Path) -> None:
         ) from error
 
 
-def _codename() -> str:
+def codename_here() -> str:
+    """The name of this machine's Debian release. Raises ``BadInput`` where it is none."""
     release = Path("/etc/os-release").read_text(encoding="utf-8")
     fields = dict(line.split("=", 1) for line in release.splitlines() if "=" in line)
     if fields.get("ID", "").strip('"') != "debian" or "VERSION_CODENAME" not in fields:
@@ -109,7 +110,7 @@ def _codename() -> str:
     return fields["VERSION_CODENAME"].strip('"')
 
 
-def _sources(codename: str) -> list[str]:
+def package_sources(codename: str) -> list[str]:
     """This machine's own package sources that offer Debian's ``main``; none when it has none (mmdebstrap's default)."""
     etc = Path("/etc/apt")
     files = [

@@ -1,0 +1,135 @@
+"""A sweep of many unchanged instances, as the daemon's own engine does it, in a process of its own.
+
+    python -m bench.speed.sweeping --root TREE --answer FILE --instances N [--real K]
+
+The store, the queue, the visits, the judgement and the writing are the daemon's. K instances are looked at over a real
+sshd on loopback; of the others the answer comes from FILE (a full look with facts, nonce as in ours.py), and the
+daemon reads, checks, compares and judges it as if it had just come. The first pass meets the instances; the second,
+which confirms what is known, is what is measured. Prints JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import tempfile
+import threading
+from pathlib import Path
+
+from bench.speed import ours, spending
+from bench.speed.overssh import afar
+from bench.visits import key as make_key
+from driftd.core.digestkey import DigestKey
+from driftd.core.facts import Instance
+from driftd.core.fingerprint import Fingerprint
+from driftd.core.manifesttext import encode
+from driftd.core.ports import AskFor
+from driftd.edges.store import SqlQueue, open_store
+from driftd.flows.sweep import KIND
+from driftd.settings import load
+from driftd.wiring.engine import start
+from driftd.wiring.house import WiredHouse
+
+FACTS = (b"facts",)
+CONFIG = """\
+store: sqlite:///driftd.db
+manifests: manifests
+trust: {{unsigned: look}}
+ssh: {{key: client}}
+groups:
+  bench:
+    provider: static
+    image: bench
+    every: 1d
+    hosts: {hosts}
+"""
+
+
+class Mixed:
+    """Sees the first few instances over SSH and all the others as they answered once."""
+
+    def __init__(self, answer: bytes, real: dict[str, Instance], there) -> None:
+        self._answer, self._real, self._there = answer, real, there
+        self._lock = threading.Lock()
+        self.looks = 0
+
+    def look(
+        self, instance: Instance, *, deadline_s: float, key: DigestKey | None = None, ask: AskFor | None = None
+    ) -> Fingerprint:
+        """See ``Looker.look``."""
+        with self._lock:
+            self.looks += 1
+        if instance.id in self._real:
+            return self._there.looker.look(self._there.instance, deadline_s=deadline_s, key=key, ask=ask)
+        seen = ours.read(self._answer, FACTS)
+        if ask is not None:
+            ask(seen)
+        return seen
+
+    def own_key(self, instance: Instance) -> str:  # noqa: ARG002  # the port's signature
+        """Nobody has to get in."""
+        return ""
+
+    def stop(self) -> None:
+        """Nothing is to be ended early."""
+
+
+def peak() -> int:
+    """KiB that this process held at most."""
+    return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
+
+
+def swept(root: Path, answer: bytes, instances: int, real: int) -> dict[str, object]:
+    """Two passes; what the second cost the daemon."""
+    ids = [f"i-{number:04}" for number in range(instances)]
+    with tempfile.TemporaryDirectory() as place, contextlib.ExitStack() as stack:
+        home = Path(place)
+        (home / "manifests").mkdir()
+        make_key(home / "client")
+        known = ours.baked(ours.read(answer, FACTS))
+        (home / "manifests" / "bench.manifest").write_bytes(encode(known))
+        hosts = json.dumps([{"host": f"{one}.invalid", "id": one} for one in ids])
+        (home / "driftd.yaml").write_text(CONFIG.format(hosts=hosts))
+        del known
+        os.environ["XDG_STATE_HOME"] = place
+        house = WiredHouse(load(home / "driftd.yaml"), home / "driftd.yaml")
+        there = stack.enter_context(afar(root)) if real else None
+        looker = Mixed(answer, dict.fromkeys(ids[:real]), there)
+        house.__dict__["looker"] = looker
+        engine = start(house)
+        stack.callback(engine.close)
+        sweep = next(beat for beat in engine.beats if beat.name == "sweep")
+
+        def whole(passes: int) -> None:
+            sweep.run()
+            while engine._sweeper._running:  # noqa: SLF001  # only a bench asks
+                sweep.run()
+            if looker.looks != passes * instances:
+                raise SystemExit(f"{looker.looks} looks in {passes} passes over {instances} instances")
+
+        whole(1)
+        with contextlib.closing(open_store(house.store_url)) as store:
+            SqlQueue(store).hurry(KIND, house.now())
+            spent = spending.own(lambda: whole(2))
+            with store.read() as tx:
+                verdicts = {str(row.verdict) for row in tx.instances("bench")}
+        return {"instances": instances, "real": real, "cpu": spent.cpu, "wall": spent.wall, "rss": peak(),
+                "verdicts": sorted(verdicts)}  # fmt: skip
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--answer", type=Path, required=True)
+    parser.add_argument("--instances", type=int, default=1000)
+    parser.add_argument("--real", type=int, default=0)
+    words = parser.parse_args()
+    print(json.dumps(swept(words.root, words.answer.read_bytes(), words.instances, words.real)))
+
+
+if __name__ == "__main__":
+    main()
