@@ -19,7 +19,7 @@ from bench.speed.overssh import afar
 from bench.speed.peers import Bed
 from bench.speed.planted import Planted
 from bench.speed.spending import Series, Spent, interleaved
-from driftd.core.fingerprint import Fingerprint
+from driftd.core.fingerprint import Extent, Fingerprint
 from driftd.core.manifest import Manifest
 from driftd.probe import wire
 
@@ -152,7 +152,10 @@ def check(found: Found) -> None:
 def stat(found: Found) -> None:
     """The stat stage beside a C program that stats the same names. What is planted moves its root."""
     bed, limit = found.bed, peers.Limit(found.bed)
-    said = (bed.work / "stats.out").read_bytes  # the vector and the root
+
+    def said() -> bytes:
+        return ours.stat_root((bed.work / "stats.out").read_bytes())
+
     ours.stats(bed)
     before = said()
     with planted.three(bed.root):
@@ -163,7 +166,7 @@ def stat(found: Found) -> None:
         }
         runs = found.run("stat stage", sides, 2 * found.rounds + 1)
     began = runs["driftd, of nothing"].median("cpu")
-    note = f"{ours.STATS_NOTE}; {began:.3f} s of its {runs['driftd'].median('cpu'):.3f} s are the program's start"
+    note = f"{began:.3f} s of its {runs['driftd'].median('cpu'):.3f} s are the program's start"
     found.put("stat-cpu", runs["C lstat"].per(runs["driftd"], "cpu"), note)
 
 
@@ -181,8 +184,7 @@ def beside(found: Found) -> None:
     runs = found.run("facts", sides, found.rounds)
     pairs = zip(runs["tree"].values("cpu"), runs["tree and facts"].values("cpu"), strict=True)
     found.put("facts-cpu", [more - less for less, more in pairs])
-    rehash = ours.rehash(bed)
-    found.put("rehash-cpu", rehash.cpu if rehash else None)
+    found.put("rehash-cpu", None)
 
 
 def compare(found: Found) -> None:
@@ -190,29 +192,29 @@ def compare(found: Found) -> None:
     bed = found.bed
     ours.look(bed)
     said = ours.answer(bed)
-    vector = [ours.compare_vector(found.known, said) for _ in range(found.rounds)]
-    cpu = [one.cpu * MS for one in vector if one is not None]
-    found.put("vector-cpu", cpu or None)
+    ours.stats(bed)
+    vector = ours.stat_vector((bed.work / "stats.out").read_bytes())
+    found.put("vector-cpu", [ours.compare_vector(vector).cpu * MS for _ in range(found.rounds)])
+    ours.compare_resent(found.known, said)  # the manifest is made ready once
     resent = [ours.compare_resent(found.known, said).cpu * MS for _ in range(found.rounds)]
     found.put("resent-cpu", resent, "inflate, read, check the root, compare")
 
 
 def wired(found: Found) -> None:
-    """Looks over SSH: bytes and the daemon's CPU."""
+    """Looks over SSH at an instance that did not change, and at one that did: bytes and the daemon's CPU."""
     with afar(found.bed.root) as there:
-        looks = [there.look() for _ in range(found.rounds)]
-    found.series["look over SSH"] = {"the daemon's part": Series(tuple(spent for spent, _ in looks))}
-    bytes_now, cpu = statistics.median(size for _, size in looks), statistics.median(one.cpu for one, _ in looks)
-    today = f"today every look is a full one: {bytes_now / KB:,.0f} KB, {cpu * MS:,.0f} ms of the daemon's CPU"
-    for kept, key in ((False, "fresh-bytes"), (True, "kept-bytes")):
-        reached = ours.unchanged(kept)
-        some = [reached() for _ in range(found.rounds)] if reached else []
-        found.put(key, [size / KB for _, size in some] or None, "" if reached else today)
-        if kept:
-            found.put("unchanged-cpu", [one.cpu * MS for one, _ in some] or None, "" if reached else today)
-    reached = ours.changed(10)
-    some = [reached() for _ in range(found.rounds)] if reached else []
-    found.put("changed-bytes", [size / KB for _, size in some] or None, "" if reached else today)
+        there.learn(found.known)
+        stage = [there.stat_stage() for _ in range(found.rounds)]
+        same = [there.again(Extent.SAME) for _ in range(found.rounds)]
+        changed = [there.changed(10) for _ in range(found.rounds)]
+    found.series["look over SSH"] = {"the daemon's part": Series(tuple(spent for spent, _ in same))}
+    size, cpu = statistics.median(size for _, size in same), statistics.median(one.cpu for one, _ in same)
+    whole = f"the stat stage; with facts and their program a look is {size / KB:,.0f} KB and {cpu * MS:,.0f} ms"
+    found.put("fresh-bytes", [fresh / KB for _, fresh, _ in stage], whole)
+    kept = "a second question on a connection that this bench keeps; the daemon connects anew for each look"
+    found.put("kept-bytes", [again / KB for _, _, again in stage], kept)
+    found.put("unchanged-cpu", [one.cpu * MS for one, _, _ in stage], "the stat stage, with the connection; " + whole)
+    found.put("changed-bytes", [size / KB for _, size in changed], "with facts and their program")
 
 
 def swept(bed: Bed, instances: int, real: int) -> dict[str, Any]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 from bench.speed import spending
@@ -19,21 +17,15 @@ from driftd.core import drift, manifest
 from driftd.core.difference import Difference
 from driftd.core.facts import Unseen
 from driftd.core.fingerprint import Fingerprint, Reader
+from driftd.core.glance.streams import View
+from driftd.core.glance.talk import unequal
+from driftd.core.interned import Interned
 from driftd.core.manifest import Manifest
 from driftd.edges.ssh.command import PYTHONS
-from driftd.probe import bundle, wire
+from driftd.probe import bundle, frames, wire
 
 NONCE = b"bench-" * 2 + b"1234"
 _PIECE = 256 * 1024
-# Until the first stage of a look can be asked for alone, what it will do runs in its place: the same walk, and no more.
-_STATS_ALONE = b"""
-import os
-os.nice(10)
-wire, look = sys.modules["driftd.probe.wire"], sys.modules["driftd.probe.look"]
-request = wire.read_request(sys.stdin.buffer)
-for piece in look._stats(request[b"root"], request[b"skip"]):
-    sys.stdout.buffer.write(wire.pack(piece))
-"""
 
 
 def python() -> str:
@@ -64,19 +56,30 @@ def answer(bed: Bed) -> bytes:
 
 def stats(bed: Bed, out: str = "stats.out") -> Spent:
     """The stat stage of a look at an instance; its answer is in ``out``."""
-    source = bundle.source()
-    closing = source.rindex(b'sys.modules["driftd.probe.look"].main(')
-    packed = zlib.compress(source[:closing] + _STATS_ALONE, 9)
-    request = wire.encode_request(NONCE, os.fsencode(bed.root), (b"stats",))
-    return _streamed(bed, b"%d\n" % len(packed) + packed + request, out)
+    asked = {b"nonce": NONCE, b"limits": {}, b"schema": wire.SCHEMA, b"root": os.fsencode(bed.root), b"skip": []}
+    payload = wire.pack(asked | {b"known": b"", b"rehash": {}})
+    return _streamed(bed, bundle.glance_program() + frames.HEAD.pack(b"G", len(payload)) + payload, out)
 
 
-STATS_NOTE = "the streamed program's own walk, started alone: a look cannot be asked for this stage only yet"
+def stat_root(said: bytes) -> bytes:
+    """The root of the stat tree that an answer to ``stats`` names."""
+    view = View(NONCE)
+    view.feed(said)
+    if failure := view.failed():
+        raise SystemExit(f"driftd could not glance: {failure.reason}")
+    return view.root
 
 
-def read(said: bytes, sections: tuple[bytes, ...] = ()) -> Fingerprint:
-    """An answer as the daemon reads it. SystemExit when it is none."""
-    reader = Reader(NONCE, sections)
+def stat_vector(said: bytes) -> bytes:
+    """The digests of all buckets in such an answer."""
+    view = View(NONCE)
+    view.feed(said)
+    return view.vector
+
+
+def read(said: bytes, sections: tuple[bytes, ...] = (), image: Interned | None = None) -> Fingerprint:
+    """An answer as the daemon reads it, held against its image. SystemExit when it is none."""
+    reader = Reader(NONCE, sections, image=image)
     for at in range(0, len(said), _PIECE):
         reader.feed(said[at : at + _PIECE])
     return _seen(reader)
@@ -119,7 +122,7 @@ class Daemon:
         words = [str(self._bed.spent), str(note), python(), *bundle.ARGUMENTS]
         asked = question(self._bed.root)
         own, began = time.process_time(), time.perf_counter()
-        reader, self.answered = Reader(NONCE, ()), 0
+        reader, self.answered = Reader(NONCE, (), image=self._known.tree), 0
         with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
             assert child.stdin is not None and child.stdout is not None  # noqa: S101, PT018  # pipes
             child.stdin.write(asked)
@@ -135,27 +138,10 @@ class Daemon:
 
 def compare_resent(known: Manifest, said: bytes) -> Spent:
     """The daemon's work on a full answer that came: from its bytes to the differences."""
-    return spending.own(lambda: drift.compare(known, read(said)))
+    return spending.own(lambda: drift.compare(known, read(said, image=known.tree)))
 
 
-def compare_vector(known: Manifest, said: bytes) -> Spent | None:  # noqa: ARG001  # not built yet
-    """The daemon's work on an instance that sent its vector of directories, unchanged."""
-    return None
-
-
-def rehash(bed: Bed) -> Spent | None:  # noqa: ARG001  # not built yet
-    """What the rolling rehash adds to a look at an unchanged instance, on the host."""
-    return None
-
-
-Reached = Callable[[], "tuple[Spent, int]"]  # the daemon's cost of one look, and the bytes on the wire, both ways
-
-
-def unchanged(kept: bool) -> Reached | None:  # noqa: ARG001  # not built yet
-    """Looks at an unchanged instance over SSH, on a connection of their own or on one that was kept."""
-    return None
-
-
-def changed(directories: int) -> Reached | None:  # noqa: ARG001  # not built yet
-    """Looks over SSH at an instance with a change in so many directories since the last."""
-    return None
+def compare_vector(vector: bytes) -> Spent:
+    """The daemon's work on the digests of an unchanged instance's directories that came, all 256 buckets."""
+    other = bytes(bytearray(vector))  # as it comes: another object
+    return spending.own(lambda: unequal(vector, other))

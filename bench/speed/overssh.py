@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import os
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+
+from paramiko import Channel
 
 from bench.speed import spending
 from bench.speed.spending import Spent
 from bench.visits import server
 from driftd.core.facts import Instance, Reach, Unseen
+from driftd.core.fingerprint import Extent, Fingerprint
+from driftd.core.glance.streams import View
+from driftd.core.manifest import Manifest
+from driftd.edges.recollections import RecollectionDirectory
+from driftd.edges.ssh.command import command
+from driftd.edges.ssh.connect import connect
 from driftd.edges.ssh.looker import LookStats, SshLooker
 from driftd.edges.ssh.options import SshOptions
+from driftd.edges.ssh.tcp import Deadline
+from driftd.probe import bundle, frames, wire
 
 
 class Afar:
@@ -21,8 +34,12 @@ class Afar:
 
     def __init__(self, root: Path, port: int, options: SshOptions) -> None:
         self.instance = Instance("bench", "bench", "bench", reach=Reach("127.0.0.1", port, "root"))
-        self.looker = SshLooker(replace(options, root=str(root)), self._measured)
+        self.options = replace(options, root=str(root))
+        self.looker = SshLooker(self.options, self._measured)
         self.stats = LookStats()
+        self._root = root
+        self._known: Manifest | None = None
+        self._cache = tempfile.TemporaryDirectory(prefix="driftd-bench-looks-")
 
     def _measured(self, _instance: Instance, stats: LookStats) -> None:
         self.stats = stats
@@ -34,6 +51,72 @@ class Afar:
         if isinstance(seen[0], Unseen):
             raise SystemExit(f"driftd could not look over SSH: {seen[0].reason}")
         return spent, self.stats.sent + self.stats.received
+
+    def learn(self, known: Manifest) -> None:
+        """Look once at what is known, so that the next look knows what the last one left."""
+        self._known = known
+        kept = RecollectionDirectory(Path(self._cache.name), 1 << 30)
+        self.looker = SshLooker(self.options, self._measured, kept)
+        self.again(Extent.WHOLE)
+
+    def again(self, extent: Extent) -> tuple[Spent, int]:
+        """One look as the daemon has it: its cost, and the bytes on the wire. SystemExit for another extent."""
+        seen: list[Fingerprint | Unseen] = []
+        image = self._known.tree if self._known else None
+        spent = spending.own(lambda: seen.append(self.looker.look(self.instance, deadline_s=600.0, image=image)))
+        if isinstance(seen[0], Unseen) or seen[0].extent is not extent:
+            raise SystemExit(f"driftd looked otherwise than it should: {getattr(seen[0], 'reason', seen[0])!s:.200}")
+        return spent, self.stats.sent + self.stats.received
+
+    def changed(self, directories: int) -> tuple[Spent, int]:
+        """A look after a file came into so many directories; then they are as they were, and known again."""
+        chosen = sorted(path for path in self._root.rglob("*") if path.is_dir() and not path.is_symlink())
+        made = [path / "bench-planted" for path in chosen[:: max(1, len(chosen) // directories)][:directories]]
+        try:
+            for path in made:
+                path.write_text("planted\n")
+            return self.again(Extent.CHANGES)
+        finally:
+            for path in made:
+                path.unlink(missing_ok=True)
+            self.again(Extent.CHANGES)
+            time.sleep(2.5)  # what changed just now counts as changed
+            self.again(Extent.CHANGES)
+
+    def stat_stage(self) -> tuple[Spent, int, int]:
+        """The stat stage alone: the daemon's cost on a connection of its own, its bytes, and those of a second one."""
+        sizes: list[int] = []
+
+        def ask(channel: Channel, known: bytes, program: bytes) -> View:
+            view = View(nonce := os.urandom(16))
+            hidden = hashlib.sha256(nonce + known).digest() if known else b""
+            asked = {b"nonce": nonce, b"limits": {}, b"schema": wire.SCHEMA, b"root": os.fsencode(self._root)}
+            payload = wire.pack(asked | {b"skip": [], b"known": hidden, b"rehash": {}})
+            channel.sendall(program + frames.HEAD.pack(b"G", len(payload)) + payload)
+            while not view.over:
+                view.feed(channel.recv(1 << 18))
+            return view
+
+        def both() -> None:
+            with connect(self.instance.reach, self.options, Deadline(600.0)) as connection:
+                channel = connection.open_channel()
+                channel.exec_command(command("root", self.options))
+                known = ask(channel, self._stat_root, bundle.glance_program())
+                sizes.append(connection.socket.sent + connection.socket.received)
+                self._stat_root = known.root
+
+        both()
+        spent = spending.own(both)
+        with connect(self.instance.reach, self.options, Deadline(600.0)) as connection:
+            channel = connection.open_channel()
+            channel.exec_command(command("root", self.options))
+            ask(channel, self._stat_root, bundle.glance_program())
+            before = connection.socket.sent + connection.socket.received
+            ask(channel, self._stat_root, b"")
+            again = connection.socket.sent + connection.socket.received - before
+        return spent, sizes[-1], again
+
+    _stat_root = b""
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ from bench.visits import key as make_key
 from driftd.core.digestkey import DigestKey
 from driftd.core.facts import Instance
 from driftd.core.fingerprint import Fingerprint
+from driftd.core.interned import Interned
 from driftd.core.manifesttext import encode
 from driftd.core.ports import AskFor
 from driftd.edges.store import SqlQueue, open_store
@@ -57,14 +58,20 @@ class Mixed:
         self.looks = 0
 
     def look(
-        self, instance: Instance, *, deadline_s: float, key: DigestKey | None = None, ask: AskFor | None = None
+        self,
+        instance: Instance,
+        *,
+        deadline_s: float,
+        key: DigestKey | None = None,
+        ask: AskFor | None = None,
+        image: Interned | None = None,
     ) -> Fingerprint:
         """See ``Looker.look``."""
         with self._lock:
             self.looks += 1
         if instance.id in self._real:
-            return self._there.looker.look(self._there.instance, deadline_s=deadline_s, key=key, ask=ask)
-        seen = ours.read(self._answer, FACTS)
+            return self._there.looker.look(self._there.instance, deadline_s=deadline_s, key=key, ask=ask, image=image)
+        seen = ours.read(self._answer, FACTS, image)
         if ask is not None:
             ask(seen)
         return seen
@@ -98,7 +105,7 @@ def swept(root: Path, answer: bytes, instances: int, real: int) -> dict[str, obj
         house = WiredHouse(load(home / "driftd.yaml"), home / "driftd.yaml")
         there = stack.enter_context(afar(root)) if real else None
         looker = Mixed(answer, dict.fromkeys(ids[:real]), there)
-        house.__dict__["looker"] = looker
+        house.__dict__["looker"] = house.__dict__["glancer"] = looker
         engine = start(house)
         stack.callback(engine.close)
         sweep = next(beat for beat in engine.beats if beat.name == "sweep")

@@ -23,7 +23,7 @@ def test_two_thousand_damaged_answers() -> None:
         "nested too deep",
         "tree frame does not inflate",
         "a path stands twice in the hard links",
-        "a fact has not the right fields",
+        "a row of facts has not the right fields",
         "a session has not the right fields",
         "block cut short",
     ):

@@ -215,7 +215,7 @@ class GlanceTalk:
 
     def _changed(self, head: Head, known: Directories, view: streams.View) -> _Talk:
         names = streams.Names(nonce := self._question.nonce())
-        wanted = _unequal(head.vector, view.vector)
+        wanted = unequal(head.vector, view.vector)
         digests: dict[int, list[bytes]] = {number: [] for number in wanted}
         for (point, path), one in known.items():
             if (number := stats.bucket(point, path)) in digests:
@@ -388,8 +388,10 @@ class GlanceTalk:
         return Apart(self._image.entries, changes)
 
 
-def _unequal(known: bytes, told: bytes) -> set[int]:
+def unequal(known: bytes, told: bytes) -> set[int]:
     """The numbers of the buckets that are not alike."""
+    if known == told:
+        return set()
     size = stats.SIZE
     return {at // size for at in range(0, len(told), size) if known[at : at + size] != told[at : at + size]}
 
