@@ -184,3 +184,14 @@ def test_a_content_that_moved_no_time_is_found_when_its_turn_comes(looks, tree, 
     seen = looks.look()
     assert seen.extent is Extent.SAME
     alike(seen, whole(tree))
+
+
+def test_reasons_of_a_moment_are_not_told_again(looks, tree):
+    head = read_head(looks.head)
+    reasons = {
+        "directories that changed while the tree was read": 3,
+        "unreadable: changed while read": 1,
+        "skipped: x": 2,
+    }
+    looks.head = pack_head(replace(head, reasons=reasons))
+    assert looks.look().coverage.reasons == {"skipped: x": 2, **whole(tree).coverage.reasons}

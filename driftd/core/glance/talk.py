@@ -282,7 +282,7 @@ class GlanceTalk:
             bytes_hashed=max(0, hashed),
             unreadable=len(head.unreadable),
             covered=len(head.covered),
-            reasons={**head.reasons, **seen.coverage.reasons},
+            reasons={**_lasting(head), **seen.coverage.reasons},
         )
         if self.left is not None:
             self.left = replace(self.left, head=replace(self.left.head, facts=facts))
@@ -386,6 +386,12 @@ class GlanceTalk:
 
     def _apart(self, changes: Mapping[bytes, wire.Entry | None]) -> Apart:
         return Apart(self._image.entries, changes)
+
+
+def _lasting(head: Head) -> Mapping[str, int]:
+    """The reasons of the last whole look that still hold: not what was so while it read."""
+    gone = ("directories that changed", *(() if head.unreadable else ("unreadable: ",)))
+    return {reason: number for reason, number in head.reasons.items() if not reason.startswith(gone)}
 
 
 def unequal(known: bytes, told: bytes) -> set[int]:
