@@ -7,6 +7,7 @@ read is not there, and what cannot be written costs the next look its shortcut.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import tempfile
@@ -22,12 +23,16 @@ _CHECKED = 64  # how many are kept between two sweepings
 
 
 class RecollectionDirectory:
-    """``Recollections`` in ``directory``, which is made; at most ``limit`` bytes, the longest unused going first."""
+    """``Recollections`` in ``directory``, which is made; at most ``limit`` bytes, the longest unused going first.
+
+    A tenth of its file system stays free.
+    """
 
     def __init__(self, directory: Path, limit: int) -> None:
         self._directory = directory
         self._limit = limit
         self._kept = 0
+        self._told = False
         self._sweeping = threading.Lock()
 
     def head(self, instance_id: str) -> bytes:
@@ -42,13 +47,17 @@ class RecollectionDirectory:
         """See ``Recollections.keep``. The head is written last: it is what says that the rest belongs to it."""
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._room(len(head) + len(directories or b""))
             if directories is not None:
                 self._write(self._file(instance_id, _NAMES), directories)
             self._write(self._file(instance_id, _HEAD), head)
         except OSError as error:
-            _log.warning("what a look left cannot be kept", directory=str(self._directory), error=error.strerror)
+            if not self._told:  # once, and not for each look
+                _log.warning("what a look left cannot be kept", directory=str(self._directory), error=error.strerror)
+            self._told = True
             self.forget(instance_id)
             return
+        self._told = False
         self._kept += 1
         if self._kept % _CHECKED == 1 and self._sweeping.acquire(blocking=False):
             try:
@@ -61,6 +70,12 @@ class RecollectionDirectory:
         for suffix in (_HEAD, _NAMES):
             with contextlib.suppress(OSError):
                 self._file(instance_id, suffix).unlink()
+
+    def _room(self, needed: int) -> None:
+        """Raises OSError where a tenth of the file system would not stay free: the store may need it."""
+        there = os.statvfs(self._directory)
+        if there.f_bavail * there.f_frsize - needed < there.f_blocks * there.f_frsize // 10:
+            raise OSError(errno.ENOSPC, "less than a tenth of its file system is free")
 
     def _file(self, instance_id: str, suffix: str) -> Path:
         return self._directory / (hashlib.sha256(instance_id.encode()).hexdigest()[:32] + suffix)

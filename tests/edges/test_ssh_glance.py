@@ -118,6 +118,17 @@ def test_the_longest_unused_goes_first(tmp_path):
     assert kept.head("i-64") == b"h" * 50
 
 
+def test_a_tenth_of_the_disk_stays_free(tmp_path, monkeypatch):
+    kept = RecollectionDirectory(tmp_path / "looks", 1 << 30)
+    kept.keep("i-1", b"head", b"names")
+    real = os.statvfs(tmp_path)
+    blocks = 10 * real.f_bavail + 10
+    full = os.statvfs_result((real.f_bsize, real.f_frsize, blocks, *tuple(real)[3:]))
+    monkeypatch.setattr(os, "statvfs", lambda _: full)
+    kept.keep("i-1", b"another", b"names")
+    assert (kept.head("i-1"), kept.directories("i-1")) == (b"", b"")
+
+
 def test_an_instance_that_cannot_be_seen_leaves_nothing(seen):
     seen.glance()
     gone = replace(seen.instance, reach=replace(seen.instance.reach, port=1))
