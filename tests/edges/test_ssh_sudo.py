@@ -157,11 +157,11 @@ def test_the_line_allows_these_arguments_and_no_others(user):
 
 
 def test_a_pinned_line_runs_no_other_program(way, user, monkeypatch):
-    from driftd.edges.ssh import looker
+    from driftd.edges.ssh import asking
 
     with sudoers(sudoers_line(user, PINNED)):
         other = __import__("zlib").compress(b"import os; os.write(1, b'owned')")
-        monkeypatch.setattr(looker.bundle, "program", lambda: b"%d\n" % len(other) + other)
+        monkeypatch.setattr(asking.bundle, "program", lambda: b"%d\n" % len(other) + other)
         seen = way.look(pinned=True)
         assert isinstance(seen, Unseen)
         assert "it is not the one that was pinned" in seen.reason
