@@ -25,6 +25,7 @@ from driftd.probe import wire
 from driftd.probe.links import Links
 from driftd.probe.tally import Tally
 from driftd.probe.tree import scan
+from driftd.probe.walk import Walker
 
 
 class Stream(io.BytesIO):
@@ -212,5 +213,5 @@ def test_random_layers_are_what_unpacking_them_makes(layers):
             with pytest.raises(ImageError):
                 applied(*map(layer, layers))
             return
-        expected = joined(scan(os.fsencode(root), Tally()))
+        expected = joined(scan(os.fsencode(root), Tally(), walker=Walker))
     assert applied(*map(layer, layers)) == expected
