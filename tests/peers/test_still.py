@@ -99,6 +99,13 @@ def test_a_running_instance_gives_the_same_bytes(local_deployment) -> None:
     assert second == first
 
 
+def reasons(seen: Fingerprint) -> dict[str, int]:
+    """Without the directory in which a log is begun or a lock is held while the tree is read."""
+    return {
+        reason: count for reason, count in seen.coverage.reasons.items() if "directories that changed" not in reason
+    }
+
+
 @pytest.mark.servers
 def test_over_ssh_only_the_login_itself_differs(local_deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     server = local_deployment.launch("web/0")
@@ -121,7 +128,7 @@ def test_over_ssh_only_the_login_itself_differs(local_deployment, monkeypatch: p
         assert moved <= {b"/var/log/auth.log", b"/var/log/wtmp", b"/var/log/lastlog", b"/var/log/syslog"}
         assert {one.kind for one in set(before.facts) ^ set(after.facts)} <= {"process"}
         assert before.looked == after.looked
-        assert before.coverage.reasons == after.coverage.reasons
+        assert reasons(before) == reasons(after)
         assert len(after.sessions) == len(before.sessions) + 1
     # The greeting's nonce is another for each question.
     for stream in streams:

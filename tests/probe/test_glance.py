@@ -193,6 +193,13 @@ def rewrite(path: Path, number: int) -> None:
         os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
+def remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
 ACTS: dict[str, Callable[[Path, Path, int], object]] = {
     "mkdir": lambda here, there, number: here.mkdir(parents=True),
     "write": lambda here, there, number: here.write_text("x" * (number % 3)),
@@ -200,7 +207,7 @@ ACTS: dict[str, Callable[[Path, Path, int], object]] = {
     "link": lambda here, there, number: os.link(here, there, follow_symlinks=False),
     "symlink": lambda here, there, number: here.symlink_to(there.name),
     "rename": lambda here, there, number: here.rename(there),
-    "remove": lambda here, there, number: subprocess.run(["rm", "-rf", "--", str(here)], check=True),
+    "remove": lambda here, there, number: remove(here),
     "attribute": lambda here, there, number: os.setxattr(here, "user.n", b"%d" % number, follow_symlinks=False),
     "back": lambda here, there, number: rewrite(here, number),
 }
