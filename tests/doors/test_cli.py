@@ -4,6 +4,8 @@ import json
 import os
 import re
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -207,11 +209,21 @@ def test_a_provider_that_cannot_replace_says_so(driftd, tmp_path: Path):
 
 def test_every_command_has_help_that_fits_a_terminal(driftd, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("COLUMNS", "80")
-    names = [command.callback.__name__ for command in program.app.registered_commands]
+    names = [command.callback.__name__ for command in program.whole().registered_commands]
     for words in [[], *([name] for name in names), ["journal", "verify"], ["journal", "show"], ["policy", "check"]]:
         said = driftd(*words, "--help")
         assert said.status == 0
         assert max(map(len, said.out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], []])
+def test_who_only_asks_for_help_does_not_wait_for_commands(words: list[str]):
+    asked = "import sys, driftd.__main__ as door\ntry: door.main()\nfinally: print(*sys.modules, file=sys.stderr)"
+    said = subprocess.run([sys.executable, "-c", asked, *words], capture_output=True, text=True, check=False)
+    assert "driftd" in said.stdout + said.stderr
+    read = set(said.stderr.split())
+    assert "driftd.doors.cli.program" in read
+    assert not {"driftd.doors.cli.audit", "driftd.core.manifest", "sqlmodel", "pydantic", "yaml", "markdown_it"} & read
 
 
 def test_the_version_is_said(driftd):

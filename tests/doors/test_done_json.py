@@ -84,7 +84,8 @@ def test_a_shell_completes_names_that_the_store_knows(store, tmp_path: Path):
     assert completed(tmp_path, "driftd approve ") == ["01R", "web/1"]
     assert completed(tmp_path, "driftd status ") == ["web"]
     assert completed(tmp_path, "driftd explain ab") == ["ab" * 8]
-    assert "doctor" in completed(tmp_path, "driftd do")
+    assert completed(tmp_path, "driftd do") == ["doctor"]
+    assert completed(tmp_path, "driftd journal v") == ["verify"]
 
 
 @pytest.mark.parametrize("config", ["store: sqlite:///nowhere/x.db\n", "groups: [broken\n", "store: postgres://x/y\n"])

@@ -22,7 +22,7 @@ from driftd import wiring
 from driftd.doors.cli import program
 from driftd.doors.desks.baking import Source
 
-WHOLE = typer.main.get_command(program.app)
+WHOLE = typer.main.get_command(program.whole())
 # A right way to say each command; {…} are names that were planted. What it takes from outside is not there.
 RIGHT = {
     "demo": "",

@@ -16,7 +16,7 @@ from driftd.doors.cli.overview import EXAMPLES
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "cli.md"
 MANUAL = ROOT / "man" / "driftd.1"
-WHOLE = typer.main.get_command(program.app)
+WHOLE = typer.main.get_command(program.whole())
 
 
 def commands(command=WHOLE, path: str = "") -> Iterator[tuple[str, object]]:

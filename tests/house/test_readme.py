@@ -16,8 +16,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 def commands() -> set[str]:
     """Every command as a person types it: "audit", "journal verify"."""
-    found = {(command.name or command.callback.__name__) for command in program.app.registered_commands}
-    for group in program.app.registered_groups:
+    found = {(command.name or command.callback.__name__) for command in program.whole().registered_commands}
+    for group in program.whole().registered_groups:
         inner = {(command.name or command.callback.__name__) for command in group.typer_instance.registered_commands}
         found |= {f"{group.name} {name}" for name in inner}
     return found
@@ -46,7 +46,7 @@ def test_every_command_stands_in_the_readme():
 @cache
 def reasoned() -> set[str]:
     """Commands that end with a usage error where no reason is given."""
-    found, whole = set(), typer.main.get_command(program.app)
+    found, whole = set(), typer.main.get_command(program.whole())
     for name in commands():
         command = whole
         for word in name.split():

@@ -41,7 +41,7 @@ def test_a_unit_is_as_hardened_as_the_page_says(units: Path, name: str, most: fl
 def test_what_a_unit_starts_is_a_command_that_exists():
     from driftd.doors.cli import program
 
-    known = {command.name or command.callback.__name__ for command in program.app.registered_commands}
+    known = {command.name or command.callback.__name__ for command in program.whole().registered_commands}
     for unit in UNITS.glob("*.service"):
         (line,) = re.findall(
             r"^ExecStart=/usr/bin/driftd --config /etc/driftd/driftd.yaml (\S+)", unit.read_text(), re.MULTILINE

@@ -84,6 +84,7 @@ OVERVIEW: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("store accept", "Say that it may act again.", "driftd store accept --reason 'looked at the fleet'"),
     ),
 }
+PANELS = ("Begin", "Look", "Decide", "Prove")  # of the program itself; the others are groups
 EXAMPLES: Mapping[str, str] = {path: example for rows in OVERVIEW.values() for path, _, example in rows}
 
 
