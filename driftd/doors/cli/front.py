@@ -14,7 +14,9 @@ from rich.text import Text
 def front(program, ctx) -> None:  # type: ignore[no-untyped-def]  # Typer's own types are private
     """Print the page of ``program``, which is as wide as the terminal."""
     console = Console()
-    console.print(Padding(Text(program.get_usage(ctx), style="bold"), 1))
+    usage = Text(program.get_usage(ctx), style="bold")
+    usage.stylize("yellow", 0, usage.plain.index(":") + 1)
+    console.print(Padding(usage, 1))
     console.print(Padding(Text(program.help), (0, 1, 1, 1)))
     console.print(_panel("Options", _options(program, ctx), ("bold cyan", "bold green", "yellow", "")))
     panels = dict.fromkeys(command.rich_help_panel for command in program.commands.values())
