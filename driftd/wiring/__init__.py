@@ -6,16 +6,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import typer
-from rich.console import Console
-from rich.text import Text
+if TYPE_CHECKING:
+    import typer
+    from rich.console import Console
 
-from driftd.core.errors import BadInput, DriftdError
-from driftd.core.wording import printable
-from driftd.doors.cli import program
-from driftd.doors.cli.app import UNSEEN, USAGE, Context
-from driftd.doors.house import House
+    from driftd.doors.house import House
 
 INTERRUPTED = 130
 
@@ -48,6 +45,28 @@ def names(config: Path | None, kinds: Sequence[str]) -> Sequence[str]:
 
 def main() -> None:
     """The ``driftd`` command. Every error becomes one sentence, its remedy, and an exit status."""
+    try:
+        if sys.argv[1:] in (["--help"], ["-h"]):
+            from driftd.doors.cli.front import front  # noqa: PLC0415  # see above
+
+            front()
+            status = 0
+        else:
+            status = command()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    sys.exit(status)
+
+
+def command() -> int:
+    """Do what the arguments say; the exit status. Raises BrokenPipeError."""
+    import typer  # noqa: PLC0415  # see above
+
+    from driftd.core.errors import BadInput, DriftdError  # noqa: PLC0415  # likewise
+    from driftd.doors.cli import program  # noqa: PLC0415  # likewise
+    from driftd.doors.cli.app import UNSEEN, USAGE, Context  # noqa: PLC0415  # likewise
+
     context = Context(build, blank=blank, names=names)
     try:
         status = program.app(obj=context, standalone_mode=False, prog_name="driftd")
@@ -56,23 +75,22 @@ def main() -> None:
     except typer.TyperException as error:
         if said := error.format_message():  # empty where help was printed instead
             complain(context.err, said, _help(error))
-        status = USAGE
+        return USAGE
     except (typer.Abort, KeyboardInterrupt):
         context.err.print("interrupted")
-        status = INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
+        raise
     except DriftdError as error:
         complain(context.err, str(error), error.hint)
-        status = USAGE if isinstance(error, BadInput) else UNSEEN
+        return USAGE if isinstance(error, BadInput) else UNSEEN
     except Exception as error:  # the door: a person gets a sentence, not a traceback
         if os.environ.get("DRIFTD_DEBUG"):
             raise
         said = f"a mistake of driftd's own: {type(error).__name__}: {error}"
         complain(context.err, said, "set DRIFTD_DEBUG=1 to see where, and report it")
-        status = UNSEEN
-    sys.exit(status or 0)
+        return UNSEEN
+    return int(status or 0)
 
 
 def _help(error: typer.TyperException) -> str:
@@ -83,6 +101,10 @@ def _help(error: typer.TyperException) -> str:
 
 def complain(console: Console, sentence: str, hint: str) -> None:
     """One sentence, and what to do next."""
+    from rich.text import Text  # noqa: PLC0415  # see above
+
+    from driftd.core.wording import printable  # noqa: PLC0415  # likewise
+
     console.print(Text.assemble(("driftd: ", "bold red"), printable(sentence)), soft_wrap=True)
     if hint:
         console.print(Text.assemble(("next:   ", "bold"), printable(hint)), soft_wrap=True)

@@ -222,7 +222,7 @@ def test_who_only_asks_for_help_does_not_wait_for_commands(words: list[str]):
     said = subprocess.run([sys.executable, "-c", asked, *words], capture_output=True, text=True, check=False)
     assert "driftd" in said.stdout + said.stderr
     read = set(said.stderr.split())
-    assert "driftd.doors.cli.program" in read
+    assert ("typer" in read) is (words != ["--help"])
     assert not {"driftd.doors.cli.audit", "driftd.core.manifest", "sqlmodel", "pydantic", "yaml", "markdown_it"} & read
 
 

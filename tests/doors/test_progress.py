@@ -7,7 +7,6 @@ import io
 import pytest
 from rich.console import Console
 
-from driftd import wiring
 from driftd.doors.cli import app as frame
 from driftd.doors.cli.progress import counting, working
 
@@ -24,7 +23,7 @@ CASES = {
 def terminal(monkeypatch: pytest.MonkeyPatch):
     """Standard error is a terminal, as far as the commands know; what it was sent."""
     err = Console(file=io.StringIO(), force_terminal=True, width=100)
-    monkeypatch.setattr(wiring, "Context", lambda *args, **more: frame.Context(*args, **more, err=err))
+    monkeypatch.setattr(frame, "Console", lambda *, stderr: err)  # there is one for standard error alone
     return err.file
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import typer
 
-from driftd.doors.cli import app as frame
-from driftd.doors.cli import program
+from driftd.doors.cli import overview, program
 from driftd.doors.cli.overview import EXAMPLES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -183,7 +182,7 @@ def manual() -> str:
             made += [".TP", f"\\fB{roff(words(one))}\\fR", roff(told(one))]
     made += [
         ".SH EXIT STATUS",
-        roff(frame.EPILOG.partition(": ")[2]),
+        roff(overview.STATUSES.partition(": ")[2]),
         "Of commands that do something: 0 done, 2 wrong usage, 3 it could not be done.",
         "130 when it was interrupted.",
         ".SH ENVIRONMENT",

@@ -7,31 +7,30 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from driftd import __version__
 from driftd.core.errors import BadInput
-from driftd.doors.house import House
+from driftd.doors.cli.overview import ABOUT, CONFIG, EXAMPLE, STATUSES
+
+if TYPE_CHECKING:
+    from driftd.doors.house import House
 
 CLEAN, DRIFTED, USAGE, UNSEEN = 0, 1, 2, 3
 
-EPILOG = (
-    "Exit status of looking commands: 0 clean or explained, 1 drifted or tampered, 2 wrong usage, 3 could not look."
-)
-
 app = typer.Typer(
     name="driftd",
-    help="See drift on running servers, judge it, replace the server, prove each step.",
-    epilog=f"{EPILOG}\n\nExample: driftd demo; then driftd init, driftd doctor, driftd audit",
+    help=ABOUT,
+    epilog=f"{STATUSES}\n\n{EXAMPLE}",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Build = Callable[[Path | None], House]
+Build = Callable[[Path | None], "House"]
 Names = Callable[[Path | None, Sequence[str]], Sequence[str]]
 
 
@@ -78,7 +77,7 @@ def frame(
             "--config",
             "-c",
             envvar="DRIFTD_CONFIG",
-            help="The configuration (default: ./driftd.yaml, then /etc/driftd/driftd.yaml).",
+            help=CONFIG,
             show_default=False,
         ),
     ] = None,

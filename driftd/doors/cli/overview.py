@@ -1,13 +1,31 @@
-"""The program's help at a glance: its commands by what people come for, each in a few words and with an example."""
+"""The program's help at a glance: its commands by what people come for, each in a few words and with an example.
+
+Only data: it is printed without Typer, which takes longer to import than all the rest.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
-import typer
-from typer import core
-from typer.models import CommandInfo
-
+ABOUT = "See drift on running servers, judge it, replace the server, prove each step."
+STATUSES = (
+    "Exit status of looking commands: 0 clean or explained, 1 drifted or tampered, 2 wrong usage, 3 could not look."
+)
+EXAMPLE = "Example: driftd demo; then driftd init, driftd doctor, driftd audit"
+CONFIG = "The configuration (default: ./driftd.yaml, then /etc/driftd/driftd.yaml)."
+# Those of the program itself: long, short, value, meaning.
+OPTIONS: tuple[tuple[str, str, str, str], ...] = (
+    ("--config", "-c", "<path>", f"{CONFIG} [env var: DRIFTD_CONFIG]"),
+    ("--version", "", "", "Print the version and exit."),
+    ("--install-completion", "", "", "Install completion for the current shell."),
+    (
+        "--show-completion",
+        "",
+        "",
+        "Show completion for the current shell, to copy it or customize the installation.",
+    ),
+    ("--help", "-h", "", "Show this message and exit."),
+)
 # Panel by panel, in the help's order: (command, in a few words, an example). A command is its words: "journal verify".
 OVERVIEW: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "Begin": (
@@ -86,55 +104,3 @@ OVERVIEW: Mapping[str, tuple[tuple[str, str, str], ...]] = {
 }
 PANELS = ("Begin", "Look", "Decide", "Prove")  # of the program itself; the others are groups
 EXAMPLES: Mapping[str, str] = {path: example for rows in OVERVIEW.values() for path, _, example in rows}
-
-
-def plain(params: Iterable[object]) -> None:
-    """What the help shows of ``params``: arguments in capitals, and no type where there is no value."""
-    for one in params:
-        if isinstance(one, core.TyperArgument):
-            one.metavar = one.metavar or one.name.upper()
-        elif isinstance(one, core.TyperOption) and one.is_flag:
-            one.metavar = ""
-
-
-class Command(core.TyperCommand):
-    """A command whose help is plain."""
-
-    def get_params(self, ctx):  # type: ignore[no-untyped-def]  # Typer's own types are private
-        """See ``plain``."""
-        params = super().get_params(ctx)
-        plain(params)
-        return params
-
-
-class Group(core.TyperGroup):
-    """A group of commands whose help is plain."""
-
-    def get_params(self, ctx):  # type: ignore[no-untyped-def]  # see above
-        """See ``plain``."""
-        params = super().get_params(ctx)
-        plain(params)
-        return params
-
-
-def dress(app: typer.Typer, path: str = "") -> None:
-    """Give every command of ``app``, and those of its groups, its place, its few words and its example."""
-    rows = {name: (panel, short, example) for panel, its in OVERVIEW.items() for name, short, example in its}
-    order = list(rows)
-
-    def name_of(info: CommandInfo) -> str:
-        return f"{path} {info.name or getattr(info.callback, '__name__', '')}".strip()
-
-    app.registered_commands.sort(key=lambda info: order.index(name_of(info)))
-    for info in app.registered_commands:
-        panel, info.short_help, example = rows[name_of(info)]
-        info.rich_help_panel = None if path else panel
-        info.epilog = f"Example: {example}"
-        info.cls = Command
-    app.registered_groups.sort(key=lambda group: order.index(str(group.name)))
-    for group in app.registered_groups:
-        group.rich_help_panel, group.short_help, example = rows[str(group.name)]
-        group.epilog = f"Example: {example}"
-        group.cls = Group
-        if group.typer_instance is not None:
-            dress(group.typer_instance, str(group.name))

@@ -9,8 +9,9 @@ import typer
 from typer import core
 
 from driftd.doors.cli.app import app
+from driftd.doors.cli.dress import Group, dress
 from driftd.doors.cli.front import front
-from driftd.doors.cli.overview import OVERVIEW, PANELS, Group, dress
+from driftd.doors.cli.overview import OVERVIEW, PANELS
 
 # Importing a file registers its commands; those that are not named here stand in a file of their own name.
 FILES: Mapping[str, str] = {
@@ -54,7 +55,7 @@ class Program(Group):
 
     def format_help(self, ctx, formatter):  # type: ignore[no-untyped-def]  # noqa: ARG002  # Typer's signature
         """Print the help's first page."""
-        front(self, ctx)
+        front()
 
     def shell_complete(self, ctx, incomplete):  # type: ignore[no-untyped-def]  # see above
         """Names of commands, and options."""
