@@ -33,9 +33,11 @@ class Apart:
 class _Kept:
     """What is made of the entries once, at their first use."""
 
-    held: Mapping[bytes, tuple[Entry, ...]]  # by directory; of b"" the root's own entry
-    blocks: Mapping[bytes, bytes]  # by directory: all of it as one block (docs/wire.md), however large
-    whole: Mapping[bytes, tuple[bytes, int]]  # by such a block: its directory and how many entries it has
+    held: Mapping[bytes, tuple[Entry, ...]]  # by directory, as a look sends it; of b"" the root's own entry
+    rows: Mapping[bytes, bytes]  # by directory: the rows of all that it holds, in that order (docs/wire.md)
+    whole: Mapping[
+        bytes, tuple[bytes, int]
+    ]  # by what is all of a directory in one block: it, and how many entries it has
     sizes: Mapping[bytes, int]  # by directory: how many bytes its rows are
     links: Mapping[bytes, bytes]  # by path: the smallest of its hard links
     nodes: Mapping[bytes, bytes]  # by directory: its digest in the content tree
@@ -51,13 +53,12 @@ class Interned:
         self._making = threading.Lock()
 
     def held(self, directory: bytes) -> tuple[Entry, ...]:
-        """What the directory holds, sorted by name; of b"" the entry of "/" itself."""
+        """What the directory holds, directories last, each sorted by name; of b"" the entry of "/" itself."""
         return self._made().held.get(directory, ())
 
     def rows(self, directory: bytes) -> bytes:
-        """The rows of a directory as they would come, of all its blocks in one; b"" where there is no such."""
-        block = self._made().blocks.get(directory, b"")
-        return rows(block)[2] if block else b""
+        """The rows of a directory as a look sends them, of all its blocks; b"" where there is no such."""
+        return self._made().rows.get(directory, b"")
 
     @property
     def whole(self) -> Mapping[bytes, tuple[bytes, int]]:
@@ -124,14 +125,21 @@ def _made(tree: tuple[Entry, ...]) -> _Kept:
     for entry in tree:
         above = wire.parent(entry.path) if entry.path != b"/" else b""
         held.setdefault(above, []).append(entry)
-    for those in held.values():
-        those.sort(key=_name)
-    blocks = {path: wire.encode_block(path, those) for path, those in held.items()}
+    whole: dict[bytes, tuple[bytes, int]] = {}
+    came: dict[bytes, bytes] = {}
+    for path, those in held.items():
+        block = wire.encode_block(path, those)
+        whole[block] = path, len(those)
+        those.sort(key=lambda one: (one.kind == wire.DIRECTORY, wire.basename(one.path)))
+        others = sum(one.kind != wire.DIRECTORY for one in those)
+        # A look that goes on into directories tells of them afterwards, in another block.
+        parts = (those[:others], those[others:]) if 0 < others < len(those) else ()
+        came[path] = b"".join(rows(wire.encode_block(path, part))[2] for part in parts) or rows(block)[2]
     return _Kept(
         held={path: tuple(those) for path, those in held.items()},
-        blocks=blocks,
-        whole={block: (path, len(held[path])) for path, block in blocks.items()},
-        sizes={path: len(block) - len(path) - HEAD for path, block in blocks.items()},
+        rows=came,
+        whole=whole,
+        sizes={path: len(those) for path, those in came.items()},
         links={entry.path: entry.same for entry in tree if entry.same},
         nodes=merkle.nodes(tree),
     )
@@ -208,7 +216,3 @@ class _Above:
 
 def _is_directory(entry: Entry | None) -> bool:
     return entry is not None and entry.kind == wire.DIRECTORY
-
-
-def _name(entry: Entry) -> bytes:
-    return wire.basename(entry.path)

@@ -46,8 +46,11 @@ def stream(blocks, links=(), entries=None):
 
 
 def blocks_of(entries, size=wire.BLOCK_ENTRIES):
+    """As looks send them: some send a directory's directories afterwards, in blocks of their own."""
     for path, those in held(entries).items():
         rows = sorted(those, key=lambda one: wire.basename(one.path))
+        if size % 2 == 0:
+            rows.sort(key=lambda one: one.kind == wire.DIRECTORY)
         for at in range(0, len(rows), size):
             yield wire.encode_block(path, rows[at : at + size])
 

@@ -17,6 +17,7 @@ from asking import NONCE, Look, read, request
 
 from driftd.core.facts import Unseen
 from driftd.core.fingerprint import Fingerprint, Reader
+from driftd.core.interned import Interned
 from driftd.probe import bundle, crew, fullwalk, names, opening, rows, walk, wire
 
 
@@ -117,6 +118,23 @@ def test_by_two_it_sees_what_one_sees(filled: Path, look_at: Look, monkeypatch: 
     groups = {e.same for e in plain.entries if e.same}
     assert groups == {b"/0/0/first", b"/0/0/fifo"}
     assert sum(e.same == b"/0/0/first" for e in plain.entries) == 5
+
+
+@pytest.mark.parametrize("together", [10, fullwalk.NAMES])
+def test_what_is_as_in_the_image_is_never_parsed(filled: Path, monkeypatch: pytest.MonkeyPatch, together: int) -> None:
+    from driftd.probe import look
+
+    monkeypatch.setattr(fullwalk, "NAMES", together)
+    for name in ("0/a file beside directories", "0/z", "2/29/d/e", "last"):
+        (filled / name).parent.mkdir(exist_ok=True)
+        (filled / name).write_text(name)
+    answer = b"".join(look.answer(wire.read_request(io.BytesIO(request(filled, ())))))
+    image = Interned(read(answer, ()).entries)
+    assert image.rows(b"/0").index(b"z") < image.rows(b"/0").index(b"27")
+    monkeypatch.setattr(wire, "decode_block", None)
+    reader = Reader(NONCE, (), image=image)
+    reader.feed(answer)
+    assert reader.finish().entries is image.entries
 
 
 @pytest.mark.usefixtures("shared")
