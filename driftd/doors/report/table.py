@@ -118,24 +118,24 @@ def _indented(what: RenderableType, by: int) -> Padding:
 def _finding(finding: Finding, look: Look) -> RenderableType:
     """Severity at the left; beside it the subject, what was and is, why it matters, whose it is, and the signature."""
     exhibit = look.shown.get(finding.subject)
-    grid = labelled(width=8, style="")
     style = "dim" if finding.suppressed_by else SEVERITY_STYLES[finding.severity]
     what = Text(overflow="fold")
     what.append(f"{printable(finding.kind)} ", style="dim")
     what.append(shown(finding.subject), style="bold")
     what.append(f" {finding.change}", style=style)
-    grid.add_row(Text(finding.severity, style=style), what)
+    lines = [what]
     if exhibit is not None and finding.kind == "file":
-        for text in _said(exhibit.comparison):
-            grid.add_row("", text)
-    for line in evidence(finding):
-        grid.add_row("", line)
-    grid.add_row("", Text(printable(finding.because), style="italic"))
+        lines += _said(exhibit.comparison)
+    lines += evidence(finding)
+    lines.append(Text(printable(finding.because), style="italic"))
     if (tied := look.attributions.get(finding.signature)) is not None and tied.level is not Level.NONE:
-        grid.add_row("", Text(printable(clause(tied.level, tied.session, tied.why)), style="magenta"))
+        lines.append(Text(printable(clause(tied.level, tied.session, tied.why)), style="magenta"))
     if finding.suppressed_by:
-        grid.add_row("", Text(printable(finding.suppressed_by), style="green"))
-    grid.add_row("", Text(f"{finding.signature}  {printable(finding.rule)}", style="dim"))
+        lines.append(Text(printable(finding.suppressed_by), style="green"))
+    lines.append(Text(f"{finding.signature}  {printable(finding.rule)}", style="dim"))
+    grid = labelled(width=8, style="")
+    # One cell: to lay out a row for each line takes three times as long.
+    grid.add_row(Text(finding.severity, style=style), Text("\n", overflow="fold").join(lines))
     return grid
 
 
