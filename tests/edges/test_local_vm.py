@@ -186,7 +186,7 @@ def test_disk_and_initial_ram_disk_are_the_same_for_the_same_tree(tmp_path, tiny
     def digest(path):
         return hashlib.sha256(path.read_bytes()).hexdigest()
 
-    for number in (1, 2):
+    for number in (0, 1, 2):  # the first one reads files, and moves the atimes of those nobody read for a day
         disk.make_disk(tiny_vm_image.rootfs, tmp_path / f"disk{number}", 64)
         disk.make_initrd(tiny_vm_image.rootfs, tmp_path / f"initrd{number}")
     assert digest(tmp_path / "disk1") == digest(tmp_path / "disk2")
