@@ -176,7 +176,7 @@ class Service:
 
     def until(self, test: str, what: str, timeout_s: float) -> None:
         """Wait for a shell's test, inside of the machine: each way in costs it seconds that the daemon would need."""
-        script = f"for turn in $(seq 40); do if {test}; then echo yes; break; fi; sleep 3; done"
+        script = f"for turn in $(seq 15); do if {test}; then echo yes; break; fi; sleep 3; done"
         wait_until(lambda: "yes" in self.vm.ssh(script), what, timeout_s)
 
     def active(self) -> None:
@@ -230,6 +230,7 @@ def test_one_that_hangs_is_ended_and_started_again(service):
     service.vm.ssh(f"kill -STOP {hung}")
     service.until(f"test $(systemctl show driftd -p NRestarts --value) -gt {restarts}", "the watchdog", BOOT_S)
     service.active()
+    service.until("systemctl show driftd -p StatusText | grep -q '1 unknown'", "its standing again", START_S)
     assert service.of("MainPID") not in {hung, "0"}
     log = service.log()
     assert "Failed with result 'watchdog'" in log

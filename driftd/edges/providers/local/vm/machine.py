@@ -150,7 +150,7 @@ def command(home: Home, image: Path, *, memory_mb: int, wire: int) -> list[str]:
         "seed": f"file={_quoted(home.path / 'seed.tar')},format=raw,readonly=on",
     }
     words = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-machine", "pc", "-name", home.id]
-    words += ["-accel", "tcg,tb-size=64", "-m", str(memory_mb), "-smp", "1"]
+    words += ["-accel", "tcg,tb-size=256", "-m", str(memory_mb), "-smp", "1"]
     # The machine's id, from which systemd makes /etc/machine-id at the first boot.
     words += ["-uuid", str(uuid.uuid5(uuid.NAMESPACE_OID, home.id))]
     words += ["-kernel", str(image / "kernel"), "-initrd", str(image / "initrd"), "-append", COMMAND_LINE]
