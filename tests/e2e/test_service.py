@@ -273,8 +273,11 @@ def test_a_machine_that_looks_at_itself_finds_that_it_is_as_baked(service, tmp_p
     ssh = vm.deployment.ssh_command(vm.instance, "tar x --no-same-owner -C /")
     subprocess.run(ssh, stdin=(tmp_path / "x.tar").open("rb"), check=True, timeout=170)
     vm.ssh("systemctl start --no-block driftd-self")
-    service.until("! systemctl show driftd-self -p ActiveState | grep -q activating", "the end of the look", 1500)
-    (one,) = json.loads(vm.ssh("cat /run/driftd-self/report.json"))["instances"]
+    ended = "systemctl show driftd-self -p ExecMainExitTimestampMonotonic --value"
+    service.until(f"test $({ended}) -gt 0", "the end of the look", 1500)
     log = vm.ssh("journalctl -u driftd-self -o cat --no-pager")
+    report = vm.ssh("cat /run/driftd-self/report.json || :")
+    assert report, log
+    (one,) = json.loads(report)["instances"]
     assert {f["kind"] for f in one["findings"]} <= {"session"}, f"{log}\n{json.dumps(one['findings'], indent=1)}"
     assert one["coverage"]["kept"] == []
