@@ -39,9 +39,9 @@ class Program(Group):
     def __init__(self, **given):  # type: ignore[no-untyped-def]  # Typer's own; see TyperGroup
         """What Typer gives its groups."""
         super().__init__(**given)
-        read = self.commands
+        made = self.commands
         self.commands = {
-            name: read.get(name) or Mention(name=name, short_help=short, rich_help_panel=panel)
+            name: made.get(name) or Mention(name=name, short_help=short, rich_help_panel=panel)
             for panel in PANELS
             for name, short, _ in OVERVIEW[panel]
         }
