@@ -50,8 +50,8 @@ _OTHERS = (
     b"Unit",
     b"WakeSystem",
 )
-# PID 1 answers unit by unit: three seconds of work on a small machine, and many more where others are at work, too.
-_SECONDS = 40
+# PID 1 answers unit by unit: three seconds of work on a small machine, a minute on one that others keep busy.
+_SECONDS = 120
 _PROPERTIES = "Id,LoadState,FragmentPath,DropInPaths,UnitFileState,NeedDaemonReload,Transient"
 
 

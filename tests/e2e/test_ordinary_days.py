@@ -120,6 +120,14 @@ class Server:
         compute.stop(self.instance.id)
         compute.start(self.instance.id)
         self.deployment.ready(self.instance)
+        wait_until(self.listens, "the services", 60)
+
+    def listens(self) -> bool:
+        """Whether both services take connections: sshd is up before them."""
+        with contextlib.suppress(OSError):
+            self.serves(1)
+            return True
+        return False
 
 
 @contextlib.contextmanager
