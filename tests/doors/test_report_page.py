@@ -101,6 +101,23 @@ def test_keys_alone_find_a_finding(browser: Browser, reports):
     page.close()
 
 
+def test_what_is_out_of_sight_is_not_laid_out_and_takes_no_more_room_than_it_will(browser: Browser, reports):
+    page, _ = opened(browser, reports["many"], viewport={"width": 1280, "height": 900})
+    last = page.locator(".some").last
+    laid_out = "(few) => few.querySelector('summary').checkVisibility({ contentVisibilityAuto: true })"
+    assert [few.evaluate(laid_out) for few in (page.locator(".some").first, last)] == [True, False]
+    high = "document.documentElement.scrollHeight"
+    assumed = page.evaluate(high)
+    for few in page.locator(".some").all():
+        few.scroll_into_view_if_needed()
+    assert abs(page.evaluate(high) / assumed - 1) < 0.2
+    page.get_by_label("Search the findings").fill("lib/thing-299")
+    expect(page.locator("#said")).to_have_text("1 finding of 318, 1 instance")
+    expect(page.locator(".finding:visible")).to_have_count(1)
+    assert page.evaluate(high) < 1500
+    page.close()
+
+
 def test_an_instance_without_findings_is_found_by_its_name(browser: Browser, reports):
     page, _ = opened(browser, reports["many"])
     page.get_by_label("Search the findings").fill("web/2 answer")

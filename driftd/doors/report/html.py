@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 
 from markupsafe import Markup
@@ -25,6 +26,7 @@ from driftd.doors.report import causes, told
 from driftd.doors.report.document import environment, part, security
 
 _OPEN = 30  # findings in all that are shown unfolded
+_SOME = 100  # findings that a browser lays out together, when they come into view
 _STYLES = {"+": "added", "-": "removed"}
 
 
@@ -49,6 +51,7 @@ def render(looks: Sequence[Look], now: datetime) -> str:
         total=len(findings),
         otherwise=told.ELSE,
         open=len(findings) <= _OPEN,
+        some=_SOME,
         instances=[_instance(look) for look in looks],
     )
     return made + "\n"
@@ -75,33 +78,38 @@ def _instance(look: Look) -> dict[str, Any]:
         "next": step,
         "command": command,
         "count": len(judgement.findings),
-        "causes": [_Cause(cause, look) for cause in gather(judgement.findings)],
+        "groups": [_Group(look, tuple(some)) for _, some in groupby(gather(judgement.findings), _together)],
         "sessions": [told.session(one) for one in look.others],
         "notes": list(told.notes(look)),
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Cause:
-    """A cause on its way into the page; its findings are made one by one, as the page needs them."""
+def _together(cause: Cause) -> str:
+    """What has no cause but itself stands with its neighbours that have none."""
+    return cause.signature if cause.kind else ""
 
-    cause: Cause
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """A cause on its way into the page, or several of one finding each; these are made one by one, as it needs them."""
+
     look: Look
+    causes: tuple[Cause, ...]
 
     @property
     def sentence(self) -> str:
-        return printable(self.cause.sentence) if self.cause.kind else ""
+        return printable(self.causes[0].sentence) if self.causes[0].kind else ""
 
     @property
     def severity(self) -> Severity:
-        return self.cause.severity
+        return self.causes[0].severity
 
     @property
     def signature(self) -> str:
-        return self.cause.signature
+        return self.causes[0].signature
 
     def findings(self) -> Iterator[dict[str, Any]]:
-        return (_finding(one, self.look) for one in self.cause.members)
+        return (_finding(one, self.look) for cause in self.causes for one in cause.members)
 
 
 def _finding(finding: Finding, look: Look) -> dict[str, Any]:

@@ -134,7 +134,7 @@ def _finding(finding: Finding, look: Look) -> RenderableType:
         lines.append(Text(printable(finding.suppressed_by), style="green"))
     lines.append(Text(f"{finding.signature}  {printable(finding.rule)}", style="dim"))
     grid = labelled(width=8, style="")
-    # One cell: to lay out a row for each line takes three times as long.
+    # One cell: to lay out a row for each line takes half as long again.
     grid.add_row(Text(finding.severity, style=style), Text("\n", overflow="fold").join(lines))
     return grid
 

@@ -12,12 +12,16 @@
     return mine;
   });
   const bySection = new Map(instances.map((one) => [one.section, one]));
-  const causes = new Map();
+  // What holds findings: of each cause its section, and the few that are laid out together.
+  const holders = new Map();
+  const holding = (element) => {
+    if (element && !holders.has(element)) holders.set(element, { shown: 0, hidden: false, was: -1 });
+    return holders.get(element);
+  };
   const cards = findings.map((card) => {
     const instance = bySection.get(card.closest(".instance"));
-    const cause = card.closest(".cause");
-    if (cause && !causes.has(cause)) causes.set(cause, { shown: 0, hidden: false });
-    const made = { card, instance, cause, text: null, hidden: false, severity: card.dataset.severity, accepted: "accepted" in card.dataset };
+    const within = [holding(card.parentElement), holding(card.closest(".cause"))].filter(Boolean);
+    const made = { card, instance, within, text: null, hidden: false, severity: card.dataset.severity, accepted: "accepted" in card.dataset };
     instance.findings.push(made);
     return made;
   });
@@ -43,13 +47,13 @@
     const wanted = new Set(boxes.filter((box) => box.checked).map((box) => box.value));
     const all = words.length === 0 && wanted.size === boxes.length;
     if (words.length) readSome(Infinity);
-    for (const state of causes.values()) state.shown = 0;
+    for (const state of holders.values()) state.shown = 0;
     let total = 0, places = 0;
     for (const instance of instances) {
       let shown = 0;
       for (const one of instance.findings) {
         const fits = wanted.has(one.severity) && (wanted.has("accepted") || !one.accepted) && words.every((word) => one.text.includes(word));
-        if (fits) { shown++; if (one.cause) causes.get(one.cause).shown++; }
+        if (fits) { shown++; for (const state of one.within) state.shown++; }
         show(one.card, one, !fits);
       }
       const itself = !instance.findings.length && words.every((word) => instance.text.includes(word)) && (words.length > 0 || all);
@@ -59,7 +63,12 @@
       total += shown;
       places += hidden ? 0 : 1;
     }
-    for (const [element, state] of causes) show(element, state, state.shown === 0);
+    for (const [element, state] of holders) {
+      show(element, state, state.shown === 0);
+      if (state.was === state.shown) continue;
+      state.was = state.shown;  // how high it will be, until it has come into view
+      if (element.className === "some") element.style.containIntrinsicBlockSize = `auto ${2.3 * state.shown}rem`;
+    }
     const n = (number, one) => number.toLocaleString("en") + " " + one + (number === 1 ? "" : "s");
     said.textContent = all
       ? n(cards.length, "finding") + " on " + n(instances.length, "instance")
