@@ -33,6 +33,8 @@ from driftd.edges.providers.local.vm import qmp
 
 RUN = Path(__file__).parent / "data" / "run.sh"
 QEMU = "qemu-system-x86_64"
+# What QEMU emulates by itself is older than x86-64-v2 (2009), for which many wheels of PyPI are compiled.
+CPU = "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt"
 PROGRAMS = {
     QEMU: "qemu-system-x86",
     "qemu-img": "qemu-utils",
@@ -150,7 +152,7 @@ def command(home: Home, image: Path, *, memory_mb: int, wire: int) -> list[str]:
         "seed": f"file={_quoted(home.path / 'seed.tar')},format=raw,readonly=on",
     }
     words = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-machine", "pc", "-name", home.id]
-    words += ["-accel", "tcg,tb-size=256", "-m", str(memory_mb), "-smp", "1"]
+    words += ["-accel", "tcg,tb-size=256", "-cpu", CPU, "-m", str(memory_mb), "-smp", "1"]
     # The machine's id, from which systemd makes /etc/machine-id at the first boot.
     words += ["-uuid", str(uuid.uuid5(uuid.NAMESPACE_OID, home.id))]
     words += ["-kernel", str(image / "kernel"), "-initrd", str(image / "initrd"), "-append", COMMAND_LINE]
