@@ -35,9 +35,7 @@ class _Kept:
 
     held: Mapping[bytes, tuple[Entry, ...]]  # by directory, as a look sends it; of b"" the root's own entry
     rows: Mapping[bytes, bytes]  # by directory: the rows of all that it holds, in that order (docs/wire.md)
-    whole: Mapping[
-        bytes, tuple[bytes, int]
-    ]  # by what is all of a directory in one block: it, and how many entries it has
+    whole: Mapping[bytes, tuple[bytes, int]]  # by a block that is all of a directory: which, and how many entries
     sizes: Mapping[bytes, int]  # by directory: how many bytes its rows are
     links: Mapping[bytes, bytes]  # by path: the smallest of its hard links
     nodes: Mapping[bytes, bytes]  # by directory: its digest in the content tree
@@ -128,13 +126,12 @@ def _made(tree: tuple[Entry, ...]) -> _Kept:
     whole: dict[bytes, tuple[bytes, int]] = {}
     came: dict[bytes, bytes] = {}
     for path, those in held.items():
-        block = wire.encode_block(path, those)
-        whole[block] = path, len(those)
+        whole[wire.encode_block(path, those)] = path, len(those)
         those.sort(key=lambda one: (one.kind == wire.DIRECTORY, wire.basename(one.path)))
         others = sum(one.kind != wire.DIRECTORY for one in those)
         # A look that goes on into directories tells of them afterwards, in another block.
-        parts = (those[:others], those[others:]) if 0 < others < len(those) else ()
-        came[path] = b"".join(rows(wire.encode_block(path, part))[2] for part in parts) or rows(block)[2]
+        parts = [part for part in (those[:others], those[others:]) if part]
+        came[path] = b"".join(rows(wire.encode_block(path, part))[2] for part in parts)
     return _Kept(
         held={path: tuple(those) for path, those in held.items()},
         rows=came,

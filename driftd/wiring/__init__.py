@@ -79,7 +79,7 @@ def command() -> int:
     except (typer.Abort, KeyboardInterrupt):
         context.err.print("interrupted")
         return INTERRUPTED
-    except BrokenPipeError:
+    except BrokenPipeError:  # main's: who reads has gone, and that is no mistake of ours
         raise
     except DriftdError as error:
         complain(context.err, str(error), error.hint)
