@@ -227,7 +227,10 @@ class GroupSettings(Strict):
 
 
 class Ssh(Strict):
-    """Defaults for every way in over SSH. ``known_hosts`` decides where a provider does not vouch for host keys."""
+    """Defaults for every way in over SSH. ``known_hosts`` decides where a provider does not vouch for host keys.
+
+    Where instances are looked at every ``keep`` or oftener, connections stay open between looks; 0s keeps none.
+    """
 
     user: str = "root"
     key: str = ""
@@ -236,6 +239,7 @@ class Ssh(Strict):
     sudo: bool = True
     connect_timeout: Duration = timedelta(seconds=10)
     look_timeout: Duration = timedelta(minutes=5)
+    keep: Duration = timedelta(minutes=2)
 
     @model_validator(mode="after")
     def _one_way(self) -> Ssh:

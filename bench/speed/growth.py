@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
+import statistics
+import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bench.speed import measured, ours, peers, planted
+from bench.speed.glanced import Kept
 from bench.speed.measured import FACTS, Found
 from bench.speed.spending import interleaved
+from driftd.core import drift
+from driftd.core.fingerprint import Extent
+from driftd.edges.recollections import RecollectionDirectory
 
 ENTRIES = (1_000, 3_000, 10_000, 30_000)
+SETTLED = 2.5  # seconds
 CHANGES = (0, 1, 10, 100, 1_000)
 
 
@@ -54,19 +62,28 @@ def by_entries(found: Found) -> None:
 
 
 def by_changes(found: Found) -> None:
-    """A look at an instance with so many changes since the last: host CPU, the daemon's CPU, bytes on the wire."""
+    """A look at an instance with so many changes since the last: host CPU, the daemon's CPU, bytes both ways."""
     points = []
-    for number in CHANGES:
-        daemon, shares = ours.Daemon(found.bed, found.known), []
-        with planted.many(found.bed.root, number) as paths:
+    with tempfile.TemporaryDirectory() as place:
+        image = found.known.tree
+        kept = Kept(found.bed.root, image, RecollectionDirectory(Path(place), 1 << 30))
+        kept.look(Extent.WHOLE)
+        for number in CHANGES:
+            rounds = []
             for _ in range(few(found)):
-                spent = daemon.look()
-                if {one.subject for one in daemon.found} != paths:
-                    raise SystemExit(f"driftd found {len(daemon.found)} of {number} changes")
-                shares.append((daemon.cpu, spent.cpu - daemon.cpu))
-        own, host = (sorted(one)[len(one) // 2] for one in zip(*shares, strict=True))
-        found.say(f"by changes: {number}: {host:.2f} s on the host, {own:.2f} s in the daemon")
-        points.append({"changes": number, "daemon": own, "host": host, "wire": daemon.answered})
+                with planted.many(found.bed.root, number) as paths:
+                    rounds.append(kept.look(Extent.CHANGES if number else Extent.SAME))
+                if {one.subject for one in drift.compare(found.known, rounds[-1].seen)} != paths:
+                    raise SystemExit(f"driftd did not find what was changed in {number} directories, or more")
+                if number:
+                    time.sleep(SETTLED)  # what changed just now counts as changed
+                    kept.look(Extent.CHANGES)
+            own, host, size = (
+                statistics.median(getattr(one, what) for one in rounds) for what in ("daemon", "host", "size")
+            )
+            found.say(f"by changes: {number}: {host:.2f} s on the host, {own:.3f} s in the daemon, {size} B")
+            points.append({"changes": number, "daemon": own, "host": host, "wire": size})
+        kept.end()
     found.growth["changes"] = points
 
 
@@ -75,7 +92,7 @@ def by_instances(found: Found, most: int) -> None:
     ours.look(found.bed, FACTS)
     (found.bed.work / "facts.out").write_bytes(ours.answer(found.bed))
     points = []
-    for number in sorted({max(1, most // 2**step) for step in range(4)}):
+    for number in sorted({max(1, most // 10**step) for step in range(4)}):
         said = measured.swept(found.bed, number, 0)
         found.say(f"by instances: {said}")
         points.append({"instances": number, "daemon": said["cpu"], "rss": said["rss"]})

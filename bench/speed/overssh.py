@@ -9,9 +9,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
-
-from paramiko import Channel
 
 from bench.speed import spending
 from bench.speed.spending import Spent
@@ -20,6 +19,7 @@ from driftd.core.facts import Instance, Reach, Unseen
 from driftd.core.fingerprint import Extent, Fingerprint
 from driftd.core.glance.streams import View
 from driftd.core.manifest import Manifest
+from driftd.core.visits import Announced
 from driftd.edges.recollections import RecollectionDirectory
 from driftd.edges.ssh.command import command
 from driftd.edges.ssh.connect import connect
@@ -37,6 +37,7 @@ class Afar:
         self.options = replace(options, root=str(root))
         self.looker = SshLooker(self.options, self._measured)
         self.stats = LookStats()
+        self.keeps = True
         self._root = root
         self._known: Manifest | None = None
         self._cache = tempfile.TemporaryDirectory(prefix="driftd-bench-looks-")
@@ -53,17 +54,29 @@ class Afar:
         return spent, self.stats.sent + self.stats.received
 
     def learn(self, known: Manifest) -> None:
-        """Look once at what is known, so that the next look knows what the last one left."""
+        """Look once at what is known, so that the next look knows what the last one left, on the same connection."""
         self._known = known
         kept = RecollectionDirectory(Path(self._cache.name), 1 << 30)
-        self.looker = SshLooker(self.options, self._measured, kept)
+        self.looker.stop()
+        self.looker = SshLooker(self.options, self._measured, kept, worth=lambda _: 3600.0 if self.keeps else 0.0)
         self.again(Extent.WHOLE)
+
+    def reached(self, instance: Instance) -> Instance:
+        """The tree as this instance, by its own visit."""
+        visit = instance.reach.visit
+        return replace(self.instance, id=instance.id, reach=replace(self.instance.reach, visit=visit))
 
     def again(self, extent: Extent) -> tuple[Spent, int]:
         """One look as the daemon has it: its cost, and the bytes on the wire. SystemExit for another extent."""
         seen: list[Fingerprint | Unseen] = []
         image = self._known.tree if self._known else None
-        spent = spending.own(lambda: seen.append(self.looker.look(self.instance, deadline_s=600.0, image=image)))
+
+        def look() -> None:
+            visit = self.looker.standing(self.instance) or Announced(os.urandom(16).hex(), lambda: datetime.now(UTC))
+            there = replace(self.instance, reach=replace(self.instance.reach, visit=visit))
+            seen.append(self.looker.look(there, deadline_s=600.0, image=image))
+
+        spent = spending.own(look)
         if isinstance(seen[0], Unseen) or seen[0].extent is not extent:
             raise SystemExit(f"driftd looked otherwise than it should: {getattr(seen[0], 'reason', seen[0])!s:.200}")
         return spent, self.stats.sent + self.stats.received
@@ -83,38 +96,27 @@ class Afar:
             time.sleep(2.5)  # what changed just now counts as changed
             self.again(Extent.CHANGES)
 
-    def stat_stage(self) -> tuple[Spent, int, int]:
-        """The stat stage alone: the daemon's cost on a connection of its own, its bytes, and those of a second one."""
+    def stat_stage(self) -> tuple[Spent, int]:
+        """The stat stage alone, on a connection of its own: the daemon's cost, and the bytes."""
         sizes: list[int] = []
 
-        def ask(channel: Channel, known: bytes, program: bytes) -> View:
-            view = View(nonce := os.urandom(16))
-            hidden = hashlib.sha256(nonce + known).digest() if known else b""
-            asked = {b"nonce": nonce, b"limits": {}, b"schema": wire.SCHEMA, b"root": os.fsencode(self._root)}
-            payload = wire.pack(asked | {b"skip": [], b"known": hidden, b"rehash": {}})
-            channel.sendall(program + frames.HEAD.pack(b"G", len(payload)) + payload)
-            while not view.over:
-                view.feed(channel.recv(1 << 18))
-            return view
-
-        def both() -> None:
+        def ask() -> None:
             with connect(self.instance.reach, self.options, Deadline(600.0)) as connection:
                 channel = connection.open_channel()
                 channel.exec_command(command("root", self.options))
-                known = ask(channel, self._stat_root, bundle.glance_program())
+                view = View(nonce := os.urandom(16))
+                hidden = hashlib.sha256(nonce + self._stat_root).digest() if self._stat_root else b""
+                asked = {b"nonce": nonce, b"limits": {}, b"schema": wire.SCHEMA, b"root": os.fsencode(self._root)}
+                payload = wire.pack(asked | {b"skip": [], b"known": hidden, b"rehash": {}})
+                channel.sendall(bundle.glance_program() + frames.HEAD.pack(b"G", len(payload)) + payload)
+                while not view.over:
+                    view.feed(channel.recv(1 << 18))
                 sizes.append(connection.socket.sent + connection.socket.received)
-                self._stat_root = known.root
+                self._stat_root = view.root
 
-        both()
-        spent = spending.own(both)
-        with connect(self.instance.reach, self.options, Deadline(600.0)) as connection:
-            channel = connection.open_channel()
-            channel.exec_command(command("root", self.options))
-            ask(channel, self._stat_root, bundle.glance_program())
-            before = connection.socket.sent + connection.socket.received
-            ask(channel, self._stat_root, b"")
-            again = connection.socket.sent + connection.socket.received - before
-        return spent, sizes[-1], again
+        if not self._stat_root:
+            ask()
+        return spending.own(ask), sizes[-1]
 
     _stat_root = b""
 
@@ -123,4 +125,8 @@ class Afar:
 def afar(root: Path) -> Iterator[Afar]:
     """With an sshd of one's own, as root."""
     with tempfile.TemporaryDirectory() as home, server(Path(home)) as (port, by_key, _):
-        yield Afar(root, port, by_key)
+        made = Afar(root, port, by_key)
+        try:
+            yield made
+        finally:
+            made.looker.stop()

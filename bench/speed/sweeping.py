@@ -2,10 +2,10 @@
 
     python -m bench.speed.sweeping --root TREE --answer FILE --instances N [--real K]
 
-The store, the queue, the visits, the judgement and the writing are the daemon's. K instances are looked at over a real
-sshd on loopback; of the others the answer comes from FILE (a full look with facts, nonce as in ours.py), and the
-daemon reads, checks, compares and judges it as if it had just come. The first pass meets the instances; the second,
-which confirms what is known, is what is measured. Prints JSON.
+The store, the queue, the visits, the talk, the judgement and the writing are the daemon's. K instances are looked at
+over a real sshd on loopback, by connections that are kept; the others answer what a real probe at the end of one said
+of the tree as it is (glanced.py). FILE is a full look, from which the image is made (nonce as in ours.py). The first
+pass meets the instances; the second, which confirms what is known, is what is measured. Prints JSON.
 """
 
 from __future__ import annotations
@@ -17,17 +17,21 @@ import os
 import re
 import tempfile
 import threading
+from collections.abc import Container
 from pathlib import Path
 
 from bench.speed import ours, spending
-from bench.speed.overssh import afar
+from bench.speed.glanced import Recorded
+from bench.speed.overssh import Afar, afar
 from bench.visits import key as make_key
 from driftd.core.digestkey import DigestKey
-from driftd.core.facts import Instance
+from driftd.core.facts import Instance, Reach, Unseen
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.interned import Interned
 from driftd.core.manifesttext import encode
 from driftd.core.ports import AskFor
+from driftd.core.visits import Announced
+from driftd.edges.recollections import RecollectionDirectory
 from driftd.edges.store import SqlQueue, open_store
 from driftd.flows.sweep import KIND
 from driftd.settings import load
@@ -52,8 +56,8 @@ groups:
 class Mixed:
     """Sees the first few instances over SSH and all the others as they answered once."""
 
-    def __init__(self, answer: bytes, real: dict[str, Instance], there) -> None:
-        self._answer, self._real, self._there = answer, real, there
+    def __init__(self, recorded: Recorded, real: Container[str], there: Afar | None) -> None:
+        self._recorded, self._real, self._there = recorded, real, there
         self._lock = threading.Lock()
         self.looks = 0
 
@@ -65,16 +69,22 @@ class Mixed:
         key: DigestKey | None = None,
         ask: AskFor | None = None,
         image: Interned | None = None,
-    ) -> Fingerprint:
+    ) -> Fingerprint | Unseen:
         """See ``Looker.look``."""
         with self._lock:
             self.looks += 1
-        if instance.id in self._real:
-            return self._there.looker.look(self._there.instance, deadline_s=deadline_s, key=key, ask=ask, image=image)
-        seen = ours.read(self._answer, FACTS, image)
-        if ask is not None:
-            ask(seen)
-        return seen
+        if self._there is not None and instance.id in self._real:
+            return self._there.looker.look(
+                self._there.reached(instance), deadline_s=deadline_s, key=key, ask=ask, image=image
+            )
+        assert image is not None  # noqa: S101  # the daemon's audit has one
+        return self._recorded.look(instance, image, ask)
+
+    def standing(self, instance: Instance) -> Announced | None:
+        """See ``SshLooker.standing``."""
+        if self._there is None or instance.id not in self._real:
+            return None
+        return self._there.looker.standing(self._there.reached(instance))
 
     def own_key(self, instance: Instance) -> str:  # noqa: ARG002  # the port's signature
         """Nobody has to get in."""
@@ -100,14 +110,23 @@ def swept(root: Path, answer: bytes, instances: int, real: int) -> dict[str, obj
         (home / "manifests" / "bench.manifest").write_bytes(encode(known))
         hosts = json.dumps([{"host": f"{one}.invalid", "id": one} for one in ids])
         (home / "driftd.yaml").write_text(CONFIG.format(hosts=hosts))
-        del known
         os.environ["XDG_STATE_HOME"] = place
         house = WiredHouse(load(home / "driftd.yaml"), home / "driftd.yaml")
         there = stack.enter_context(afar(root)) if real else None
-        looker = Mixed(answer, dict.fromkeys(ids[:real]), there)
+        if there is not None:
+            there.learn(known)
+        image = house.manifests.for_image("bench").tree
+        recollections = RecollectionDirectory(home / "looks", 1 << 34)
+        recorded = Recorded(root, image, recollections)
+        for one in ids[real:]:
+            recorded.known(Instance(one, "", "", reach=Reach(f"{one}.invalid")))
+        looker = Mixed(recorded, ids[:real], there)
+        del known
         house.__dict__["looker"] = house.__dict__["glancer"] = looker
         engine = start(house)
         stack.callback(engine.close)
+        if there is not None:
+            stack.callback(there.looker.stop)
         sweep = next(beat for beat in engine.beats if beat.name == "sweep")
 
         def whole(passes: int) -> None:

@@ -77,7 +77,12 @@ class WiredEngine:
         clock, pace = house.now, house.settings.daemon
         watch = Watch(house, store)
         visitor = Visitor(
-            store, self._audit, house.looker.own_key, clock=clock, longest=house.settings.ssh.look_timeout * 2
+            store,
+            self._audit,
+            house.looker.own_key,
+            clock=clock,
+            longest=house.settings.ssh.look_timeout * 2,
+            standing=lambda instance: house.glancer.standing(instance) if self._may_glance(instance) else None,
         )
         self._keeper = keeper = Keeper(
             store,
@@ -130,12 +135,16 @@ class WiredEngine:
         )
 
     def _audit(self, instance: Instance, visits: Visits, suppressions: Sequence[Suppression]) -> Look:
-        with self._store.read() as tx:
-            glance = may_be_glanced_at(tx.instance(instance.id), tx.open_replacements(instance.group))
-        looker = self._house.glancer if glance else self._house.looker
+        visit = instance.reach.visit
+        standing = visit is not None and visit.trace.entered_at is not None
+        looker = self._house.glancer if standing or self._may_glance(instance) else self._house.looker
         look = self._house.judged_look(instance, visits, suppressions, self._store, looker=looker)
         self._metrics.looked(look)
         return look
+
+    def _may_glance(self, instance: Instance) -> bool:
+        with self._store.read() as tx:
+            return may_be_glanced_at(tx.instance(instance.id), tx.open_replacements(instance.group))
 
     def _outside(self, group: str) -> str:
         """The pause file holds even when the store cannot be reached; and nothing is changed before it was read."""

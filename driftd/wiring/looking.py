@@ -13,6 +13,7 @@ from driftd.core.fingerprint import Fingerprint
 from driftd.core.glance.ages import rehash
 from driftd.core.interned import Interned
 from driftd.core.ports import AskFor, Looker
+from driftd.core.visits import Announced
 from driftd.edges.local import LocalLooker
 from driftd.edges.recollections import RecollectionDirectory
 from driftd.edges.ssh.looker import SshLooker
@@ -65,6 +66,10 @@ class RoutedLooker:
     def own_key(self, instance: Instance) -> str:
         return self._of(instance).own_key(instance)
 
+    def standing(self, instance: Instance) -> Announced | None:
+        """See ``SshLooker.standing``."""
+        return None if instance.reach.root else self._ssh.standing(instance)
+
 
 def glancing(settings: Settings, options: SshOptions, beside: Path) -> RoutedLooker:
     """The looker that keeps what a look leaves; ``beside`` is the directory of the store."""
@@ -73,8 +78,13 @@ def glancing(settings: Settings, options: SshOptions, beside: Path) -> RoutedLoo
         return RoutedLooker(LocalLooker(), SshLooker(options))
     directory = settings.path(daemon.cache) if daemon.cache else beside / "looks"
     kept = RecollectionDirectory(directory, daemon.cache_mib * MEBIBYTE)
-    ages = rehash(daemon.rehash_code, daemon.rehash)
-    return RoutedLooker(LocalLooker(), SshLooker(options, recollections=kept, rehash=ages))
+    ages, longest, groups = rehash(daemon.rehash_code, daemon.rehash), settings.ssh.keep, settings.groups
+
+    def worth(instance: Instance) -> float:
+        every = groups[instance.group].every if instance.group in groups else None
+        return every.total_seconds() if every is not None and every <= longest else 0.0
+
+    return RoutedLooker(LocalLooker(), SshLooker(options, recollections=kept, rehash=ages, worth=worth))
 
 
 def several(work: Callable[[T], R], items: list[T], at_once: int) -> Iterator[R]:

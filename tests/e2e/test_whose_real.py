@@ -11,9 +11,11 @@ from servers import pid_of
 
 from driftd.core.facts import Unseen
 from driftd.core.findings import Judgement, Verdict
+from driftd.core.interned import Interned
 from driftd.core.looks import Look
 from driftd.core.visits import Parted
 from driftd.core.whose import Visit, split
+from driftd.edges.recollections import RecollectionDirectory
 from driftd.edges.ssh.command import command
 from driftd.edges.ssh.connect import connect
 from driftd.edges.ssh.failure import SshError
@@ -132,3 +134,36 @@ def test_whose_they_are(local_deployment, tmp_path, certified, visits, persons):
     assert others & place.own <= place.persons
     assert own & place.persons <= place.own
     assert found.translated == ""
+
+
+def test_looks_over_one_connection_are_one_visit_and_nobody_else_is_it(local_deployment, tmp_path):
+    place = Place(local_deployment, tmp_path, certified=False)
+    recollections = RecollectionDirectory(tmp_path / "looks", 1 << 30)
+    looker = SshLooker(place.options, None, recollections, worth=lambda _: 60.0)
+    image = Interned(looker.look(place.server, deadline_s=600).entries)
+
+    def audit(instance, visits, _suppressions):
+        began = clock()
+        seen = looker.look(instance, deadline_s=600, image=image)
+        assert not isinstance(seen, Unseen), seen.reason
+        this = Visit("", began, clock(), trace=instance.reach.visit.trace)
+        found.append(split(seen.sessions, [*visits(), this], clock(), born=place.server.launched_at, this=this))
+        return Look(instance, began, 0.0, Judgement(Verdict.CLEAN, ""))
+
+    found = []
+    visitor = Visitor(place.store, audit, looker.own_key, clock=clock, standing=looker.standing)
+    for number in range(4):
+        visitor(place.server)
+        place.person(number)
+    with place.store.read() as tx:
+        rows = tx.visits(place.server.id)
+    (port,) = {row.trace.way.port for row in rows}
+    assert len(rows) == len({row.closed_at for row in rows}) == 4
+    assert len({row.trace.scan for row in rows}) == 1
+    visitor(place.server)
+    looker.stop()  # and whoever looks when that connection is gone knows it still
+    for split_ in (found[-1], place.look()):
+        assert place.persons == {one.port for one in split_.others if one.port in place.persons}
+        assert port in {one.port for one in split_.own}
+        assert port not in {one.port for one in split_.others}
+    place.store.close()

@@ -13,7 +13,7 @@ from pathlib import Path
 from driftd.core.asks import Ask
 from driftd.core.facts import Unseen
 from driftd.core.fingerprint import Fingerprint, Reader
-from driftd.core.glance.recalled import pack_directories, pack_head, read_head
+from driftd.core.glance.recalled import pack_head, read_head
 from driftd.core.glance.talk import GlanceTalk, Question, Rehash
 from driftd.core.interned import Interned
 from driftd.edges.ssh import asking
@@ -71,8 +71,8 @@ class Looks:
         self.doubted = talk.doubted
         if talk.left is not None:
             self.head = pack_head(talk.left.head)
-            if talk.left.directories is not None:
-                self.names = pack_directories(talk.left.head.vector, talk.left.directories)
+            names = talk.left.packed(lambda: self.names)
+            self.names = self.names if names is None else names
         return seen
 
 

@@ -1,22 +1,27 @@
 """Recalled: what the last look at an instance left, so that the next one sees only what changed.
 
 It is a cache: losing it, or any doubt about it, costs one whole look. It comes in two parts. The head is read for every
-look; the directories only where something changed. Both are bencoded (BEP 3), compressed, and begin with a line that
-says what they are and the SHA-256 of all that follows it.
+look, the directories only where something changed, and of them no more than the buckets that are unequal. The head is
+bencoded (BEP 3), compressed, and begins with a line that says what it is and the SHA-256 of all that follows it. The
+directories begin with a line of their own, the vector, and how long each bucket is; a bucket is made as the head is.
 """
 
 from __future__ import annotations
 
 import hashlib
+import struct
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any, Protocol
 
 from driftd.core.interned import Changes
 from driftd.probe import bencode, stats, wire
 
 _FORMAT = b"driftd-recalled/1\n"
+_LISTED = b"driftd-listed/1\n"
+_LENGTHS = struct.Struct(f">{stats.BUCKETS}I")
 _DIGEST = 32
 _INFLATED = 1 << 30  # bytes; far more than any of ours
 Place = tuple[bytes, bytes]  # the mount point of a file system, and a directory on it
@@ -39,6 +44,7 @@ class Listed:
 
 
 Directories = Mapping[Place, Listed]
+EVERY = range(stats.BUCKETS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +95,18 @@ class Recollections(Protocol):
     def forget(self, instance_id: str) -> None: ...
 
 
-def vector_of(directories: Directories) -> bytes:
-    """The 256 digests of the buckets, one behind the other."""
+def vector_of(directories: Directories, known: bytes = b"", numbers: Collection[int] = EVERY) -> bytes:
+    """The 256 digests of the buckets, one behind the other: of ``numbers`` by their directories, else as ``known``."""
     found: dict[int, list[bytes]] = {}
     for (point, path), listed in directories.items():
         found.setdefault(stats.bucket(point, path), []).append(listed.digest)
-    return stats.vector(found)
+    made = stats.vector(found)
+    pieces = ((made if number in numbers else known)[_at(number)] for number in EVERY)
+    return b"".join(pieces)
+
+
+def _at(number: int) -> slice:
+    return slice(number * stats.SIZE, (number + 1) * stats.SIZE)
 
 
 # --- as bytes --------------------------------------------------------------------------------------------------------
@@ -156,28 +168,50 @@ def read_head(data: bytes) -> Head | None:
         return None
 
 
-def pack_directories(vector: bytes, directories: Directories) -> bytes:
-    """The directories whose buckets are ``vector``, to be kept."""
-    rows = [
-        [point, path, one.digest, b"\0".join(one.names), one.kinds, one.stats]
-        for (point, path), one in sorted(directories.items())
-    ]
-    return _packed([vector, rows])
+def pack_directories(
+    vector: bytes, directories: Directories, known: bytes = b"", numbers: Collection[int] = EVERY
+) -> bytes:
+    """The directories whose buckets are ``vector``, to be kept.
+
+    Of the buckets ``numbers``, and there are none in any other, they are all that there is; the others are as in
+    ``known``, which was made by this; b"" where it was not.
+    """
+    rows: dict[int, list[object]] = {number: [] for number in numbers}
+    for (point, path), one in sorted(directories.items()):
+        row = [point, path, one.digest, b"\0".join(one.names), one.kinds, one.stats]
+        rows[stats.bucket(point, path)].append(row)
+    pieces = _pieces(known)[1] if len(rows) < len(EVERY) else [b""] * len(EVERY)
+    if not pieces:
+        return b""
+    for number, some in rows.items():
+        pieces[number] = _packed(some) if some else b""
+    return _LISTED + vector + _LENGTHS.pack(*map(len, pieces)) + b"".join(pieces)
 
 
-def read_directories(data: bytes, vector: bytes) -> Directories | None:
-    """What ``pack_directories`` made of the same ``vector``; None for anything else."""
-    found = _unpacked(data)
+def read_directories(data: bytes, vector: bytes, numbers: Collection[int] = EVERY) -> Directories | None:
+    """What ``pack_directories`` made of the same ``vector``, of it the buckets ``numbers``; None for anything else."""
+    kept, pieces = _pieces(data)
+    if not pieces or kept != vector:
+        return None
+    found: dict[Place, Listed] = {}
     try:
-        kept, rows = found if isinstance(found, list) else (None, [])
-        if kept != vector:
-            return None
-        return {
-            (point, path): Listed(digest, tuple(names.split(b"\0")) if kinds else (), kinds, short)
-            for point, path, digest, names, kinds, short in rows
-        }
+        for number in numbers:
+            for point, path, digest, names, kinds, short in _unpacked(pieces[number]) if pieces[number] else ():
+                found[point, path] = Listed(digest, tuple(names.split(b"\0")) if kinds else (), kinds, short)
     except (ValueError, TypeError, AttributeError):
         return None
+    return found
+
+
+def _pieces(data: bytes) -> tuple[bytes, list[bytes]]:
+    """The vector, and the buckets as they were packed; none where it is anything else."""
+    begin = len(_LISTED) + stats.BUCKETS * stats.SIZE
+    if not data.startswith(_LISTED) or len(data) < begin + _LENGTHS.size:
+        return b"", []
+    ends = list(accumulate(_LENGTHS.unpack_from(data, begin), initial=begin + _LENGTHS.size))
+    if ends[-1] != len(data):
+        return b"", []
+    return data[len(_LISTED) : begin], [data[at:end] for at, end in pairwise(ends)]
 
 
 def _block(path: bytes, entry: wire.Entry) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from driftd.core.fingerprint import Extent, Fingerprint, Reader
 from driftd.core.framing import AGAIN, FrameReader, printable
 from driftd.core.glance import streams
 from driftd.core.glance.merge import Moved, asked, merged, moved
-from driftd.core.glance.recalled import Directories, Head, read_directories, vector_of
+from driftd.core.glance.recalled import EVERY, Directories, Head, pack_directories, read_directories, vector_of
 from driftd.core.interned import Apart, Interned
 from driftd.probe import bencode, stats, wire
 from driftd.probe.wire import WireError
@@ -91,10 +91,21 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What is to be kept for the next look; ``directories`` are None where they are those that there were."""
+    """What is to be kept for the next look.
+
+    ``directories`` are all those in the buckets ``numbers``; the others, or all where it is None, are as they were.
+    """
 
     head: Head
     directories: Directories | None
+    numbers: Collection[int] = EVERY
+
+    def packed(self, known: Callable[[], bytes]) -> bytes | None:
+        """The directories as they are to be kept, from those that are; None where they are to stay."""
+        if self.directories is None:
+            return None
+        others = known() if len(self.numbers) < len(EVERY) else b""
+        return pack_directories(self.head.vector, self.directories, others, self.numbers)
 
 
 class Doubt(Exception):  # it is none that anybody is told of
@@ -117,6 +128,7 @@ class GlanceTalk:
         of: bytes,
         head: Head | None,
         directories: Callable[[], bytes],
+        loaded: int | None = None,
     ) -> None:
         self._question = question
         self._program = program
@@ -124,7 +136,8 @@ class GlanceTalk:
         self._of = of
         self._head = head if head is not None and (head.of, head.image) == (of, image.root) else None
         self._directories = directories
-        self._loaded = 0  # how much of the program is there: 1 the reading part, 2 all of it
+        self._begins = loaded is None
+        self.loaded = loaded or 0
         self._seen: Fingerprint | Unseen | None = None
         self._talk = self._dialogue()
         self._waiting: FrameReader | None = None
@@ -134,7 +147,7 @@ class GlanceTalk:
 
     def opening(self) -> bytes:
         """What to send before anything came."""
-        return self._program.glance + self._next()
+        return (self._program.glance if self._begins else b"") + self._next()
 
     @property
     def over(self) -> bool:
@@ -200,26 +213,26 @@ class GlanceTalk:
             if view.root != head.stat_root:
                 raise Doubt("it says that nothing changed, and names another root")
             return (yield from self._as_before(head))
-        known = read_directories(self._directories(), head.vector) if view.around == head.around else None
+        wanted = unequal(head.vector, view.vector)
+        known = read_directories(self._directories(), head.vector, wanted) if view.around == head.around else None
         if known is None:
             return None
-        return (yield from self._changed(head, known, view))
+        return (yield from self._changed(head, known, wanted))
 
     def _as_before(self, head: Head) -> _Talk:
         """Nothing moved. What is due is read all the same."""
         if self._rehashing:
-            return (yield from self._read(head, Moved({}, frozenset(), {}), head.vector, None, Extent.SAME))
+            return (yield from self._read(Left(head, None), Moved({}, frozenset(), {}), Extent.SAME))
         self.left = Left(head, None)
         entries, root = self._image.changed(head.changes) if head.changes else (self._image.entries, head.root)
         return (yield from self._beside(head, Arrived(entries, root, self._apart(head.changes)), Extent.SAME, 0))
 
-    def _changed(self, head: Head, known: Directories, view: streams.View) -> _Talk:
+    def _changed(self, head: Head, known: Directories, wanted: Collection[int]) -> _Talk:
+        """``known`` are the directories in the buckets ``wanted``, which are the unequal ones."""
         names = streams.Names(nonce := self._question.nonce())
-        wanted = unequal(head.vector, view.vector)
         digests: dict[int, list[bytes]] = {number: [] for number in wanted}
         for (point, path), one in known.items():
-            if (number := stats.bucket(point, path)) in digests:
-                digests[number].append(one.digest)
+            digests[stats.bucket(point, path)].append(one.digest)
         asking = {b"%d" % number: b"".join(sorted(those)) for number, those in digests.items()}
         yield self._load(1) + self._frame(b"N", nonce, known=asking), names
         if failure := names.failed():
@@ -227,11 +240,14 @@ class GlanceTalk:
         if names.beneath != head.beneath:
             raise Doubt("what lies beneath mounts is not what it was")
         found = moved(known, names.directories, names.gone)
-        vector = vector_of(found.directories)
-        return (yield from self._read(head, found, vector, found.directories, Extent.CHANGES))
+        if not {stats.bucket(*place) for place in found.directories} <= {*wanted}:
+            raise Doubt("it names directories that it was not asked for")
+        left = Left(replace(head, vector=vector_of(found.directories, head.vector, wanted)), found.directories, wanted)
+        return (yield from self._read(left, found, Extent.CHANGES))
 
-    def _read(self, head: Head, found: Moved, vector: bytes, directories: Directories | None, extent: Extent) -> _Talk:
-        """Read names anew, and with them what is due."""
+    def _read(self, left: Left, found: Moved, extent: Extent) -> _Talk:
+        """Read names anew, and with them what is due. ``left`` is what is known of the directories by now."""
+        head = left.head
         part = streams.Part(nonce := self._question.nonce(), self._question.limits)
         names = [[point, path, list(those)] for (point, path), those in sorted(found.read.items())]
         rehash = self._question.rehash
@@ -250,14 +266,13 @@ class GlanceTalk:
         gone = {*found.gone, *lost, *part.entries}
         head = replace(
             head,
-            vector=vector,
             changes=changes,
             root=root,
             links=part.links,
             unreadable=tuple(sorted({*part.unreadable, *(path for path in head.unreadable if path not in gone)})),
             reached=part.reached if self._rehashing else head.reached,
         )
-        self.left = Left(head, directories)
+        self.left = replace(left, head=head)
         hashed = part.counts.get(b"bytes_hashed", 0)
         return (yield from self._beside(head, Arrived(entries, root, self._apart(changes)), extent, hashed))
 
@@ -377,8 +392,8 @@ class GlanceTalk:
 
     def _load(self, upto: int) -> bytes:
         """The pieces of program that are not there yet."""
-        pieces = (self._program.reading, self._program.rest)[self._loaded : upto]
-        self._loaded = max(self._loaded, upto)
+        pieces = (self._program.reading, self._program.rest)[self.loaded : upto]
+        self.loaded = max(self.loaded, upto)
         return b"".join(pieces)
 
     def _until(self) -> tuple[int, ...]:

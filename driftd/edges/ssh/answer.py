@@ -15,11 +15,11 @@ STDERR_KEPT = 4096
 class Answer:
     """Both outputs of the far command, at most ``limit`` bytes together; more raises ``WireError``.
 
-    ``received`` counts standard output, ``said`` is the beginning of standard error.
+    ``received`` counts standard output, ``said`` is the beginning of standard error. ``talk`` is who understands it.
     """
 
     def __init__(self, talk: Talk | GlanceTalk, limit: int) -> None:
-        self._talk = talk
+        self.talk = talk
         self._limit = limit
         self._counted = 0
         self.received = 0
@@ -28,7 +28,7 @@ class Answer:
     @property
     def over(self) -> bool:
         """Whether it is whole, or worth nothing already."""
-        return self._talk.over
+        return self.talk.over
 
     def feed(self, data: bytes) -> bytes:
         """The next piece of standard output, and what to send now; nothing may follow a whole answer."""
@@ -36,11 +36,11 @@ class Answer:
             raise WireError("more came after its end")
         self._count(data)
         self.received += len(data)
-        return self._talk.feed(data)
+        return self.talk.feed(data)
 
     def instead(self, talk: Talk) -> None:
         """Another one answers: a collector, where there is no Python."""
-        self._talk = talk
+        self.talk = talk
 
     def complain(self, data: bytes) -> None:
         """The next piece of standard error."""
@@ -49,7 +49,7 @@ class Answer:
 
     def finish(self) -> Fingerprint | Unseen:
         """What it amounts to."""
-        return self._talk.finish()
+        return self.talk.finish()
 
     def complaint(self) -> bytes:
         """The line of standard error that says most: sudo's if there is one, and not one that says nothing of why."""

@@ -15,7 +15,7 @@ import structlog
 from driftd.core.digestkey import DigestKey
 from driftd.core.facts import Instance, Unseen
 from driftd.core.fingerprint import Fingerprint, Reader
-from driftd.core.glance.recalled import Recollections, pack_directories, pack_head, read_head
+from driftd.core.glance.recalled import Recollections, pack_head, read_head
 from driftd.core.glance.talk import GlanceTalk, Program, Question, Rehash
 from driftd.core.interned import Interned
 from driftd.core.ports import AskFor
@@ -26,9 +26,13 @@ NONCE_SIZE = 16
 _HEAD = struct.Struct(">cI")
 
 
+def _nonce() -> bytes:
+    return os.urandom(NONCE_SIZE)
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One look, as ``Looker.look`` has it; ``seconds`` are what is left of its time."""
+    """One look, as ``Looker.look`` has it; ``seconds`` are what is left of its time, ``nonce`` makes one a question."""
 
     instance: Instance
     seconds: int
@@ -36,6 +40,7 @@ class Asked:
     key: DigestKey | None
     ask: AskFor | None
     image: Interned | None
+    nonce: Callable[[], bytes] = _nonce
 
     @property
     def sections(self) -> tuple[bytes, ...]:
@@ -75,20 +80,22 @@ def whole(asked: Asked) -> Asking:
 
 
 def _request(asked: Asked) -> tuple[bytes, Talk]:
-    nonce = _nonce()
+    nonce = asked.nonce()
     limits = {b"seconds": max(1, asked.seconds), b"now": int(time.time())}
     if asked.since is not None:
         limits[b"since"] = asked.since
     key = asked.key.secret if asked.key else b""
     request = wire.encode_request(nonce, os.fsencode(asked.root), asked.sections, limits=limits, key=key)
-    return request, Talk(Reader(nonce, asked.sections, image=asked.image), asked.ask, _nonce())
+    return request, Talk(Reader(nonce, asked.sections, image=asked.image), asked.ask, asked.nonce())
 
 
-def glance(asked: Asked, image: Interned, recollections: Recollections, rehash: Rehash, host_key: str) -> Asking:
-    """What the last look left is sent for, and what this one leaves is kept."""
+def glance(
+    asked: Asked, image: Interned, recollections: Recollections, rehash: Rehash, host_key: str, loaded: int | None
+) -> Asking:
+    """What the last look left is sent for, and what this one leaves is kept; ``loaded``: see ``GlanceTalk``."""
     instance_id = asked.instance.id
     question = Question(
-        nonce=_nonce,
+        nonce=asked.nonce,
         seconds=max(1, asked.seconds),
         now=int(time.time()),
         root=os.fsencode(asked.root),
@@ -97,13 +104,15 @@ def glance(asked: Asked, image: Interned, recollections: Recollections, rehash: 
         ask=asked.ask,
         rehash=rehash,
     )
-    program = _program()
-    user, key = asked.instance.reach.user, asked.key.id if asked.key else ""
-    belongs = f"{instance_id}\0{host_key}\0{user}\0{asked.root}\0{key}"
-    of = hashlib.sha256(belongs.encode() + program.digest).digest()
     head = recollections.head(instance_id)
     talk = GlanceTalk(
-        question, program, image, of, read_head(head) if head else None, lambda: recollections.directories(instance_id)
+        question,
+        _program(),
+        image,
+        belongs(asked, host_key),
+        read_head(head) if head else None,
+        lambda: recollections.directories(instance_id),
+        loaded,
     )
 
     def over(seen: Fingerprint | Unseen) -> Fingerprint | Unseen:
@@ -112,9 +121,8 @@ def glance(asked: Asked, image: Interned, recollections: Recollections, rehash: 
         if isinstance(seen, Unseen) or talk.left is None:
             recollections.forget(instance_id)
         else:
-            left = talk.left
-            names = pack_directories(left.head.vector, left.directories) if left.directories is not None else None
-            recollections.keep(instance_id, pack_head(left.head), names)
+            names = talk.left.packed(lambda: recollections.directories(instance_id))
+            recollections.keep(instance_id, pack_head(talk.left.head), names)
         return seen
 
     def instead() -> tuple[bytes, Talk]:
@@ -122,6 +130,13 @@ def glance(asked: Asked, image: Interned, recollections: Recollections, rehash: 
         return collector.program() + request, other
 
     return Asking(talk.opening(), talk, instead, waits=True, over=over)
+
+
+def belongs(asked: Asked, host_key: str) -> bytes:
+    """What the head of a recollection is ``of``: instance, host key, account, root, digest key, program. SHA-256."""
+    user, key = asked.instance.reach.user, asked.key.id if asked.key else ""
+    said = f"{asked.instance.id}\0{host_key}\0{user}\0{asked.root}\0{key}"
+    return hashlib.sha256(said.encode() + _program().digest).digest()
 
 
 @functools.cache
@@ -132,7 +147,3 @@ def _program() -> Program:
 def _piece(source: bytes) -> bytes:
     payload = wire.pack({b"piece": source})
     return _HEAD.pack(b"P", len(payload)) + payload
-
-
-def _nonce() -> bytes:
-    return os.urandom(NONCE_SIZE)

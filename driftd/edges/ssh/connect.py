@@ -90,10 +90,15 @@ def connect(reach: Reach, options: SshOptions, deadline: Deadline) -> Iterator[C
             if reach.visit is not None:
                 reach.visit.entered()
             socket.deadline = deadline
-            socket.byte_limit = options.output_limit + options.output_limit // 8 + MEBIBYTE
+            socket.byte_limit = allowance(options)
             yield Connection(
                 transport, socket, mine.fingerprint, presented, connected - began, time.monotonic() - connected
             )
+
+
+def allowance(options: SshOptions) -> int:
+    """How many bytes may come in one look: its output, and what SSH adds."""
+    return options.output_limit + options.output_limit // 8 + MEBIBYTE
 
 
 def own_key(reach: Reach, options: SshOptions) -> str:

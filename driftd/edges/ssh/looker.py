@@ -1,7 +1,8 @@
 """Looking over SSH: the probe is streamed to the instance's Python and its answer read, all by one deadline.
 
-One connection a look, no state between looks, any number of threads. What an instance did is always ``Unseen`` with a
-sentence; the daemon trusts nothing of what it says, and keeps at most the window's bytes unread.
+One connection a look, or one that an earlier look left open (kept.py); any number of threads. What an instance did is
+always ``Unseen`` with a sentence; the daemon trusts nothing of what it says, and keeps at most the window's bytes
+unread.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import paramiko
 import structlog
@@ -20,16 +21,17 @@ from driftd.core.errors import DriftdError
 from driftd.core.facts import Instance, Unseen
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.glance.recalled import Recollections
-from driftd.core.glance.talk import Rehash
+from driftd.core.glance.talk import GlanceTalk, Rehash
 from driftd.core.interned import Interned
 from driftd.core.ports import AskFor
-from driftd.core.visits import Parted
+from driftd.core.visits import Announced, Parted
 from driftd.edges.ssh.answer import Answer
 from driftd.edges.ssh.asking import Asked, Asking, glance, whole
 from driftd.edges.ssh.command import NO_PYTHON, OTHER_PROGRAM, command, sudoers_line, uses_sudo
-from driftd.edges.ssh.connect import Connection, connect, own_key
+from driftd.edges.ssh.connect import Connection, allowance, connect, own_key
 from driftd.edges.ssh.failure import HOSTILE, SshError, quoted
 from driftd.edges.ssh.hostkeys import place
+from driftd.edges.ssh.kept import Kept, Line
 from driftd.edges.ssh.options import SshOptions
 from driftd.edges.ssh.tcp import Deadline
 from driftd.probe import wire
@@ -49,12 +51,14 @@ class LookStats:
     auth_s: float = 0.0
     total_s: float = 0.0
     cipher: str = ""
+    kept: bool = False  # it went over a connection that was there already
 
 
 class SshLooker:
     """``Looker`` over SSH. ``measured`` is told what each look cost, for logs and metrics; it must not raise.
 
     With ``recollections`` a look costs what changed since the last one; ``rehash`` is what is read again all the same.
+    ``worth`` says for how many seconds an instance's connection is then kept for the next one; 0 is for none.
     """
 
     def __init__(
@@ -63,16 +67,26 @@ class SshLooker:
         measured: Callable[[Instance, LookStats], None] | None = None,
         recollections: Recollections | None = None,
         rehash: Rehash | None = None,
+        worth: Callable[[Instance], float] = lambda _instance: 0.0,
     ) -> None:
         self._options = options
         self._recollections = recollections
         self._rehash = rehash or Rehash()
         self._measured = measured or _log_stats
         self._cut = threading.Event()
+        self._kept = Kept(worth)
 
     def stop(self) -> None:
         """End every look that is under way, as if its deadline had passed, and let none begin any more."""
         self._cut.set()
+        self._kept.close()
+
+    def standing(self, instance: Instance) -> Announced | None:
+        """The visit whose connection waits for the next look at this instance, which then is to reach it by that visit.
+
+        None where there is none, or where its far end does not answer any more.
+        """
+        return self._kept.standing(instance)
 
     def own_key(self, instance: Instance) -> str:
         """See ``Looker.own_key``."""
@@ -87,18 +101,22 @@ class SshLooker:
         ask: AskFor | None = None,
         image: Interned | None = None,
     ) -> Fingerprint | Unseen:
-        """See ``Looker.look``. The connection is closed when this returns, whatever happened."""
+        """See ``Looker.look``. Unless it is kept, the connection is closed when this returns, whatever happened."""
         began = time.monotonic()
         deadline = Deadline(deadline_s, self._cut)
         stats = LookStats()
+        asked = Asked(instance, int(deadline_s), self._options.root, key, ask, image)
         try:
-            with connect(instance.reach, self._options, deadline) as connection:
+            with contextlib.ExitStack() as closing:
+                line = self._line(instance, deadline, closing)
                 try:
-                    asked = Asked(instance, int(deadline.left()), self._options.root, key, ask, image)
-                    asking = self._asking(asked, connection)
-                    return asking.over(self._ask(instance, connection, deadline, asking))
+                    asking = self._asking(replace(asked, seconds=int(deadline.left())), line)
+                    seen = asking.over(self._ask(instance, line, deadline, asking))
                 finally:
-                    stats = _stats(connection, began)
+                    stats = _stats(line, began)
+                if line.stays and instance.reach.visit is not None:
+                    self._kept.put(instance, instance.reach.visit, line, closing.pop_all().close)
+                return seen
         except SshError as error:
             return error.unseen()
         except DriftdError as error:
@@ -106,25 +124,32 @@ class SshLooker:
         finally:
             self._measured(instance, stats)
 
-    def _ask(
-        self,
-        instance: Instance,
-        connection: Connection,
-        deadline: Deadline,
-        asking: Asking,
-    ) -> Fingerprint | Unseen:
-        where = place(instance.reach.host, instance.reach.port)
+    def _line(self, instance: Instance, deadline: Deadline, closing: contextlib.ExitStack) -> Line:
+        """The connection that was kept for this visit, else a new one. Raises ``SshError``."""
+        standing = self._kept.take(instance.reach.visit)
+        if standing is None:
+            return Line(closing.enter_context(connect(instance.reach, self._options, deadline)))
+        line, end = standing
+        closing.callback(end)
+        socket = line.connection.socket
+        socket.deadline, socket.byte_limit = deadline, socket.received + allowance(self._options)
+        line.sent, line.received, line.stays = socket.sent, socket.received, False
+        return line
+
+    def _ask(self, instance: Instance, line: Line, deadline: Deadline, asking: Asking) -> Fingerprint | Unseen:
+        where, connection = place(instance.reach.host, instance.reach.port), line.connection
         answer = Answer(asking.talk, self._options.output_limit)
-        channel: paramiko.Channel | None = None
         seen: Fingerprint | Unseen | None = None
+        stays = asking.waits and self._kept.keeps(instance)
         try:
-            channel = connection.open_channel()
+            channel = line.channel or self._started(instance, line, deadline)
             channel.settimeout(max(0.01, deadline.left()))
-            channel.exec_command(command(instance.reach.user, self._options))
             _send(channel, asking.opening)
             # Where there is no Python, a shell waits for what it can run.
-            seen = _heard(channel, answer, deadline, asking, shell=not self._options.python)
-            if isinstance(seen, Unseen):
+            seen = _heard(channel, answer, deadline, asking, shell=not self._options.python, stays=stays)
+            if stays and isinstance(seen, Fingerprint) and isinstance(answer.talk, GlanceTalk):
+                line.loaded, line.stays = answer.talk.loaded, True
+            if seen is not None and (line.stays or isinstance(seen, Unseen)):
                 return seen
             status = _exit_status(channel, deadline)
         except wire.WireError as error:
@@ -132,10 +157,10 @@ class SshLooker:
         except HOSTILE as error:
             return _broken(where, connection, answer, deadline, error)
         finally:
-            if channel is not None:
+            if line.channel is not None and not line.stays:
                 # A transport that is gone cannot be told.
                 with contextlib.suppress(*HOSTILE):
-                    channel.close()
+                    line.channel.close()
         if connection.socket.stopped or (status < 0 and not connection.transport.is_active()):
             return _broken(where, connection, answer, deadline, None)
         if instance.reach.visit is not None:
@@ -144,11 +169,19 @@ class SshLooker:
             return seen
         return self._ended(where, instance.reach.user, status, answer)
 
-    def _asking(self, asked: Asked, connection: Connection) -> Asking:
+    def _started(self, instance: Instance, line: Line, deadline: Deadline) -> paramiko.Channel:
+        """What waits for the program, on a channel of its own."""
+        line.channel = channel = line.connection.open_channel()
+        channel.settimeout(max(0.01, deadline.left()))
+        channel.exec_command(command(instance.reach.user, self._options))
+        return channel
+
+    def _asking(self, asked: Asked, line: Line) -> Asking:
         """A glance where something may be known, else a whole look. A program that is pinned is sent in one piece."""
         if self._recollections is None or asked.image is None or self._options.pinned:
             return whole(asked)
-        return glance(asked, asked.image, self._recollections, self._rehash, f"{connection.host_key}")
+        host_key = f"{line.connection.host_key}"
+        return glance(asked, asked.image, self._recollections, self._rehash, host_key, line.loaded)
 
     def _ended(self, where: str, user: str, status: int, answer: Answer) -> Unseen:
         """The command ended without a whole answer: sudo, no Python, no login shell, or the probe itself."""
@@ -212,9 +245,12 @@ def _send(channel: paramiko.Channel, data: bytes) -> None:
 
 
 def _heard(
-    channel: paramiko.Channel, answer: Answer, deadline: Deadline, asking: Asking, *, shell: bool
+    channel: paramiko.Channel, answer: Answer, deadline: Deadline, asking: Asking, *, shell: bool, stays: bool
 ) -> Fingerprint | Unseen | None:
-    """The whole dialogue; None when the far end closed it before its end. ``shell``: see ``_pieces``."""
+    """The whole dialogue; None when the far end closed it before its end. ``shell``: see ``_pieces``.
+
+    Where the far end ``stays``, it is over with the answer, and nobody waits for its end.
+    """
     seen: Fingerprint | Unseen | None = None
 
     def instead() -> bytes:
@@ -229,7 +265,7 @@ def _heard(
             channel.settimeout(_TICK_S)
         if answer.over:
             seen = answer.finish()
-            if isinstance(seen, Unseen):
+            if isinstance(seen, Unseen) or (stays and isinstance(answer.talk, GlanceTalk)):
                 return seen
             if asking.waits:
                 channel.shutdown_write()
@@ -267,14 +303,16 @@ def _exit_status(channel: paramiko.Channel, deadline: Deadline) -> int:
     return int(channel.exit_status)
 
 
-def _stats(connection: Connection, began: float) -> LookStats:
+def _stats(line: Line, began: float) -> LookStats:
+    connection, kept = line.connection, line.sent > 0
     return LookStats(
-        connection.socket.sent,
-        connection.socket.received,
-        connection.connect_s,
-        connection.auth_s,
+        connection.socket.sent - line.sent,
+        connection.socket.received - line.received,
+        0.0 if kept else connection.connect_s,
+        0.0 if kept else connection.auth_s,
         time.monotonic() - began,
         str(connection.transport.remote_cipher),
+        kept,
     )
 
 
@@ -288,4 +326,5 @@ def _log_stats(instance: Instance, stats: LookStats) -> None:
         auth_s=round(stats.auth_s, 4),
         total_s=round(stats.total_s, 4),
         cipher=stats.cipher,
+        kept=stats.kept,
     )

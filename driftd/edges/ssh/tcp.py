@@ -6,6 +6,7 @@ which counts, keeps the deadline, and refuses a packet or a total that no honest
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -99,8 +100,10 @@ class MeteredSocket:
         self._sock.settimeout(seconds)
 
     def close(self) -> None:
-        """Close both directions; a second time is a no-op."""
+        """Close both directions, also under whoever reads just now; a second time is a no-op."""
         self._closed = True
+        with contextlib.suppress(OSError):  # it was closed, or never connected
+            self._sock.shutdown(socket.SHUT_RDWR)
         self._sock.close()
 
 
