@@ -46,9 +46,8 @@ class When:
     def __bool__(self) -> bool:
         return bool(self.packages or self.paths or self.os)
 
-    def holds(self, manifest: Manifest) -> bool:
-        """Whether ``manifest`` contains all this."""
-        installed = _packages(manifest) if self.packages or self.os else frozenset()
+    def holds(self, manifest: Manifest, installed: frozenset[bytes]) -> bool:
+        """Whether ``manifest``, whose packages are ``installed``, contains all this."""
         return (
             (not self.os or any(system in self.os for system in _systems(installed)))
             and (not self.packages or any(glob.matches(name) for glob in self.packages for name in installed))
@@ -74,10 +73,11 @@ class Pack:
 
 def systems(manifest: Manifest) -> frozenset[str]:
     """The systems that ``manifest`` is of, by its packages: none, one, or (where it is built so) several."""
-    return _systems(_packages(manifest))
+    return _systems(packages(manifest))
 
 
-def _packages(manifest: Manifest) -> frozenset[bytes]:
+def packages(manifest: Manifest) -> frozenset[bytes]:
+    """The names of its packages, without an architecture."""
     return frozenset(
         fact.name.encode("utf-8", "surrogateescape").partition(b":")[0]
         for fact in manifest.facts

@@ -20,7 +20,7 @@ from driftd.core.difference import Change, Difference, content_aside
 from driftd.core.evidence import Evidence
 from driftd.core.expect import Expect, Outcome, held, rotations, unmet
 from driftd.core.findings import Action, Finding, Judgement, Severity, Unchecked, Verdict, signature
-from driftd.core.packs import Pack
+from driftd.core.packs import Pack, packages
 from driftd.core.rules import Rule
 from driftd.core.showable import Show
 from driftd.core.shown import content_only
@@ -64,7 +64,8 @@ class Policy:
         """This policy for one image: with what ``auto`` offers, as far as the image contains what it is for."""
         if not any(pack.offered for pack in self.packs):
             return self
-        applying = [pack for pack in self.packs if not pack.offered or pack.when.holds(manifest)]
+        installed = packages(manifest)
+        applying = [pack for pack in self.packs if not pack.offered or pack.when.holds(manifest, installed)]
         return Policy.of([replace(pack, offered=False) for pack in applying])
 
     def with_answers(self, answers: Pack | None) -> Policy:

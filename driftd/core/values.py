@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
+from operator import attrgetter
 from sys import intern
 from typing import Any
 
@@ -21,6 +23,7 @@ _DOORS = ("ssh", "console", "su", "sudo", "exec", "cloud", "service")
 _TEXT_LIMIT = 64 * 1024
 _HOWS = ("not available", "not permitted", CUT_SHORT)
 _WORD = re.compile(r"[a-z][a-z0-9_-]{0,31}")  # a kind of fact, the name of a field
+_ORDER = attrgetter("kind", "name", "fields")  # of facts, as they compare
 _FIELDS_LIMIT = 64  # of one fact
 _WHY_LIMIT = 500
 
@@ -78,7 +81,7 @@ def sorted_facts(facts: Iterable[Fact], looked: Collection[str]) -> tuple[Fact, 
     found = set(facts)
     if not {fact.kind for fact in found} <= set(looked):
         raise WireError("a fact is of a kind that was not looked for")
-    return tuple(sorted(found))
+    return tuple(sorted(found, key=_ORDER))
 
 
 def _kept(value: object) -> Kept:
@@ -156,6 +159,12 @@ ROWS: dict[bytes, Callable[[object], object]] = {
     b"kept": _kept,
     b"sessions": _session,
 }
+
+
+@lru_cache(maxsize=1 << 15)
+def fact_of(row: bytes) -> Fact:
+    """A fact from its packed row; of many instances most are alike."""
+    return _fact(unpack(row))
 
 
 def message(payload: bytes) -> dict[bytes, list[Any]]:

@@ -73,6 +73,16 @@ def test_the_second_look_reads_nothing_and_a_later_one_what_moved(seen, tmp_path
     assert [path for path, _ in moved.apart.changes.items()] == [b"/d3/file"]
 
 
+def test_where_nothing_changed_nothing_is_written(seen, tmp_path):
+    seen.glance()
+    before = {file: file.stat().st_ino for file in (tmp_path / "looks").iterdir()}
+    seen.glance()
+    assert {file: file.stat().st_ino for file in (tmp_path / "looks").iterdir()} == before
+    (tmp_path / "root/d3/file").write_text("another")
+    seen.glance()
+    assert not {file.stat().st_ino for file in before} & {*before.values()}
+
+
 def test_what_is_kept_is_nobody_elses(seen, tmp_path):
     seen.glance()
     files = list((tmp_path / "looks").iterdir())

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any, Protocol
 
+from driftd.core.glance.known import KnownFacts
 from driftd.core.interned import Changes
 from driftd.probe import bencode, stats, wire
 
-_FORMAT = b"driftd-recalled/1\n"
+_FORMAT = b"driftd-recalled/2\n"
 _LISTED = b"driftd-listed/1\n"
 _LENGTHS = struct.Struct(f">{stats.BUCKETS}I")
 _DIGEST = 32
@@ -53,8 +54,8 @@ class Head:
     tree; ``beneath`` is a digest of what lies beneath mounts.
 
     ``changes`` is how the content tree differs from the image's, whose root is ``image``; ``root`` is its own.
-    ``links`` is the digest of its hard links as the probe told them. ``facts`` is the payload of a FACTS message, as it
-    was packed; ``salt`` and ``reached`` are of the rolling rehash: how far each span has come, in seconds since 1970.
+    ``links`` is the digest of its hard links as it was told. ``salt`` and ``reached`` are of the rolling rehash:
+    how far each span has come, in seconds since 1970.
     """
 
     of: bytes
@@ -69,7 +70,7 @@ class Head:
     covered: tuple[bytes, ...]
     mounted: tuple[bytes, ...]
     reasons: Mapping[str, int]
-    facts: bytes
+    facts: KnownFacts
     salt: bytes
     reached: tuple[int, ...]
 
@@ -130,7 +131,8 @@ def pack_head(head: Head) -> bytes:
             b"covered": list(head.covered),
             b"mounted": list(head.mounted),
             b"reasons": {reason.encode(): number for reason, number in head.reasons.items()},
-            b"facts": head.facts,
+            b"facts": head.facts.payload,
+            b"lengths": head.facts.lengths,
             b"salt": head.salt,
             b"reached": list(head.reached),
         }
@@ -160,7 +162,7 @@ def read_head(data: bytes) -> Head | None:
             covered=tuple(found[b"covered"]),
             mounted=tuple(found[b"mounted"]),
             reasons={reason.decode(): number for reason, number in found[b"reasons"].items()},
-            facts=found[b"facts"],
+            facts=KnownFacts(found[b"facts"], found[b"lengths"]),
             salt=found[b"salt"],
             reached=tuple(found[b"reached"]),
         )

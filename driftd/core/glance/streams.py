@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import struct
 import zlib
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from driftd.core.fingerprint import Reader
 from driftd.core.framing import FrameReader, dictionary
 from driftd.core.glance.recalled import Listed, Place
 from driftd.core.values import number
-from driftd.probe import bencode, stats, wire
+from driftd.probe import stats, wire
 from driftd.probe.wire import WireError
 
 _VIEW, _DIRECTORIES, _GONE, _KNOWN, _REACHED = b"V", b"D", b"X", b"K", b"U"
@@ -208,20 +207,6 @@ class _Standing(Arriving):
 
     def arrived(self) -> Arrived:
         return self._tree
-
-
-def facts_of(frames: list[bytes]) -> bytes:
-    """The FACTS message that came in these frames, as the probe packs it whole."""
-    found: dict[bytes, list[Any]] = {b"facts": [], b"looked": [], b"kept": []}
-    for payload in frames:
-        for key, rows in dictionary(payload).items():
-            found.setdefault(key, []).extend(rows)
-    return bencode.pack(found)
-
-
-def digest_of(facts: bytes) -> bytes:
-    """What the probe calls such a message by; b"" of none."""
-    return hashlib.sha256(facts).digest() if facts else b""
 
 
 def _inflated(payload: bytes) -> Any:

@@ -14,13 +14,14 @@ from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from driftd.core import asks, values
+from driftd.core import asks
 from driftd.core.arriving import Arrived, Limits
 from driftd.core.asks import AnswerReader, Ask
 from driftd.core.facts import Unseen
 from driftd.core.fingerprint import Extent, Fingerprint, Reader
 from driftd.core.framing import AGAIN, FrameReader, printable
 from driftd.core.glance import streams
+from driftd.core.glance.known import KnownFacts
 from driftd.core.glance.merge import Moved, asked, merged, moved
 from driftd.core.glance.recalled import EVERY, Directories, Head, pack_directories, read_directories, vector_of
 from driftd.core.interned import Apart, Interned
@@ -279,19 +280,17 @@ class GlanceTalk:
     def _beside(self, head: Head, tree: Arrived, extent: Extent, hashed: int) -> _Talk:
         """Facts and sessions."""
         question = self._question
-        known = streams.digest_of(head.facts)
+        known = head.facts.digest
         rest = streams.Rest(nonce := question.nonce(), question.sections, question.limits, tree, known)
         fields = {"schema": wire.SCHEMA, "root": question.root, "sections": sorted(question.sections)}
         yield self._load(2) + self._frame(wire.FACTS, nonce, key=question.key, known=known, **fields), rest
         seen = rest.finish()
         if isinstance(seen, Unseen):
             return seen
-        facts = head.facts if rest.alike else streams.facts_of(rest.facts)
+        facts = head.facts if rest.alike else KnownFacts.of(rest.facts)
         if rest.alike:
-            rows = values.message(facts)
-            looked = tuple(sorted(set(rows[b"looked"])))
-            kept = tuple(sorted({*seen.kept, *rows[b"kept"]}))
-            seen = replace(seen, facts=values.sorted_facts(rows[b"facts"], looked), looked=looked, kept=kept)
+            found, looked, kept = facts.read()
+            seen = replace(seen, facts=found, looked=looked, kept=tuple(sorted({*seen.kept, *kept})))
         coverage = replace(
             seen.coverage,
             bytes_hashed=max(0, hashed),
@@ -345,7 +344,7 @@ class GlanceTalk:
             covered=seen.covered,
             mounted=seen.mounted,
             reasons=seen.coverage.reasons,
-            facts=streams.facts_of(reader.facts),
+            facts=KnownFacts.of(reader.facts),
             salt=question.nonce()[:8],
             reached=self._until(),
         )

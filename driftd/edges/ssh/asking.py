@@ -104,13 +104,14 @@ def glance(
         ask=asked.ask,
         rehash=rehash,
     )
-    head = recollections.head(instance_id)
+    data = recollections.head(instance_id)
+    head = read_head(data) if data else None
     talk = GlanceTalk(
         question,
         _program(),
         image,
         belongs(asked, host_key),
-        read_head(head) if head else None,
+        head,
         lambda: recollections.directories(instance_id),
         loaded,
     )
@@ -120,7 +121,7 @@ def glance(
             structlog.get_logger().info("a whole look was needed", instance=instance_id, why=talk.doubted)
         if isinstance(seen, Unseen) or talk.left is None:
             recollections.forget(instance_id)
-        else:
+        elif talk.left.directories is not None or talk.left.head != head:  # else all is there as it is to be
             names = talk.left.packed(lambda: recollections.directories(instance_id))
             recollections.keep(instance_id, pack_head(talk.left.head), names)
         return seen
