@@ -1,6 +1,6 @@
 """Everything in one run: measure, print the table, write docs/benchmarks.json and docs/benchmarks.md.
 
-    python -m bench.speed [--rounds 5] [--sweep 8] [--only full,stat | --again full,stat | --render] [--tree DIR]
+    python -m bench.speed [--rounds 5] [--sweep 1000] [--only full,stat | --again full,stat | --render] [--tree DIR]
 
 ``--only`` measures these parts, prints their lines, and writes nothing: for whoever makes one of them faster.
 ``--again`` measures these parts and writes them among the results that are there. What can be named: full, check, stat,
@@ -85,7 +85,7 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--tree", type=Path, help="look at this directory instead of bench/tree's")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--sweep", type=int, default=8, metavar="N", help="instances in the sweep")
+    parser.add_argument("--sweep", type=int, default=1000, metavar="N", help="instances in the sweep")
     parser.add_argument("--only", default="", help="parts, by commas; print and write nothing")
     parser.add_argument("--again", default="", help="parts, by commas; write them among the results that are there")
     parser.add_argument("--render", action="store_true", help="write the page from the results that are there")

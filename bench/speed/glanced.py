@@ -43,8 +43,14 @@ class Glance:
 class Kept:
     """Looks at ``root``, one after the other, by one probe."""
 
-    def __init__(self, root: Path, image: Interned, recollections: Recollections) -> None:
-        self._root, self._image, self._recollections = root, image, recollections
+    def __init__(
+        self,
+        root: Path,
+        image: Interned,
+        recollections: Recollections,
+        rehash: Rehash = Rehash(),  # noqa: B008  # frozen
+    ) -> None:
+        self._root, self._image, self._recollections, self._rehash = root, image, recollections, rehash
         self._loaded: int | None = None
         words = [ours.python(), *bundle.ARGUMENTS]
         self._child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -54,7 +60,8 @@ class Kept:
         given, taken = self._child.stdin, self._child.stdout
         assert given is not None and taken is not None  # noqa: S101, PT018  # pipes
         there, began, pieces = self._spent(), time.process_time(), []
-        asking = asked(Instance("i", "", ""), self._root, self._image, None, self._recollections, self._loaded)
+        question = Asked(Instance("i", "", ""), 600, str(self._root), None, None, self._image, lambda: ours.NONCE)
+        asking = glance(question, self._image, self._recollections, self._rehash, _HOST, self._loaded)
         data, size = asking.opening, 0
         while not asking.talk.over:
             if data:
@@ -68,6 +75,14 @@ class Kept:
         here, size = time.process_time() - began, size + sum(map(len, pieces))
         return Glance(seen, self._spent() - there, here, size, tuple(pieces))
 
+    def later(self, seconds: int) -> None:
+        """As if the last look had been so much earlier: so much more of the rolling rehash is due."""
+        head = read_head(self._recollections.head("i"))
+        if head is None:
+            raise SystemExit("driftd kept nothing of its last look")
+        reached = tuple(one - seconds for one in head.reached)
+        self._recollections.keep("i", pack_head(replace(head, reached=reached)), None)
+
     def _spent(self) -> float:
         """Seconds of CPU of the probe and of the processes that it waited for (proc(5), stat)."""
         fields = Path(f"/proc/{self._child.pid}/stat").read_text().rpartition(")")[2].split()
@@ -76,19 +91,6 @@ class Kept:
     def end(self) -> None:
         """It ends with its input."""
         self._child.communicate()
-
-
-def asked(
-    instance: Instance,
-    root: Path,
-    image: Interned,
-    ask: ASK,
-    recollections: Recollections,
-    loaded: int | None,
-) -> Asking:
-    """The daemon's end of a look at ``root``."""
-    question = Asked(instance, 600, str(root), None, ask, image, lambda: ours.NONCE)
-    return glance(question, image, recollections, Rehash(), _HOST, loaded)
 
 
 def seen_by(asking: Asking, extent: Extent) -> Fingerprint:
@@ -117,7 +119,8 @@ class Recorded:
 
     def look(self, instance: Instance, image: Interned, ask: ASK) -> Fingerprint:
         """The daemon's part of a look, all of it but SSH."""
-        asking = asked(instance, self._root, image, ask, self._recollections, 2)
+        question = Asked(instance, 600, str(self._root), None, ask, image, lambda: ours.NONCE)
+        asking = glance(question, image, self._recollections, Rehash(), _HOST, 2)
         for piece in self._pieces:
             asking.talk.feed(piece)
         return seen_by(asking, Extent.SAME)

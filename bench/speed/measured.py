@@ -9,18 +9,24 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from bench.speed import ours, peers, place, planted, spending, table
+from bench.speed.glanced import Kept
 from bench.speed.overssh import afar
 from bench.speed.peers import Bed
 from bench.speed.planted import Planted
 from bench.speed.spending import Series, Spent, interleaved
 from driftd.core.fingerprint import Extent, Fingerprint
+from driftd.core.glance.ages import rehash
+from driftd.core.glance.talk import REHASH_EVERY
 from driftd.core.manifest import Manifest
+from driftd.edges.recollections import RecollectionDirectory
 from driftd.probe import wire
 
 Say = Callable[[str], None]
@@ -184,7 +190,19 @@ def beside(found: Found) -> None:
     runs = found.run("facts", sides, found.rounds)
     pairs = zip(runs["tree"].values("cpu"), runs["tree and facts"].values("cpu"), strict=True)
     found.put("facts-cpu", [more - less for less, more in pairs])
-    found.put("rehash-cpu", None)
+    with tempfile.TemporaryDirectory() as folder:
+        ages = rehash(timedelta(hours=1), timedelta(hours=24))
+        kept = Kept(bed.root, found.known.tree, RecollectionDirectory(Path(folder), 1 << 30), ages)
+        kept.look(Extent.WHOLE)
+        spent, read = [], 0
+        for _ in range(found.rounds):
+            alone = kept.look(Extent.SAME)
+            kept.later(REHASH_EVERY)
+            due = kept.look(Extent.SAME)
+            read = due.seen.coverage.bytes_hashed
+            spent.append(due.host - alone.host)
+        kept.end()
+    found.put("rehash-cpu", spent, f"{read / 1e6:,.0f} MB, which is what is due after five minutes")
 
 
 def compare(found: Found) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from asking import Look, read, request
+from glancing import Probe
 
 from driftd.core.fingerprint import Fingerprint
 from driftd.probe import bundle, look, wire
@@ -51,3 +52,11 @@ def tree() -> Iterator[Path]:
     root.mkdir()
     yield root
     subprocess.run(["rm", "-rf", "--", str(home)], check=True)
+
+
+@pytest.fixture(scope="module")
+def probe() -> Iterator[Probe]:
+    """One program for all: it is asked of one tree after the other."""
+    started = Probe()
+    yield started
+    assert started.end() == 0

@@ -7,16 +7,20 @@ import os
 import struct
 import subprocess
 import sys
+import time
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from asking import Look
+
 from driftd.core import merkle
 from driftd.probe import bundle, stats, wire
 from driftd.probe.wire import Entry
 
+COARSE = 5  # CLOCK_REALTIME_COARSE, by which the kernel stamps files (clock_gettime(2))
 HEAD = struct.Struct(">cI")
 Spot = tuple[bytes, bytes]  # file system, path
 
@@ -210,3 +214,17 @@ class Known:
 
     def content_root(self) -> bytes:
         return merkle.root(self.tree())
+
+
+def tick() -> None:
+    """Wait until the clock that stamps files has moved on: two changes within one of its ticks look the same."""
+    before = time.clock_gettime_ns(COARSE)
+    while time.clock_gettime_ns(COARSE) == before:
+        time.sleep(0.001)
+
+
+def agree(known: Known, look_at: Look) -> None:
+    seen = look_at(Path(os.fsdecode(known.root)), sections=(), skip=known.skip)
+    assert known.tree() == seen.entries
+    assert known.content_root() == seen.root
+    assert known.unreadable == set(seen.unreadable)
