@@ -26,6 +26,7 @@ _WORD = re.compile(r"[a-z][a-z0-9_-]{0,31}")  # a kind of fact, the name of a fi
 _ORDER = attrgetter("kind", "name", "fields")  # of facts, as they compare
 _FIELDS_LIMIT = 64  # of one fact
 _WHY_LIMIT = 500
+_ALIKE = 1024  # bytes of a row: no instance is to fill the memory with larger ones
 
 
 def string(value: object) -> str:
@@ -161,9 +162,13 @@ ROWS: dict[bytes, Callable[[object], object]] = {
 }
 
 
-@lru_cache(maxsize=1 << 15)
 def fact_of(row: bytes) -> Fact:
     """A fact from its packed row; of many instances most are alike."""
+    return _fact_alike(row) if len(row) <= _ALIKE else _fact(unpack(row))
+
+
+@lru_cache(maxsize=1 << 15)
+def _fact_alike(row: bytes) -> Fact:
     return _fact(unpack(row))
 
 

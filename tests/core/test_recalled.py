@@ -52,3 +52,27 @@ def test_what_is_damaged_or_of_another_time_is_nothing(tree, data):
     assert read_directories(whole, vector[::-1]) is None
     for other in (b"", b"something else", whole[:at]):
         assert pack_directories(vector, within(directories, {7}), other, {7}) == b""
+
+
+@given(TREES.filter(bool), st.data())
+@settings(max_examples=60, deadline=None)
+def test_two_looks_at_once_leave_nothing_rather_than_half_of_each(tree, data):
+    """What is kept by now of the other buckets is another look's: to mix both would hide what only that one saw."""
+    mine = of(tree)
+    place = data.draw(st.sampled_from(sorted(mine)))
+    other = mine | {place: listed(place, [*tree[place], b"new"])}
+    theirs = pack_directories(vector_of(other), other)
+    wanted = {(stats.bucket(*place) + 1) % len(EVERY)}
+    assert pack_directories(vector_of(mine), within(mine, wanted), theirs, wanted) == b""
+
+
+@given(TREES.filter(bool), st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_bucket_that_is_not_what_the_vector_says_is_not_read(tree, data):
+    directories = of(tree)
+    vector = vector_of(directories)
+    place = data.draw(st.sampled_from(sorted(directories)))
+    without = {other: one for other, one in directories.items() if other != place}
+    mixed = pack_directories(vector, without)
+    assert read_directories(mixed, vector) is None
+    assert read_directories(mixed, vector, {stats.bucket(*place)}) is None

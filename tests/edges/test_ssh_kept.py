@@ -1,8 +1,10 @@
 """Over a real sshd: a connection that stays open serves the next look and nobody else; what ended it costs nothing."""
 
+import inspect
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -169,7 +171,52 @@ def test_one_that_hangs_is_given_up_by_the_looks_deadline_and_the_next_connects_
     os.kill(probe, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("what", ["the account's key", "not worth it", "too late", "too old"])
+def test_a_far_end_that_is_silent_is_waited_for_no_longer_than_is_said(seen, monkeypatch):
+    seen.glance()
+    monkeypatch.setattr(kept, "PATIENCE_S", 0.5)
+    stopped = [pid for pid, args in children(seen.server).items() if "python" not in args]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    began = time.monotonic()
+    assert seen.looker.standing(seen.instance) is None
+    assert 0.5 <= time.monotonic() - began < 3
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_a_look_may_take_its_time_to_begin(seen, monkeypatch):
+    """What is asked of the store in between may take longer than the far end may."""
+    seen.glance()
+    monkeypatch.setattr(kept, "PATIENCE_S", 0.3)
+    there = seen.reached()
+    time.sleep(0.8)
+    assert seen.looker.look(there, deadline_s=60, image=seen.image).extent is Extent.SAME
+    assert seen.stats[-1].kept
+
+
+def test_a_visit_is_one_connection(seen):
+    """One that is gone between asking and looking is not replaced by another with the same name."""
+    seen.glance()
+    there = seen.reached()
+    trace = there.reach.visit.trace
+    seen.looker._kept.close()
+    assert "that was kept is gone" in seen.looker.look(there, deadline_s=60, image=seen.image).reason
+    assert there.reach.visit.trace == trace
+
+
+def test_closing_is_as_deep_after_many_looks_as_after_one(seen):
+    for _ in range(60):
+        assert isinstance(seen.look(), Fingerprint)
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack()) + 90)
+    try:
+        seen.looker.stop()
+    finally:
+        sys.setrecursionlimit(limit)
+    seen.alone()
+
+
+@pytest.mark.parametrize("what", ["the account's key", "made anew", "not worth it", "too late", "too old"])
 def test_it_serves_nobody_else_and_not_for_ever(seen, what, monkeypatch):
     other = seen.instance
     if what == "too late":
@@ -182,6 +229,8 @@ def test_it_serves_nobody_else_and_not_for_ever(seen, what, monkeypatch):
         key.write_bytes(seen.server.client_key.read_bytes())
         key.chmod(0o600)
         other = replace(other, reach=replace(other.reach, key_file=str(key)))
+    elif what == "made anew":
+        other = replace(other, launched_at=datetime.now(UTC))
     elif what == "not worth it":
         seen.seconds = 0.0
     assert isinstance(seen.look(other), Fingerprint)

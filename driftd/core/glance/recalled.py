@@ -176,15 +176,18 @@ def pack_directories(
     """The directories whose buckets are ``vector``, to be kept.
 
     Of the buckets ``numbers``, and there are none in any other, they are all that there is; the others are as in
-    ``known``, which was made by this; b"" where it was not.
+    ``known``, which was made by this. b"" where it was not, or where what it has of the others is of another time.
     """
     rows: dict[int, list[object]] = {number: [] for number in numbers}
     for (point, path), one in sorted(directories.items()):
         row = [point, path, one.digest, b"\0".join(one.names), one.kinds, one.stats]
         rows[stats.bucket(point, path)].append(row)
-    pieces = _pieces(known)[1] if len(rows) < len(EVERY) else [b""] * len(EVERY)
-    if not pieces:
-        return b""
+    if len(rows) < len(EVERY):
+        before, pieces = _pieces(known)
+        if not pieces or any(before[_at(number)] != vector[_at(number)] for number in EVERY if number not in rows):
+            return b""  # somebody else has kept what another look left
+    else:
+        pieces = [b""] * len(EVERY)
     for number, some in rows.items():
         pieces[number] = _packed(some) if some else b""
     return _LISTED + vector + _LENGTHS.pack(*map(len, pieces)) + b"".join(pieces)
@@ -202,7 +205,7 @@ def read_directories(data: bytes, vector: bytes, numbers: Collection[int] = EVER
                 found[point, path] = Listed(digest, tuple(names.split(b"\0")) if kinds else (), kinds, short)
     except (ValueError, TypeError, AttributeError):
         return None
-    return found
+    return found if vector_of(found, vector, numbers) == vector else None
 
 
 def _pieces(data: bytes) -> tuple[bytes, list[bytes]]:

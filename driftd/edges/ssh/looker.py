@@ -115,7 +115,8 @@ class SshLooker:
                 finally:
                     stats = _stats(line, began)
                 if line.stays and instance.reach.visit is not None:
-                    self._kept.put(instance, instance.reach.visit, line, closing.pop_all().close)
+                    closing.pop_all()
+                    self._kept.put(instance, instance.reach.visit, line)
                 return seen
         except SshError as error:
             return error.unseen()
@@ -126,11 +127,16 @@ class SshLooker:
 
     def _line(self, instance: Instance, deadline: Deadline, closing: contextlib.ExitStack) -> Line:
         """The connection that was kept for this visit, else a new one. Raises ``SshError``."""
-        standing = self._kept.take(instance.reach.visit)
-        if standing is None:
-            return Line(closing.enter_context(connect(instance.reach, self._options, deadline)))
-        line, end = standing
-        closing.callback(end)
+        visit = instance.reach.visit
+        line = self._kept.take(visit)
+        if line is None:
+            if visit is not None and visit.trace.entered_at is not None:  # a visit is one connection
+                where = place(instance.reach.host, instance.reach.port)
+                raise SshError(f"the connection to {where} that was kept is gone", "look again")
+            opened = contextlib.ExitStack()
+            closing.callback(opened.close)
+            return Line(opened.enter_context(connect(instance.reach, self._options, deadline)), opened.close)
+        closing.callback(line.end)
         socket = line.connection.socket
         socket.deadline, socket.byte_limit = deadline, socket.received + allowance(self._options)
         line.sent, line.received, line.stays = socket.sent, socket.received, False
