@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from driftd.core import merkle
 from driftd.core.framing import printable
-from driftd.core.interned import HEAD, Apart, Interned, rows
+from driftd.core.interned import HEAD, Alike, Apart, Interned, rows
 from driftd.probe import wire
 from driftd.probe.wire import Entry, WireError
 
@@ -44,6 +45,8 @@ class Arriving:
         self._parsed: dict[bytes, list[Entry]] = {}  # by directory, what is not, or not yet, as in the image
         self._alike: dict[bytes, int] = {}  # by directory: how many bytes of its rows are as in the image so far
         self._spent = 0
+        self._met: list[tuple[bytes, int, int]] = []  # of the frame that is taken: what of a directory is alike
+        self._strange = False  # whether something of it is not
 
     def spend(self, count: int) -> None:
         """Count bytes that came, of whatever frame."""
@@ -51,19 +54,51 @@ class Arriving:
         if self._spent > self._limits.bytes:
             raise WireError(f"more than {self._limits.bytes} bytes")
 
+    def frame(self, payload: bytes, split: Callable[[bytes], Iterable[bytes]]) -> None:
+        """Take a frame, which ``split`` makes blocks of. One that came before, all as in the image, is not inflated."""
+        image = self._image
+        if image is None:
+            self.take(split(payload))
+            return
+        digest = hashlib.sha256(payload).digest()
+        known = image.alike(digest)
+        if known is not None and self._again(known):
+            return
+        spent, entries, self._met, self._strange = self._spent, self.entries, [], False
+        self.take(split(payload))
+        if not self._strange:
+            found: dict[bytes, tuple[bytes, int, int]] = {}
+            for directory, begin, end in self._met:
+                found[directory] = directory, found[directory][1] if directory in found else begin, end
+            image.keep(digest, Alike((*found.values(),), self._spent - spent, self.entries - entries))
+
+    def _again(self, known: Alike) -> bool:
+        """Take what came before; False where it does not follow on what came until now."""
+        alike, parsed = self._alike, self._parsed
+        if any(alike.get(directory, 0) != begin or directory in parsed for directory, begin, _ in known.rows):
+            return False
+        self.spend(known.spent)
+        self._count(known.entries)
+        alike.update((directory, end) for directory, _, end in known.rows)
+        return True
+
+    def _count(self, entries: int) -> None:
+        self.entries += entries
+        if self.entries > self._limits.entries:
+            raise WireError(f"more than {self._limits.entries} entries")
+
     def take(self, blocks: Iterable[bytes]) -> None:
         """Directory blocks."""
         known = self._image.whole if self._image else {}
         for block in blocks:
             directory, count = known.get(block, (b"", 0))
             if count and count <= wire.BLOCK_ENTRIES and directory not in self._alike and directory not in self._parsed:
-                self._alike[directory] = len(block) - len(directory) - HEAD
+                self._alike[directory] = size = len(block) - len(directory) - HEAD
+                self._met.append((directory, 0, size))
             else:
                 directory, count = self._part(block)
             self.spend(len(block) + count * len(directory))
-            self.entries += count
-            if self.entries > self._limits.entries:
-                raise WireError(f"more than {self._limits.entries} entries")
+            self._count(count)
 
     def _part(self, block: bytes) -> tuple[bytes, int]:
         """Take what is no whole directory of the image."""
@@ -73,6 +108,7 @@ class Arriving:
         if count > wire.BLOCK_ENTRIES or not self._as_baked(directory, count, those):
             directory, entries = wire.decode_block(block)
             self._parsed.setdefault(directory, []).extend(entries)
+            self._strange = True
         return directory, count
 
     def _as_baked(self, directory: bytes, count: int, those: bytes) -> bool:
@@ -86,6 +122,7 @@ class Arriving:
         if upto is None or upto - (self._image.upto(directory, begun) or 0) != count:
             return False
         self._alike[directory] = begun + len(those)
+        self._met.append((directory, begun, begun + len(those)))
         return True
 
     def link(self, groups: object) -> None:

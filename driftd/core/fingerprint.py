@@ -130,7 +130,7 @@ class Reader(FrameReader):
             self._greet(dictionary(frame.payload))
         elif frame.tag in (wire.TREE, wire.PLAIN):
             split = wire.blocks if frame.tag == wire.TREE else wire.plain_blocks
-            answer.tree.take(split(frame.payload))
+            answer.tree.frame(frame.payload, split)
         else:
             self._take_rest(frame)
 

@@ -18,6 +18,7 @@ from driftd.probe.wire import Entry, WireError
 
 _WORD = struct.Struct(">I")
 HEAD = 2 * _WORD.size  # of a block, besides the directory's path
+ROWS_KEPT = 100_000  # of frames that are remembered: some 20 MB
 Changes = Mapping[bytes, Entry | None]  # by path; None where the tree has no such name
 
 
@@ -42,6 +43,18 @@ class _Kept:
     ends: dict[bytes, dict[int, int]] = field(default_factory=dict)  # see ``upto``
 
 
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """What a frame came to all of whose blocks are as in the image: of each directory from where to where its rows.
+
+    ``spent`` bytes and ``entries`` count against an answer's limits.
+    """
+
+    rows: tuple[tuple[bytes, int, int], ...]
+    spent: int
+    entries: int
+
+
 class Interned:
     """The ``tree`` of one image: its entries, sorted by raw path bytes. Raises as ``merkle.root`` at its first use."""
 
@@ -49,6 +62,22 @@ class Interned:
         self.entries = tree
         self._kept: _Kept | None = None
         self._making = threading.Lock()
+        self._frames: dict[bytes, Alike] = {}  # by the SHA-256 of what came, the oldest first
+        self._room = ROWS_KEPT
+
+    def alike(self, digest: bytes) -> Alike | None:
+        """What a frame came to whose bytes have this SHA-256; None where none came that was wholly as in the image."""
+        return self._frames.get(digest)
+
+    def keep(self, digest: bytes, frame: Alike) -> None:
+        """Remember a frame; the oldest are forgotten, so that no instance fills the memory."""
+        with self._making:
+            if digest in self._frames or len(frame.rows) > ROWS_KEPT:
+                return
+            self._frames[digest] = frame
+            self._room -= len(frame.rows) + 1
+            while self._room < 0:
+                self._room += len(self._frames.pop(next(iter(self._frames))).rows) + 1
 
     def held(self, directory: bytes) -> tuple[Entry, ...]:
         """What the directory holds, directories last, each sorted by name; of b"" the entry of "/" itself."""

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trees import baked, bodies, directory, file, grown, names, trees
 
-from driftd.core import drift, merkle
+from driftd.core import drift, interned, merkle
+from driftd.core.arriving import Limits
 from driftd.core.facts import Unseen
 from driftd.core.fingerprint import Fingerprint, Reader
-from driftd.core.interned import Interned
+from driftd.core.interned import Alike, Interned
 from driftd.probe import wire
 
 NONCE = b"n" * 16
@@ -32,11 +33,13 @@ def groups(entries):
     return sorted(sorted(paths) for paths in found.values())
 
 
-def stream(blocks, links=(), entries=None):
+def stream(blocks, links=(), entries=None, together=1 << 30):
+    """An answer; ``together`` is how many blocks are in a frame."""
     blocks = list(blocks)
     encoder = wire.Encoder()
     parts = [encoder.start(), encoder.message(wire.HELLO, {b"nonce": NONCE, b"schema": wire.SCHEMA})]
-    parts += [encoder.block(block) for block in blocks]
+    for number, block in enumerate(blocks, 1):
+        parts += [encoder.block(block), *([] if number % together else [encoder.flush()])]
     parts.append(encoder.flush())
     if links:
         parts.append(encoder.message(wire.LINKS, list(links)))
@@ -45,11 +48,11 @@ def stream(blocks, links=(), entries=None):
     return b"".join([*parts, encoder.finish(counts | dict.fromkeys((b"unreadable", b"covered", b"mounted"), 0))])
 
 
-def blocks_of(entries, size=wire.BLOCK_ENTRIES):
-    """As looks send them: some send a directory's directories afterwards, in blocks of their own."""
+def blocks_of(entries, size=wire.BLOCK_ENTRIES, *, afterwards=False):
+    """As looks send them: some send a directory's directories ``afterwards``, in blocks of their own."""
     for path, those in held(entries).items():
         rows = sorted(those, key=lambda one: wire.basename(one.path))
-        if size % 2 == 0:
+        if afterwards:
             rows.sort(key=lambda one: one.kind == wire.DIRECTORY)
         for at in range(0, len(rows), size):
             yield wire.encode_block(path, rows[at : at + size])
@@ -84,13 +87,19 @@ def changed(draw, tree):
     return tuple(entries[path] for path in sorted(entries))
 
 
-@given(st.data(), trees(), st.integers(1, 5))
-def test_both_ways_see_the_same(data, tree, size):
-    now = data.draw(changed(tree))
-    came = stream(data.draw(st.permutations(list(blocks_of(now)))) if size == 5 else blocks_of(now, size), groups(now))
-    plain, against = read(came), read(came, Interned(tree))
+@given(st.data(), trees(), st.integers(1, 5), st.booleans(), st.integers(1, 4))
+def test_both_ways_see_the_same(data, tree, size, afterwards, together):
+    """Also when frames are known from answers that came before."""
+    now, image = data.draw(changed(tree)), Interned(tree)
+    blocks = list(blocks_of(now, size, afterwards=afterwards))
+    blocks = data.draw(st.permutations(list(blocks_of(now)))) if size == 5 else blocks
+    came = stream(blocks, groups(now), together=together)
+    plain = read(came)
     assert isinstance(plain, Fingerprint)
-    assert against == plain
+    read(stream(blocks_of(tree, size, afterwards=afterwards), groups(tree), together=together), image)
+    for _ in range(2):
+        against = read(came, image)
+        assert against == plain
     assert plain.entries == now
     assert against.root == merkle.root(now)
     was, there = {one.path: one for one in tree}, {one.path: one for one in now}
@@ -112,16 +121,53 @@ TREE = Interned(IMAGE)
 
 
 def test_nothing_is_parsed_of_what_is_as_in_the_image(monkeypatch):
-    came = stream(blocks_of(IMAGE, 4))
+    came = stream(blocks_of(IMAGE, 4, afterwards=True))
     monkeypatch.setattr(wire, "decode_block", None)
     seen = read(came, TREE)
     assert seen.entries is IMAGE
     assert seen.apart.changes == {}
 
 
-@pytest.mark.parametrize("size", [3, 9, 4096])
-def test_a_directory_that_stands_twice_is_refused(size):
-    blocks = list(blocks_of(IMAGE, size))
+def test_a_frame_that_came_before_is_not_inflated_again(monkeypatch):
+    came, image = stream(blocks_of(IMAGE, 2), together=2), Interned(IMAGE)
+    first = read(came, image)
+    monkeypatch.setattr(wire, "blocks", None)
+    assert read(came, image) == first
+
+
+def test_a_frame_that_came_before_counts_where_it_follows_on_and_nowhere_else():
+    """Its rows are the image's, at another place or twice."""
+    image = Interned(IMAGE)
+    blocks = list(blocks_of(IMAGE, 2))
+    read(stream(blocks, together=1), image)
+    for number in range(len(blocks)):
+        without = [*blocks[:number], *blocks[number + 1 :]]
+        twice = [*blocks, blocks[number]]
+        for wrong in (without, twice):
+            assert read(stream(wrong, together=1), image) == read(stream(wrong, together=1), Interned(IMAGE))
+        assert isinstance(read(stream(twice, together=1), image), Unseen)
+
+
+def test_frames_that_came_count_against_the_limits():
+    came, image = stream(blocks_of(IMAGE, 2), together=2), Interned(IMAGE)
+    read(came, image)
+    for limits in (Limits(entries=len(IMAGE) - 1), Limits(bytes=100)):
+        reader = Reader(NONCE, (), limits, image)
+        reader.feed(came)
+        assert "more than" in reader.finish().reason
+
+
+def test_no_instance_fills_the_memory_with_frames(monkeypatch):
+    monkeypatch.setattr(interned, "ROWS_KEPT", 10)
+    image = Interned(IMAGE)
+    for number in range(100):
+        image.keep(b"%d" % number, Alike(((b"/d", 0, 1), (b"/e", 0, 1)), 1, 1))
+    assert [image.alike(b"%d" % number) is not None for number in (0, 96, 97, 99)] == [False, False, True, True]
+
+
+@pytest.mark.parametrize(("size", "afterwards"), [(3, False), (9, False), (4096, False), (4096, True)])
+def test_a_directory_that_stands_twice_is_refused(size, afterwards):
+    blocks = list(blocks_of(IMAGE, size, afterwards=afterwards))
     for number in range(len(blocks)):
         seen = read(stream([*blocks, blocks[number]]), TREE)
         assert isinstance(seen, Unseen)
