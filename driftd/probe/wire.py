@@ -22,6 +22,7 @@ from driftd.probe import bencode, frames
 
 NOISE_LIMIT = 64 * 1024
 RAW_LIMIT = 16 * 1024 * 1024
+LEVEL = 5  # of zlib: 2 % smaller than the first, for 1 % more of a full look's CPU; what is left is digests
 BLOCK_TARGET = 256 * 1024
 BLOCK_ENTRIES = 4096  # entries in one block; a large directory takes several blocks
 XATTR_LIMIT = 1024 * 1024  # bytes of names and values on one entry
@@ -265,7 +266,7 @@ def request(asked):
 def compressed(raw):
     # type: (bytes) -> bytes
     """The payload of a TREE frame of these blocks, each behind its length."""
-    return _WORD.pack(len(raw)) + zlib.compress(raw, 1)
+    return _WORD.pack(len(raw)) + zlib.compress(raw, LEVEL)
 
 
 class Encoder(frames.Stream):
