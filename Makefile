@@ -2,7 +2,7 @@
 # Both set up all they need first (scripts/setup) and reuse what is there.
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests setup-bench demo test check fast image deb soak bench clean
+.PHONY: help setup setup-tests setup-bench demo test times check fast image deb soak bench clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ demo: setup ## the main job: see a login and a change, replace the server, lose 
 
 test: setup-tests check ## everything that can run here
 	@$(PYTHON) scripts/test.py -n 3 --dist loadfile --no-loadscope-reorder -m "not soak" $(TESTS)
+
+times: ## make test, which keeps how long each file of tests took: the longest begin first next time
+	@$(MAKE) --no-print-directory test TESTS=--keep-times
 
 fast: setup-tests ## only what needs no servers
 	@$(PYTHON) scripts/test.py -m "not soak and not servers and not rootless" $(TESTS)
@@ -47,4 +50,4 @@ deb: setup ## the Debian package, in dist/ (docs/service.md)
 
 clean: ## remove the demo's fleet and what was built here
 	@[ ! -x .venv/bin/driftd ] || .venv/bin/driftd demo --clean
-	@rm -rf .venv .venv-checkov .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	@rm -rf .venv .venv-checkov .venv-moto .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist

@@ -1,6 +1,6 @@
 """What it is worth to keep a connection between looks: daemon CPU, bytes and memory, kept and connecting anew.
 
-    python bench/kept.py [--looks 40] [--connections 50] [--idle 60] [--root DIR]
+    python -m bench.kept [--looks 40] [--connections 50] [--idle 60] [--root DIR]
 
 Looks at an unchanged tree over a real sshd on loopback, as the daemon has them (a glance, facts beside it), each by a
 connection of its own and all by one that is kept, in turn; then so many kept connections are left alone, keepalives and

@@ -21,6 +21,8 @@ from driftd.core.breakers.limits import DEFAULTS
 from driftd.core.errors import BadInput
 from driftd.core.guards import written
 from driftd.core.wording import near
+from driftd.settingevidence import Evidence, EvidencePlace
+from driftd.settinghooks import HookSettings
 from driftd.settingnotify import Notify
 from driftd.settingparts import Certificates, Duration, Sessions, Strict
 from driftd.settingplaces import CREDENTIAL, credential
@@ -168,6 +170,7 @@ class Replacing(Strict):
     zone: Annotated[str, AfterValidator(_zone)] = "UTC"
     freezes: list[Annotated[str, AfterValidator(_freeze)]] = Field(default_factory=list)
     pace: Pacing = Pacing()
+    capture_timeout: Duration = timedelta(minutes=20)
     boot_timeout: Duration = timedelta(minutes=10)
     verify_timeout: Duration = timedelta(minutes=10)
     enroll_timeout: Duration = timedelta(minutes=10)
@@ -194,16 +197,6 @@ class Replacing(Strict):
         return values
 
 
-class HookSettings(Strict):
-    """Commands on this host that do what only the group's owner knows how to do (docs/providers.md): argument lists."""
-
-    quiesce: list[str] = Field(default_factory=list)
-    step_down: list[str] = Field(default_factory=list)
-    serve: list[str] = Field(default_factory=list)
-    quorum: list[str] = Field(default_factory=list)
-    timeout: Duration = Field(default=timedelta(seconds=60), gt=timedelta(0))
-
-
 class GroupSettings(Strict):
     """Instances that serve the same purpose. ``select``, ``traffic``, ``zones`` and ``hosts`` are the
     provider's to read.
@@ -224,6 +217,7 @@ class GroupSettings(Strict):
     sessions: Sessions = Sessions()
     replacing: Replacing = Replacing()
     hooks: HookSettings = HookSettings()
+    evidence: Evidence = Evidence()
 
 
 class Ssh(Strict):
@@ -368,6 +362,7 @@ class Settings(BaseSettings):
     packages: str = ""
     trust: TrustSettings = TrustSettings()
     journal: Journal = Journal()
+    evidence: EvidencePlace = EvidencePlace()
     ssh: Ssh = Ssh()
     metrics: Metrics = Metrics()
     prometheus: ServerSettings = ServerSettings()

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import termios
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 
@@ -26,7 +27,8 @@ OUT = ROOT / "build" / "views"
 WIDTHS = (80, 160)
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "house")]
 
-import planted  # noqa: E402  # the path has to be set first
+import attesting  # noqa: E402  # the path has to be set first
+import planted  # noqa: E402  # likewise
 from cli_page import commands  # noqa: E402  # likewise
 from playwright.sync_api import Browser, sync_playwright  # noqa: E402  # likewise
 from rich.console import Console  # noqa: E402  # likewise
@@ -68,6 +70,13 @@ VIEWS = {
     "history": "history {instance}",
     "report": "report",
     "breakers": "breakers --all",
+    "rollout": "rollout web",
+    "quarantine": "quarantine",
+    "evidence": "evidence",
+    "attest-passed": "attest --verify passed/attestation.json --key passed/attest.pub --instance i-1",
+    "attest-failed": "attest --verify failed/attestation.json --key failed/attest.pub",
+    "attest-other": "attest --verify passed/attestation.json --key passed/attest.pub --instance i-2",
+    "rehearse": "rehearse web --seeds 4 --jobs 1",
     "motd": "motd web",
     "motd-instance": "motd {instance}",
     "policy-check": "policy check",
@@ -75,6 +84,7 @@ VIEWS = {
     "journal-show": "journal show",
     "journal-verify": "journal verify",
     "store-check": "store check",
+    "plan": "plan",
     "hold": "hold web/2 --reason why",
     "accept": "accept {signature} --reason mine",
     "pause": "pause --reason fire",
@@ -116,6 +126,8 @@ def taken(width: int, wanted: list[str]) -> Iterator[tuple[str, int, str]]:
         made = planted.plant(Path(directory))
         planted.tree(Path(directory) / "drifted")
         planted.drift(Path(directory) / "drifted")
+        for name, one in (("passed", attesting.PASSED), ("failed", attesting.FAILED)):
+            attesting.write(Path(directory) / name, one, datetime.now(UTC))
         names = {"signature": made.signature, "instance": made.instance}
         for name, line in VIEWS.items():
             asked = not wanted or any(word in name for word in wanted)

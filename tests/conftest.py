@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,27 +29,37 @@ settings.register_profile("driftd", deadline=None)
 settings.load_profile("driftd")
 
 
-# Files whose tests take minutes together: begun first, so that no core is left waiting for them at the end.
-SLOW = (
-    "test_vm_systemd",
-    "test_service",
-    "test_local_vm_contract",
-    "test_bad_days",
-    "test_sigkill",
-    "test_long_haul",
-    "test_local_rootless",
-    "test_main_job",
-    "test_fleet_seeds",
-    "test_newcomer",
-    "test_packer",
-    "test_image",
-    "test_pristine",
-)
+# How many seconds the tests of each file took together when the whole suite was last timed (make times).
+TIMES = Path(__file__).parent / "times.json"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Of ours: one option, for make times."""
+    parser.addoption("--keep-times", action="store_true", help="keep how long each file took in tests/times.json")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow files first (with xdist's --no-loadscope-reorder)."""
-    items.sort(key=lambda item: SLOW.index(item.path.stem) if item.path.stem in SLOW else len(SLOW))
+    """The longest files first (with xdist's --no-loadscope-reorder): no core is left waiting for one at the end.
+
+    A file that nobody has timed yet may be long: it comes before all others.
+    """
+    times: dict[str, int] = json.loads(TIMES.read_text(encoding="utf-8"))
+    items.sort(key=lambda item: -times.get(item.nodeid.partition("::")[0], sys.maxsize))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Keep the times, where that is asked for: of every file whose tests ran now, and of no file that is gone."""
+    if not config.getoption("--keep-times"):
+        return
+    took: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                took[report.nodeid.partition("::")[0]] += report.duration
+    kept = json.loads(TIMES.read_text(encoding="utf-8")) if TIMES.exists() else {}
+    kept |= {name: round(seconds) for name, seconds in took.items()}
+    there = {name: kept[name] for name in sorted(kept, key=lambda name: (-kept[name], name)) if (REPO / name).exists()}
+    TIMES.write_text(json.dumps(there, indent=0) + "\n", encoding="utf-8")
 
 
 @pytest.fixture(scope="session")
@@ -80,7 +93,9 @@ def login_key(tmp_path_factory) -> Path:
 @pytest.fixture
 def local_deployment(golden_image, image_cache, login_key):
     """A deployment in a fresh directory with a short path; everything of it ends with the test."""
-    root = Path(tempfile.mkdtemp(prefix="dd-"))
+    root = Path(
+        tempfile.mkdtemp(prefix="dd-", dir="/var/tmp")
+    )  # where an overlay keeps hard links, as servers have them
     deployment = LocalDeployment(root, image_cache, golden_image, login_key)
     try:
         yield deployment

@@ -69,7 +69,7 @@ def kept(root: Path, rounds: int, instances: int, names: Sequence[str], results:
         results.setdefault("growth", {}).update(found.growth)
         series = {part: {who: one.as_json() for who, one in some.items()} for part, some in found.series.items()}
         results.setdefault("series", {}).update(series)
-        results["profile"] = found.profile or results.get("profile", [])
+        results["profile"] = found.profile or results.get("profile", {})
         RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         render()
     return results

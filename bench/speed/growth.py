@@ -93,7 +93,7 @@ def by_instances(found: Found, most: int) -> None:
     (found.bed.work / "facts.out").write_bytes(ours.answer(found.bed))
     points = []
     for number in sorted({max(1, most // 10**step) for step in range(4)}):
-        said = measured.swept(found.bed, number, 0)
+        said = measured.clean(measured.swept(found.bed, number, 0))
         found.say(f"by instances: {said}")
         points.append({"instances": number, "daemon": said["cpu"], "rss": said["rss"]})
     found.growth["instances"] = points

@@ -6,6 +6,8 @@ In every run of a part that looks at contents a change is planted, and whoever d
 from __future__ import annotations
 
 import json
+import os
+import re
 import statistics
 import subprocess
 import sys
@@ -46,7 +48,7 @@ class Found:
     series: dict[str, dict[str, Series]] = field(default_factory=dict)
     values: dict[str, dict[str, Any]] = field(default_factory=dict)
     growth: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    profile: list[dict[str, Any]] = field(default_factory=list)
+    profile: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     @classmethod
     def begun(cls, bed: Bed, rounds: int, say: Say) -> Found:
@@ -242,14 +244,23 @@ def wired(found: Found) -> None:
     found.put("changed-bytes", [size / KB for _, size in changed], "on a kept connection")
 
 
-def swept(bed: Bed, instances: int, real: int) -> dict[str, Any]:
-    """``sweeping.py`` in a process of its own; ``facts.out`` has to hold a look with facts."""
+def swept(bed: Bed, instances: int, real: int, *options: str) -> Any:
+    """What ``sweeping.py`` says, in a process of its own with its unit's environment.
+
+    ``facts.out`` has to hold a look with facts.
+    """
+    unit = (place.ROOT / "systemd/driftd.service").read_text()
+    environment = os.environ | dict(re.findall(r"^Environment=(\w+)=(.*)$", unit, re.MULTILINE))
     words = ["--root", bed.root, "--answer", bed.work / "facts.out", "--instances", instances, "--real", real]
-    command = [sys.executable, "-m", "bench.speed.sweeping", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=place.ROOT)
+    command = [sys.executable, "-m", "bench.speed.sweeping", *map(str, words), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=place.ROOT, env=environment)
     if done.returncode:
         raise SystemExit(f"the sweep failed: {done.stderr.strip()[-500:]}")
-    said = json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def clean(said: dict[str, Any]) -> dict[str, Any]:
+    """What a sweep said, which has to have found all as they were."""
     if said["verdicts"] != ["clean"]:
         raise SystemExit(f"a sweep of unchanged instances found them {said['verdicts']}")
     return said
@@ -260,7 +271,7 @@ def sweep(found: Found, instances: int) -> None:
     ours.look(found.bed, FACTS)
     (found.bed.work / "facts.out").write_bytes(ours.answer(found.bed))
     real = max(1, instances // 200)
-    said = swept(found.bed, instances, real)
+    said = clean(swept(found.bed, instances, real))
     found.say(f"sweep: {said}")
     note = f"{real} of {instances} over a real sshd, connections kept; of the others all but SSH, by recorded answers"
     scaled = instances < 1000

@@ -54,10 +54,15 @@ def answer(bed: Bed) -> bytes:
     return (bed.work / "look.out").read_bytes()
 
 
+def glancing(root: bytes) -> dict[bytes, object]:
+    """A question of the stat stage by somebody who knows nothing."""
+    asked = {b"nonce": NONCE, b"limits": {}, b"schema": wire.SCHEMA, b"root": root, b"skip": []}
+    return asked | {b"known": b"", b"rehash": {}}
+
+
 def stats(bed: Bed, out: str = "stats.out") -> Spent:
     """The stat stage of a look at an instance; its answer is in ``out``."""
-    asked = {b"nonce": NONCE, b"limits": {}, b"schema": wire.SCHEMA, b"root": os.fsencode(bed.root), b"skip": []}
-    payload = wire.pack(asked | {b"known": b"", b"rehash": {}})
+    payload = wire.pack(glancing(os.fsencode(bed.root)))
     return _streamed(bed, bundle.glance_program() + frames.HEAD.pack(b"G", len(payload)) + payload, out)
 
 

@@ -54,11 +54,23 @@ Medians of each side's own rounds; in brackets from the smallest to the largest.
 
 {grown}
 
-## Where a full look's CPU goes
+## Where the CPU goes
 
-The probe's modules under Python's profiler, which makes many small calls look dearer than they are.
+By Python's profiler and the thread's own clock. It makes many small calls look dearer than they are.
 
-{profile}
+### A full look, by the probe's functions
+
+{full}
+
+### The stat stage, by the probe's functions
+
+{stat}
+
+### The daemon's part of a look in a sweep, by whose code it is
+
+Calls are those of one look. C functions count as Python's or SQLite's, whoever called them.
+
+{sweep}
 
 ## Versions
 
@@ -196,10 +208,14 @@ def _machine(results: Results) -> str:
     )
 
 
+def _profiled(rows: Sequence[Mapping[str, Any]]) -> str:
+    cells = [(f"`{one['name']}`", f"{one['calls']:,}", f"{one['share']:.1%}") for one in rows]
+    return grid(("who", "calls", "share by itself"), cells) if cells else NOT_YET
+
+
 def written(results: Results) -> str:
     """The page."""
     tree, growth = results["tree"], results["growth"]
-    profile = [(f"`{one['name']}`", f"{one['calls']:,}", f"{one['share']:.1%}") for one in results["profile"]]
     return TEXT.format(
         table=promised(results),
         missed=missed(results),
@@ -211,6 +227,6 @@ def written(results: Results) -> str:
         parts=_parts(results),
         series=ran(results),
         grown="\n\n".join(_grown(name, growth.get(name, ())) for name in CURVES),
-        profile=grid(("function", "calls", "share by itself"), profile) if profile else NOT_YET,
+        **{name: _profiled(results["profile"].get(name, ())) for name in ("full", "stat", "sweep")},
         versions="\n".join(f"* {name}: {version}" for name, version in results["versions"].items()),
     )

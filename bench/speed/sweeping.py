@@ -12,11 +12,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import cProfile
+import functools
 import json
 import os
+import pstats
 import re
 import tempfile
 import threading
+import time
 from collections.abc import Container
 from pathlib import Path
 
@@ -38,6 +42,7 @@ from driftd.settings import load
 from driftd.wiring.engine import start
 from driftd.wiring.house import WiredHouse
 
+LEAST = 0.01  # share of a look that is worth a row
 FACTS = (b"facts",)
 CONFIG = """\
 store: sqlite:///driftd.db
@@ -99,8 +104,10 @@ def peak() -> int:
     return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
 
 
-def swept(root: Path, answer: bytes, instances: int, real: int) -> dict[str, object]:
-    """Two passes; what the second cost the daemon."""
+def swept(
+    root: Path, answer: bytes, instances: int, real: int, watched: cProfile.Profile | None = None
+) -> dict[str, object]:
+    """Two passes; what the second cost the daemon. ``watched`` sees all of its looks, one at a time."""
     ids = [f"i-{number:04}" for number in range(instances)]
     with tempfile.TemporaryDirectory() as place, contextlib.ExitStack() as stack:
         home = Path(place)
@@ -108,7 +115,8 @@ def swept(root: Path, answer: bytes, instances: int, real: int) -> dict[str, obj
         make_key(home / "client")
         (home / "manifests" / "bench.manifest").write_bytes(encode(ours.baked(ours.read(answer, FACTS))))
         hosts = json.dumps([{"host": f"{one}.invalid", "id": one} for one in ids])
-        (home / "driftd.yaml").write_text(CONFIG.format(hosts=hosts))
+        lookers = "daemon: {lookers: 1}\n" if watched else ""
+        (home / "driftd.yaml").write_text(CONFIG.format(hosts=hosts) + lookers)
         os.environ["XDG_STATE_HOME"] = place
         house = WiredHouse(load(home / "driftd.yaml"), home / "driftd.yaml")
         there = stack.enter_context(afar(root)) if real else None
@@ -139,11 +147,41 @@ def swept(root: Path, answer: bytes, instances: int, real: int) -> dict[str, obj
         whole(1)
         with contextlib.closing(open_store(house.store_url)) as store:
             SqlQueue(store).hurry(KIND, house.now())
+            if watched is not None:
+                sweeper = engine._sweeper  # noqa: SLF001  # only a bench asks
+                sweeper.sweep_one = functools.partial(watched.runcall, sweeper.sweep_one)  # type: ignore[method-assign]  # likewise
             spent = spending.own(lambda: whole(2))
             with store.read() as tx:
                 verdicts = {str(row.verdict) for row in tx.instances("bench")}
         return {"instances": instances, "real": real, "cpu": spent.cpu, "wall": spent.wall, "rss": peak(),
                 "verdicts": sorted(verdicts)}  # fmt: skip
+
+
+def owners(watched: cProfile.Profile, looks: int) -> list[dict[str, object]]:
+    """Whose code the CPU went to: name, calls a look, share of all. C functions count as their own."""
+    found: dict[str, list[float]] = {}
+    stats = pstats.Stats(watched).stats  # type: ignore[attr-defined]  # typeshed has it not
+    for (file, _, function), entry in stats.items():
+        one = found.setdefault(_owner(file, function), [0, 0.0])
+        one[0] += entry[1]
+        one[1] += entry[2]
+    whole = sum(seconds for _, seconds in found.values())
+    rows = sorted(found.items(), key=lambda item: item[1][1], reverse=True)
+    return [
+        {"name": name, "calls": round(calls / looks), "share": round(seconds / whole, 4)}
+        for name, (calls, seconds) in rows
+        if seconds / whole >= LEAST
+    ]
+
+
+def _owner(file: str, function: str) -> str:
+    if file in {"~", ""}:
+        return "SQLite" if "sqlite3." in function else "Python's own C functions"
+    parts = Path(file).parts
+    if "site-packages" in parts:
+        return parts[parts.index("site-packages") + 1]
+    at = next((at for at, part in enumerate(parts) if part in {"driftd", "bench"}), None)
+    return "/".join(parts[at : at + 3]).removesuffix(".py") if at is not None else "Python's library"
 
 
 def main() -> None:
@@ -153,8 +191,11 @@ def main() -> None:
     parser.add_argument("--answer", type=Path, required=True)
     parser.add_argument("--instances", type=int, default=1000)
     parser.add_argument("--real", type=int, default=0)
+    parser.add_argument("--profile", action="store_true", help="print whose code a look's CPU goes to instead")
     words = parser.parse_args()
-    print(json.dumps(swept(words.root, words.answer.read_bytes(), words.instances, words.real)))
+    watched = cProfile.Profile(time.thread_time) if words.profile else None
+    said = swept(words.root, words.answer.read_bytes(), words.instances, words.real, watched)
+    print(json.dumps(owners(watched, words.instances) if watched else said))
 
 
 if __name__ == "__main__":

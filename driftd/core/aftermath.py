@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from driftd.core.findings import Action
 from driftd.core.guards.case import GroupRules, Held, Presence
 from driftd.core.memory import InstanceRow
 from driftd.core.wording import aftermath as say
@@ -34,7 +33,7 @@ def aftermath(
     if not row.taint:
         return None
     by_hand = f'driftd replace {row.id} --reason "…"'
-    if row.action.rank < Action.REPLACE.rank:
+    if not row.action.replaces:
         return Aftermath(say.only_noted(row.group, row.action, by_hand))
     if not rules.replaces:
         return Aftermath(say.only_observed(row.group, by_hand))

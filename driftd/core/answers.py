@@ -31,6 +31,7 @@ _WORDS = {
     Action.OBSERVE: "is noted, and nobody is told",
     Action.ALERT: "is told to people, and nothing is done",
     Action.REPLACE: "has the server replaced, once people have left it",
+    Action.QUARANTINE: "has the server replaced, once people have left it, and the old one kept in quarantine",
 }
 
 

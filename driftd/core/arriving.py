@@ -58,14 +58,14 @@ class Arriving:
         """Take a frame, which ``split`` makes blocks of. One that came before, all as in the image, is not inflated."""
         image = self._image
         if image is None:
-            self.take(split(payload))
+            self._take(split(payload))
             return
         digest = hashlib.sha256(payload).digest()
         known = image.alike(digest)
         if known is not None and self._again(known):
             return
         spent, entries, self._met, self._strange = self._spent, self.entries, [], False
-        self.take(split(payload))
+        self._take(split(payload))
         if not self._strange:
             found: dict[bytes, tuple[bytes, int, int]] = {}
             for directory, begin, end in self._met:
@@ -87,8 +87,7 @@ class Arriving:
         if self.entries > self._limits.entries:
             raise WireError(f"more than {self._limits.entries} entries")
 
-    def take(self, blocks: Iterable[bytes]) -> None:
-        """Directory blocks."""
+    def _take(self, blocks: Iterable[bytes]) -> None:
         known = self._image.whole if self._image else {}
         for block in blocks:
             directory, count = known.get(block, (b"", 0))

@@ -22,7 +22,7 @@ NOT_AVAILABLE, NOT_PERMITTED, CUT_SHORT, CHANGED = (
 KEPT = "asks"  # the kind under which a look says that it cannot be asked at all (facts.Kept)
 ASKS_LIMIT = dialogue.ASKS_LIMIT
 CONTENT_LIMIT = dialogue.CONTENT_LIMIT
-_TELL = ("show", "trail")  # which answers have a content
+_TELL = ("show", "trail", "copy", "processes")  # which answers have a content
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -38,6 +38,8 @@ class Ask:
                                         ``size`` and ``sha256`` (b"" when it is much longer than N)
     pyc        its source, if elsewhere ``yes`` if it is what its source compiles to; ``sha256``, ``size`` of the source
     show       what redaction is told   ``content`` without its secrets, ``size``, ``sha256`` of the file as it is
+    copy       from which byte          ``size`` of a program, ``content``: a piece of it as it is (probe/copying.py)
+    processes  page in decimal          ``size``: how many pages; ``content``: one of them (probe/roster.py)
     trail      nothing                  ``size``: its ctime in ns, or (not ``yes``) that of the directory above,
                                         where it is gone; ``content``: living processes (core/trails.py)
     ========== ======================== ==========================================================================

@@ -57,6 +57,8 @@ def status(points: Iterable[Point]) -> int:
 
 GIBIBYTE = 1 << 30
 ROOM_LEAST = GIBIBYTE // 8
+BUNDLE_LONGEST = 64 << 20  # bytes, as a group allows unless it says otherwise
+BUNDLE_SHORT = 1 << 20
 ROOM_USUAL = GIBIBYTE
 SKEW_NOTE, SKEW_MOST = timedelta(seconds=2), timedelta(seconds=30)
 OVERDUE = 3  # times the time between two looks
@@ -71,6 +73,18 @@ def room(path: str, free: int, store: int) -> Point:
     if free < max(ROOM_USUAL, 2 * store):
         return Point("machine", "disk", Mark.NOTE, said, say.ROOM_HINT)
     return Point("machine", "disk", Mark.GOOD, said)
+
+
+def evidence(directory: str, taken: int, room: int, free: int, *, writable: bool) -> Point:
+    """``taken`` of the ``room`` that evidence may have is taken, and ``free`` is free on the disk, all in bytes."""
+    if not writable:
+        return Point("machine", "evidence", Mark.WRONG, say.evidence_place(directory), say.EVIDENCE_PLACE_HINT)
+    left = max(min(room - taken, free), 0)
+    said = say.evidence(directory, taken, room, left)
+    if left < BUNDLE_LONGEST:
+        mark = Mark.WRONG if left < BUNDLE_SHORT else Mark.NOTE
+        return Point("machine", "evidence", mark, said, say.EVIDENCE_HINT)
+    return Point("machine", "evidence", Mark.GOOD, said)
 
 
 def clock(*, synchronised: bool | None, newest: datetime | None, now: datetime) -> Point:

@@ -14,7 +14,7 @@ from driftd.core.facts import InstanceState
 from driftd.core.guards import Case, going_on
 from driftd.core.ports import Target
 from driftd.core.replacement import TERMINAL, UNSTARTED, Record, State
-from driftd.core.steps import arriving, before, leaving, moving
+from driftd.core.steps import arriving, before, capturing, leaving, moving
 from driftd.core.steps.common import unseen
 from driftd.core.undo import decide_undo
 from driftd.core.variants import STEP
@@ -109,7 +109,15 @@ def _out(target: Target | None) -> bool:
 
 # What these do next turns on whether the old one still is.
 _OF_THE_OLD = frozenset(
-    {State.DRAINING, State.QUIESCING, State.STOPPING, State.PARKING, State.RETIRING, State.UNDOING},
+    {
+        State.DRAINING,
+        State.KEEPING,
+        State.QUIESCING,
+        State.STOPPING,
+        State.PARKING,
+        State.RETIRING,
+        State.UNDOING,
+    },
 )
 # In these the newcomer may have what the slot owns: a list that lacks it makes nobody believe that it is gone.
 _WITH_THE_NEW = frozenset(
@@ -141,6 +149,12 @@ def _guarded(record: Record, world: World, answer: Do, now: datetime, limits: Li
     return Wait(now + pause, refusal.why, record.streak, restart=True)
 
 
+# A hook that says what comes next is told so only when nothing speaks against it.
+_TAKING = frozenset(
+    {Verb.PRE_DRAIN, Verb.DRAIN, Verb.QUIESCE, Verb.STOP, Verb.PRE_TERMINATE, Verb.TERMINATE, Verb.ISOLATE}
+)
+
+
 def leaves(record: Record, answer: Answer) -> bool:
     """Whether ``answer`` takes the old one from the people on it: who is there is then looked at, live, before that.
 
@@ -148,7 +162,7 @@ def leaves(record: Record, answer: Answer) -> bool:
     """
     if not isinstance(answer, Do) or answer.call.instance_id != record.old_id or record.stop_seen:
         return False
-    return answer.call.verb in {Verb.DRAIN, Verb.QUIESCE, Verb.STOP, Verb.TERMINATE}
+    return answer.call.verb in _TAKING
 
 
 def _stopped(record: Record, why: str, now: datetime, limits: Limits) -> Wait:
@@ -160,6 +174,7 @@ _DECISIONS: Mapping[State, Callable[[Record, World, datetime, Limits], Answer]] 
     State.CONFIRMING: before.confirming,
     State.ADMITTING: before.admitting,
     State.PLANNING: before.planning,
+    State.CAPTURING: capturing.capturing,
     State.LAUNCHING: arriving.launching,
     State.BOOTING: arriving.booting,
     State.VERIFYING: arriving.verifying,
@@ -170,9 +185,12 @@ _DECISIONS: Mapping[State, Callable[[Record, World, datetime, Limits], Answer]] 
     State.ATTACHING: moving.attaching,
     State.ADDRESSING: moving.addressing,
     State.SERVING: moving.serving,
+    State.GATHERING: arriving.gathering,
     State.ENROLLING: arriving.enrolling,
     State.SOAKING: arriving.soaking,
+    State.SWITCHING: arriving.switching,
     State.DRAINING: leaving.draining,
+    State.KEEPING: leaving.keeping,
     State.PARKING: leaving.parking,
     State.RETIRING: leaving.retiring,
     State.SETTLING: leaving.settling,

@@ -115,7 +115,7 @@ def ways_to_stop(
         ways.append((f'driftd accept {row.id} --for 7d --reason "…"', said.ACCEPT))
     if record is not None and record.old_id == instance.id and not record.committed:
         ways.append((f"driftd cancel {record.rid}", said.CANCEL))
-    if (record is not None or enforce is Action.REPLACE) and not paused:
+    if (record is not None or enforce.replaces) and not paused:
         ways.append((f'driftd pause --group {instance.group} --reason "…"', said.PAUSE))
     return tuple(ways)
 

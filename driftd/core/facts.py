@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -56,6 +56,7 @@ class Reach:
 class Instance:
     """One running server. ``image`` is the id of the image it was made from, "" where the provider cannot tell;
     ``zone`` is the failure domain that it is in, which its slot stays in, "" where the provider tells none.
+    ``isolated`` says that the provider lets no packet in or out of it (``core.asides.Isolating``).
     """
 
     id: str
@@ -68,6 +69,7 @@ class Instance:
     tags: Mapping[str, str] = field(default_factory=dict)
     reach: Reach = Reach()
     zone: str = ""
+    isolated: bool = False
 
 
 # The kinds of facts that this driftd knows. A newer probe may bring others; they are compared and told all the same.
@@ -109,10 +111,26 @@ class Fact:
     kind: str
     name: str
     fields: tuple[tuple[str, str], ...] = ()
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Sets of the same facts are made with each look.
+        object.__setattr__(self, "_hash", hash((self.kind, self.name, self.fields)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     def get(self, field: str, default: str = "") -> str:
         """The value of one field."""
         return next((value for name, value in self.fields if name == field), default)
+
+
+def by_kind(facts: Iterable[Fact]) -> dict[str, set[Fact]]:
+    """The facts of each kind."""
+    kinds: dict[str, set[Fact]] = {}
+    for one in facts:
+        kinds.setdefault(one.kind, set()).add(one)
+    return kinds
 
 
 def fact(kind: str, name: str, /, **fields: str | int) -> Fact:

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from driftd.core import explain
 from driftd.core.difference import Change, Difference
 from driftd.core.explain import Image
-from driftd.core.facts import FACT_KINDS, Fact
+from driftd.core.facts import FACT_KINDS, Fact, by_kind
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.manifest import Manifest
 
@@ -53,7 +54,7 @@ def compare(manifest: Manifest, fingerprint: Fingerprint, own_key: str = "") -> 
     """
     image = Image(manifest, fingerprint)
     partly = {one.kind for one in fingerprint.kept}
-    baked, there = _by_kind(manifest.facts), _by_kind(fingerprint.facts)
+    baked, there = manifest.kinds, by_kind(fingerprint.facts)
     for kind in fingerprint.seen_kinds():
         looked = kind in manifest.looked
         kind_of_kind = _Kind(
@@ -67,8 +68,8 @@ def compare(manifest: Manifest, fingerprint: Fingerprint, own_key: str = "") -> 
             found = there.get(kind, set())
             if kind == "key":
                 mine = {fact for fact in found if fact.name == own_key and _OWN_OPTIONS.fullmatch(fact.get("options"))}
-                found = (found - mine) | (found & baked.get(kind, set()))
-            yield from kind_of_kind.compare(image, baked.get(kind, set()), found)
+                found = (found - mine) | (found & baked.get(kind, frozenset()))
+            yield from kind_of_kind.compare(image, baked.get(kind, frozenset()), found)
 
 
 def unbaked(manifest: Manifest, fingerprint: Fingerprint) -> tuple[str, ...]:
@@ -128,13 +129,6 @@ def of_passwords(
             yield one
 
 
-def _by_kind(facts: Iterable[Fact]) -> dict[str, set[Fact]]:
-    kinds: dict[str, set[Fact]] = {}
-    for fact in facts:
-        kinds.setdefault(fact.kind, set()).add(fact)
-    return kinds
-
-
 def _by_name(facts: Iterable[Fact]) -> dict[str, list[Fact]]:
     names: dict[str, list[Fact]] = {}
     for fact in sorted(facts):
@@ -152,10 +146,13 @@ class _Kind:
     baked_live: bool
     partly: bool
 
-    def compare(self, image: Image, baked: set[Fact], there: set[Fact]) -> Iterator[Difference]:
+    def compare(self, image: Image, baked: AbstractSet[Fact], there: AbstractSet[Fact]) -> Iterator[Difference]:
         """Equal facts cancel out, unless a live side is to be explained; the rest is paired by name, in order."""
-        same = baked & there if self.files or self.baked_live else set()
-        before, after = _by_name(baked - same), _by_name(there - same)
+        if self.files or self.baked_live:
+            # What is equal is held against each other once: of as many as there are more here, there are more there.
+            more = there - baked
+            baked, there = (baked - there if len(baked) - len(there) + len(more) else set()), more
+        before, after = _by_name(baked), _by_name(there)
         for name in sorted(before.keys() | after.keys()):
             for was, now in zip_longest(before.get(name, []), after.get(name, [])):
                 found = self._pair(image, was, now)

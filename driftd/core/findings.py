@@ -38,7 +38,8 @@ class Severity(StrEnum):
 class Action(StrEnum):
     """What a rule asks for, in rising order; a group's ``enforce`` caps what is really done.
 
-    OBSERVE is a finding that nobody gets a message of, ALERT one that people are told of.
+    OBSERVE is a finding that nobody gets a message of, ALERT one that people are told of. QUARANTINE replaces, too, and
+    keeps the old one (core/quarantine.py).
     """
 
     IGNORE = "ignore"
@@ -46,10 +47,16 @@ class Action(StrEnum):
     OBSERVE = "observe"
     ALERT = "alert"
     REPLACE = "replace"
+    QUARANTINE = "quarantine"
 
     @property
     def rank(self) -> int:
         return list(Action).index(self)
+
+    @property
+    def replaces(self) -> bool:
+        """Whether the instance makes room for another."""
+        return self.rank >= Action.REPLACE.rank
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,11 +30,22 @@ KINDS = frozenset({"intent", "result", "observation", "decision", "human"})
 UNREADABLE_INSTANT = datetime.min.replace(tzinfo=UTC)
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _no_fraction(text: str) -> object:
+    raise ValueError(f"canonical JSON has no fractions: {text}")
+
+
+_DECODER = json.JSONDecoder(parse_float=_no_fraction, parse_constant=_no_fraction)
+
+
 def instant(at: datetime) -> str:
     """``at`` as it stands in canonical JSON: UTC, always six decimals, so that text order is time order."""
     if at.tzinfo is None:
         raise TypeError("a time without a zone cannot be kept")
-    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    there = at if at.tzinfo is UTC else at.astimezone(UTC)
+    return there.isoformat(timespec="microseconds")[:-6] + "Z"  # without +00:00
 
 
 def read_instant(text: object) -> datetime | None:
@@ -42,7 +53,7 @@ def read_instant(text: object) -> datetime | None:
     if not isinstance(text, str) or not text.endswith("Z"):
         return None
     try:
-        at = datetime.fromisoformat(text[:-1]).replace(tzinfo=UTC)
+        at = datetime.fromisoformat(text)
     except ValueError:
         return None
     return at if instant(at) == text else None
@@ -50,6 +61,8 @@ def read_instant(text: object) -> datetime | None:
 
 def joined(text: str) -> str:
     """``text`` with a high and a low surrogate side by side made one character, as any JSON reader would make them."""
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -88,8 +101,7 @@ def _key(key: object) -> str:
 
 def canonical(value: object) -> bytes:
     """The one encoding of ``value``. Raises TypeError for what ``plain`` refuses."""
-    text = json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return text.encode("utf-8", "backslashreplace")
+    return _ENCODER.encode(plain(value)).encode("utf-8", "backslashreplace")
 
 
 def read_canonical(text: object) -> object | None:
@@ -97,8 +109,10 @@ def read_canonical(text: object) -> object | None:
     if not isinstance(text, str):
         return None
     try:
-        value: object = json.loads(text)
-        same = canonical(value) == text.encode()
+        value: object = _DECODER.decode(text)
+        # What has neither fractions nor escaped characters is plain as it was read.
+        ours = _ENCODER.encode(value) == text if text.isascii() and "\\u" not in text else False
+        same = ours or canonical(value) == text.encode()
     except (ValueError, TypeError, RecursionError):
         return None
     return value if same else None

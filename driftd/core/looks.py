@@ -10,6 +10,7 @@ from driftd.core.attributed import Attribution
 from driftd.core.facts import Coverage, Instance, Session
 from driftd.core.findings import Judgement
 from driftd.core.fingerprint import Extent
+from driftd.core.manifest import Manifest
 from driftd.core.marks import Mark
 from driftd.core.shown import Exhibit
 
@@ -24,7 +25,8 @@ class Look:
     because of it, and nothing put in service. ``marks`` are what to hold the next look against, ``identities`` the
     digests of what makes it itself, by path. A ``partial`` look saw a few names and perhaps the sessions, and can only
     add: of what it does not show, what was known still stands. ``attributions`` has, by signature, what each finding is
-    tied to; a partial look says nothing of that.
+    tied to; a partial look says nothing of that. ``manifest`` is what it was held against, ``policies`` name the
+    documents that it was judged by.
     """
 
     instance: Instance
@@ -44,3 +46,5 @@ class Look:
     partial: bool = False
     attributions: Mapping[str, Attribution] = field(default_factory=dict)
     extent: Extent = Extent.WHOLE
+    manifest: Manifest | None = field(default=None, compare=False, repr=False)
+    policies: tuple[str, ...] = ()

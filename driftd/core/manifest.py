@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from driftd.core import merkle
 from driftd.core.classes import EXACT, NO_CLASSES, Expected
 from driftd.core.errors import BadInput
 from driftd.core.escaped import escape
-from driftd.core.facts import Fact
+from driftd.core.facts import Fact, by_kind
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.interned import Interned
 from driftd.core.seal import Seal
@@ -44,7 +45,8 @@ class Manifest:
     made it could not see of any entry: of them it says nothing, either.
 
     ``classes`` has the class of each entry that is not exact. ``seal`` says who vouches for it; it is no part of the
-    text, and of two manifests alike whoever vouches for them. ``tree`` is what looks at its instances are held against.
+    text, and of two manifests alike whoever vouches for them. ``tree`` is what looks at its instances are held against,
+    ``kinds`` are its facts by their kinds, and ``packages`` the names of its packages without an architecture.
     """
 
     image: str
@@ -61,9 +63,14 @@ class Manifest:
     unshown: tuple[str, ...] = ()
     seal: Seal | None = field(default=None, compare=False)
     tree: Interned = field(init=False, repr=False, compare=False)
+    kinds: Mapping[str, AbstractSet[Fact]] = field(init=False, repr=False, compare=False)
+    packages: frozenset[bytes] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        kinds = by_kind(self.facts)
         object.__setattr__(self, "tree", Interned(self.entries))
+        object.__setattr__(self, "kinds", kinds)
+        object.__setattr__(self, "packages", frozenset(_packages(kinds.get("package", ()))))
 
     def class_of(self, path: bytes) -> Expected:
         """What the manifest says of how an instance may differ at ``path``; exact for what it does not name."""
@@ -121,3 +128,10 @@ def classified(manifest: Manifest, classes: Mapping[bytes, Expected]) -> Manifes
             raise ValueError(f"{path!r} cannot be {given.word}")
     kept = {path: given for path, given in sorted(classes.items()) if given != EXACT}
     return replace(manifest, classes=kept, closed=merkle.roots(manifest.entries, kept)[1])
+
+
+def _packages(facts: Iterable[Fact]) -> Iterator[bytes]:
+    """Those of the system's own manager: what pip installed may have the name of something else."""
+    for one in facts:
+        if one.get("source") != "pip":
+            yield one.name.encode("utf-8", "surrogateescape").partition(b":")[0]

@@ -23,6 +23,7 @@ from driftd.core.holds import Hold
 from driftd.core.marks import Mark, Twin
 from driftd.core.outbox import OutboxTx
 from driftd.core.replacement import Record
+from driftd.core.rollout import RolloutTx
 from driftd.core.seal import SeenManifest
 from driftd.core.shown import Shown
 from driftd.core.upkeep import Upkeep
@@ -200,7 +201,7 @@ class Pause:
     hard: bool = False
 
 
-class Tx(Upkeep, VisitTx, AttributionTx, OutboxTx, Protocol):
+class Tx(Upkeep, VisitTx, AttributionTx, OutboxTx, RolloutTx, Protocol):
     """One transaction on the store; everything in it happens, or nothing. No network call belongs inside one."""
 
     # instances and findings

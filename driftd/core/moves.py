@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from driftd.core.hooks import Terms
 from driftd.core.replacement import UNSTARTED, Record, State
+from driftd.core.steps import hooking
 from driftd.core.variants import TRANSITIONS
 from driftd.core.world import Advance, Call, Do, Finish, Halt, Limits, Verb, Wait
 
@@ -27,6 +29,7 @@ def moved(record: Record, answer: Advance | Finish | Halt, now: datetime) -> Rec
         refusal="",
         asked="",
         asked_times=0,
+        hooks=hooking.settled(record.hooks),
     )
     if not isinstance(answer, Advance):
         return after
@@ -71,7 +74,7 @@ def announced(record: Record, call: Call, intent: str, why: str, now: datetime) 
     about_old = call.instance_id == record.old_id
     verb = call.verb
     return replace(
-        record,
+        hooking.announced(record, verb, now),
         intent=intent,
         intent_at=now,
         note=why,
@@ -81,7 +84,8 @@ def announced(record: Record, call: Call, intent: str, why: str, now: datetime) 
         quiesce_sent=record.quiesce_sent or (verb is Verb.QUIESCE and about_old),
         serve_sent=record.serve_sent or (verb is Verb.SERVE and not about_old),
         launched=record.launched or verb is Verb.LAUNCH,
-        committed=record.committed or (verb is Verb.TERMINATE and about_old),
+        # An old one that carries a mark of its own is no member of its group any more.
+        committed=record.committed or (verb in {Verb.TERMINATE, Verb.ISOLATE, Verb.TAG} and about_old),
         end_sent=record.end_sent or (verb is Verb.TERMINATE and call.instance_id == record.new_id),
     )
 
@@ -104,15 +108,18 @@ def withdrawn(announced_record: Record, before: Record) -> Record:
     return replace(before, version=announced_record.version)
 
 
-def answered(record: Record, call: Call, made: str) -> Record:
-    """The record after a call that succeeded; ``made`` is the id of what a launch or a snapshot made."""
+def answered(record: Record, call: Call, made: str, now: datetime) -> Record:
+    """The record after a call that succeeded; ``made`` is the id of what a launch, a snapshot or a capture made."""
     again = record.asked_times + 1 if record.asked == name_of(call) else 1
-    after = replace(record, intent="", tries=0, refusal="", asked=name_of(call), asked_times=again, next_at=None)
+    after = hooking.done(record, call.verb, now)
+    after = replace(after, intent="", tries=0, refusal="", asked=name_of(call), asked_times=again, next_at=None)
     about_old = call.instance_id == record.old_id
     if call.verb is Verb.LAUNCH and not record.new_id:
         return replace(after, new_id=made)
     if call.verb is Verb.SNAPSHOT:
         return replace(after, snapshots={**record.snapshots, call.thing: made})
+    if call.verb is Verb.CAPTURE:
+        return replace(after, captured=made)
     if call.verb in {Verb.QUIESCE, Verb.SERVE}:
         return _hooked(after, serves=call.verb is Verb.SERVE, about_old=about_old)
     return after
@@ -125,13 +132,23 @@ def _hooked(record: Record, *, serves: bool, about_old: bool) -> Record:
     return replace(record, served=serves, serve_sent=record.serve_sent and serves)
 
 
-def unanswered(record: Record, call: Call, sentence: str, limits: Limits, now: datetime, *, refused: bool) -> Record:
+def unanswered(
+    record: Record,
+    call: Call,
+    sentence: str,
+    limits: Limits,
+    now: datetime,
+    *,
+    refused: bool,
+    terms: Terms | None = None,
+) -> Record:
     """The record after a call that failed or whose answer is lost. Two kinds of refusal only mean "not yet": of a
-    deregistration while connections are open, and of a detachment while something is in use.
+    deregistration while connections are open, and of a detachment while something is in use. ``terms`` are what is
+    declared of the hook that was called.
     """
     tries = record.tries + 1
     not_yet = call.verb in {Verb.DEREGISTER, Verb.DETACH}
-    return replace(
+    after = replace(
         record,
         intent="",
         tries=tries,
@@ -139,6 +156,15 @@ def unanswered(record: Record, call: Call, sentence: str, limits: Limits, now: d
         next_at=now + _pause(tries, limits),
         note=sentence,
     )
+    return hooking.failed(after, call.verb, terms or Terms(), limits, now)
+
+
+def unfinished(
+    record: Record, call: Call, sentence: str, limits: Limits, now: datetime, *, terms: Terms, after_s: float
+) -> Record:
+    """The record after a hook that was begun, and is to be asked again in ``after_s`` seconds."""
+    after = replace(record, intent="", refusal="", note=sentence)
+    return hooking.unfinished(after, call.verb, terms, limits, now, after_s)
 
 
 def _pause(times: int, limits: Limits) -> timedelta:

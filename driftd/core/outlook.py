@@ -58,11 +58,11 @@ def outlook(
         return Outlook(
             pause, f"{role}, {record.state}: {record.note}{then}" if record.note else f"{role}, {record.state}"
         )
-    if row.action is not Action.REPLACE:
+    if not row.action.replaces:
         return Outlook("", look)
     if row.verdict is Verdict.UNKNOWN:
         return Outlook(f"it could not be seen: {row.reason}", look)
-    if enforce is not Action.REPLACE:
+    if not enforce.replaces:
         return Outlook(
             f"group {row.group} only observes (enforce: {enforce_word(enforce)})",
             f"driftd replace {row.id} --reason …, or {look}",
@@ -72,7 +72,7 @@ def outlook(
 
 def enforce_word(enforce: Action) -> str:
     """The word that the configuration uses for the most that a group's rules may do."""
-    return "replace" if enforce is Action.REPLACE else "observe"
+    return "replace" if enforce.replaces else "observe"
 
 
 def _pause(row: InstanceRow, pauses: Sequence[Pause]) -> str:

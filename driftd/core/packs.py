@@ -46,11 +46,11 @@ class When:
     def __bool__(self) -> bool:
         return bool(self.packages or self.paths or self.os)
 
-    def holds(self, manifest: Manifest, installed: frozenset[bytes]) -> bool:
-        """Whether ``manifest``, whose packages are ``installed``, contains all this."""
+    def holds(self, manifest: Manifest) -> bool:
+        """Whether ``manifest`` contains all this."""
         return (
-            (not self.os or any(system in self.os for system in _systems(installed)))
-            and (not self.packages or any(glob.matches(name) for glob in self.packages for name in installed))
+            (not self.os or any(system in self.os for system in _systems(manifest.packages)))
+            and (not self.packages or any(_installed(glob, manifest.packages) for glob in self.packages))
             and (not self.paths or any(_there(glob, manifest) for glob in self.paths))
         )
 
@@ -73,20 +73,18 @@ class Pack:
 
 def systems(manifest: Manifest) -> frozenset[str]:
     """The systems that ``manifest`` is of, by its packages: none, one, or (where it is built so) several."""
-    return _systems(packages(manifest))
-
-
-def packages(manifest: Manifest) -> frozenset[bytes]:
-    """The names of its packages, without an architecture."""
-    return frozenset(
-        fact.name.encode("utf-8", "surrogateescape").partition(b":")[0]
-        for fact in manifest.facts
-        if fact.kind == "package" and fact.get("source") != "pip"
-    )
+    return _systems(manifest.packages)
 
 
 def _systems(installed: frozenset[bytes]) -> frozenset[str]:
     return frozenset(name for name, packages in SYSTEMS.items() if any(one.encode() in installed for one in packages))
+
+
+def _installed(glob: Glob, packages: frozenset[bytes]) -> bool:
+    word = glob.names[0]
+    if glob.plain and word is not None:
+        return word.literal in packages
+    return any(glob.matches(name) for name in packages)
 
 
 def _there(glob: Glob, manifest: Manifest) -> bool:

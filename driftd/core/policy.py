@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from driftd.core import acceptance, causes, identity, severity, wording
+from driftd.core import acceptance, causes, identity, imagedrift, severity, wording
 from driftd.core.causes.board import Books
 from driftd.core.classes import NO_CLASSES, Expected
 from driftd.core.classrules import rules_for
@@ -20,7 +20,7 @@ from driftd.core.difference import Change, Difference, content_aside
 from driftd.core.evidence import Evidence
 from driftd.core.expect import Expect, Outcome, held, rotations, unmet
 from driftd.core.findings import Action, Finding, Judgement, Severity, Unchecked, Verdict, signature
-from driftd.core.packs import Pack, packages
+from driftd.core.packs import Pack
 from driftd.core.rules import Rule
 from driftd.core.showable import Show
 from driftd.core.shown import content_only
@@ -64,8 +64,7 @@ class Policy:
         """This policy for one image: with what ``auto`` offers, as far as the image contains what it is for."""
         if not any(pack.offered for pack in self.packs):
             return self
-        installed = packages(manifest)
-        applying = [pack for pack in self.packs if not pack.offered or pack.when.holds(manifest, installed)]
+        applying = [pack for pack in self.packs if not pack.offered or pack.when.holds(manifest)]
         return Policy.of([replace(pack, offered=False) for pack in applying])
 
     def with_answers(self, answers: Pack | None) -> Policy:
@@ -217,6 +216,8 @@ def _default(difference: Difference) -> Action:
     """What is done about what no rule speaks of."""
     if difference.kind == identity.KIND:
         return Action.ALERT  # another instance from the same image would be no better
+    if difference.kind in imagedrift.KINDS:
+        return Action.ALERT  # that is what rollouts are for
     if difference.kind == "session" and difference.change is Change.ADDED:
         return Action.OBSERVE  # to answer who logs in by a replacement is for people to choose
     return Action.REPLACE

@@ -10,13 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from driftd.core.asks import Ask
 from driftd.core.cards import Card
 from driftd.core.digestkey import DigestKey
-from driftd.core.facts import Instance, Session, Unseen
+from driftd.core.facts import Instance, Unseen
 from driftd.core.fingerprint import Fingerprint
+from driftd.core.hooks import HookName as HookName  # noqa: PLC0414  # a port like the others, named with them
+from driftd.core.hooks import Hooks as Hooks  # noqa: PLC0414  # likewise
 from driftd.core.interned import Interned
 from driftd.core.manifest import Manifest
 from driftd.core.matchers import Matcher
@@ -208,7 +210,10 @@ class Inventory(Protocol):
 
 
 class Provider(Protocol):
-    """One provider as configured for this deployment. What it cannot do is None, so that nobody has to guess."""
+    """One provider as configured for this deployment. What it cannot do is None, so that nobody has to guess.
+
+    What it may do besides is in core/asides.py.
+    """
 
     name: str
     inventory: Inventory
@@ -226,32 +231,6 @@ class Provider(Protocol):
         ...
 
 
-@runtime_checkable
-class Foreign(Protocol):
-    """What a provider may have besides: it knows of operations that somebody else has under way in a group."""
-
-    def foreign(self, group: str) -> str:
-        """What is under way, in one sentence (an instance refresh, a deploy, a rebalance); "" when nothing is.
-
-        Nothing that driftd does itself counts. May raise ``Unavailable``.
-        """
-        ...
-
-
-@runtime_checkable
-class Doorman(Protocol):
-    """What a provider may have besides: ways in of its own (a session manager, a console), of which it keeps record."""
-
-    def let_in(self, instance: Instance, since: datetime) -> Sequence[Session]:
-        """Who was on ``instance`` by these at some time since, also those who are; their door is "cloud".
-
-        ``key_id`` is the provider's own name of who came (a role and its user, say), ``source`` the address, if known,
-        ``tty`` what the provider calls the session. What driftd itself does by them counts, too. May raise
-        ``Unavailable``.
-        """
-        ...
-
-
 class ProviderFactory(Protocol):
     """What an entry point in group ``driftd.providers`` names: ``factory(options)``.
 
@@ -259,41 +238,6 @@ class ProviderFactory(Protocol):
     """
 
     def __call__(self, options: Mapping[str, object]) -> Provider: ...
-
-
-# --- what a person's programs do -------------------------------------------------------------------------------------
-
-
-class HookName(StrEnum):
-    """What a group may have a hook for.
-
-    QUIESCE: stop writing, sync and let go of the data volumes. STEP_DOWN: hand leadership over. SERVE: start the
-    service (again). QUORUM is asked, and changes nothing.
-    """
-
-    QUIESCE = "quiesce"
-    STEP_DOWN = "step_down"
-    SERVE = "serve"
-    QUORUM = "quorum"
-
-
-class Hooks(Protocol):
-    """What only a group's owner knows how to do. Whoever writes a hook promises that running it again is harmless."""
-
-    def has(self, name: HookName) -> bool:
-        """The group has such a hook."""
-        ...
-
-    def run(self, name: HookName, instance: Instance, group: str, facts: Mapping[str, str]) -> str:
-        """Why it is not done, in one sentence; "" when it is, or there is no such hook. Never raises for what it did.
-
-        ``facts`` says more of the occasion, by names as in ``rid``: the hook may read them.
-        """
-        ...
-
-    def ask(self, name: HookName, instance: Instance, group: str) -> bytes | Unseen:
-        """What the hook answered, at most 1 MiB, to be read with suspicion; ``Unseen`` when it has no answer."""
-        ...
 
 
 # --- what others measure ---------------------------------------------------------------------------------------------

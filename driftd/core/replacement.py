@@ -14,9 +14,11 @@ class State(StrEnum):
     CONFIRMING = "confirming"
     ADMITTING = "admitting"
     PLANNING = "planning"
+    CAPTURING = "capturing"
     LAUNCHING = "launching"
     BOOTING = "booting"
     VERIFYING = "verifying"
+    GATHERING = "gathering"
     QUIESCING = "quiescing"
     STOPPING = "stopping"
     SNAPSHOTTING = "snapshotting"
@@ -26,7 +28,9 @@ class State(StrEnum):
     SERVING = "serving"
     ENROLLING = "enrolling"
     SOAKING = "soaking"
+    SWITCHING = "switching"
     DRAINING = "draining"
+    KEEPING = "keeping"
     PARKING = "parking"
     RETIRING = "retiring"
     SETTLING = "settling"
@@ -40,7 +44,7 @@ class State(StrEnum):
 
 # Before this is over nothing was changed and nothing is reserved.
 WAITING = frozenset({State.CONFIRMING, State.ADMITTING})
-UNSTARTED = WAITING | {State.PLANNING}
+UNSTARTED = WAITING | {State.PLANNING, State.CAPTURING}
 TERMINAL = frozenset({State.SUCCEEDED, State.CANCELLED, State.FAILED_CLEAN, State.ABORTED_SAFE, State.STUCK})
 FAILED = frozenset({State.FAILED_CLEAN, State.ABORTED_SAFE, State.STUCK})
 
@@ -71,6 +75,14 @@ class Record:
     ``served`` that it did, ``stayed`` that an undo was given up because the old one was gone, and the newcomer was to
     stay, ``end_sent`` that we asked for the newcomer to be ended. ``doubted`` says that the store was put back from a
     copy while this was under way: what was done since, only the world can tell.
+
+    ``captured`` is the id of the evidence that was kept of the old one, "" while there is none.
+
+    ``rollout`` is the id of the rollout that asked for it, "" for none; ``together`` that its old one and its newcomer
+    are of two whole sets, of which the old one is kept in reserve for ``keep_s`` seconds (core/rollout.py).
+    ``quarantine`` says that the old one is not ended but cut off and kept (core/quarantine.py).
+
+    ``hooks`` says of those that are called once how far each is, by name (``core.hooks.Told``).
 
     ``old_unseen`` and ``new_unseen`` are the readings in a row that lacked the old one or the newcomer though nobody
     said that it is ended: a list may be cut short, and what is gone by itself is gone in all of them.
@@ -126,6 +138,12 @@ class Record:
     doubted: bool = False
     old_unseen: int = 0
     new_unseen: int = 0
+    rollout: str = ""
+    together: bool = False
+    keep_s: int = 0
+    quarantine: bool = False
+    hooks: Mapping[str, str] = field(default_factory=dict)
+    captured: str = ""
 
     @property
     def owns(self) -> bool:

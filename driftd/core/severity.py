@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from driftd.core import globs, identity
+from driftd.core import globs, identity, imagedrift
 from driftd.core.difference import Change, Difference
 from driftd.core.findings import Severity
 from driftd.core.interpreted import obeyed
@@ -247,6 +247,9 @@ _KINDS: dict[str, Judged] = {
     "group": (Severity.HIGH, "groups come with the image; a membership is a right"),
     "hostkey": (Severity.HIGH, "it is what others know this server by"),
     "kernel": (Severity.CRITICAL, "everything else stands on it"),
+    imagedrift.STALE: (Severity.MEDIUM, "its group is to run another image by now: driftd rollout brings it"),
+    imagedrift.WRONG: (Severity.HIGH, "its group was never to run this image"),
+    imagedrift.ROLLED_BACK: (Severity.HIGH, "its group went back from this image"),
     "key": (Severity.CRITICAL, "whoever has its other half may log in"),
     "listener": (Severity.HIGH, "it waits for connections that the image does not provide for"),
     "module": (Severity.CRITICAL, "it runs inside the kernel, with every right"),

@@ -1,4 +1,4 @@
-"""Showable paths: the few files whose contents a finding may show. Of all others contents never leave the host."""
+"""Showable paths: the few files whose contents a finding may show. Others leave the host in evidence alone."""
 
 from __future__ import annotations
 

@@ -280,7 +280,7 @@ def _came(finding: Finding, past: Past) -> Came:
         return Came.ACCEPTED
     if finding.action is Action.EXPLAIN:
         return Came.EXPLAINED
-    if finding.action is not Action.REPLACE:
+    if not finding.action.replaces:
         return Came.ALERT
     return Came.REPLACEMENT if past.replaces else Came.HELD
 

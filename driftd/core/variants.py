@@ -58,6 +58,14 @@ STEPS: tuple[Step, ...] = (
         "planning, and looking for what would make it impossible",
     ),
     Step(
+        State.CAPTURING,
+        "keep evidence of the old one",
+        "evidence of the old one is kept, or none is asked for, or it cannot be kept and is not required",
+        "capture_timeout",
+        "",
+        "keeping evidence of the old one",
+    ),
+    Step(
         State.LAUNCHING,
         "launch",
         "one instance with our tag is listed",
@@ -80,6 +88,14 @@ STEPS: tuple[Step, ...] = (
         "verify_timeout",
         "terminate the newcomer",
         "fingerprinting the newcomer before it gets traffic",
+    ),
+    Step(
+        State.GATHERING,
+        "",
+        "every newcomer of the set is verified, and it is this one's turn",
+        "",
+        "terminate the newcomer",
+        "waiting for the rest of the new set to be verified",
     ),
     Step(
         State.QUIESCING,
@@ -131,7 +147,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         State.SERVING,
-        "hook: serve on the newcomer",
+        "hooks: post_attach, if anything moved, and serve, on the newcomer",
         "the newcomer's application answers",
         "serve_timeout",
         "hook: quiesce the newcomer; then as attaching",
@@ -139,7 +155,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         State.ENROLLING,
-        "register the newcomer",
+        "register the newcomer; hook: post_attach on it, if nothing moved",
         "the load balancer calls the newcomer healthy several times in a row",
         "enroll_timeout",
         _AWAY,
@@ -154,12 +170,28 @@ STEPS: tuple[Step, ...] = (
         "watching the newcomer under traffic",
     ),
     Step(
+        State.SWITCHING,
+        "",
+        "every newcomer of the set serves",
+        "",
+        _AWAY,
+        "waiting for the rest of the new set to serve",
+    ),
+    Step(
         State.DRAINING,
-        "drain, then deregister the old one",
+        "hook: pre_drain; drain, then deregister the old one",
         "no connection is left and the old one is no target",
         "drain_timeout",
         "put the old one back",
         "draining the old one",
+    ),
+    Step(
+        State.KEEPING,
+        "",
+        "the old one was kept, running and out of service, for as long as the rollout says",
+        "",
+        "put the old one back",
+        "keeping the old one as it is, so that all of the old set can be had back in one step",
     ),
     Step(
         State.PARKING,
@@ -171,11 +203,11 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         State.RETIRING,
-        "terminate the old one",
-        "the old one is gone in several reads",
+        "hook: pre_terminate; terminate the old one; for a quarantine: cut its network, and mark it",
+        "the old one is gone in several reads, or cut off in several reads",
         "retire_timeout",
         "none once the end of the old one is announced; before: as parking",
-        "ending the old one",
+        "letting go of the old one for good",
         no_return=True,
     ),
     Step(
@@ -209,7 +241,7 @@ class Variant:
         return step in self.forward and self.forward.index(state) > self.forward.index(step)
 
 
-_BEGIN = (State.CONFIRMING, State.ADMITTING, State.PLANNING)
+_BEGIN = (State.CONFIRMING, State.ADMITTING, State.PLANNING, State.CAPTURING)
 _NEW = (State.LAUNCHING, State.BOOTING, State.VERIFYING)
 _RELEASE = (State.QUIESCING, State.STOPPING, State.SNAPSHOTTING, State.DETACHING)
 _TAKE_OVER = (State.ATTACHING, State.ADDRESSING, State.SERVING)
@@ -232,7 +264,24 @@ DELETE_FIRST = Variant(
     "the old one is drained and stopped before the newcomer is launched, where there is no room for both; by "
     "permission (allow_gap), never for the last member in service",
 )
-VARIANTS: Mapping[str, Variant] = {variant.name: variant for variant in (SURGE, MOVE, DELETE_FIRST)}
+SWITCH = Variant(
+    "switch",
+    (
+        *_BEGIN,
+        *_NEW,
+        State.SERVING,
+        State.GATHERING,
+        *_TRAFFIC,
+        State.SWITCHING,
+        State.DRAINING,
+        State.KEEPING,
+        State.QUIESCING,
+        *_END,
+    ),
+    "a whole new set is verified beside the old one, then serves in its place, and the old one is kept for a while; "
+    "for a blue-green rollout of slots that own nothing",
+)
+VARIANTS: Mapping[str, Variant] = {variant.name: variant for variant in (SURGE, MOVE, DELETE_FIRST, SWITCH)}
 
 
 def variant_of(record: Record) -> Variant:
@@ -241,14 +290,13 @@ def variant_of(record: Record) -> Variant:
 
 
 _UNDOABLE = tuple(step.state for step in STEPS if step.state not in {*UNSTARTED, State.SETTLING})
-_WAITING = (State.CONFIRMING, State.ADMITTING, State.PLANNING)
 _STUCK: Mapping[State, str] = {
-    **dict.fromkeys(_WAITING, "the store was put back from a copy that is older than what was done"),
+    **dict.fromkeys(_BEGIN, "the store was put back from a copy that is older than what was done"),
     State.UNDOING: "the undo failed: a person is needed",
     State.DETACHING: "a volume cannot be taken off, or is somebody else's",
     State.ATTACHING: "a volume is somebody else's",
     State.DRAINING: "the old one is gone but cannot be deregistered",
-    State.RETIRING: "the old one cannot be ended",
+    State.RETIRING: "the old one cannot be ended, or not be cut off",
     State.SETTLING: "the newcomer is not in service or keeps our marks",
 }
 
@@ -262,6 +310,9 @@ TRANSITIONS: Mapping[tuple[State, State], str] = {
     (State.ADMITTING, State.CANCELLED): "nothing asks for it any more, the old one is gone, denied, or cancelled",
     (State.PLANNING, State.ADMITTING): "it cannot be done now: others may go first",
     (State.PLANNING, State.CANCELLED): "the old one is gone, or cancelled",
+    (State.PLANNING, State.FAILED_CLEAN): "a rollout's image cannot be launched",
+    (State.CAPTURING, State.CANCELLED): "the old one is gone, or cancelled",
+    (State.CAPTURING, State.ABORTED_SAFE): "evidence is required and cannot be kept",
     **{(state, State.UNDOING): "the step failed, a guard no longer holds, or cancelled" for state in _UNDOABLE},
     (State.UNDOING, State.CANCELLED): "undone, because somebody asked for it",
     (State.UNDOING, State.FAILED_CLEAN): "undone, because the newcomer failed",

@@ -12,6 +12,7 @@ from enum import StrEnum
 from driftd.core.facts import Instance, InstanceState
 from driftd.core.findings import Action, Verdict
 from driftd.core.guards.case import GroupFacts, GroupRules
+from driftd.core.hooks import Terms
 from driftd.core.ports import Address, LaunchRequest, Target, TargetState, Volume
 from driftd.core.replacement import State
 
@@ -21,6 +22,7 @@ TAG_ROLE = "driftd:role"
 TAG_ATTEMPT = "driftd:attempt"
 TAG_EPOCH = "driftd:epoch"
 TAG_TAINT = "driftd:taint"  # since when somebody's session taints it; the store knows whose
+TAG_QUARANTINE = "driftd:quarantine"  # the replacement that put it there
 ROLE = "replacement"
 
 OUT_OF_SERVICE = frozenset({TargetState.DRAINING, TargetState.MAINTENANCE})
@@ -40,6 +42,7 @@ class Limits:
     dwell: timedelta = timedelta(seconds=60)
     confirm_timeout: timedelta = timedelta(minutes=30)
     plan_again: timedelta = timedelta(minutes=5)
+    capture_timeout: timedelta = timedelta(minutes=20)
     launch_timeout: timedelta = timedelta(minutes=10)
     boot_timeout: timedelta = timedelta(minutes=10)
     verify_timeout: timedelta = timedelta(minutes=10)
@@ -71,13 +74,25 @@ class Manner:
     """How a group's slots are filled again, as far as that is for people to say.
 
     ``delete_first`` asks for that variant, which also needs ``allow_gap``. ``snapshots`` are taken of volumes before
-    they move. ``hooks`` are the names of those that the group has.
+    they move. ``hooks`` are the names of those that the group has, ``terms`` what is declared of some of them.
+    ``isolates`` says that the provider can cut an instance's network. ``evidence`` is kept of the old one before
+    anything is changed, for a rollout only with ``evidence_of_rollouts``; ``evidence_required``: without it nothing is
+    changed.
     """
 
     delete_first: bool = False
     allow_gap: bool = False
     snapshots: bool = True
     hooks: frozenset[str] = frozenset()
+    isolates: bool = False
+    evidence: bool = False
+    evidence_required: bool = False
+    evidence_of_rollouts: bool = False
+    terms: tuple[Terms, ...] = ()
+
+    def terms_of(self, name: str) -> Terms:
+        """What is declared of the hook ``name``, or else holds of every one."""
+        return next((one for one in self.terms if one.name == name), Terms(name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +179,9 @@ class Need(StrEnum):
 
 
 class Verb(StrEnum):
-    """The calls that change something."""
+    """The calls that change something; CAPTURE changes what driftd keeps, and nothing in the world."""
 
+    CAPTURE = "capture"
     LAUNCH = "launch"
     REGISTER = "register"
     DRAIN = "drain"
@@ -180,6 +196,10 @@ class Verb(StrEnum):
     DETACH = "detach"
     ATTACH = "attach"
     ASSOCIATE = "associate"
+    ISOLATE = "isolate"
+    PRE_DRAIN = "pre_drain"
+    POST_ATTACH = "post_attach"
+    PRE_TERMINATE = "pre_terminate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,13 +285,14 @@ class Wait:
     """Nothing to do before ``until``.
 
     ``good`` is the new count of good readings in a row; ``restart`` starts the step's clock again (a pause is not the
-    step's fault).
+    step's fault); ``guards`` are the names of those that refuse.
     """
 
     until: datetime
     why: str
     good: int = 0
     restart: bool = False
+    guards: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,20 @@ if TYPE_CHECKING:
     from driftd.core.memory import Store
     from driftd.core.signs import Signs
     from driftd.doors.demo.stage import Stage
+    from driftd.doors.desks.attesting import AttestDesk
     from driftd.doors.desks.baking import BakeDesk
     from driftd.doors.desks.calibration import CalibrationDesk
+    from driftd.doors.desks.custody import EvidenceDesk
     from driftd.doors.desks.doctor import DoctorDesk
     from driftd.doors.desks.explaining import ExplainDesk
     from driftd.doors.desks.exports import ExportDesk
     from driftd.doors.desks.keeping import KeepingDesk
+    from driftd.doors.desks.planning import PlanDesk
     from driftd.doors.desks.policies import PolicyDesk
+    from driftd.doors.desks.quarantining import QuarantineDesk
     from driftd.doors.desks.recounting import RecountDesk
+    from driftd.doors.desks.rehearsing import RehearsalDesk
+    from driftd.doors.desks.rollout import RolloutDesk
     from driftd.doors.desks.trust import TrustDesk
 
 
@@ -125,6 +131,14 @@ class House(Protocol):
         """
         ...
 
+    def attesting(self) -> AttestDesk:
+        """What an instance was seen to be, said to others."""
+        ...
+
+    def custody(self) -> EvidenceDesk:
+        """What was kept of instances before they were replaced."""
+        ...
+
     def baking(self) -> BakeDesk: ...
 
     def explaining(self) -> ExplainDesk: ...
@@ -151,12 +165,28 @@ class House(Protocol):
 
     def request_cancel(self, rid: str) -> str: ...
 
+    def quarantining(self) -> QuarantineDesk:
+        """Who is kept, cut off."""
+        ...
+
+    def rolling(self) -> RolloutDesk:
+        """From one image to another."""
+        ...
+
     def doctor(self) -> DoctorDesk:
         """How all that is configured stands."""
         ...
 
+    def rehearsing(self) -> RehearsalDesk:
+        """The configured groups in a simulated world."""
+        ...
+
     def recounting(self) -> RecountDesk:
         """A time that is over."""
+        ...
+
+    def planning(self) -> PlanDesk:
+        """What replacements would do, before any of them begins."""
         ...
 
     def keeping(self) -> KeepingDesk:

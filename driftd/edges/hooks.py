@@ -37,11 +37,20 @@ class _Outcome:
 
 
 class CommandHooks:
-    """``driftd.core.ports.Hooks``. ``commands`` are argument lists, an empty one is no hook. Each has ``timeout_s``."""
+    """``driftd.core.ports.Hooks``. ``commands`` are argument lists, an empty one is no hook.
 
-    def __init__(self, commands: Mapping[HookName, Sequence[str]], *, timeout_s: float = 60.0) -> None:
+    Each has ``timeout_s``, or what ``timeouts_s`` says of it.
+    """
+
+    def __init__(
+        self,
+        commands: Mapping[HookName, Sequence[str]],
+        *,
+        timeout_s: float = 60.0,
+        timeouts_s: Mapping[HookName, float] | None = None,
+    ) -> None:
         self._commands = {name: tuple(words) for name, words in commands.items() if words}
-        self._timeout_s = timeout_s
+        self._timeouts_s = dict.fromkeys(self._commands, timeout_s) | dict(timeouts_s or {})
 
     def has(self, name: HookName) -> bool:
         """See ``Hooks.has``."""
@@ -81,32 +90,33 @@ class CommandHooks:
             return _Outcome("could not be started: a name or an argument holds a NUL byte")
         with child:
             try:
-                return self._follow(child)
+                return _follow(child, self._timeouts_s[name])
             finally:
                 _end(child)
 
-    def _follow(self, child: subprocess.Popen[bytes]) -> _Outcome:
-        """Read until it has ended or its time is over. Bounded: an answer that is too long ends it."""
-        deadline = time.monotonic() + self._timeout_s
-        answer, said = bytearray(), bytearray()
-        with selectors.DefaultSelector() as selector:
-            for stream, into in ((child.stdout, answer), (child.stderr, said)):
-                if stream is not None:  # both are pipes
-                    os.set_blocking(stream.fileno(), False)
-                    selector.register(stream, selectors.EVENT_READ, into)
-            while not _has_ended(child):
-                if time.monotonic() >= deadline:
-                    return _Outcome(f"did not finish within {self._timeout_s:g} s")
-                _read(selector, min(0.02, max(0.0, deadline - time.monotonic())))
-                if len(answer) > ANSWER_LIMIT:
-                    return _Outcome(f"said more than {ANSWER_LIMIT >> 20} MiB")
-                del said[:-SAID_LIMIT]
-            # What it left behind may go on talking: that is nobody's answer, and no reason to listen for ever.
-            while _read(selector, 0.0) and len(answer) <= ANSWER_LIMIT and time.monotonic() < deadline:
-                del said[:-SAID_LIMIT]
-        if len(answer) > ANSWER_LIMIT:
-            return _Outcome(f"said more than {ANSWER_LIMIT >> 20} MiB")
-        return _judged(child.wait(), bytes(answer), bytes(said))
+
+def _follow(child: subprocess.Popen[bytes], timeout_s: float) -> _Outcome:
+    """Read until it has ended or its time is over. Bounded: an answer that is too long ends it."""
+    deadline = time.monotonic() + timeout_s
+    answer, said = bytearray(), bytearray()
+    with selectors.DefaultSelector() as selector:
+        for stream, into in ((child.stdout, answer), (child.stderr, said)):
+            if stream is not None:  # both are pipes
+                os.set_blocking(stream.fileno(), False)
+                selector.register(stream, selectors.EVENT_READ, into)
+        while not _has_ended(child):
+            if time.monotonic() >= deadline:
+                return _Outcome(f"did not finish within {timeout_s:g} s")
+            _read(selector, min(0.02, max(0.0, deadline - time.monotonic())))
+            if len(answer) > ANSWER_LIMIT:
+                return _Outcome(f"said more than {ANSWER_LIMIT >> 20} MiB")
+            del said[:-SAID_LIMIT]
+        # What it left behind may go on talking: that is nobody's answer, and no reason to listen for ever.
+        while _read(selector, 0.0) and len(answer) <= ANSWER_LIMIT and time.monotonic() < deadline:
+            del said[:-SAID_LIMIT]
+    if len(answer) > ANSWER_LIMIT:
+        return _Outcome(f"said more than {ANSWER_LIMIT >> 20} MiB")
+    return _judged(child.wait(), bytes(answer), bytes(said))
 
 
 def _environment(name: HookName, instance: Instance, group: str, facts: Mapping[str, str]) -> dict[str, str]:

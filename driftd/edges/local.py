@@ -1,6 +1,7 @@
 """Look at a local root: a directory that holds a server's tree, or this machine itself ("/").
 
-The probe runs as a process of its own, started and spoken to as on any instance, so that a deadline can end it.
+The probe runs as a process of its own, so that a deadline can end it. It is spoken to as on any instance, but its
+modules are imported from where they are installed: nothing has to be sent, or compiled anew for each look.
 """
 
 from __future__ import annotations
@@ -21,7 +22,15 @@ from driftd.core.ports import AskFor
 from driftd.core.talk import Talk
 from driftd.probe import bundle, dialogue, wire
 
+# As on an instance: isolated, without site-packages, and without writing bytecode.
+FLAGS = bundle.ARGUMENTS[:-1]
 _PIECE = 256 * 1024
+# What Python's -c is given; the directory that holds this package comes after it.
+_START = (
+    "import sys;sys.path.insert(0,sys.argv[1]);"
+    "from driftd.probe import look;look.main(sys.stdin.buffer,sys.stdout.buffer)"
+)
+_HOME = str(Path(bundle.__file__).parents[2])
 
 
 class LocalLooker:
@@ -47,7 +56,7 @@ class LocalLooker:
         )
         try:
             talk = Talk(Reader(nonce, sections, image=image), ask, secrets.token_bytes(16))
-            return converse([sys.executable, *bundle.ARGUMENTS], bundle.program() + request, talk, deadline_s)
+            return converse([sys.executable, *FLAGS, _START, _HOME], request, talk, deadline_s)
         except OSError as error:
             return Unseen(f"the probe could not be started: {error.strerror}", "see that Python can be run here")
 

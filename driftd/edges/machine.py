@@ -13,11 +13,18 @@ _TIME_ERROR = 5
 _TIMEX_BYTES = 512  # struct timex has 208; adjtimex(2) with modes 0 only reads
 
 
+def nearest(path: Path) -> Path:
+    """The nearest that is there, whatever it is: ``path`` itself, or what is above it."""
+    place = path.absolute()
+    while not os.path.lexists(place) and place != place.parent:
+        place = place.parent
+    return place
+
+
 def free_bytes(path: Path) -> tuple[Path, int]:
     """The nearest directory that is there, and the bytes that somebody who is not root may still write in it."""
-    place = path.absolute()
-    while not place.is_dir() and place != place.parent:
-        place = place.parent
+    place = nearest(path)
+    place = place if place.is_dir() else place.parent
     found = os.statvfs(place)
     return place, found.f_bavail * found.f_frsize
 

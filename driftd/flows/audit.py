@@ -6,8 +6,20 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
-from driftd.core import attribution, drift, factual, identity, sessions, trails, transactions, whose, wording
+from driftd.core import (
+    attribution,
+    drift,
+    factual,
+    identity,
+    imagedrift,
+    sessions,
+    trails,
+    transactions,
+    whose,
+    wording,
+)
 from driftd.core.asking import Speaking, asks_for, departed, remember
 from driftd.core.asks import Ask
 from driftd.core.attributed import Attribution
@@ -19,6 +31,7 @@ from driftd.core.facts import CUT_SHORT, Coverage, Instance, InstanceState, Sess
 from driftd.core.findings import Action, Judgement, Verdict, capped
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.globs import protected
+from driftd.core.imagedrift import Wanted
 from driftd.core.looks import Look
 from driftd.core.manifest import Manifest
 from driftd.core.marks import NO_PAST, Past
@@ -39,12 +52,21 @@ from driftd.flows.showing import Showing, cosmetic
 Visits = Callable[[], Sequence[Visit]]
 
 
+class Besides(Protocol):
+    """What a look is asked beside what judging needs, and who is told all that it brought."""
+
+    def asks(self, found: Sequence[Difference], fingerprint: Fingerprint, policy: Policy) -> Sequence[Ask]: ...
+
+    def saw(self, fingerprint: Fingerprint) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What an instance is judged by. ``strict`` switches off all that lets something pass.
 
     ``overlays`` gives what was learnt of the instance's image; None when nothing of it is to be asked. ``showing``
     shows what changed files say; None when nothing is to be shown. ``packages`` is where packages are verified.
+    ``besides`` asks for more than judging needs.
     """
 
     policy: Policy
@@ -53,6 +75,7 @@ class Rules:
     overlays: Overlays | None = None
     showing: Showing | None = None
     packages: PackageSource | None = None
+    besides: Besides | None = None
 
     def of(self, manifest: Manifest) -> Rules | Unseen:
         """The rules for instances of one image: with what was learnt of it, and with the packs that it calls for."""
@@ -86,12 +109,14 @@ def audit(
     deadline_s: float = 300.0,
     past: Past = NO_PAST,
     provider: object = None,
+    wanted: Wanted | None = None,
 ) -> Look:
     """One look at one instance. Never raises for what an instance is or does: that is UNKNOWN, with the reason.
 
     ``visits`` gives those that the store has of this instance (none for an ad hoc look); this look's own is added here.
     They are asked for after the look: a second look that began meanwhile is driftd's own, too. ``past`` is what earlier
     looks left; without it everything is held against the image alone. ``provider`` is asked whom it let in itself.
+    ``wanted`` is what its group is to run; without it, whatever it runs is right.
     """
     started = clock()
     seen = _see(instance, looker, manifests, rules, keys, deadline_s, past, started)
@@ -118,6 +143,7 @@ def audit(
         *sessions.differences(split.others),
         *_lost(fingerprint, before, ended),
         *unwritten(split.others, split.own, fingerprint.readings),
+        *(imagedrift.differences(instance, wanted) if wanted else ()),
     )
     found = tuple(factual.of_passwords(found, manifest, fingerprint, keyless))
     proof = transactions.gather(manifest, fingerprint, found, rules.packages, lambda: rules.texts(manifest))
@@ -138,6 +164,8 @@ def audit(
         marks=remember(found, judgement, rules.speaking(manifest, started), evidence),
         identities=own if fingerprint.live else {},
         attributions=_attributed(judgement, fingerprint, split, visit, past),
+        manifest=manifest,
+        policies=rules.policy.names,
     )
 
 
@@ -248,11 +276,14 @@ def _see(
         wanted = asks_for(found, speaking, evidence)
         wanted += books.asks(found, fingerprint, rules.policy.shows)
         wanted += rules.showing.asks(found, rules.policy) if rules.showing else []
+        wanted += rules.besides.asks(found, fingerprint, rules.policy) if rules.besides else []
         return wanted + trails.asks((one for one in found if not _let(speaking, one)), fingerprint)
 
     fingerprint = looker.look(_known(instance, past), deadline_s=deadline_s, key=key, ask=ask, image=manifest.tree)
     if isinstance(fingerprint, Unseen):
         return fingerprint
+    if rules.besides is not None:
+        rules.besides.saw(fingerprint)
     found = compared[-1] if compared else drift.compare(manifest, fingerprint, own_key)
     return _Seen(manifest, fingerprint, rules, found, keyless)
 

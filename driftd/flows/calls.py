@@ -4,21 +4,46 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from datetime import datetime
 
-from driftd.core.errors import NotFound, Unavailable
+from driftd.core.asides import Isolating
+from driftd.core.errors import NotFound, ProviderError, Refused, Unavailable
 from driftd.core.facts import Instance
-from driftd.core.ports import Addresses, HookName, Volumes
+from driftd.core.hooks import HookName, NotYet, Told, Underway
+from driftd.core.moves import unanswered, unfinished
+from driftd.core.ports import Addresses, Volumes
 from driftd.core.replacement import Record
+from driftd.core.steps.hooking import ONCE
 from driftd.core.world import Call, Verb, World
+from driftd.flows.capture import Capture
 from driftd.flows.groups import Group
 from driftd.flows.survey import edges_of
 
 _log = logging.getLogger(__name__)
 
 
-def make(call: Call, group: Group, record: Record, world: World) -> str:
-    """Make one call; the id of what a launch or a snapshot made. Raises ``ProviderError``."""
+def make(call: Call, group: Group, record: Record, world: World, capture: Capture) -> str:
+    """Make one call; the id of what a launch, a snapshot or ``capture`` made. Raises ``ProviderError``."""
+    if call.verb is Verb.CAPTURE:
+        return capture(group, record, _instance(call, world))
     return _CALLS[call.verb](call, group, record, world)
+
+
+def failing(
+    record: Record, call: Call, error: ProviderError, group: Group, now: datetime
+) -> tuple[Record, Mapping[str, str]]:
+    """The record after a call that did not succeed, and its outcome for the journal; of a hook with what follows."""
+    said, terms = str(error), group.manner.terms_of(call.verb.value)
+    if isinstance(error, Underway):
+        after = unfinished(record, call, said, group.limits, now, terms=terms, after_s=error.after_s)
+        outcome = "pending"
+    else:
+        refused = isinstance(error, Refused)
+        after = unanswered(record, call, said, group.limits, now, refused=refused, terms=terms)
+        outcome = "refused" if refused else "no answer"
+    told = after.hooks.get(call.verb.value, "")
+    over = {"on_failure": terms.on_failure.value} if told in {Told.FAILED, Told.PASSED} else {}
+    return after, {"outcome": outcome, "why": said, **over}
 
 
 def guards(record: Record, world: World) -> dict[str, object]:
@@ -92,6 +117,13 @@ def _start(call: Call, group: Group, _record: Record, _world: World) -> str:
     return ""
 
 
+def _isolate(call: Call, group: Group, _record: Record, _world: World) -> str:
+    if not isinstance(group.provider, Isolating):
+        raise NotFound(f"provider {group.provider.name} cannot cut an instance's network any more")
+    group.provider.isolate(call.instance_id)
+    return ""
+
+
 def _snapshot(call: Call, group: Group, _record: Record, _world: World) -> str:
     return _volumes(group).snapshot(call.thing, call.token).id
 
@@ -121,6 +153,10 @@ def _serve(call: Call, group: Group, record: Record, world: World) -> str:
     return _run(HookName.SERVE, call, group, record, world)
 
 
+def _once(call: Call, group: Group, record: Record, world: World) -> str:
+    return _run(HookName(call.verb.value), call, group, record, world)
+
+
 _CALLS: Mapping[Verb, Callable[[Call, Group, Record, World], str]] = {
     Verb.LAUNCH: _launch,
     Verb.REGISTER: _register,
@@ -134,16 +170,21 @@ _CALLS: Mapping[Verb, Callable[[Call, Group, Record, World], str]] = {
     Verb.DETACH: _detach,
     Verb.ATTACH: _attach,
     Verb.ASSOCIATE: _associate,
+    Verb.ISOLATE: _isolate,
     Verb.QUIESCE: _quiesce,
     Verb.SERVE: _serve,
+    **dict.fromkeys(ONCE, _once),
 }
 
 
 def _run(name: HookName, call: Call, group: Group, record: Record, world: World) -> str:
-    if group.hooks is not None and (
-        why := group.hooks.run(name, _instance(call, world), group.name, {"rid": record.rid})
-    ):
-        raise Unavailable(why)
+    if group.hooks is None:
+        return ""
+    said = group.hooks.run(name, _instance(call, world), group.name, {"rid": record.rid})
+    if isinstance(said, NotYet):
+        raise Underway(said.why, said.after_s)
+    if said:
+        raise Unavailable(said)
     return ""
 
 

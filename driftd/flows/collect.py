@@ -56,9 +56,9 @@ def _end(compute: Compute, note: Note, instance: Instance) -> str:
     return wording.not_collected(instance.id, why) if why else wording.collected(instance.id, instance.group)
 
 
-def end(compute: Compute, note: Note, instance_id: str) -> str:
+def end(compute: Compute, note: Note, instance_id: str, subject: str = "") -> str:
     """End one for good, with its lines in the journal; why it could not be, or "" when it is gone. Never raises."""
-    subject = f"calibration/{instance_id}"
+    subject = subject or f"calibration/{instance_id}"
     note("intent", subject, {"call": "terminate", "instance": instance_id})
     why = ""
     try:

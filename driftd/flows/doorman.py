@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from driftd.core.answers import CLOUD
+from driftd.core.asides import Doorman
 from driftd.core.confidence import KINDS
 from driftd.core.errors import ProviderError
 from driftd.core.facts import Instance, Session
-from driftd.core.ports import Doorman
 from driftd.core.wording import printable
 from driftd.core.wording import visits as say
 

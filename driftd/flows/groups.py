@@ -8,11 +8,18 @@ from datetime import timedelta
 
 from driftd.core.calibration.marks import marked
 from driftd.core.canary import Canary
+from driftd.core.custody.terms import Terms
 from driftd.core.facts import Instance
 from driftd.core.guards.case import GroupRules
 from driftd.core.matchers import Matcher
 from driftd.core.ports import Alerts, Health, Hooks, Judge, Provider
+from driftd.core.quarantine import quarantined
 from driftd.core.world import Limits, Manner
+
+
+def is_member(instance: Instance) -> bool:
+    """Whether it is one of its group at all: not launched to learn from, and not in quarantine."""
+    return not marked(instance) and not quarantined(instance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +30,8 @@ class Group:
     ``alerts`` and ``judge`` are who is asked about alerts and metrics, if anybody; ``canary`` is how the first of its
     kind is watched, None where none goes first; ``hooks`` is what its owner has
     written to stop, hand over and start its service. Snapshots that replacements took are deleted when they are older
-    than ``keep_snapshots``; None keeps them. ``watch`` keeps a resident probe on each instance.
+    than ``keep_snapshots``; None keeps them. ``evidence`` says how much is kept of an
+    old one, where ``manner`` asks. ``watch`` keeps a resident probe on each instance.
     """
 
     name: str
@@ -41,10 +49,13 @@ class Group:
     hooks: Hooks | None = None
     keep_snapshots: timedelta | None = timedelta(days=30)
     manner: Manner = field(default_factory=Manner)
+    evidence: Terms = field(default_factory=Terms)
 
     def members(self) -> Sequence[Instance]:
-        """Everybody in the group: all that its inventory finds, but for what was launched to learn from."""
-        return [instance for instance in self.provider.inventory.find(self.name) if not marked(instance)]
+        """Everybody in the group: all that its inventory finds, but for what was launched to learn from, and what is
+        in quarantine.
+        """
+        return [instance for instance in self.provider.inventory.find(self.name) if is_member(instance)]
 
     def targets(self) -> set[str]:
         """The instances that its load balancer knows; nobody without one."""

@@ -18,6 +18,7 @@ from driftd.core.wording import pruned
 from driftd.core.world import TAG_RID
 from driftd.flows.collect import collect
 from driftd.flows.groups import Group
+from driftd.flows.quarantine import carry_out
 from driftd.flows.stops import no_fence, no_pause, stops
 from driftd.flows.survey import Survey, edges_of, survey
 
@@ -66,6 +67,7 @@ class Janitor:
             try:
                 said += self._calibrations(group)
                 said += [] if group.cannot_replace() else self._leftovers(group)
+                said += [] if group.cannot_replace() else self._quarantine(group)
             except ProviderError as error:
                 said.append(f"the janitor passed over {group.name}: {error}")
         return said
@@ -85,6 +87,12 @@ class Janitor:
             return []
         targets = group.targets()
         return collect(compute, self._note, self._clock(), group=group.name, targets=targets, fence=self._fence)
+
+    def _quarantine(self, group: Group) -> list[str]:
+        """Those that are kept, until a person says otherwise."""
+        if self._paused(group.name):
+            return []
+        return carry_out(self._store, group, survey(group), self._note, self._fence)
 
     def _note(self, kind: str, subject: str, body: Mapping[str, object]) -> None:
         with self._store.write() as tx:

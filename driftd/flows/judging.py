@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from driftd.core.asides import Foreign
 from driftd.core.canary import judgement
 from driftd.core.errors import ProviderError
 from driftd.core.facts import Instance, Unseen
 from driftd.core.matchers import for_group
-from driftd.core.ports import Foreign, Judge, TargetState
+from driftd.core.ports import Judge, TargetState
 from driftd.core.promql import Query
 from driftd.core.replacement import Record
 from driftd.core.wording import judging as words

@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from driftd.core.asides import Isolating
 from driftd.core.facts import Instance, InstanceState
 from driftd.core.findings import Verdict
 from driftd.core.looks import Look
 from driftd.core.ports import Address, HookName, Volume
+from driftd.core.quarantine import quarantined
 from driftd.core.replacement import Record, State
 from driftd.core.steps.arriving import launch_request
 from driftd.core.stops import Stops
@@ -109,7 +111,7 @@ def _newcomer(
 def manner_of(group: Group) -> Manner:
     """How the group's slots are filled again, with the hooks that it has."""
     hooks = frozenset(name.value for name in HookName if group.hooks is not None and group.hooks.has(name))
-    return replace(group.manner, hooks=hooks)
+    return replace(group.manner, hooks=hooks, isolates=isinstance(group.provider, Isolating))
 
 
 def _moves(record: Record, name: str, slot: str, planned: Mapping[str, str]) -> bool:
@@ -142,7 +144,7 @@ def _rivals(record: Record, seen: Survey) -> tuple[Instance, ...]:
     place = record.group, record.slot
     others = (one for one in seen.instances.values() if one.id != record.old_id and not one.state.ending)
     found = (one for one in others if one.tags.get(TAG_RID) != record.rid)
-    return tuple(one for one in found if record.slot and (one.group, one.slot) == place)
+    return tuple(one for one in found if record.slot and (one.group, one.slot) == place and not quarantined(one))
 
 
 def _newcomers(record: Record, group: Group, seen: Survey) -> tuple[Instance, ...]:

@@ -13,26 +13,47 @@ from driftd.core.facts import Instance
 from driftd.core.findings import Severity
 from driftd.core.memory import Message, Store, Tx
 from driftd.core.replacement import TERMINAL, Record, State
+from driftd.core.rollout import Stage, desired
 from driftd.core.wording import near
 from driftd.core.world import Advance, Finish, Halt
 from driftd.flows.groups import Group
 from driftd.flows.naming import SEE
 
 
-def new_record(instance: Instance, group: Group, why: str, now: datetime, *, manual: bool) -> Record:
-    """A replacement that has not begun."""
+def new_record(
+    instance: Instance,
+    group: Group,
+    why: str,
+    now: datetime,
+    *,
+    manual: bool,
+    image: str = "",
+    quarantine: bool = False,
+) -> Record:
+    """A replacement that has not begun, by ``image`` or the group's."""
     return Record(
         rid=str(ULID.from_datetime(now)),
         group=instance.group,
         slot=instance.slot,
-        image=group.image or instance.image,
+        image=image or group.image or instance.image,
         old_id=instance.id,
         why=why,
         state=State.CONFIRMING,
         created_at=now,
         entered_at=now,
         manual=manual,
+        quarantine=quarantine,
     )
+
+
+def image_for(tx: Tx, group: Group, instance: Instance) -> str:
+    """The image that a replacement of ``instance`` is launched from, when no rollout asks for it.
+
+    While one is under way the slot stays on the side where it is.
+    """
+    for one in tx.open_rollouts(group.name):
+        return one.image if instance.image == one.image and one.stage is not Stage.BACK else one.before
+    return desired(group.image, tx.choices(group.name)) or instance.image
 
 
 def plan(tx: Tx, record: Record, now: datetime) -> bool:
@@ -40,6 +61,8 @@ def plan(tx: Tx, record: Record, now: datetime) -> bool:
     if not tx.add_replacement(record):
         return False
     body = {"to": record.state.value, "old": record.old_id, "slot": record.slot, "image": record.image}
+    if record.quarantine:
+        body["quarantine"] = "the old one is kept"
     tx.journal("human" if record.manual else "decision", record.rid, {**body, "why": record.why}, now)
     text = wording.replacement_planned(record.old_id, record.group, record.why)
     tx.say(_message(record, record.state, Severity.MEDIUM, text), now)
@@ -99,7 +122,8 @@ def write_move(tx: Tx, record: Record, answer: Advance | Finish | Halt, now: dat
         text = wording.replacement_over(record.old_id, answer.state.value, answer.why)
         tx.say(_message(record, answer.state, _SEVERITY.get(answer.state, Severity.MEDIUM), text), now)
     if answer.state is State.SUCCEEDED and (row := tx.instance(record.old_id)) is not None and row.gone_at is None:
-        tx.put_instance(replace(row, gone_at=now, state="terminated"))
+        left = "quarantined" if record.quarantine else "terminated"
+        tx.put_instance(replace(row, gone_at=now, state=left))
         for finding in tx.open_findings(record.old_id):
             tx.resolve_finding(finding.id, now)
 

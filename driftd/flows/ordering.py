@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from driftd.core.findings import Verdict
 from driftd.core.guards.order import Urgent, queue
-from driftd.core.memory import Tx
+from driftd.core.memory import InstanceRow, Tx
 from driftd.core.replacement import Record, State
 from driftd.flows.groups import Group
 
@@ -33,12 +33,18 @@ class Ordering:
         if len(waiting) < 2:
             return Urgent()
         old = {one.old_id for one in waiting}
-        tainted: dict[str, timedelta] = {}
-        critical = set(tx.critical_instances())
-        for name in {one.group for one in waiting} & self._groups.keys():
-            for row in tx.instances(name):
-                if row.id in old and row.taint:
-                    tainted[row.id] = self._groups[name].rules.grace.cap
-                if row.id in old and row.verdict is Verdict.TAMPERED:
-                    critical.add(row.id)
-        return Urgent(tainted, critical)
+        names = {one.group for one in waiting} & self._groups.keys()
+        rows = [row for name in names for row in tx.instances(name) if row.id in old]
+        return urgent(tx, self._groups, rows)
+
+
+def urgent(tx: Tx, groups: Mapping[str, Group], rows: Iterable[InstanceRow]) -> Urgent:
+    """What is urgent among these instances of ``groups``."""
+    tainted: dict[str, timedelta] = {}
+    critical = set(tx.critical_instances())
+    for row in rows:
+        if row.taint:
+            tainted[row.id] = groups[row.group].rules.grace.cap
+        if row.verdict is Verdict.TAMPERED:
+            critical.add(row.id)
+    return Urgent(tainted, critical)

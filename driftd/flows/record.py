@@ -26,7 +26,7 @@ from driftd.core.world import TAG_RID
 from driftd.flows.attributing import keep, tied
 from driftd.flows.groups import Group
 from driftd.flows.likeness import likeness
-from driftd.flows.opening import new_record, plan
+from driftd.flows.opening import image_for, new_record, plan
 from driftd.flows.together import News, tell
 
 UNKNOWN_FOR_LONG = timedelta(minutes=30)
@@ -212,17 +212,18 @@ def _taint(tx: Tx, group: Group, row: InstanceRow, look: Look, now: datetime) ->
 
 def _planned(tx: Tx, group: Group, look: Look, row: InstanceRow, now: datetime) -> Record | str:
     """The replacement to plan, where policy asks for one and the group allows it; else why not, or ""."""
-    if row.verdict is Verdict.UNKNOWN or row.action.rank < Action.REPLACE.rank or look.partial:
+    if row.verdict is Verdict.UNKNOWN or not row.action.replaces or look.partial:
         return ""  # what a partial look saw is planned for once a whole one has seen it, too
     if any(row.id in {record.old_id, record.new_id} for record in tx.open_replacements(group.name)):
         return wording.only_observes(row.id, group.name) if not group.rules.replaces else ""
     if why := _not_here(group, look, row):
         return why
-    if refused := _refused_lately(tx, group, row, now):
+    if refused := refused_lately(tx, group, row, now):
         return refused
     drifted = row.verdict in {Verdict.DRIFTED, Verdict.TAMPERED}
     why = row.reason if drifted else row.taint
-    return new_record(look.instance, group, why, now, manual=False)
+    image, kept = image_for(tx, group, look.instance), row.action is Action.QUARANTINE
+    return new_record(look.instance, group, why, now, manual=False, image=image, quarantine=kept)
 
 
 def _not_here(group: Group, look: Look, row: InstanceRow) -> str:
@@ -234,7 +235,7 @@ def _not_here(group: Group, look: Look, row: InstanceRow) -> str:
     return leftovers.no_successor(row.id, rid) if rid else ""
 
 
-def _refused_lately(tx: Tx, group: Group, row: InstanceRow, now: datetime) -> str:
+def refused_lately(tx: Tx, group: Group, row: InstanceRow, now: datetime) -> str:
     """A person said no to the last one, and that counts for the next one for a while."""
     for record in tx.replacements():
         if record.old_id == row.id and record.denied_by and now < record.entered_at + DENIED_FOR:

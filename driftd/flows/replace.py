@@ -14,19 +14,20 @@ from datetime import datetime, timedelta
 
 from driftd.core import wording
 from driftd.core.decide import decide, learn, leaves, needs
-from driftd.core.errors import BadInput, ProviderError, Refused
+from driftd.core.errors import BadInput, ProviderError
 from driftd.core.facts import Instance
 from driftd.core.journal import canonical
 from driftd.core.memory import LeaseHeld, StaleRecord, Store, StoreUnavailable
-from driftd.core.moves import announced, answered, moved, unanswered, unheeded, waiting, withdrawn
+from driftd.core.moves import announced, answered, moved, unheeded, waiting, withdrawn
 from driftd.core.replacement import TERMINAL, UNSTARTED, WAITING, Record, State
 from driftd.core.stops import Stops
 from driftd.core.world import Advance, Answer, Call, Do, Finish, Halt, Need, Wait, World
-from driftd.flows.calls import guards, make
+from driftd.flows.calls import failing, guards, make
+from driftd.flows.capture import Capture, no_capture
 from driftd.flows.deferred import Deferred
 from driftd.flows.groups import Group
 from driftd.flows.observe import LookAt, observe
-from driftd.flows.opening import cancel, closed, new_record, plan, write_move
+from driftd.flows.opening import cancel, closed, image_for, new_record, plan, write_move
 from driftd.flows.ordering import Ordering
 from driftd.flows.standing import Standings
 from driftd.flows.stops import no_fence, no_pause, stops
@@ -48,8 +49,9 @@ class Replacer:
 
     ``look`` sees an instance (with a visit open, so that driftd's own login is known as such). ``pause`` returns the
     sentence of a stop from outside the store (the pause file), or "": it stops undoing, too. ``fence`` raises
-    ``LeaseHeld`` when the lease is lost. ``clock`` gives the aware time. Once ``stopping`` says so, no further step is
-    begun. ``since`` is when the daemon began: nothing is let in before it has seen all of a group.
+    ``LeaseHeld`` when the lease is lost. ``capture`` keeps evidence. ``clock`` gives the aware time. Once
+    ``stopping`` says so, no further step is begun. ``since`` is when the daemon began: nothing is let in before it has
+    seen all of a group.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Replacer:
         fence: Callable[[], None] = no_fence,
         stopping: Callable[[], bool] = _not_yet,
         since: datetime | None = None,
+        capture: Capture = no_capture,
     ) -> None:
         self._store = store
         self._standings = Standings(store, groups, since)
@@ -73,20 +76,26 @@ class Replacer:
         self._clock = clock
         self._pause = pause
         self._fence = fence
+        self._capture = capture
         self._deferred = Deferred(store)
         self._held: dict[str, Stops] = {}
 
     # --- what people ask ---
 
-    def request(self, instance: Instance, why: str, *, manual: bool = True) -> str:
-        """Open a replacement and return its id. Raises ``BadInput`` with the reason when it may not be."""
+    def request(self, instance: Instance, why: str, *, manual: bool = True, quarantine: bool = False) -> str:
+        """Open a replacement and return its id. Raises ``BadInput`` with the reason when it may not be.
+
+        With ``quarantine`` the old one is cut off and kept in the end (core/quarantine.py).
+        """
         group = self._groups.get(instance.group)
         if group is None:
             raise BadInput(wording.unknown_group(instance.group), "see the groups in the configuration")
         if cannot := group.cannot_replace():
             raise BadInput(f"{instance.id} cannot be replaced: {cannot}", "configure a provider that can")
-        record = new_record(instance, group, why, self._clock(), manual=manual)
         with self._store.write() as tx:
+            image = image_for(tx, group, instance)
+            now = self._clock()
+            record = new_record(instance, group, why, now, manual=manual, image=image, quarantine=quarantine)
             if not plan(tx, record, self._clock()):
                 raise BadInput(wording.replaced_already(instance.id, instance.slot), "see: driftd status")
         return record.rid
@@ -245,13 +254,11 @@ class Replacer:
         if stopped := held.against(undoing=record.state is State.UNDOING):
             return self._withdraw(intended, record, call, stopped)
         try:
-            made = make(call, group, record, world)
+            made = make(call, group, record, world, self._capture)
         except ProviderError as error:
-            refused = isinstance(error, Refused)
-            after = unanswered(intended, call, str(error), group.limits, self._clock(), refused=refused)
-            outcome = {"outcome": "refused" if refused else "no answer", "why": str(error)}
+            after, outcome = failing(intended, call, error, group, self._clock())
         else:
-            after = answered(intended, call, made)
+            after = answered(intended, call, made, self._clock())
             outcome = {"outcome": "done", **({"made": made} if made else {})}
         said.append(f"replacement {record.rid}: {answer.why}: {outcome.get('why', 'done')}")
         return self._outcome(after, call, outcome)

@@ -13,15 +13,15 @@ from datetime import datetime, timedelta
 from driftd.core import taint
 from driftd.core.breakers.breaker import Breaker
 from driftd.core.facts import InstanceState
-from driftd.core.findings import Action
 from driftd.core.guards.case import Failures, Flight, GroupFacts, Held, Presence, Retired
 from driftd.core.guards.pace import BACK_OFF_DOUBLINGS, DAY
 from driftd.core.guards.width import Widths, widths
 from driftd.core.memory import InstanceRow, SessionRow, Store, Tx
 from driftd.core.ports import Target
 from driftd.core.replacement import FAILED, TERMINAL, UNSTARTED, WAITING, Record, State
+from driftd.core.rollout import Rollout
 from driftd.core.stuck import still_stuck
-from driftd.core.world import Sight
+from driftd.core.world import Sight, Verb
 from driftd.core.zones import by_name, zone_of
 from driftd.flows.groups import Group
 from driftd.flows.judging import foreign
@@ -47,6 +47,7 @@ class _Shared:
     breakers: tuple[Breaker, ...]
     widths: Widths
     zones: Mapping[str, str]
+    rollouts: Mapping[str, Rollout]
 
 
 class Standings:
@@ -58,7 +59,7 @@ class Standings:
     def __init__(self, store: Store, groups: Mapping[str, Group], since: datetime | None = None) -> None:
         self._store = store
         self._warming = Warming(since)
-        self._longest = max((_memory(group) for group in groups.values()), default=DAY)
+        self._longest = max((memory(group) for group in groups.values()), default=DAY)
         self._shared: _Shared | None = None
         self._opened: dict[str, Record] | None = None
         self._ended: Sequence[Record] | None = None
@@ -120,7 +121,7 @@ def _seen_by_others(record: Record) -> tuple[State, str, bool]:
     return record.state, record.new_id, _takes(record)
 
 
-def _memory(group: Group) -> timedelta:
+def memory(group: Group) -> timedelta:
     """How long ended replacements of a group count."""
     longest: timedelta = group.rules.back_off * 2**BACK_OFF_DOUBLINGS
     return max(DAY, longest)
@@ -136,6 +137,7 @@ def _shared(
         tuple(one for one in tx.breakers() if one.holds),
         widths([*ended, *every], every, zones),
         zones,
+        {one.id: one for one in tx.open_rollouts()},
     )
 
 
@@ -152,7 +154,7 @@ def _stand(
 ) -> Stand:
     waiting = {one.old_id for one in shared.opened if one.group == group.name and one.state in UNSTARTED}
     facts = _facts(tx, group, seen.targets, shared, rows, now, cold=cold, foreign=foreign, marked=seen.marked)
-    return Stand(facts, _remembered(tx, group.name, [row for row in rows if row.id in waiting], now))
+    return Stand(facts, remembered(tx, group.name, [row for row in rows if row.id in waiting], now))
 
 
 _GOING = frozenset({state.value for state in InstanceState if state.halted})
@@ -163,7 +165,7 @@ def standing(
 ) -> GroupFacts:
     """The facts of one group alone. ``opened`` are all open replacements, where the caller has read them already."""
     every = tx.open_replacements() if opened is None else opened
-    since = now - _memory(group)
+    since = now - memory(group)
     shared = _shared(tx, now, every, tx.ended_replacements(since), by_name(tx.zones(since)))
     return _facts(tx, group, targets, shared, tx.instances(group.name), now)
 
@@ -181,7 +183,11 @@ def _facts(
     marked: Collection[str] = (),
 ) -> GroupFacts:
     # What waits and has a newcomer was begun before the store was put back from a copy.
-    flying = [one for one in shared.opened if one.state not in WAITING or one.rid in marked]
+    flying = [
+        one
+        for one in shared.opened
+        if (one.state not in WAITING or one.rid in marked) and one.state is not State.KEEPING
+    ]
     mine = [one for one in shared.opened if one.group == group.name]
     flights = [one for one in flying if one.group == group.name]
     own = [one for one in shared.ended if one.group == group.name]
@@ -203,6 +209,7 @@ def _facts(
         zones=shared.zones,
         foreign=foreign,
         cold=cold,
+        rollouts=shared.rollouts,
         widths=shared.widths,
         breakers=shared.breakers,
         account=group.provider.name,
@@ -210,14 +217,14 @@ def _facts(
     return facts.seen(targets)
 
 
-def _remembered(tx: Tx, group: str, rows: Iterable[InstanceRow], now: datetime) -> Mapping[str, Sight]:
+def remembered(tx: Tx, group: str, rows: Iterable[InstanceRow], now: datetime) -> Mapping[str, Sight]:
     """What the store knows of these instances of a group, by id."""
     suppressions = tx.suppressions(now)
     found = {}
     for row in rows:
         # A row says that somebody was there; whether that asks for a replacement, the findings do.
         sessions = taint.standing(tx.open_findings(row.id), suppressions, group) if row.taint else []
-        asks = taint.taint_action(sessions).rank >= Action.REPLACE.rank
+        asks = taint.taint_action(sessions).replaces
         found[row.id] = Sight(row.verdict, row.action, row.reason, row.taint if asks else "")
     return found
 
@@ -246,12 +253,13 @@ def _flight(record: Record, zones: Mapping[str, str]) -> Flight:
         attended=record.manual or bool(record.approved_by),
         zone=zone_of(record, zones),
         out=_takes(record),
+        set=record.rollout if record.together else "",
     )
 
 
 def _takes(record: Record) -> bool:
     """Whether its old one was taken out of service, or is about to be."""
-    return record.drain_sent or record.quiesce_sent or record.stop_sent
+    return record.drain_sent or record.quiesce_sent or record.stop_sent or Verb.PRE_DRAIN.value in record.hooks
 
 
 def _failures(ended: Iterable[Record]) -> Failures:

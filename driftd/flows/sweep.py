@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -44,7 +44,7 @@ class Sweeper:
 
     Once ``stopping`` says so, no further look is begun and what the others see is not written. It is the only one that
     takes looks from the queue. ``patience_s`` is how long a tick waits for the next look to end, ``within`` how old the
-    last look at an instance may be before a pass counts it as not seen.
+    last look at an instance may be before a pass counts it as not seen, ``pool`` what looks run in (None: threads).
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Sweeper:
         stopping: Callable[[], bool] = _never,
         patience_s: float = 1.0,
         within: timedelta = DEFAULTS.reported_within,
+        pool: Executor | None = None,
     ) -> None:
         self._store = store
         self._groups = groups
@@ -69,7 +70,7 @@ class Sweeper:
         self._stopping = stopping
         self._patience_s = patience_s
         self._within = within
-        self._pool = ThreadPoolExecutor(lookers, thread_name_prefix="look")
+        self._pool = pool or ThreadPoolExecutor(lookers, thread_name_prefix="look")
         self._running: dict[Future[list[str]], Job] = {}
         self._unsure = self._fresh = True
         self._known: dict[str, Instance] = {}

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from driftd.core.asides import Foreign
 from driftd.core.breakers.breaker import FLEET, Change, of_image
 from driftd.core.breakers.evaluate import evaluate
 from driftd.core.breakers.facts import Calls, Facts, Leftover, Reached, Sighting, Standing, Version
@@ -22,7 +23,7 @@ from driftd.core.errors import ProviderError
 from driftd.core.guards import pace
 from driftd.core.guards.case import Case
 from driftd.core.memory import InstanceRow, LeaseHeld, Store, StoreUnavailable, Tx
-from driftd.core.ports import Foreign, TargetState
+from driftd.core.ports import TargetState
 from driftd.core.replacement import Record, State
 from driftd.core.seal import SeenManifest
 from driftd.core.wording import breakers as wording

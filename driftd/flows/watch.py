@@ -23,7 +23,7 @@ from driftd.flows.glimpse import Beholder
 from driftd.flows.groups import Group
 from driftd.flows.record import record_look
 from driftd.flows.sweep import KIND
-from driftd.flows.visit import announced
+from driftd.flows.visit import Visiting
 
 AGAIN = timedelta(seconds=15)  # after a watch was lost; twice as long each time, up to
 SELDOM = timedelta(minutes=5)
@@ -171,7 +171,7 @@ class Watcher:
 
         try:
             key = self._residents.own_key(instance)
-            with announced(self._store, instance, key, self._clock) as visited:
+            with Visiting(self._store, instance, key, self._clock) as visited:
                 ended = self._residents.watch(visited, lambda said: self._heard(watch, visited, said), stopping)
             why = ended.reason
         except DriftdError as error:

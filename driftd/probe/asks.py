@@ -12,7 +12,7 @@ import stat
 import zlib
 from typing import Any, Callable, Dict, Iterator, List, Set, Tuple
 
-from driftd.probe import compiled, dialogue, opening, redact, trails, wire
+from driftd.probe import compiled, copying, dialogue, opening, redact, roster, trails, wire
 from driftd.probe.dialogue import Answer
 
 READ = 1 << 20
@@ -40,6 +40,8 @@ class Answerer(object):
         # type: (bytes) -> None
         self._root = root
         self._trails = trails.Trails(root)
+        self._roster = roster.Roster(root)
+        self._copier = copying.Copier()
 
     def answer(self, path, what, argument):
         # type: (bytes, bytes, bytes) -> Answer
@@ -127,6 +129,19 @@ class Answerer(object):
         found = self._trails.of(path)
         return Answer(size=found.changed, yes=1 if found.itself else 0, content=wire.pack(found.rows))
 
+    def copy(self, path, argument):
+        # type: (bytes, bytes) -> Answer
+        at = _number(argument)
+        data, size, why = self._copier.piece(self.open(path), at)
+        if why:
+            return Answer(dialogue.NOT_AVAILABLE, why, size=size)
+        return Answer(size=size, content=data)
+
+    def processes(self, _path, argument):
+        # type: (bytes, bytes) -> Answer
+        page, pages = self._roster.page(_number(argument))
+        return Answer(size=pages, content=page)
+
     # --- files ---
 
     def open(self, path):
@@ -187,6 +202,8 @@ _HOW = {
     dialogue.PYC: Answerer.pyc,
     dialogue.SHOW: Answerer.show,
     dialogue.TRAIL: Answerer.trail,
+    dialogue.COPY: Answerer.copy,
+    dialogue.PROCESSES: Answerer.processes,
 }  # type: Dict[bytes, Callable[[Answerer, bytes, bytes], Answer]]
 
 

@@ -14,11 +14,15 @@ ASKS, ANSWERS = b"A", b"W"
 
 PREFIX, MATCH, UNPACKED, PYC, SHOW = b"prefix", b"match", b"unpacked", b"pyc", b"show"
 TRAIL = b"trail"
-KINDS = (PREFIX, MATCH, UNPACKED, PYC, SHOW, TRAIL)
+COPY, PROCESSES = b"copy", b"processes"
+KINDS = (PREFIX, MATCH, UNPACKED, PYC, SHOW, TRAIL, COPY, PROCESSES)
 
 ASKS_LIMIT = 4096  # in one look
 ARGUMENT_LIMIT = 64 * 1024  # bytes
 CONTENT_LIMIT = 64 * 1024  # bytes of a file that is matched or shown, and of what is shown of it
+COPY_LIMIT = 16 * 1024 * 1024  # bytes of a program that is copied at all
+COPY_PIECE = 60 * 1024  # bytes of it in one answer
+PAGES_LIMIT = 32  # of processes; what is beyond is left out
 PIECE = 512 * 1024  # bytes of answers in one frame
 
 # What a living process has to do with a name: its program is of that name; it has itself written all that is there.
@@ -40,11 +44,13 @@ class Answer(NamedTuple):
     why: bytes = b""
     yes: int = 0  # match, pyc: 1 or 0; trail: 0 where only the directory above is there to tell
     size: int = 0  # bytes: prefix: of the file now; unpacked: of what was unpacked; show: of the file; pyc: its source
+    # copy: of the program; processes: no bytes, but how many pages there are
     # trail: no bytes, but when the kernel last changed it, in nanoseconds since 1970
     sha256: bytes = b""  # prefix: of the first N bytes, b"" when there are fewer; unpacked: of all, b"" when more is
     # left than is unpacked; pyc: of the source; show: of the file as it is
     prefix: bytes = b""  # unpacked: of the first N bytes, b"" when there are fewer
     content: bytes = b""  # show: what is left of it without its secrets; trail: processes, as ``read_trail`` has them
+    # copy: one piece of it as it is; processes: one page of them, as ``read_processes`` has them
 
 
 def encode_asks(nonce, asks):
@@ -118,6 +124,22 @@ def read_trail(content):
         if len(one[3]) > ABOVE_LIMIT or not all(isinstance(each, int) and 0 <= each < 1 << 40 for each in numbers):
             raise wire.WireError("a trail is none")
     return [(one[0], one[1], one[2], one[3]) for one in rows]
+
+
+def read_processes(content):
+    # type: (bytes) -> List[Tuple[int, int, int, int, bytes, bytes, bytes]]
+    """One page of the processes: number, that of the one above, user, start in seconds since 1970, name, program (b""
+    for the kernel's own) and command line, without what looks of a secret. Raises WireError.
+    """
+    rows = wire.unpack(content) if content else []
+    if not isinstance(rows, list):
+        raise wire.WireError("the processes are none")
+    for one in rows:
+        if not isinstance(one, list) or len(one) != 7 or not all(isinstance(each, bytes) for each in one[4:]):
+            raise wire.WireError("the processes are none")
+        if not all(isinstance(each, int) and 0 <= each < 1 << 40 for each in one[:4]):
+            raise wire.WireError("the processes are none")
+    return [(one[0], one[1], one[2], one[3], one[4], one[5], one[6]) for one in rows]
 
 
 def greeting(nonce):

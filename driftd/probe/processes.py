@@ -122,6 +122,12 @@ class Table(object):
         """A short file of a process; nothing where it is gone or hidden."""
         return self._read(b"%d/%s" % (pid, name), _STAT_LIMIT)
 
+    def stays(self, process):
+        # type: (Process) -> bool
+        """Whether it is still there, below the same one; it may be running something else by now."""
+        again = self._process(process.pid)
+        return again is not None and not again.over and (again.ticks, again.above) == (process.ticks, process.above)
+
     def owner(self, pid):
         # type: (int) -> int
         """The user that a process runs as; the overflow user where it is gone."""
@@ -168,7 +174,8 @@ class Table(object):
             return None
         ticks = int(fields[19])
         started = self._base + ticks / float(self._ticks)
-        over = fields[0] in (b"Z", b"X")
+        # The kernel lets go of a process while it is read: then there is no parent, no group and no session any more.
+        over = fields[0] in (b"Z", b"X") or fields[2] == b"-1"
         return Process(pid, int(fields[1]), name, ticks, started, int(fields[6]), _terminal(int(fields[4])), over)
 
     def _runs_sshd(self, pid):

@@ -115,7 +115,7 @@ def _from_outside(table, above, users):
     for process in table.all.values():
         if process.above or process.pid == 1 or process.pid in above:
             continue
-        if process.over or process.flags & _KERNEL_THREAD:
+        if process.over or process.flags & _KERNEL_THREAD or not table.stays(process):
             continue
         uid = table.owner(process.pid)
         found.append(

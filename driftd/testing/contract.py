@@ -17,11 +17,20 @@ from driftd.testing.contracts.addresses import AddressesContract
 from driftd.testing.contracts.doorman import DoormanContract
 from driftd.testing.contracts.foreign import ForeignContract
 from driftd.testing.contracts.instances import InstancesContract
+from driftd.testing.contracts.isolating import IsolatingContract
+from driftd.testing.contracts.roots import RootsContract
 from driftd.testing.contracts.traffic import TrafficContract
 from driftd.testing.contracts.volumes import VolumesContract
 
 
 class ProviderContract(
-    InstancesContract, TrafficContract, VolumesContract, AddressesContract, ForeignContract, DoormanContract
+    InstancesContract,
+    TrafficContract,
+    VolumesContract,
+    AddressesContract,
+    ForeignContract,
+    DoormanContract,
+    IsolatingContract,
+    RootsContract,
 ):
     """Subclass, set ``group`` and ``image``, override ``provider`` and those hooks that your provider needs."""

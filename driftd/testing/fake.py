@@ -8,7 +8,7 @@ from datetime import datetime
 
 from driftd.core.errors import NoCapacity, Refused, Unavailable
 from driftd.core.facts import Instance, InstanceState, Session
-from driftd.core.ports import Addresses, Compute, Hooks, Inventory, LaunchRequest, Traffic, Volumes
+from driftd.core.ports import Addresses, Compute, Hooks, Inventory, LaunchRequest, Snapshot, Traffic, Volumes
 from driftd.testing.faults import Crash, Distortion
 from driftd.testing.matter import Event, FakeClock, Server, later
 from driftd.testing.owned import FakeAddresses, FakeHooks, FakeTraffic, FakeVolumes
@@ -49,12 +49,51 @@ class FakeProvider(World):
         """Nothing to give back."""
 
     def foreign(self, group: str) -> str:
-        """See ``driftd.core.ports.Foreign``: what a test put into ``operations``."""
+        """See ``driftd.core.asides.Foreign``: what a test put into ``operations``."""
         with self.call("provider.foreign", group):
             return self.operations.get(group, "")
 
+    def isolate(self, instance_id: str) -> None:
+        """See ``driftd.core.asides.Isolating``."""
+
+        def effect() -> None:
+            server = self.get(instance_id)
+            if not server.instance.isolated:
+                server.instance = replace(server.instance, isolated=True)
+                self.log("provider.isolate", instance_id, server.instance.group)
+
+        self.change("provider.isolate", instance_id, effect, _nothing)
+
+    def copy_root(self, instance_id: str, token: str) -> Snapshot:
+        """See ``driftd.core.asides.RootCopying``."""
+
+        def effect() -> Snapshot:
+            known = next((one for one in self.root_table.values() if one.token == token), None)
+            if known is None:
+                server = self.get(instance_id)
+                known = Snapshot(f"root-{self.number():04d}", instance_id, token, self.now())
+                self.root_table[known.id] = known
+                self.log("provider.copy_root", instance_id, server.instance.group, known.id)
+            return known
+
+        return self.change(
+            "provider.copy_root", instance_id, effect, lambda: Snapshot("-", instance_id, token, self.now())
+        )
+
+    def root_copies(self) -> Sequence[Snapshot]:
+        """See ``driftd.core.asides.RootCopying``."""
+        with self.call("provider.root_copies", ""):
+            return list(self.root_table.values())
+
+    def delete_root_copy(self, copy_id: str) -> None:
+        """See ``driftd.core.asides.RootCopying``."""
+        self.change("provider.delete_root_copy", copy_id, lambda: self._forget_root(copy_id), _nothing)
+
+    def _forget_root(self, copy_id: str) -> None:
+        self.root_table.pop(copy_id, None)
+
     def let_in(self, instance: Instance, since: datetime) -> Sequence[Session]:
-        """See ``driftd.core.ports.Doorman``: those of ``visitors`` who have not left before ``since``."""
+        """See ``driftd.core.asides.Doorman``: those of ``visitors`` who have not left before ``since``."""
         with self.call("provider.let_in", instance.id):
             known = self.visitors.get(instance.id, [])
             return [one for one in known if one.ended_at is None or one.ended_at >= since]

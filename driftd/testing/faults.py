@@ -32,6 +32,9 @@ CHANGES = frozenset(
         "hooks.quiesce",
         "hooks.step_down",
         "hooks.serve",
+        "hooks.pre_drain",
+        "hooks.post_attach",
+        "hooks.pre_terminate",
     }
 )
 

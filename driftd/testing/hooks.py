@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -64,6 +65,14 @@ class ContractHooks:
     def somebody_let_in(self, provider: Provider, instance: Instance) -> AbstractContextManager[None]:
         """Inside the block somebody is on ``instance`` by a way in of the provider's own."""
         raise NotImplementedError("override somebody_let_in()")
+
+    def answers(self, provider: Provider, instance: Instance) -> bool:
+        """Whether anything on ``instance`` answers over its network now; unless overridden, its sshd."""
+        try:
+            with socket.create_connection((instance.reach.host, instance.reach.port), timeout=1):
+                return True
+        except OSError:
+            return False
 
     # --- means ---
 

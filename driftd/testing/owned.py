@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from driftd.core.errors import NotFound, Refused
 from driftd.core.facts import Instance, Unseen
+from driftd.core.hooks import NotYet
 from driftd.core.ports import Address, HookName, Snapshot, Target, Volume
 from driftd.testing.matter import Backend
 from driftd.testing.world import World
@@ -228,11 +229,14 @@ class FakeHooks:
         """See ``Hooks.has``."""
         return name in self._w.hooked
 
-    def run(self, name: HookName, instance: Instance, group: str, facts: Mapping[str, str]) -> str:
+    def run(self, name: HookName, instance: Instance, group: str, facts: Mapping[str, str]) -> str | NotYet:
         """See ``Hooks.run``."""
         del facts
         if not self.has(name):
             return ""
+        if self._w.hook_pending.get(name, 0):
+            self._w.hook_pending[name] -= 1
+            return NotYet(f"the {name} hook of {group} on {instance.id} is not done yet", 10)
         return self._w.change(f"hooks.{name}", instance.id, lambda: self._done(name, instance, group), lambda: "")
 
     def ask(self, name: HookName, instance: Instance, group: str) -> bytes | Unseen:
@@ -247,7 +251,8 @@ class FakeHooks:
         if failure:
             return failure
         server = self._w.servers.get(instance.id)
-        if server is None or not self._w.runs(server):
+        ends = name is HookName.PRE_TERMINATE  # of one that may be parked, stopped, by then
+        if server is None or not (ends or self._w.runs(server)):
             return f"the {name} hook of {group} on {instance.id} failed: it does not run"
         if name is HookName.QUIESCE:
             server.quiesced = True

@@ -48,7 +48,7 @@ class World(Hostility):
     by instance.
 
     Hooks: ``hooked`` are those that the group has, ``hook_failures`` what one says instead of doing it,
-    ``quorum_answer`` what the quorum hook answers.
+    ``hook_pending`` how often it is not done yet, ``quorum_answer`` what the quorum hook answers.
     """
 
     def __init__(
@@ -80,6 +80,7 @@ class World(Hostility):
         self.busy_volumes: set[str] = set()
         self.hooked: set[HookName] = set()
         self.hook_failures: dict[HookName, str] = {}
+        self.hook_pending: dict[HookName, int] = {}
         self.quorum_answer: bytes | Unseen = Unseen("the group has no quorum hook")
         self.volume_table = {
             key: Volume(key, slot, filesystem=f"00000000-0000-4000-8000-{number:012d}")
@@ -87,6 +88,7 @@ class World(Hostility):
         }
         self.contents: dict[str, str] = {}
         self.snapshot_table: dict[str, Snapshot] = {}
+        self.root_table: dict[str, Snapshot] = {}
         self.address_table = {key: Address(key, slot) for key, slot in (addresses or {}).items()}
         self._due: list[tuple[datetime, int, Callable[[], object]]] = []
         self._moment: datetime | None = None
@@ -203,6 +205,7 @@ class World(Hostility):
     def serves(self, server: Server) -> bool:
         """Its application would answer a request now."""
         up = server.healthy and not server.stopped and not server.stopping and server.gone_at is None
+        up = up and not server.instance.isolated
         if not up or self.now() < server.ready_at:
             return False
         if server.instance.id in self.flapping and self.flap_s:

@@ -69,7 +69,7 @@ def command() -> int:
 
     context = Context(build, blank=blank, names=names)
     try:
-        status = program.app(obj=context, standalone_mode=False, prog_name="driftd")
+        status = program.command()(obj=context, standalone_mode=False, prog_name="driftd")
         if status == INTERRUPTED:  # Typer's answer to Ctrl-C
             context.err.print("interrupted")
     except typer.TyperException as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -39,12 +40,17 @@ def policy_of(settings: Settings, name: str) -> Policy:
     return documents.load_policy(group.policy, settings.base).with_answers(pack_of(name, answers_of(group)))
 
 
-def digest_of(settings: Settings, name: str) -> str:
-    """Of what that policy was read from: another one is other rules. Raises BadInput."""
+def digest_of(settings: Settings, name: str, digits: int = 12) -> str:
+    """Of what that policy was read from, so many digits: another one is other rules. Raises BadInput."""
     group = settings.group(name)
-    read, answers = documents.digest_of(group.policy, settings.base), answers_of(group)
+    read, answers = documents.digest_of(group.policy, settings.base)[:digits], answers_of(group)
     said = [f"{kind}={action}" for kind, action in sorted(answers.by_kind.items())]
     return ",".join([read, *said, *([f"any={answers.rest}"] if answers.rest is not None else [])])
+
+
+def sha256_of(settings: Settings, name: str) -> str:
+    """The same for strangers, who compare it with nothing else: 64 hexadecimal digits."""
+    return hashlib.sha256(digest_of(settings, name, digits=64).encode()).hexdigest()
 
 
 def rules_by_group(settings: Settings) -> Mapping[str, GroupRules]:

@@ -19,7 +19,7 @@ from driftd.core.facts import Instance
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.looks import Look
 from driftd.core.manifest import Manifest
-from driftd.core.memory import Store, Suppression
+from driftd.core.memory import Store
 from driftd.core.ports import Compute
 from driftd.core.wording import calibration as wording
 from driftd.core.wording import keeping, lasting, near, shown
@@ -31,6 +31,7 @@ from driftd.flows.calibrate import Calibrated, Calibrator, Watch, Watched
 from driftd.flows.collect import collect
 from driftd.flows.groups import Group
 from driftd.flows.inquire import Inquirer
+from driftd.flows.remembering import Known
 from driftd.flows.stops import stops
 from driftd.flows.trial import Plan, Trial
 from driftd.flows.visit import Visitor
@@ -168,7 +169,7 @@ class Calibrating:
 
             inquirer = Inquirer(house.looker, also)
 
-            def look(instance: Instance, visits: Visits, _accepted: Sequence[Suppression]) -> Look:
+            def look(instance: Instance, visits: Visits, _known: Known) -> Look:
                 deadline = house.settings.ssh.look_timeout.total_seconds()
                 return audit(
                     instance, inquirer, Given(manifest), rules, visits, house.now, keys=house.keys, deadline_s=deadline

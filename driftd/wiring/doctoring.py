@@ -41,6 +41,7 @@ class Doctoring:
             Check("configuration", self._file(), self._configuration),
             Check("machine", "disk", self._disk),
             Check("machine", "clock", self._clock),
+            Check("machine", "evidence", self._evidence),
             Check("store", settings.store, self._store),
             Check("daemon", "lease", self._daemon),
             Check("daemon", "pause", self._pauses),
@@ -69,6 +70,15 @@ class Doctoring:
         store = Path(stores.path_of(self._house.store_url))
         place, free = machine.free_bytes(store.parent)
         return [checkup.room(str(place), free, store.stat().st_size if store.is_file() else 0)]
+
+    def _evidence(self) -> Sequence[Point]:
+        """Whether a bundle could be kept, where a group wants one."""
+        if not any(group.evidence.take for group in self._settings.groups.values()):
+            return []
+        place = self._house.custody().place()
+        may = machine.writable(machine.nearest(place.directory))
+        _, free = machine.free_bytes(place.directory)
+        return [checkup.evidence(str(place.directory), place.taken() if may else 0, place.room, free, writable=may)]
 
     def _clock(self) -> Sequence[Point]:
         newest = None

@@ -12,19 +12,20 @@ import structlog
 
 from driftd.core.errors import DriftdError
 from driftd.core.facts import Instance
-from driftd.core.glance.ages import may_be_glanced_at
 from driftd.core.looks import Look
-from driftd.core.memory import Suppression
 from driftd.core.wording import keeping, service
 from driftd.doors.house import Beat
 from driftd.doors.jobs import signs_of
 from driftd.edges import logs
 from driftd.edges.store import SqlQueue, SqlStore, here, open_store
 from driftd.flows.audit import Visits
+from driftd.flows.expire import Expirer
 from driftd.flows.janitor import Janitor
 from driftd.flows.keep import Keeper
+from driftd.flows.remembering import Known
 from driftd.flows.remind import Reminder
 from driftd.flows.replace import Replacer
+from driftd.flows.rollout import Roller
 from driftd.flows.sweep import Sweeper
 from driftd.flows.tainting import Marker
 from driftd.flows.visit import Visitor
@@ -82,7 +83,7 @@ class WiredEngine:
             house.looker.own_key,
             clock=clock,
             longest=house.settings.ssh.look_timeout * 2,
-            standing=lambda instance: house.glancer.standing(instance) if self._may_glance(instance) else None,
+            standing=house.glancer.standing,
         )
         self._keeper = keeper = Keeper(
             store,
@@ -93,7 +94,7 @@ class WiredEngine:
             checkpoint_every=house.settings.journal.every,
         )
         queue = SqlQueue(store)
-        sweeping, replacing, tidying, marking, tripping = (Pulse(clock) for _ in range(5))
+        sweeping, replacing, rolling, tidying, marking, tripping = (Pulse(clock) for _ in range(6))
         self._sweeper = sweeper = Sweeper(
             store,
             watch.groups,
@@ -115,9 +116,12 @@ class WiredEngine:
             fence=self._renew,
             stopping=self._stopping.is_set,
             since=clock(),
+            capture=house.custody().capturer(store),
         )
+        roller = Roller(store, watch.groups, clock=rolling, pause=self._outside)
         janitor = Janitor(store, watch.groups, clock=tidying, pause=self._outside, fence=self._renew, keep=pace.keep)
         marker = Marker(store, watch.groups, clock=marking, pause=self._outside, fence=self._renew)
+        expirer = Expirer(store, house.custody().place(), watch.groups, clock=clock, fence=self._renew)
         reminder = Reminder(store, house.groups, clock=clock)
         patience = patience_of(house.settings)
         return (
@@ -126,25 +130,21 @@ class WiredEngine:
             Beat("sweep", pace.tick, sweeper.tick, patience, sweeping.sign),
             Beat("watch", pace.tick, watching.watcher.tick),
             Beat("trip", pace.tick, watch.tripper(janitor.left, tripping).tick, patience, tripping.sign),
+            Beat("rollout", pace.tick, roller.tick, patience, rolling.sign),
             Beat("replace", pace.tick, replacer.tick, patience, replacing.sign),
             Beat("marks", pace.tick, marker.tick, patience, marking.sign),
             Beat("remind", REMIND_BEAT, reminder.tick),
             Beat("janitor", pace.janitor, janitor.tick, patience, tidying.sign),
+            Beat("evidence", pace.janitor, expirer.tick),
             *self._notifying.beats(),
             *([Beat("status", STATUS_BEAT, self._say_status)] if house.manager().listens else []),
         )
 
-    def _audit(self, instance: Instance, visits: Visits, suppressions: Sequence[Suppression]) -> Look:
-        visit = instance.reach.visit
-        standing = visit is not None and visit.trace.entered_at is not None
-        looker = self._house.glancer if standing or self._may_glance(instance) else self._house.looker
-        look = self._house.judged_look(instance, visits, suppressions, self._store, looker=looker)
+    def _audit(self, instance: Instance, visits: Visits, known: Known) -> Look:
+        looker = self._house.glancer if known.glance else self._house.looker
+        look = self._house.judged_look(instance, visits, known, self._store, looker=looker)
         self._metrics.looked(look)
         return look
-
-    def _may_glance(self, instance: Instance) -> bool:
-        with self._store.read() as tx:
-            return may_be_glanced_at(tx.instance(instance.id), tx.open_replacements(instance.group))
 
     def _outside(self, group: str) -> str:
         """The pause file holds even when the store cannot be reached; and nothing is changed before it was read."""
@@ -199,7 +199,7 @@ class WiredEngine:
 
 def patience_of(settings: Settings) -> timedelta:
     """How long a job may be silent that looks at instances or runs a group's hooks: one step of it may take as long."""
-    hooks = max((group.hooks.timeout for group in settings.groups.values()), default=timedelta(0))
+    hooks = max((group.hooks.lasting() for group in settings.groups.values()), default=timedelta(0))
     return PATIENCE + 2 * settings.ssh.look_timeout + hooks
 
 

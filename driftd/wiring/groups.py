@@ -7,13 +7,14 @@ from dataclasses import fields
 from math import ceil
 from typing import Any
 
+from driftd.core.custody.terms import Terms
 from driftd.core.world import Limits, Manner
 from driftd.edges import providers
 from driftd.edges.http.health import HttpHealth
 from driftd.flows.groups import Group
 from driftd.settings import GroupSettings, Settings
 from driftd.wiring.guarding import rules_of
-from driftd.wiring.hooks import hooks_of
+from driftd.wiring.hooks import hooks_of, terms_of
 from driftd.wiring.judging import alerts_of, block_on_of, canary_of, judge_of
 
 _LIMITS = frozenset(field.name for field in fields(Limits))
@@ -45,9 +46,10 @@ def join(settings: Settings) -> Mapping[str, Group]:
             else None,
             every=group.every,
             watch=group.watch,
-            hooks=hooks_of(settings, group),
+            hooks=hooks_of(settings, group, name),
             manner=manner_of(group),
             keep_snapshots=group.replacing.keep_snapshots,
+            evidence=evidence_of(group),
             block_on=block_on_of(name, group, alerts),
             alerts=alerts,
             judge=judge,
@@ -89,6 +91,20 @@ def limits_of(settings: Settings, group: GroupSettings) -> Limits:
 
 
 def manner_of(group: GroupSettings) -> Manner:
-    """How the group's slots are filled again; its hooks are read where they are run."""
-    replacing = group.replacing
-    return Manner(replacing.variant == "delete-first", replacing.allow_gap, replacing.snapshots)
+    """How the group's slots are filled again; which hooks it has is read where they are run."""
+    replacing, evidence = group.replacing, group.evidence
+    return Manner(
+        replacing.variant == "delete-first",
+        replacing.allow_gap,
+        replacing.snapshots,
+        terms=terms_of(group),
+        evidence=evidence.take,
+        evidence_required=evidence.take and evidence.require,
+        evidence_of_rollouts=evidence.rollouts,
+    )
+
+
+def evidence_of(group: GroupSettings) -> Terms:
+    """How much evidence is kept, and for how long."""
+    evidence = group.evidence
+    return Terms(evidence.keep, evidence.max_bytes, evidence.file_bytes, evidence.contents, evidence.root)

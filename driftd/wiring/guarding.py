@@ -14,7 +14,7 @@ from driftd.settings import Enforce, GroupSettings, Pacing, Replacing, Settings
 
 def most_of(group: GroupSettings) -> Action:
     """The most that any rule may do in the group; that a person has to agree is a guard's to say."""
-    return Action.ALERT if group.enforce is Enforce.OBSERVE else Action.REPLACE
+    return Action.ALERT if group.enforce is Enforce.OBSERVE else Action.QUARANTINE
 
 
 def rules_of(settings: Settings, name: str, group: GroupSettings) -> GroupRules:

@@ -11,12 +11,14 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from driftd.core.errors import BadInput
 from driftd.core.facts import Instance
 from driftd.core.findings import Action
+from driftd.core.imagedrift import Wanted
 from driftd.core.looks import Look
-from driftd.core.memory import Store, Suppression
+from driftd.core.memory import Store
 from driftd.core.policy import Policy
 from driftd.core.ports import Provider
 from driftd.core.transactions.contents import PackageSource
@@ -33,15 +35,17 @@ from driftd.edges.ssh.looker import SshLooker
 from driftd.edges.ssh.options import SshOptions
 from driftd.edges.ssh.trust import record_host_keys, scan_host_keys
 from driftd.edges.store import open_store
-from driftd.flows.audit import Rules, Visits, audit
+from driftd.flows.audit import Besides, Rules, Visits, audit
 from driftd.flows.groups import Group
-from driftd.flows.remembering import Run, past
+from driftd.flows.remembering import Known, Run
 from driftd.flows.replace import Replacer
-from driftd.flows.visit import Audit, Visitor, announced
+from driftd.flows.visit import Audit, Visiting, Visitor
 from driftd.settings import Settings
 from driftd.wiring.answering import policy_of
+from driftd.wiring.attesting import Attesting
 from driftd.wiring.baking import DEADLINE_S, Baking, tree
 from driftd.wiring.calibrating import Calibrating
+from driftd.wiring.custody import Custody
 from driftd.wiring.doctoring import Doctoring
 from driftd.wiring.explaining import Explaining
 from driftd.wiring.exports import Exporting
@@ -49,9 +53,15 @@ from driftd.wiring.groups import join
 from driftd.wiring.guarding import most_of
 from driftd.wiring.keeping import Keeping
 from driftd.wiring.looking import RoutedLooker, certificates, glancing, several
+from driftd.wiring.planning import Planning
 from driftd.wiring.policies import Policies
+from driftd.wiring.quarantining import Quarantining
 from driftd.wiring.recounting import Recounting
+from driftd.wiring.rolling import Rolling
 from driftd.wiring.trust import Given, Remembered, Trusting
+
+if TYPE_CHECKING:
+    from driftd.wiring.rehearsing import Rehearsing
 
 _HOST = re.compile(r"(?:[^@/\s]+@)?[A-Za-z0-9._:%\[\]-]+")  # [USER@]HOST[:PORT], names and addresses of both kinds
 
@@ -193,12 +203,12 @@ class WiredHouse:
 
         run = Run()
 
-        def look(instance: Instance, visits: Visits, accepted: Sequence[Suppression]) -> Look:
-            return self.judged_look(instance, visits, accepted, store, strict=strict, run=run)
+        def look(instance: Instance, visits: Visits, known: Known) -> Look:
+            return self.judged_look(instance, visits, known, store, strict=strict)
 
         # The store learns of the visit, lest a later look takes it for a stranger's.
         with self.store() as store:
-            looks = several(self._visitor(store, look), list(instances), self.settings.daemon.lookers)
+            looks = several(self._visitor(store, look, run), list(instances), self.settings.daemon.lookers)
             with store.read() as tx:
                 accepted = tx.suppressions(self.now())
             yield from run.completed(looks, lambda group: Rules(self.policies[group], accepted, strict))
@@ -207,17 +217,17 @@ class WiredHouse:
         self,
         instance: Instance,
         visits: Visits,
-        suppressions: Sequence[Suppression],
+        known: Known,
         store: Store,
         *,
         strict: bool = False,
-        run: Run | None = None,
         looker: RoutedLooker | None = None,
+        besides: Besides | None = None,
     ) -> Look:
-        """One look at one instance, judged by its group's policy; ``store`` knows which manifests were seen."""
-        remembered = Remembered(self.manifests, store, self.now)
+        """One look at one instance, judged by its group's policy; ``store`` learns which manifests were seen."""
+        remembered = Remembered(self.manifests, store, self.now, known)
         policy, overlays = self.policies[instance.group], self.calibrating().overlays
-        rules = Rules(policy, suppressions, strict, overlays, self.explaining().showing, self.packages)
+        rules = Rules(policy, known.suppressions, strict, overlays, self.explaining().showing, self.packages, besides)
         deadline = self.settings.ssh.look_timeout.total_seconds()
         return audit(
             instance,
@@ -228,13 +238,20 @@ class WiredHouse:
             self.now,
             keys=self.keys,
             deadline_s=deadline,
-            past=past(store, instance, run),
+            past=known.past,
             provider=self.provider(instance.group),
+            wanted=self._wanted(instance.group, known),
         )
 
-    def _visitor(self, store: Store, look: Audit) -> Visitor:
+    def _wanted(self, group: str, known: Known) -> Wanted | None:
+        """What the group is to run, where its provider tells what runs: elsewhere the configuration alone says both."""
+        if self.provider(group).compute is None:
+            return None
+        return Wanted(self.settings.groups[group].image, known.chosen, known.rollouts)
+
+    def _visitor(self, store: Store, look: Audit, run: Run) -> Visitor:
         longest = self.settings.ssh.look_timeout * 2
-        return Visitor(store, look, self.looker.own_key, clock=self.now, longest=longest)
+        return Visitor(store, look, self.looker.own_key, clock=self.now, longest=longest, run=run)
 
     def audit_root(
         self, root: Path, manifest: Path, policy: Sequence[str], *, strict: bool, keys: Sequence[Path] = ()
@@ -267,7 +284,7 @@ class WiredHouse:
 
     def announced(self, instance: Instance, store: Store) -> AbstractContextManager[Instance]:
         """A visit that is no audit, of the instance that this gives."""
-        return announced(store, instance, self.looker.own_key(instance), self.now)
+        return Visiting(store, instance, self.looker.own_key(instance), self.now)
 
     def host(self, target: str) -> Instance:
         """A target of the configuration, else any [USER@]HOST[:PORT]."""
@@ -314,15 +331,35 @@ class WiredHouse:
         with self.store() as store:
             return self.replacer(store).cancel(rid, self.person())
 
+    def quarantining(self) -> Quarantining:
+        return Quarantining(self)
+
+    def rolling(self) -> Rolling:
+        return Rolling(self)
+
     def replacer(self, store: Store) -> Replacer:
         """For requests only: it looks at nothing."""
         return Replacer(store, self.groups, _no_look, clock=self.now)
 
+    def planning(self) -> Planning:
+        return Planning(self)
+
     def keeping(self) -> Keeping:
         return Keeping(self)
 
+    def rehearsing(self) -> Rehearsing:
+        from driftd.wiring.rehearsing import Rehearsing  # noqa: PLC0415  # a simulation that no other command needs
+
+        return Rehearsing(self)
+
     def recounting(self) -> Recounting:
         return Recounting(self)
+
+    def custody(self) -> Custody:
+        return Custody(self)
+
+    def attesting(self) -> Attesting:
+        return Attesting(self)
 
     def doctor(self) -> Doctoring:
         return Doctoring(self)

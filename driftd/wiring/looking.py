@@ -10,7 +10,7 @@ from typing import TypeVar
 from driftd.core.digestkey import DigestKey
 from driftd.core.facts import Instance, Unseen
 from driftd.core.fingerprint import Fingerprint
-from driftd.core.glance.ages import rehash
+from driftd.core.glance.ages import kept_for, rehash
 from driftd.core.interned import Interned
 from driftd.core.ports import AskFor, Looker
 from driftd.core.visits import Announced
@@ -78,11 +78,11 @@ def glancing(settings: Settings, options: SshOptions, beside: Path) -> RoutedLoo
         return RoutedLooker(LocalLooker(), SshLooker(options))
     directory = settings.path(daemon.cache) if daemon.cache else beside / "looks"
     kept = RecollectionDirectory(directory, daemon.cache_mib * MEBIBYTE)
-    ages, longest, groups = rehash(daemon.rehash_code, daemon.rehash), settings.ssh.keep, settings.groups
+    ages = rehash(daemon.rehash_code, daemon.rehash)
 
     def worth(instance: Instance) -> float:
-        every = groups[instance.group].every if instance.group in groups else None
-        return every.total_seconds() if every is not None and every <= longest else 0.0
+        group = settings.groups.get(instance.group)
+        return kept_for(group.every, settings.ssh.keep).total_seconds() if group else 0.0
 
     return RoutedLooker(LocalLooker(), SshLooker(options, recollections=kept, rehash=ages, worth=worth))
 

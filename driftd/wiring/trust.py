@@ -19,6 +19,7 @@ from driftd.core.wording import trust as wording
 from driftd.doors.desks.trust import KeyMade, Signing, Standing
 from driftd.edges import documents
 from driftd.edges.documents import Trust
+from driftd.flows.remembering import Known
 from driftd.settings import Settings, Unsigned
 
 
@@ -121,10 +122,16 @@ class Given(Manifests):
 
 
 class Remembered(Manifests):
-    """``Manifests`` that the store has a say in: one that was seen before with a higher sequence is refused."""
+    """``Manifests`` that the store has a say in: one that was seen before with a higher sequence is refused.
 
-    def __init__(self, manifests: Manifests, store: Store, clock: Callable[[], datetime]) -> None:
+    ``known`` is what the store was asked already; without it, it is asked each time.
+    """
+
+    def __init__(
+        self, manifests: Manifests, store: Store, clock: Callable[[], datetime], known: Known | None = None
+    ) -> None:
         self._manifests = manifests
+        self._known = known
         self._store = store
         self._clock = clock
 
@@ -133,8 +140,7 @@ class Remembered(Manifests):
         found = self._manifests.for_image(image)
         if isinstance(found, Unseen):
             return found
-        with self._store.read() as tx:
-            seen = tx.manifest_seen(image)
+        seen = self._known.manifest if self._known else self._read(image)
         said = rolled_back(image, found.seal, seen)
         if said:
             return Unseen(said, wording.ROLLBACK_HINT)
@@ -143,3 +149,7 @@ class Remembered(Manifests):
             with self._store.write() as tx:
                 tx.see_manifest(row)
         return found
+
+    def _read(self, image: str) -> SeenManifest | None:
+        with self._store.read() as tx:
+            return tx.manifest_seen(image)

@@ -181,7 +181,7 @@ def test_no_newcomer_serves_that_was_verified_by_a_manifest_that_nobody_vouches_
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=lambda one: one.name)
 def test_a_variant_begins_alike_ends_alike_and_can_be_undone(variant):
-    assert variant.forward[:3] == (State.CONFIRMING, State.ADMITTING, State.PLANNING)
+    assert variant.forward[:4] == (State.CONFIRMING, State.ADMITTING, State.PLANNING, State.CAPTURING)
     assert variant.forward[-2:] == (State.RETIRING, State.SETTLING)
     assert len(set(variant.forward)) == len(variant.forward)
     undoable = {before for before, after in TRANSITIONS if after is State.UNDOING}
@@ -360,7 +360,7 @@ def test_a_slot_that_has_another_instance_is_a_persons(tags, said):
     record, world = ready_to_end()
     record = replace(record, state=State.PLANNING, new_id="", verified=False, drain_sent=False, drain_seen=False)
     world = replace(world, newcomers=(), impossible="", facts=facts(3, old=True))
-    assert decide(record, world, NOW, LIMITS).state is State.LAUNCHING
+    assert decide(record, world, NOW, LIMITS).state is State.CAPTURING
     other = replace(instance("other", InstanceState.RUNNING), tags=tags)
     answer = decide(record, replace(world, rivals=(other,)), NOW, LIMITS)
     assert isinstance(answer, Advance)
@@ -374,7 +374,7 @@ def test_a_newcomer_that_was_launched_already_needs_no_room():
     record, world = ready_to_end()
     record = replace(record, state=State.PLANNING, new_id="", verified=False, drain_sent=False, drain_seen=False)
     world = replace(world, impossible="the quota is used up", facts=facts(3, old=True))
-    assert decide(record, world, NOW, LIMITS).state is State.LAUNCHING
+    assert decide(record, world, NOW, LIMITS).state is State.CAPTURING
     assert decide(record, replace(world, newcomers=()), NOW, LIMITS).state is State.ADMITTING
 
 

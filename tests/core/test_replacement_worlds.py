@@ -13,11 +13,15 @@ from driftd.core.decide import decide, learn
 from driftd.core.facts import InstanceState
 from driftd.core.findings import Action, Verdict
 from driftd.core.guards.case import Failures, Flight, GroupFacts
+from driftd.core.hooks import Told
 from driftd.core.moves import announced, answered, moved, unanswered, waiting
 from driftd.core.ports import Address, Target, TargetState, Volume
 from driftd.core.replacement import TERMINAL, UNSTARTED, Record, State
 from driftd.core.variants import MOVE, SURGE, TRANSITIONS, VARIANTS
 from driftd.core.world import Advance, Do, Finish, Halt, Manner, Sight, Verb, Wait, World
+
+TOLD = frozenset({"pre_drain", "post_attach", "pre_terminate"})
+OVER = {"done", "passed"}
 
 sights = st.builds(
     Sight,
@@ -37,7 +41,7 @@ def records(draw):
     variant = draw(st.sampled_from([*VARIANTS.values()]))
     state = draw(st.sampled_from([*variant.forward, State.UNDOING]))
     owns = variant is MOVE or (variant is not SURGE and draw(st.booleans()))
-    planned = state not in UNSTARTED
+    planned = state not in UNSTARTED or state is State.CAPTURING
     yes = st.booleans()
     return Record(
         rid="R",
@@ -72,6 +76,10 @@ def records(draw):
         stop_seen=draw(yes),
         served=draw(yes),
         canary=draw(yes),
+        captured=draw(st.sampled_from(["", "R"])),
+        rollout=draw(st.sampled_from(["", "roll"])),
+        quarantine=draw(yes),
+        hooks=draw(st.dictionaries(st.sampled_from(sorted(TOLD)), st.sampled_from(Told).map(str), max_size=3)),
     )
 
 
@@ -119,7 +127,19 @@ def worlds(draw):
         judged=draw(st.sampled_from([None, "", "too many errors"])),
         volumes={"vol": Volume("vol", "web/1", draw(owners), draw(st.sampled_from(["", "uuid", "other"])))},
         addresses={"addr": Address("addr", "web/1", draw(owners))},
-        manner=draw(st.sampled_from([Manner(), Manner(hooks=HOOKS), Manner(snapshots=False)])),
+        manner=draw(
+            st.sampled_from(
+                [
+                    Manner(),
+                    Manner(hooks=HOOKS),
+                    Manner(snapshots=False),
+                    Manner(hooks=HOOKS | TOLD),
+                    Manner(evidence=True),
+                    Manner(evidence=True, evidence_required=True),
+                    Manner(isolates=True),
+                ]
+            )
+        ),
         paused=draw(st.sampled_from(["", "ann paused everything"])),
         frozen=draw(st.sampled_from(["", "the journal is broken"])),
     )
@@ -193,10 +213,37 @@ def check_call(record: Record, world: World, answer: Do) -> None:
         assert target.state in {TargetState.DRAINING, TargetState.MAINTENANCE}
     if call.verb is Verb.REGISTER and call.instance_id == "new":
         assert record.verified, "no traffic before it was verified"
+    if call.verb is Verb.CAPTURE:
+        assert (record.state, call.instance_id) == (State.CAPTURING, "old")
+        assert world.manner.evidence
+        assert not record.captured, "once"
     if call.verb is Verb.LAUNCH:
         assert record.state is State.LAUNCHING
         assert not world.newcomers, "never two"
     check_what_it_owns(record, world, answer)
+    check_told(record, world, answer)
+
+
+def check_told(record: Record, world: World, answer: Do) -> None:
+    """A hook that has an outcome is not called, nor is what one comes before, until that has one."""
+    verb, old = answer.call.verb.value, answer.call.instance_id == "old"
+    told = {name for name in world.manner.hooks & TOLD if record.hooks.get(name) not in OVER}
+    if verb in TOLD:
+        assert verb in told
+        assert record.hooks.get(verb) != "failed"
+        assert record.state is not State.UNDOING
+        assert old is (verb != "post_attach")
+    if verb == "terminate" and old:
+        assert record.committed or "pre_terminate" not in told
+    if verb == "pre_terminate":
+        assert (record.state, record.verified, record.committed) == (State.RETIRING, True, False)
+        assert world.targets["new"].state is TargetState.HEALTHY, "all that the end itself waits for"
+        assert "old" not in world.targets
+        assert world.facts.in_service >= world.rules.min_healthy
+    if verb == "drain" and old:
+        assert record.drain_sent or world.old_gone or "pre_drain" not in told
+    if verb == "serve" and record.state is State.SERVING and record.owns:
+        assert "post_attach" not in told
 
 
 def works(name: str, world: World) -> bool:
@@ -246,7 +293,7 @@ def test_every_record_ends_in_a_world_that_stands_still(record, world, data):
             record = announced(record, answer.call, "intent", answer.why, now)
             works = data.draw(st.booleans()) if now < NOW + timedelta(seconds=10) else False
             if works:
-                record = answered(record, answer.call, "new")
+                record = answered(record, answer.call, "new", now)
                 now += timedelta(seconds=30)
             else:
                 record = unanswered(record, answer.call, "503", limits, now, refused=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pytest
 
@@ -15,6 +16,12 @@ class Said:
     status: int
     out: str
     err: str
+
+
+@pytest.fixture
+def now_is_now(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The module's ``NOW``: commands go by the clock, and a whole run reads a module long before its tests begin."""
+    monkeypatch.setattr(request.module, "NOW", datetime.now(UTC).replace(microsecond=0))
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from driftd.core.findings import Action, Finding, Severity, Verdict, signature
 from driftd.core.memory import InstanceRow
 from driftd.edges.store import open_store
 
+pytestmark = pytest.mark.usefixtures("now_is_now")
 NOW = datetime.now(UTC)
 
 

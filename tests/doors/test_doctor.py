@@ -138,6 +138,33 @@ FAULTS = [
 ]
 
 
+def test_evidence_needs_a_directory_and_room(driftd, tmp_path: Path):
+    config = tmp_path / "driftd.yaml"
+    config.write_text(
+        "evidence: {directory: kept, room: 80M}\ngroups: {web: {provider: static, image: i, hosts: []}}\n"
+    )
+
+    def told() -> tuple[str, str]:
+        one = points(driftd("doctor", "--json"))["machine", "evidence"]
+        assert one["hint"] or one["mark"] == "good"
+        return one["mark"], one["says"]
+
+    kept = tmp_path / "kept"
+    assert told() == ("good", f"0 B of 80.0 MiB are taken in {kept}, and there is room for 80.0 MiB more")
+    assert not kept.exists(), "nothing is made by asking"
+    kept.mkdir()
+    for taken, mark in ((40 << 20, "note"), (80 << 20, "wrong"), (90 << 20, "wrong")):
+        with (kept / "A.tar.gz").open("wb") as stream:
+            stream.truncate(taken)
+        assert told()[0] == mark
+    (kept / "A.tar.gz").unlink()
+    kept.rmdir()
+    kept.write_text("a file")
+    assert told() == ("wrong", f"no evidence could be kept in {kept}: it cannot be written")
+    config.write_text(config.read_text().replace("hosts: []", "hosts: [], evidence: {take: false}"))
+    assert ("machine", "evidence") not in points(driftd("doctor", "--json"))
+
+
 def test_everything_that_is_wrong_is_told_in_its_area_with_what_to_do(driftd, tmp_path: Path):
     config = "packages: ''\ntrust: {manifest_keys: [release.pub]}\ngroups:\n  web: {provider: static, image: img, "
     config += "enforce: observe, policy: [], hosts: []}\n"

@@ -13,6 +13,7 @@ from store_rows import finding, instance, record
 from driftd.core.replacement import State
 from driftd.edges.store import open_store
 
+pytestmark = pytest.mark.usefixtures("now_is_now")
 NOW = datetime.now(UTC)
 
 

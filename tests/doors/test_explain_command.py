@@ -19,6 +19,7 @@ from driftd.core.memory import InstanceRow, Pause
 from driftd.core.shown import Shown
 from driftd.edges.store import open_store
 
+pytestmark = pytest.mark.usefixtures("now_is_now")
 NOW = datetime.now(UTC).replace(microsecond=0)
 BEFORE, AFTER = b"PermitRootLogin no\n# password hunter2\n", b"PermitRootLogin yes\n# password hunter3\n"
 SSHD = "/etc/ssh/sshd_config"

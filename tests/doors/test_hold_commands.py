@@ -13,6 +13,7 @@ from driftd.core.memory import InstanceRow
 from driftd.core.replacement import Record, State
 from driftd.edges.store import open_store
 
+pytestmark = pytest.mark.usefixtures("now_is_now")
 NOW = datetime.now(UTC)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +19,7 @@ from driftd.core.policy import Policy, judge
 from driftd.core.sessions import differences
 from driftd.edges.store import open_store
 
+pytestmark = pytest.mark.usefixtures("now_is_now")
 NOW = datetime.now(UTC)
 CONFIG = """\
 groups:
@@ -47,10 +47,7 @@ EVE = Session("ssh", "eve\n\x1b[31m", "203.0.113.9", NOW - timedelta(hours=1), k
 
 
 @pytest.fixture
-def store(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        sys.modules[__name__], "NOW", datetime.now(UTC)
-    )  # the suite is long, and this file was read early
+def store(tmp_path):
     (tmp_path / "driftd.yaml").write_text(CONFIG)
     (tmp_path / "web.yaml").write_text(RULES)
     made = open_store(f"sqlite:///{tmp_path / 'driftd.db'}")

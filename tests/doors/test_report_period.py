@@ -31,6 +31,7 @@ from driftd.edges.store import open_store
 from driftd.flows.recount import recount
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
+pytestmark = pytest.mark.usefixtures("now_is_now")
 NOW = datetime.now(UTC).replace(microsecond=0)
 SINCE = NOW - timedelta(days=30)
 UNSEEN = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")

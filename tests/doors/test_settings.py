@@ -121,6 +121,9 @@ def test_windows_always_are_open_at_any_hour(tmp_path: Path):
     assert not calendar.is_open(datetime(2026, 12, 24, 12, tzinfo=UTC))
 
 
+HOOK = "groups:\n  web:\n    provider: a\n    hooks:\n      %s\n"
+
+
 @pytest.mark.parametrize(
     ("text", "line", "said", "hint"),
     [
@@ -155,6 +158,16 @@ def test_windows_always_are_open_at_any_hour(tmp_path: Path):
         ("groups:\n  web:\n    provider: a\n    hooks:\n      quiece: [x]\n", 5, "quiece", "'quiesce'"),
         ("groups:\n  web:\n    provider: a\n    hooks:\n      serve: start it\n", 5, "groups.web.hooks.serve", ""),
         ("groups:\n  web:\n    provider: a\n    hooks:\n      timeout: 0s\n", 5, "groups.web.hooks.timeout", ""),
+        (HOOK % "pre_drain: {url: x, comand: [y]}", 5, "groups.web.hooks.pre_drain.comand", "'command'"),
+        (HOOK % "pre_drain: {url: x, command: [y]}", 5, "groups.web.hooks.pre_drain", ""),
+        (HOOK % "pre_drain: {timeout: 3s}", 5, "groups.web.hooks.pre_drain", ""),
+        (HOOK % "pre_drain: {command: [y], token_file: z}", 5, "groups.web.hooks.pre_drain", ""),
+        (HOOK % "pre_drain: {command: [y], on_failure: retry}", 5, "groups.web.hooks.pre_drain.on_failure", "abort"),
+        (HOOK % "pre_drain: {command: [y], timeout: 0s}", 5, "groups.web.hooks.pre_drain.timeout", ""),
+        (HOOK % "pre_drain: {command: [1]}", 5, "groups.web.hooks.pre_drain.command[0]", ""),
+        (HOOK % "quorum: {command: [y], on_failure: abort}", 4, "groups.web.hooks", ""),
+        (HOOK % "serve: {command: [y], within: 1m}", 4, "groups.web.hooks", ""),
+        (HOOK % "{quiesce: [y], step_down: {command: [y], on_failure: hold}}", 4, "groups.web.hooks", ""),
         ("groups:\n  web:\n    hosts: [a]\n", 2, "groups.web.provider: is required", ""),
         ("daemon:\n  lookers: many\n", 2, "daemon.lookers", ""),
         ("- a\n", 1, "mapping", "configuration.md"),

@@ -29,6 +29,8 @@ RIGHT = {
     "init": "--yes -o new.yaml",
     "doctor": "--no-login",
     "audit": "",
+    "attest": "{instance} --last",
+    "evidence": "",
     "bake": "--root tree --image x -o x.manifest",
     "calibrate": "web --dry-run",
     "trust": "127.0.0.1:1 --yes",
@@ -41,7 +43,12 @@ RIGHT = {
     "explain": "{signature}",
     "history": "{instance}",
     "report": "",
+    "plan": "",
+    "apply": "none.plan --yes",
+    "rehearse": "web --seeds 1 --jobs 1",
     "replace": "{instance} --reason why",
+    "quarantine": "{instance} --reason why",
+    "rollout": "web",
     "cancel": "{rid}",
     "hold": "web/2 --reason why",
     "release": "{instance}",
@@ -83,6 +90,17 @@ UNKNOWN = {
     "audit --root tree --manifest nowhere": "nowhere: cannot be read",
     "audit --root tree --manifest made.manifest --policy debiann": "did you mean 'debian'",
     "audit --packages nowhere 127.0.0.1:9": "did you mean",
+    "attest 127.0.0.11": "did you mean 127.0.0.1",
+    "attest web/11 --last": "did you mean web/1",
+    "attest 127.0.0.1:1 --key nowhere": "nowhere: the key cannot be read",
+    "attest --verify nowhere --key nowhere": "nowhere: the key cannot be read",
+    "attest --verify made.manifest": "no key is trusted here",
+    "evidence 01KTQ8Z3F5M7N9P1R3T5V7W9XA": "see what there is: driftd evidence",
+    "evidence -o tree": "name it by its id",
+    "evidence --now --reason why": "name one: driftd status",
+    "evidence 127.0.0.1:1 --now": "--now --reason WHY",
+    "evidence 127.0.0.11 --now --reason why": "did you mean 127.0.0.1",
+    "evidence --reason why": "--now --reason WHY",
     "bake --root nowhere --image x -o x.manifest": "see that its name is right",
     "bake --host wbe/1 --image x -o x.manifest": "there are: 127.0.0.1:1, web",
     "bake --oci nowhere --image x -o x.manifest": "",
@@ -93,6 +111,7 @@ UNKNOWN = {
     "calibrate golden-2026.11 --group wbe": "did you mean web",
     "trust 127.0.0.1:1": "",
     "status wbe": "did you mean web",
+    "rehearse wbe": "did you mean web",
     "findings web/11": "did you mean web/1",
     "accept 999 --reason why": "driftd findings",
     "accept {near} --reason why": "did you mean {signature}",
@@ -101,7 +120,19 @@ UNKNOWN = {
     "explain web/11": "did you mean web/1",
     "explain {near}": "did you mean {signature}",
     "history web/11": "did you mean web/1",
+    "plan wbe": "did you mean web",
+    "apply nowhere --yes": "see that its name is right",
     "replace 127.0.0.11 --reason why": "did you mean 127.0.0.1",
+    "quarantine 127.0.0.11 --reason why": "did you mean 127.0.0.1",
+    "quarantine web/11 --end --reason why": "see: driftd quarantine",
+    "quarantine {instance}": "say why",
+    "quarantine --end": "driftd quarantine INSTANCE",
+    "rollout wbe": "did you mean web",
+    "rollout web --image golden --reason why": "web",
+    "rollout web --image golden-2026.11 --canary many --reason why": "write it like 5%",
+    "rollout web --image golden-2026.11 --keep long --reason why": "write it like 90m",
+    "rollout web --back --reason why": "had no rollout",
+    "rollout web --image golden-2026.11": "needs a reason",
     "cancel web/11": "did you mean web/1",
     "approve {rid}Z": "did you mean {rid}",
     "deny web/11": "did you mean web/1",
@@ -140,7 +171,7 @@ NAMELESS = frozenset(
     store_check store_backup store_upgrade store_accept""".split()
 )
 # Lengths of time and dates, by the option's name; every command that has one of them is asked.
-SPANS = frozenset(("--for", "--since", "--until", "--timeout", "--wait", "--at-most", "--unused-for"))
+SPANS = frozenset(("--for", "--since", "--until", "--timeout", "--wait", "--at-most", "--unused-for", "--valid-for"))
 # Of these no configuration is read, or what is wrong with it is what they tell.
 BARE = {"init": "it writes one", "doctor": "it says what is wrong with it, point by point (tests/doors/test_doctor.py)"}
 CONFIGS = {
@@ -207,7 +238,7 @@ expect: {verdict: drifted}
 def say(place, driftd, monkeypatch):
     """Run one line in the planted directory, with the names that were planted put in; its words are returned, too."""
     monkeypatch.chdir(place.directory)
-    monkeypatch.setattr(program, "app", WHOLE)  # made once: nothing in it changes
+    monkeypatch.setattr(program, "command", lambda: WHOLE)  # made once: nothing in it changes
     names = {
         "signature": place.signature,
         "near": "1" + place.signature[1:],

@@ -10,12 +10,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from driftd.doors import daemon
+from driftd.probe import bundle
 from driftd.settings import load
 from driftd.wiring.house import WiredHouse
+
+# What a daemon makes before its first look, and every child finds made.
+PROGRAMS = (bundle.glance_program, bundle.reading_piece, bundle.rest_piece, bundle.resident_program)
 
 
 def run_daemon(config: Path, prepare: Callable[[], None] = lambda: None) -> int:
     """The daemon in a child process; its process number."""
+    for program in PROGRAMS:
+        program()
     pid = os.fork()
     if pid:
         return pid

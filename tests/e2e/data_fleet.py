@@ -166,7 +166,7 @@ class Writer:
                 time.sleep(0.02)
                 continue
             self.gap_s, last = max(self.gap_s, time.monotonic() - last), time.monotonic()
-            time.sleep(0.002)
+            time.sleep(0.01)
 
     def checked(self, log: str) -> Written:
         """Every write that was answered is in the log, once, where its answer said; nothing else is but what may be."""
@@ -277,7 +277,7 @@ class DataFleet:
         ends = time.monotonic() + limit_s
         while not (value := what()):
             assert time.monotonic() < ends, f"not within {limit_s} s; {self.tale()}"
-            time.sleep(0.05)
+            time.sleep(0.1)  # what is asked costs the daemon's core more than the wait
         return value
 
     def tale(self) -> str:
@@ -331,9 +331,10 @@ def data_fleets(image_cache: Path) -> Iterator[Callable[..., DataFleet]]:
     """Make fleets that run, each in a directory of its own, with no daemon yet; all of it ends with the block."""
     homes: list[Path] = []
 
-    def make(template: str = CONFIG) -> DataFleet:
+    def make(template: str = CONFIG, before: Callable[[Path], object] = bool) -> DataFleet:
         home = Path(tempfile.mkdtemp(prefix="dd-"))
         homes.append(home)
+        before(home)
         made = DataFleet(home, image_cache, template)
         made.launch()
         return made

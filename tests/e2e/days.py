@@ -14,7 +14,9 @@ from daemons import run_daemon, wait_for_end
 
 from driftd import wiring
 from driftd.core.facts import Instance
+from driftd.core.memory import Store, Tx
 from driftd.core.replacement import TERMINAL, State
+from driftd.edges.store import open_store
 from driftd.settings import load
 from driftd.wiring.house import WiredHouse
 
@@ -28,6 +30,7 @@ class Day:
         self.log = fleet.stage.config.parent / "driftd.log"
         self.log.unlink(missing_ok=True)
         self.pid = 0
+        self._kept: Store | None = None
         self.change(changes)
 
     def change(self, changes: dict[str, str]) -> None:
@@ -37,12 +40,29 @@ class Day:
             assert old in text, old
             text = text.replace(old, new)
         self.fleet.stage.config.write_text(text)
+        self.look_away()
         self.house = WiredHouse(load(self.fleet.stage.config), self.fleet.stage.config)
 
+    def look_away(self) -> None:
+        """Close the store that this process reads again and again: a fork must not inherit it."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.close()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Tx]:
+        """What the store says now. It is opened once: that costs more than what a test asks of it."""
+        if self._kept is None:
+            self._kept = open_store(self.house.store_url)
+        with self._kept.read() as tx:
+            yield tx
+
     def start(self) -> None:
+        self.look_away()
         self.pid = run_daemon(self.fleet.stage.config)
 
     def stop(self, limit_s: float = 10.0) -> None:
+        self.look_away()
         if self.pid:
             pid, self.pid = self.pid, 0
             os.kill(pid, signal.SIGTERM)
@@ -69,11 +89,11 @@ class Day:
             return self.house.request_replacement(slot, why)
 
     def record(self, rid: str):
-        with self.house.store() as store, store.read() as tx:
+        with self.reading() as tx:
             return tx.replacement(rid)
 
     def rows(self):
-        with self.house.store() as store, store.read() as tx:
+        with self.reading() as tx:
             return {row.id: row for row in tx.instances()}
 
     def wait(self, what, limit_s: float = 60.0):

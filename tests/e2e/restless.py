@@ -117,7 +117,7 @@ def replaced(
         while True:
             with store.read() as tx:
                 record = next((one for one in tx.replacements() if one.old_id == old.id), None)
-                lines = len(tx.journal_lines(record.rid)) if record else 0
+                lines = len(tx.journal_lines(record.rid)) if record and moments else 0
             if record is not None and record.state in TERMINAL:
                 took = LIMIT_S - (ends - time.monotonic())
                 say(f"{record.slot} {record.state} in {took:.1f} s: {_steps(store, record)}")
@@ -126,7 +126,7 @@ def replaced(
                 time.sleep(moments.pop(0) % 1)
                 restless.interrupt()
             assert time.monotonic() < ends, f"not within {LIMIT_S:g} s; {fleet.tale()}"
-            time.sleep(0.05)
+            time.sleep(0.1)
 
 
 def _steps(store: Store, record: Record) -> str:

@@ -19,7 +19,16 @@ from driftd.flows import replace
 TEMPLATE = BY_HAND
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(240)]
 
-OF_SURGE = (Verb.LAUNCH, Verb.REGISTER, Verb.DRAIN, Verb.DEREGISTER, Verb.STOP, Verb.TERMINATE, Verb.TAG)
+OF_SURGE = (
+    Verb.CAPTURE,
+    Verb.LAUNCH,
+    Verb.REGISTER,
+    Verb.DRAIN,
+    Verb.DEREGISTER,
+    Verb.STOP,
+    Verb.TERMINATE,
+    Verb.TAG,
+)
 FORWARD = SURGE.forward[1:]  # a replacement by hand skips the second look
 POINTS = {
     "before each call": [f"before the call: {verb}" for verb in OF_SURGE],

@@ -13,6 +13,7 @@ from driftd.core.facts import Unseen
 from driftd.core.findings import Judgement, Verdict
 from driftd.core.interned import Interned
 from driftd.core.looks import Look
+from driftd.core.memory import InstanceRow
 from driftd.core.visits import Parted
 from driftd.core.whose import Visit, split
 from driftd.edges.recollections import RecollectionDirectory
@@ -23,7 +24,7 @@ from driftd.edges.ssh.looker import SshLooker
 from driftd.edges.ssh.options import CertificateOptions, SshOptions
 from driftd.edges.ssh.tcp import Deadline
 from driftd.edges.store import open_store
-from driftd.flows.visit import Visitor, announced
+from driftd.flows.visit import Visiting, Visitor
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(1800)]
 
@@ -62,7 +63,7 @@ class Place:
         """One short visit: "orderly", "broke" (nobody says goodbye), "refused", "never" (nobody connects)."""
         user = "nobody" if how == "refused" else "root"
         server = replace(self.server, reach=replace(self.server.reach, user=user))
-        with announced(self.store, server, "", clock) as visited:
+        with Visiting(self.store, server, "", clock) as visited:
             if how == "never":
                 return
             try:
@@ -95,7 +96,7 @@ class Place:
         """Whose the sessions are, by one whole look with what the store has."""
         looker, kept = SshLooker(self.options), []
 
-        def audit(instance, visits, _suppressions):
+        def audit(instance, visits, _known):
             began = clock()
             seen = looker.look(instance, deadline_s=600)
             assert not isinstance(seen, Unseen), seen.reason
@@ -142,7 +143,7 @@ def test_looks_over_one_connection_are_one_visit_and_nobody_else_is_it(local_dep
     looker = SshLooker(place.options, None, recollections, worth=lambda _: 60.0)
     image = Interned(looker.look(place.server, deadline_s=600).entries)
 
-    def audit(instance, visits, _suppressions):
+    def audit(instance, visits, _known):
         began = clock()
         seen = looker.look(instance, deadline_s=600, image=image)
         assert not isinstance(seen, Unseen), seen.reason
@@ -150,7 +151,10 @@ def test_looks_over_one_connection_are_one_visit_and_nobody_else_is_it(local_dep
         found.append(split(seen.sessions, [*visits(), this], clock(), born=place.server.launched_at, this=this))
         return Look(instance, began, 0.0, Judgement(Verdict.CLEAN, ""))
 
-    found = []
+    found, at = [], clock()
+    with place.store.write() as tx:
+        one = place.server
+        tx.put_instance(InstanceRow(one.id, one.group, "", one.image, "", "running", Verdict.CLEAN, "", "", at, at, at))
     visitor = Visitor(place.store, audit, looker.own_key, clock=clock, standing=looker.standing)
     for number in range(4):
         visitor(place.server)

@@ -40,6 +40,9 @@ class TestFake(ProviderContract):
     def has_mark(self, provider, instance):
         return provider.servers[instance.id].disk.get("mark") == "here"
 
+    def answers(self, provider, instance):
+        return provider.serves(provider.servers[instance.id])
+
     @contextmanager
     def operation_of_others(self, provider):
         provider.operations["web"] = "an instance refresh is at 40 %"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import stat
 import time
@@ -198,3 +199,24 @@ def test_it_does_not_wait_for_anybody_to_type():
         for file in (ours, end, other):
             os.close(file)
     assert why.endswith("failed with status 7: it said nothing")
+
+
+@pytest.mark.parametrize(("where", "said"), [("", "said more than 1 MiB"), (" >&2", "did not finish within 3 s")])
+def test_ten_gigabytes_take_no_memory_and_no_time(where, said):
+    """What answers without end is ended at once; what complains without end is read and thrown away in its time."""
+    before, begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    text = f"head -c {10 << 30} /dev/zero{where}; sleep 9"
+    why = shell(text, timeout_s=3).run(HookName.QUIESCE, DB, "db", {})
+    assert why == f"the quiesce hook of db on i-1 {said}"
+    assert time.monotonic() - begun < 20
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10  # KiB
+
+
+def test_each_has_its_own_time():
+    hooks = CommandHooks(
+        {name: ["sleep", "0.6"] for name in (HookName.SERVE, HookName.PRE_DRAIN)},
+        timeout_s=5,
+        timeouts_s={HookName.PRE_DRAIN: 0.2},
+    )
+    assert hooks.run(HookName.SERVE, DB, "db", {}) == ""
+    assert "did not finish within 0.2 s" in hooks.run(HookName.PRE_DRAIN, DB, "db", {})

@@ -89,6 +89,10 @@ def test_an_answer_that_does_not_come_is_not_waited_for_and_asked_once(listening
     wait_until(lambda: ask(port, "/readyz") == (200, "ok\n"), "the answer")
 
 
+def https() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "http"}
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_mistake_of_ours_is_not_ready(listening):
     def broken() -> str:
@@ -100,6 +104,7 @@ def test_a_mistake_of_ours_is_not_ready(listening):
 
 def test_silent_clients_keep_nobody_out(listening):
     """More of them than there are places, each in the middle of its request."""
+    others = https()
     port = listening()
     with contextlib.ExitStack() as stack:
         silent = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(3 * CONNECTIONS)]
@@ -109,7 +114,7 @@ def test_silent_clients_keep_nobody_out(listening):
         # The first of them were hung up on: their places were needed.
         silent[0].settimeout(30)
         assert silent[0].recv(1) == b""
-        assert sum(thread.name == "http" for thread in threading.enumerate()) <= CONNECTIONS + 1
+        assert len(https() - others) <= CONNECTIONS + 1
 
 
 def test_scrapes_that_hang_keep_health_from_nobody(listening):
@@ -198,10 +203,11 @@ def test_it_listens_on_ipv6_too():
 
 
 def test_closing_ends_what_hangs_on_it_and_frees_the_port():
+    others = https()
     listener = Listener("127.0.0.1:0", CollectorRegistry(), str, str)
     with socket.create_connection(("127.0.0.1", listener.port)) as silent:
         silent.sendall(b"GET /")
-        wait_until(lambda: any(thread.name == "http" for thread in threading.enumerate()))
+        wait_until(lambda: https() - others)
         listener.close()
         silent.settimeout(30)
         assert silent.recv(1) == b""

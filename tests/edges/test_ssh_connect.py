@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from leavings import no_open_files, no_threads
 from sshd import ME, fingerprint, free_port, keygen, sshd
 
 from driftd.core.facts import Reach
@@ -40,14 +41,8 @@ def server():
 @pytest.fixture(autouse=True)
 def _nothing_stays_behind(server):
     server.know()
-    threads = set(threading.enumerate())
-    before = len(list(Path("/proc/self/fd").iterdir()))
-    yield
-    limit = time.monotonic() + 3
-    while (left := set(threading.enumerate()) - threads) and time.monotonic() < limit:
-        time.sleep(0.02)
-    assert not left
-    assert len(list(Path("/proc/self/fd").iterdir())) <= before
+    with no_open_files(), no_threads():
+        yield
 
 
 def options(server, **more):

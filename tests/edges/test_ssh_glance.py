@@ -1,13 +1,11 @@
 """Over a real sshd: a look costs what changed since the last one, and sees what a whole look sees."""
 
 import os
-import tempfile
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from sshd import ME, sshd
+from sshd import ME
 
 from driftd.core.facts import Instance, Reach, Unseen
 from driftd.core.fingerprint import Extent, Fingerprint
@@ -17,13 +15,6 @@ from driftd.edges.ssh.looker import SshLooker
 from driftd.edges.ssh.options import SshOptions
 
 pytestmark = [pytest.mark.machine, pytest.mark.servers]
-
-
-@pytest.fixture(scope="module")
-def server():
-    with tempfile.TemporaryDirectory(prefix="driftd-ssh-") as directory, sshd(Path(directory) / "sshd") as running:
-        Path(directory).chmod(0o755)
-        yield running
 
 
 class Seen:

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from dataclasses import replace
@@ -14,8 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from leavings import no_threads
 from servers import wait_until
-from sshd import ME, sshd
+from sshd import ME
 
 from driftd.core.facts import Instance, Reach
 from driftd.core.fingerprint import Extent, Fingerprint
@@ -27,13 +27,6 @@ from driftd.edges.ssh.looker import SshLooker
 from driftd.edges.ssh.options import SshOptions
 
 pytestmark = [pytest.mark.machine, pytest.mark.servers]
-
-
-@pytest.fixture(scope="module")
-def server():
-    with tempfile.TemporaryDirectory(prefix="driftd-ssh-") as directory, sshd(Path(directory) / "sshd") as running:
-        Path(directory).chmod(0o755)
-        yield running
 
 
 def children(server):
@@ -90,7 +83,7 @@ class Seen:
 
     def alone(self):
         """Nobody of driftd's is there any more."""
-        wait_until(lambda: not children(self.server), "the end of its sessions", 10)
+        wait_until(lambda: not children(self.server), "the end of its sessions", 60)
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +138,7 @@ def test_what_ended_meanwhile_is_found_before_it_is_used(seen, who):
     for pid in ended:
         with contextlib.suppress(ProcessLookupError):  # one ends with another
             os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not ended & children(seen.server).keys(), "their end", 10)
+    wait_until(lambda: not ended & children(seen.server).keys(), "their end", 60)
     if who == "the server":
         seen.server.restart()
     assert seen.glance().extent is Extent.SAME
@@ -173,17 +166,24 @@ def test_one_that_hangs_is_given_up_by_the_looks_deadline_and_the_next_connects_
     os.kill(probe, signal.SIGKILL)
 
 
+def send(what, pids):
+    """Those of the other look may be ending just now."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, what)
+
+
 def test_a_far_end_that_is_silent_is_waited_for_no_longer_than_is_said(seen, monkeypatch):
     seen.glance()
     monkeypatch.setattr(kept, "PATIENCE_S", 0.5)
     stopped = [pid for pid, args in children(seen.server).items() if "python" not in args]
-    for pid in stopped:
-        os.kill(pid, signal.SIGSTOP)
-    began = time.monotonic()
-    assert seen.looker.standing(seen.instance) is None
-    assert 0.5 <= time.monotonic() - began < 3
-    for pid in stopped:
-        os.kill(pid, signal.SIGCONT)
+    send(signal.SIGSTOP, stopped)
+    try:
+        began = time.monotonic()
+        assert seen.looker.standing(seen.instance) is None
+        assert 0.5 <= time.monotonic() - began < 4.5, "less than the five seconds that are the rule"
+    finally:
+        send(signal.SIGCONT, stopped)
 
 
 def test_a_look_may_take_its_time_to_begin(seen, monkeypatch):
@@ -206,8 +206,11 @@ def test_a_visit_is_one_connection(seen):
     assert there.reach.visit.trace == trace
 
 
-def test_closing_is_as_deep_after_many_looks_as_after_one(seen):
-    for _ in range(60):
+def test_closing_is_as_deep_after_many_looks_as_after_one(seen, server, root, tmp_path):
+    other = Seen(server, root, tmp_path / "other")
+    other.look()
+    other.looker.stop()  # what that imports is imported, which is deep too
+    for _ in range(100):
         assert isinstance(seen.look(), Fingerprint)
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(len(inspect.stack()) + 90)
@@ -265,7 +268,7 @@ def test_two_looks_at_once_do_not_share_one(seen):
         thread.join()
     assert [one.extent for one in found] == [Extent.SAME, Extent.SAME]
     assert sorted(one.kept for one in seen.stats) == [False, False, True]
-    assert len(probes(seen.server)) == 1
+    wait_until(lambda: len(probes(seen.server)) == 1, "the end of the other's", 60)
 
 
 def test_so_many_are_kept_and_the_one_used_longest_ago_is_closed(seen, tmp_path):
@@ -276,16 +279,16 @@ def test_so_many_are_kept_and_the_one_used_longest_ago_is_closed(seen, tmp_path)
     many = [replace(seen.instance, id=f"i-{number}") for number in range(5)]
     for one in many:
         seen.look(one)
-    wait_until(lambda: len(probes(seen.server)) == 3, "the end of two", 10)
+    wait_until(lambda: len(probes(seen.server)) == 3, "the end of two", 60)
     assert [seen.looker.standing(one) is not None for one in many] == [False, False, True, True, True]
 
 
 def test_stopping_closes_them_and_nothing_is_left_there_or_here(seen):
-    before = threading.active_count()
-    seen.glance()
-    assert threading.active_count() == before + 1
-    began = time.monotonic()
-    seen.looker.stop()
-    assert time.monotonic() - began < 1.0
-    wait_until(lambda: threading.active_count() == before, "the end of its thread", 10)
+    before = set(threading.enumerate())
+    with no_threads(60):
+        seen.glance()
+        assert len(set(threading.enumerate()) - before) == 1
+        began = time.monotonic()
+        seen.looker.stop()
+        assert time.monotonic() - began < 1.0
     seen.alone()

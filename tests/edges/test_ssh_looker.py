@@ -2,13 +2,13 @@
 
 import dataclasses
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
 
 import pytest
-from sshd import ME, fingerprint, sshd
+from leavings import no_threads
+from sshd import ME, fingerprint
 
 from driftd.core.facts import Instance, Reach, Unseen
 from driftd.core.fingerprint import Fingerprint
@@ -19,13 +19,6 @@ pytestmark = [pytest.mark.machine, pytest.mark.servers]
 
 PATHS = [b"/", b"/etc", b"/etc/secret"]
 HOSTILE = Path(__file__).with_name("hostile_probe.py")
-
-
-@pytest.fixture(scope="module")
-def server():
-    with tempfile.TemporaryDirectory(prefix="driftd-ssh-") as directory, sshd(Path(directory) / "sshd") as running:
-        Path(directory).chmod(0o755)
-        yield running
 
 
 def paths(seen):
@@ -74,12 +67,8 @@ class Way:
 def way(server, tmp_path):
     way = Way(server)
     way.root = small_tree(tmp_path)
-    before = set(threading.enumerate())
-    yield way
-    limit = time.monotonic() + 3
-    while (left := set(threading.enumerate()) - before) and time.monotonic() < limit:
-        time.sleep(0.02)
-    assert not left
+    with no_threads():
+        yield way
     way.force("")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from servers import wait_until
-from sshd import ME, sshd
+from sshd import ME
 
 from driftd.core.facts import Instance, Reach
 from driftd.core.watching import Beat, Glimpse, Greeting
@@ -21,13 +21,6 @@ from driftd.edges.ssh.watcher import SshWatcher
 from driftd.probe import wire
 
 pytestmark = [pytest.mark.machine, pytest.mark.servers]
-
-
-@pytest.fixture(scope="module")
-def server():
-    with tempfile.TemporaryDirectory(prefix="driftd-ssh-") as directory, sshd(Path(directory) / "sshd") as running:
-        Path(directory).chmod(0o755)
-        yield running
 
 
 class Watch:

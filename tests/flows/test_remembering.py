@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from unittest.mock import ANY
 
 import pytest
 from trees import NOW
@@ -12,10 +13,11 @@ from driftd.core.looks import Look
 from driftd.core.marks import Mark, Twin
 from driftd.core.memory import InstanceRow, Suppression
 from driftd.core.policy import Policy
+from driftd.core.seal import SeenManifest
 from driftd.core.taint import same_one
 from driftd.edges.store import open_store
 from driftd.flows.audit import Rules
-from driftd.flows.remembering import Run, past
+from driftd.flows.remembering import Known, Run, known, past
 
 ID, KEY = b"/etc/machine-id", b"/etc/ssh/ssh_host_ed25519_key"
 MINE = {ID: b"a" * 32, KEY: b"b" * 32}
@@ -54,10 +56,28 @@ def test_the_boot_that_was_seen_is_remembered_of_the_same_image(store):
     assert past(store, server("i-1", "another")).boot_id == ""
 
 
+def test_what_is_known_before_a_look_is_of_one_moment(store):
+    seen = SeenManifest("golden", 3, "ab", NOW)
+    accepted = Suppression(0, "sig", "web", "kim", "a test", NOW, NOW + timedelta(days=1))
+    with store.write() as tx:
+        tx.see_manifest(seen)
+        tx.add_suppression(accepted)
+        tx.put_instance(replace(row("i-2"), verdict=Verdict.DRIFTED))
+    first = known(store, server("i-1"), NOW)
+    assert [one.signature for one in first.suppressions] == ["sig"]
+    assert (set(first.past.marks), first.glance, first.manifest) == ({b"/var/log/x"}, True, seen)
+    assert not known(store, server("i-2"), NOW).glance, "what differs is looked at whole"
+    assert known(store, server("i-3", "another"), NOW + timedelta(days=2)) == Known([], ANY, chosen=[], rollouts=[])
+
+
 def test_twins_are_looked_for_in_the_store_and_in_the_run(store):
     run = Run()
-    assert set(past(store, server("i-1"), run).twins({ID: b"a" * 32})) == {Twin("i-2", ID)}
-    assert set(past(store, server("i-9"), run).twins(MINE)) == {Twin("i-1", ID), Twin("i-2", ID), Twin("i-2", KEY)}
+    assert set(known(store, server("i-1"), NOW, run).past.twins({ID: b"a" * 32})) == {Twin("i-2", ID)}
+    assert set(known(store, server("i-9"), NOW, run).past.twins(MINE)) == {
+        Twin("i-1", ID),
+        Twin("i-2", ID),
+        Twin("i-2", KEY),
+    }
     assert past(store, server("i-2")).twins(MINE) == ()
 
 

@@ -70,10 +70,18 @@ def test_drift_is_written_planned_and_said_at_once(fleet):
     assert found.finding == EDITED
     [record] = fleet.read("open_replacements")
     assert (record.old_id, record.slot, record.image, record.state) == ("i-0002", "web/1", "golden", State.CONFIRMING)
-    assert not record.manual
+    assert (record.manual, record.quarantine) == (False, False)
     assert [m.code for m in fleet.read("unsent")] == ["drift", "replacement-confirming"]
     fleet.one(drifted(EDITED))
     assert len(fleet.read("open_replacements")) == 1
+
+
+def test_a_finding_that_asks_for_quarantine_keeps_the_old_one(fleet):
+    other = replace(VISITED, action=Action.QUARANTINE)
+    row = fleet.one(drifted(EDITED, other))
+    assert row.action is Action.QUARANTINE
+    [record] = fleet.read("open_replacements")
+    assert record.quarantine
 
 
 def test_a_group_that_only_observes_plans_nothing_and_says_why(observing):

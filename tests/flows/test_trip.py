@@ -8,12 +8,12 @@ import pytest
 from herd import AT_ONCE, Herd, edited
 from sweeping import UNKNOWN, drifted, finding
 
+from driftd.core.asides import Foreign
 from driftd.core.breakers.breaker import State
 from driftd.core.breakers.facts import Calls, Leftover
 from driftd.core.errors import BadInput, NotFound, Refused, Unavailable
 from driftd.core.facts import Session
 from driftd.core.memory import StoreUnavailable
-from driftd.core.ports import Foreign
 from driftd.core.replacement import State as Step
 from driftd.core.sessions import differences
 from driftd.flows.metered import Meter, metered

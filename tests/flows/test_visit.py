@@ -6,6 +6,7 @@ from itertools import pairwise
 from driftd.core.facts import Instance
 from driftd.core.findings import Judgement, Verdict
 from driftd.core.looks import Look
+from driftd.core.memory import InstanceRow
 from driftd.core.visits import Way
 from driftd.edges.store import open_store
 from driftd.flows.visit import Visitor
@@ -20,7 +21,7 @@ def test_looks_that_share_a_connection_are_one_visit_each_with_its_own_time(tmp_
     def clock():
         return AT + timedelta(seconds=next(ticks))
 
-    def audit(instance, visits, _suppressions):
+    def audit(instance, visits, _known):
         visit = instance.reach.visit
         if visit.trace.entered_at is None:
             visit.came(Way("192.0.2.1", 40000, "root", "SHA256:key"))
@@ -29,6 +30,8 @@ def test_looks_that_share_a_connection_are_one_visit_each_with_its_own_time(tmp_
         others.append(visits())
         return Look(instance, clock(), 0.0, Judgement(Verdict.CLEAN, ""))
 
+    with store.write() as tx:  # only one that was as its image is glanced at
+        tx.put_instance(InstanceRow("i-1", "web", "", "img", "", "running", Verdict.CLEAN, "", "", AT, AT, AT))
     waits = [False, True, True, False, False]
     visitor = Visitor(
         store,

@@ -22,7 +22,7 @@ def _installed() -> set[str]:
         _plain(one)
         for one in [
             *project["dependencies"],
-            *(one for name in ("zstd", "sbom", "slack", "notify") for one in extras[name]),
+            *(one for name in ("aws", "zstd", "sbom", "slack", "notify") for one in extras[name]),
         ]
     }
     for name in sorted(named):

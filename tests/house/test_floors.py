@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -99,7 +100,9 @@ def test_broad_excepts_stand_only_where_one_failure_must_stay_one_failure():
         "driftd/flows/sweep.py",  # per instance
         "driftd/flows/replace.py",  # per step
         "driftd/flows/watch.py",  # per watch
+        "driftd/flows/rollout.py",  # per rollout
         "driftd/wiring/__init__.py",  # the door
+        "driftd/rehearsal/controller.py",  # a simulated pool: what fails is in the future, as an executor does it
         "driftd/doors/daemon.py",  # a job that fails is a job that failed, not the end of the daemon
         "driftd/probe/glance.py",  # on a far machine: the frame says what happened
         "driftd/probe/look.py",  # likewise
@@ -168,6 +171,12 @@ def test_nothing_carries_the_address_of_a_package_index():
     for file in files:
         if file.endswith((".toml", ".cfg", ".lock", ".txt", ".conf", ".ini", ".yaml", ".npmrc", "setup", "Makefile")):
             assert not address.search((ROOT / file).read_text(errors="replace")), file
+
+
+def test_no_two_test_files_share_a_name():
+    """pytest imports them by it, and a run of some of them does not see that another has it too."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert not [name for name, times in names.items() if times > 1]
 
 
 def test_every_lint_exception_has_its_reason():

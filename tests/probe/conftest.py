@@ -60,3 +60,10 @@ def probe() -> Iterator[Probe]:
     started = Probe()
     yield started
     assert started.end() == 0
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """On a disk: what a probe sees of a file in memory is not all that it sees of others."""
+    with tempfile.TemporaryDirectory(prefix="dt-", dir="/var/tmp", ignore_cleanup_errors=True) as place:
+        yield Path(place)

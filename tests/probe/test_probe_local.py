@@ -11,7 +11,6 @@ from driftd.core.facts import Instance, Reach, Unseen
 from driftd.core.fingerprint import Fingerprint
 from driftd.edges import local
 from driftd.edges.local import LocalLooker
-from driftd.probe import bundle
 
 
 def at(root: Path | str) -> Instance:
@@ -53,7 +52,7 @@ def test_a_root_that_is_no_directory_is_unseen(tree: Path, name: str) -> None:
 
 
 def test_a_look_ends_by_its_deadline(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundle, "ARGUMENTS", ("-c", "import time; time.sleep(60)"))
+    monkeypatch.setattr(local, "_START", "import time; time.sleep(60)")
     began = time.monotonic()
     found = LocalLooker().look(at(tree), deadline_s=0.5)
     assert isinstance(found, Unseen)
@@ -63,7 +62,7 @@ def test_a_look_ends_by_its_deadline(tree: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("program", ["", "import sys; sys.exit(3)", "print('y' * 1000)", "import os; os.abort()"])
 def test_a_probe_that_dies_or_babbles_is_unseen(tree: Path, monkeypatch: pytest.MonkeyPatch, program: str) -> None:
-    monkeypatch.setattr(bundle, "ARGUMENTS", ("-c", program))
+    monkeypatch.setattr(local, "_START", program)
     found = LocalLooker().look(at(tree), deadline_s=30)
     assert isinstance(found, Unseen)
     assert "no probe answered" in found.reason

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 from driftd.core.chain import Verified, verify
-from driftd.core.facts import Instance, Session
+from driftd.core.facts import Coverage, Instance, Session
 from driftd.core.findings import Action, Judgement, Verdict
+from driftd.core.fingerprint import Fingerprint
 from driftd.core.guards.calendar import ALWAYS
 from driftd.core.guards.case import UNPACED, GroupRules
 from driftd.core.looks import Look
@@ -19,11 +18,14 @@ from driftd.core.memory import Store
 from driftd.core.ports import HookName, LaunchRequest
 from driftd.core.replacement import TERMINAL, Record, State
 from driftd.core.world import TAG_RID, TAG_ROLE, TAG_SLOT, Limits, Manner
+from driftd.edges.bundles import BundleDirectory
 from driftd.edges.store import open_store
 from driftd.flows import replace as replacing
+from driftd.flows.capture import Capturer, Taking
 from driftd.flows.groups import Group
 from driftd.flows.janitor import Janitor
 from driftd.flows.replace import Replacer
+from driftd.rehearsal.ground import empty
 from driftd.testing import Crash, FakeClock, FakeProvider
 
 BEAT_S = 2
@@ -31,6 +33,7 @@ LIMITS = Limits(
     dwell=timedelta(seconds=5),
     plan_again=timedelta(seconds=20),
     confirm_timeout=timedelta(seconds=60),
+    capture_timeout=timedelta(seconds=60),
     launch_timeout=timedelta(seconds=60),
     boot_timeout=timedelta(seconds=60),
     verify_timeout=timedelta(seconds=60),
@@ -54,20 +57,7 @@ LIMITS = Limits(
     longest_pause=timedelta(seconds=5),
     unseen_reads=10,
 )
-MEMORY = Path("/dev/shm")
 HORIZON_S = 900
-
-
-def template() -> Path:
-    """An empty store, made once: each simulation starts from a copy, since migrations take longer than a simulation."""
-    if not _TEMPLATE:
-        home = Path(tempfile.mkdtemp(prefix="driftd-sim-", dir=MEMORY if MEMORY.is_dir() else None))
-        open_store(f"sqlite:///{home / 'empty.db'}").close()
-        _TEMPLATE.append(home / "empty.db")
-    return _TEMPLATE[0]
-
-
-_TEMPLATE: list[Path] = []
 
 
 class FragileStore:
@@ -141,7 +131,7 @@ class Simulation:
         self.first_event = len(self.provider.events)
         self.provider.calls.clear()
         file = home / "driftd.db"
-        shutil.copy(template(), file)
+        file.write_bytes(empty())
         self.store = FragileStore(open_store(f"sqlite:///{file}"))
         self.drifted = {self.old}
         self.unseen: set[str] = set()
@@ -162,14 +152,27 @@ class Simulation:
             manner=manner or Manner(),
         )
         self.states: list[State] = []
+        self.place = BundleDirectory(home / "evidence", 1 << 30)
         self.restart()
 
     def restart(self) -> None:
         """A new process on the same store."""
+        capture = Capturer(self.store, self.place, self.see, clock=self.clock, generator="simulation")
         self.replacer = Replacer(
-            self.store, {"web": self.group}, self.look, clock=self.clock, pause=lambda _group: self.pause_file
+            self.store,
+            {"web": self.group},
+            self.look,
+            clock=self.clock,
+            pause=lambda _group: self.pause_file,
+            capture=capture,
         )
         self.janitor = Janitor(self.store, {"web": self.group}, clock=self.clock, pause=lambda _group: self.pause_file)
+
+    def see(self, instance: Instance, taking: Taking) -> Look:
+        """A look that asks for evidence besides."""
+        if instance.id not in self.unseen:
+            taking.saw(Fingerprint((), (), (), (), Coverage(), b"r" * 32))
+        return self.look(instance)
 
     def look(self, instance: Instance) -> Look:
         newcomer = instance.id not in self.servers
@@ -182,8 +185,9 @@ class Simulation:
         session = Session("ssh", "mallory", "203.0.113.9", self.clock(), live=True)
         return Look(instance, self.clock(), 0.1, judgement, others=(session,) * self.live_sessions)
 
-    def request(self, *, manual: bool = True) -> str:
-        return self.replacer.request(self.provider.compute.describe(self.old), "drift was found", manual=manual)
+    def request(self, *, manual: bool = True, quarantine: bool = False) -> str:
+        old = self.provider.compute.describe(self.old)
+        return self.replacer.request(old, "drift was found", manual=manual, quarantine=quarantine)
 
     def record(self, rid: str) -> Record:
         with self.store.read() as tx:
@@ -244,7 +248,7 @@ class Simulation:
         alive, serving = set(self.provider.alive("web")), set(self.provider.in_service("web"))
         made = alive - set(self.servers)
         if record.state is State.SUCCEEDED:
-            assert self.old not in alive
+            assert (self.old in alive) == record.quarantine
             assert len(made) == 1, f"newcomers: {made}"
             assert made <= serving
             tags = self.provider.servers[next(iter(made))].instance.tags
@@ -277,9 +281,9 @@ class Simulation:
             if event.call in {"traffic.drain", "traffic.deregister"}:
                 drained.add(event.subject)
             assert event.existing <= len(self.servers) + 1, event
-            if event.call in {"traffic.drain", "compute.terminate"}:
+            if event.call in {"traffic.drain", "compute.terminate", "provider.isolate"}:
                 assert event.in_service >= self.group.rules.min_healthy, event
-            if event.call == "compute.terminate" and event.subject == self.old:
-                assert self.old in drained, "the old one was ended in service"
+            if event.call in {"compute.terminate", "provider.isolate"} and event.subject == self.old:
+                assert self.old in drained, "the old one was ended, or cut off, in service"
                 healthy = [i for i in registered - drained if i not in self.servers]
-                assert healthy, "the old one was ended before a newcomer had traffic"
+                assert healthy, "the old one was ended, or cut off, before a newcomer had traffic"

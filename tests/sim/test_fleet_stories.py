@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fleet.run import world
-from fleet.scenario import draw
-from fleet.sights import edited
 from simulation import Simulation
 
 from driftd.core.replacement import State
 from driftd.core.world import TAG_RID
+from driftd.rehearsal.run import world
+from driftd.rehearsal.scenario import draw
+from driftd.rehearsal.sights import edited
 
 
 def test_nothing_is_taken_off_before_the_snapshot_is_listed(tmp_path):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from fleet.run import Run, world
-from fleet.scenario import Scenario, draw
+
+from driftd.rehearsal.run import Run, world
+from driftd.rehearsal.scenario import Scenario, draw
 
 
 def of_one(seed: int = 3, **rules) -> Scenario:

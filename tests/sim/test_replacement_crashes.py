@@ -11,8 +11,8 @@ from driftd.testing import Crash
 
 CHANGES = ["launch", "register", "drain", "deregister", "stop", "terminate", "tag"]
 UNDO_CHANGES = ["launch", "register", "drain", "register the old one", "drain", "deregister", "terminate"]
-CALLS = 177
-COMMITS = 39
+CALLS = 178
+COMMITS = 40
 
 
 def test_the_numbers_above_are_those_of_a_run_without_a_fault(tmp_path):

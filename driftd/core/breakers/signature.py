@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from driftd.core.causes import gather
 from driftd.core.facts import Session
-from driftd.core.findings import Action, Finding, Judgement
+from driftd.core.findings import Finding, Judgement
 from driftd.core.wording import printable
 from driftd.probe import wire
 
@@ -46,7 +46,7 @@ def parts_of(
     """The parts with a short form for people each: ``/etc/x modified``, ``ops from 10.0.0.9``; at most ``MOST``."""
     own = sorted({name.encode("utf-8", "surrogateescape") for name in names if len(name) > 2}, key=len, reverse=True)
     made: dict[str, str] = {}
-    asking = [one for one in findings if one.action.rank >= Action.REPLACE.rank and not one.suppressed_by]
+    asking = [one for one in findings if one.action.replaces and not one.suppressed_by]
     for user, source in sorted({_who(one) for one in asking if one.kind == _SESSION} | {_way(s) for s in sessions}):
         made[_digest(_SESSION, user, source)] = _short(f"{user} from {source or 'an unknown address'}")
     for user, key in sorted({_let_in_by(one) for one in asking if one.kind == _SESSION} | {_key(s) for s in sessions}):

@@ -48,9 +48,11 @@ ADMISSION: tuple[Guard, ...] = (
 )
 
 # The calls before which it is asked again, live. What is in none of them takes nothing away from anybody.
-_BEGINNING = frozenset({"launch", "register", "drain", "quiesce", "stop"})
-_LEAVING = frozenset({"drain", "quiesce", "stop", "terminate"})
-_IRREVERSIBLE = "terminate"
+# A hook that is told of a call is asked about as that call is.
+_BEGINNING = frozenset({"launch", "register", "post_attach", "pre_drain", "drain", "quiesce", "stop"})
+_PACED = frozenset({"pre_drain", "drain", "quiesce", "stop"})
+_IRREVERSIBLE = frozenset({"pre_terminate", "terminate", "isolate"})
+_LEAVING = _PACED | _IRREVERSIBLE
 
 
 def admission(case: Case, now: datetime) -> Sequence[Refusal]:
@@ -86,9 +88,9 @@ def _before(case: Case, verb: str) -> tuple[Guard, ...]:
         guards = BEGIN
     if verb == "launch" and not out:
         guards = (*guards, budget.alone)
-    if verb in {"drain", "quiesce", "stop"} and not out:
+    if verb in _PACED and not out:
         guards = (*guards, pace.one_leaves, pace.between)
-    if verb == _IRREVERSIBLE or (verb in _BEGINNING and not out):
+    if verb in _IRREVERSIBLE or (verb in _BEGINNING and not out):
         guards = (*guards, breakers.breakers_against)
     if verb in _LEAVING or verb == "detach":
         guards = (*guards, people.hold)

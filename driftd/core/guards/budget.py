@@ -37,7 +37,7 @@ def budget(case: Case, _now: datetime) -> Refusal | None:
 def fleet(case: Case, _now: datetime) -> Refusal | None:
     """No more than so many under way in all groups together."""
     most = case.rules.at_once.fleet
-    under_way = case.facts.fleet - (1 if any(f.rid == case.record.rid for f in case.facts.flights) else 0)
+    under_way = case.facts.fleet - case.along - (1 if any(f.rid == case.record.rid for f in case.facts.flights) else 0)
     if under_way < most:
         return None
     return Refusal(

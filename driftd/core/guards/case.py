@@ -12,8 +12,9 @@ from driftd.core.guards.calendar import WORK_HOURS, Calendar
 from driftd.core.guards.width import Widths
 from driftd.core.ports import Target, TargetState
 from driftd.core.replacement import Record, State
+from driftd.core.rollout import Rollout
 
-SURGE = "surge"
+SURGE, SWITCH = "surge", "switch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +77,14 @@ class GroupRules:
     @property
     def replaces(self) -> bool:
         """Whether policy may start replacements here."""
-        return self.enforce.rank >= Action.REPLACE.rank
+        return self.enforce.replaces
 
 
 @dataclass(frozen=True, slots=True)
 class Flight:
     """A replacement under way: past admission, and not over. ``out`` says that its old one was taken out of service, or
-    is about to be: the group is the poorer by it until the replacement is over.
+    is about to be: the group is the poorer by it until the replacement is over. ``set`` is the rollout whose whole set
+    goes together, "" for none.
     """
 
     rid: str
@@ -93,6 +95,7 @@ class Flight:
     attended: bool = False
     zone: str = ""
     out: bool = False
+    set: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,7 @@ class GroupFacts:
     ``signatures`` are the failures by what the drift looked like. ``holds`` and ``present`` are by instance, ``zones``
     by instance and slot (core/zones.py).
     ``foreign`` says which operation of others is going on, ``cold`` what is not yet known since the daemon began.
+    ``rollouts`` are those under way, by their ids.
     ``quorum`` says by instance why a cluster cannot do without it, ``widths`` what slow start allows, ``breakers`` are
     all that hold, ``account`` is the provider's.
     """
@@ -159,6 +163,7 @@ class GroupFacts:
     zones: Mapping[str, str] = field(default_factory=dict)
     foreign: str = ""
     cold: str = ""
+    rollouts: Mapping[str, Rollout] = field(default_factory=dict)
     quorum: Mapping[str, str] = field(default_factory=dict)
     widths: Widths | None = None
     breakers: tuple[Breaker, ...] = ()
@@ -194,8 +199,16 @@ class Case:
 
     @property
     def others(self) -> tuple[Flight, ...]:
-        """The group's other replacements under way."""
-        return tuple(flight for flight in self.facts.flights if flight.rid != self.record.rid)
+        """The group's other replacements under way. Those of one set are one change to the group."""
+        return tuple(one for one in self.facts.flights if one.rid != self.record.rid and not self._along(one))
+
+    @property
+    def along(self) -> int:
+        """How many are under way with it as one set, itself not counted."""
+        return sum(1 for one in self.facts.flights if one.rid != self.record.rid and self._along(one))
+
+    def _along(self, flight: Flight) -> bool:
+        return bool(self.record.together and flight.set == self.record.rollout)
 
     @property
     def old_serves(self) -> bool:
@@ -205,7 +218,7 @@ class Case:
     @property
     def surge(self) -> bool:
         """The newcomer serves before the old one goes; so it is until a plan says otherwise."""
-        return self.record.variant in {"", SURGE}
+        return self.record.variant in {"", SURGE, SWITCH}
 
     @property
     def goes_first(self) -> bool:

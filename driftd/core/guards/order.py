@@ -23,7 +23,7 @@ class Urgent:
     critical: Collection[str] = frozenset()
 
 
-_PLACE = {State.PLANNING: 1, State.ADMITTING: 2, State.CONFIRMING: 3}
+_PLACE = {State.CAPTURING: 1, State.PLANNING: 1, State.ADMITTING: 2, State.CONFIRMING: 3}
 
 
 def queue(records: Iterable[Record], urgent: Urgent, now: datetime) -> list[Record]:

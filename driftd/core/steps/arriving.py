@@ -8,7 +8,9 @@ from driftd.core.facts import InstanceState
 from driftd.core.findings import Verdict
 from driftd.core.ports import LaunchRequest, TargetState
 from driftd.core.replacement import Record, State
+from driftd.core.rollout import gated
 from driftd.core.steps.common import failed, ill, late, lost, newcomer_of, onward, spent
+from driftd.core.steps.hooking import hooked
 from driftd.core.world import (
     OUT_OF_SERVICE,
     ROLE,
@@ -96,6 +98,24 @@ def verifying(record: Record, world: World, now: datetime, limits: Limits) -> An
     return Wait(now + limits.poll, f"{record.new_id} is not verified yet: {said}")
 
 
+def gathering(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
+    """Verified, and out of service until the whole set is: then those that go first serve, then all others."""
+    if amiss := ill(record, world):
+        return failed(amiss)
+    if why := gated(world.facts.rollouts.get(record.rollout), record):
+        return Wait(now + limits.poll, f"{record.new_id} is verified: {why}")
+    return onward(record, f"the whole new set is verified, and {record.new_id} may serve")
+
+
+def switching(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
+    """In service, until the whole set is: then the old set goes in one step."""
+    if amiss := ill(record, world):
+        return failed(f"before the old set was let go, {amiss}")
+    if why := gated(world.facts.rollouts.get(record.rollout), record):
+        return Wait(now + limits.poll, f"{record.new_id} serves: {why}")
+    return onward(record, "the whole new set serves")
+
+
 def enrolling(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
     """Behind the load balancer, and called healthy several times in a row."""
     if amiss := ill(record, world):
@@ -113,11 +133,18 @@ def enrolling(record: Record, world: World, now: datetime, limits: Limits) -> An
     if target.state is TargetState.HEALTHY:
         good = record.streak + 1
         if good >= limits.healthy_reads:
-            return onward(record, f"{record.new_id} was healthy in {good} reads in a row")
+            first = None if record.owns else attached(record, world, "is enrolled")
+            return first or onward(record, f"{record.new_id} was healthy in {good} reads in a row")
         return Wait(now + limits.poll, f"{record.new_id} is healthy, {good} of {limits.healthy_reads} reads", good)
     if over:
         return failed(f"the load balancer calls {record.new_id} {target.state}, and {spent(record, limits)}")
     return Wait(now + limits.poll, f"the load balancer calls {record.new_id} {target.state}")
+
+
+def attached(record: Record, world: World, how: str) -> Answer | None:
+    """What the newcomer's owner is told once it has what the slot owns."""
+    call = Call(Verb.POST_ATTACH, record.new_id)
+    return hooked(record, world, call, f"telling the post_attach hook that {record.new_id} {how}", failed)
 
 
 def soaking(record: Record, world: World, now: datetime, limits: Limits) -> Answer:

@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from driftd.core.findings import Action, Verdict
+from driftd.core.findings import Verdict
 from driftd.core.guards import Case, admission, allowed, budget
 from driftd.core.replacement import Record, State
 from driftd.core.steps.common import late, onward, short, spent
-from driftd.core.variants import DELETE_FIRST, MOVE, SURGE, Variant
-from driftd.core.wording import printable
+from driftd.core.variants import DELETE_FIRST, MOVE, SURGE, SWITCH, Variant
+from driftd.core.wording import listed, printable, rollouts
 from driftd.core.world import TAG_RID, Advance, Answer, Finish, Limits, Plan, Sight, Wait, World
 
 
-def _asks(sight: Sight) -> str:
+def asks(sight: Sight) -> str:
     """Why ``sight`` still asks for a replacement; "" when it does not."""
     if sight.taint:
         return f"still tainted: {sight.taint}"
-    if sight.verdict in {Verdict.DRIFTED, Verdict.TAMPERED} and sight.action.rank >= Action.REPLACE.rank:
+    if sight.verdict in {Verdict.DRIFTED, Verdict.TAMPERED} and sight.action.replaces:
         return f"still {sight.verdict}: {sight.reason}"
     return ""
 
@@ -32,16 +32,16 @@ def confirming(record: Record, world: World, now: datetime, limits: Limits) -> A
         return Wait(due, f"the second look comes {limits.dwell.total_seconds():.0f} s after the first")
     sight = world.confirmed
     if sight is None or sight.verdict is Verdict.UNKNOWN:
-        said = sight.reason if sight else "nobody looked"
+        blind = sight.reason if sight else "nobody looked"
         if late(record, now, limits):
-            return Finish(State.CANCELLED, f"could not look a second time, and {spent(record, limits)}: {said}")
-        return Wait(now + limits.poll, f"could not look a second time, so nothing is changed: {said}")
-    asks = _asks(sight)
-    if not asks:
+            return Finish(State.CANCELLED, f"could not look a second time, and {spent(record, limits)}: {blind}")
+        return Wait(now + limits.poll, f"could not look a second time, so nothing is changed: {blind}")
+    said = asks(sight)
+    if not said:
         return Finish(State.CANCELLED, f"the drift is gone: {sight.reason}")
     if not sight.enforceable:
         return Finish(State.CANCELLED, f"nobody vouches for the manifest of {record.image}: {sight.reason}")
-    return onward(record, f"a second look agrees, {asks}")
+    return onward(record, f"a second look agrees, {said}")
 
 
 def admitting(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
@@ -50,7 +50,7 @@ def admitting(record: Record, world: World, now: datetime, limits: Limits) -> An
         if not world.rules.replaces:
             return Finish(State.CANCELLED, f"{world.rules.name} only observes now")
         sight = world.remembered
-        if sight is not None and sight.verdict is not Verdict.UNKNOWN and not _asks(sight):
+        if sight is not None and sight.verdict is not Verdict.UNKNOWN and not asks(sight):
             return Finish(State.CANCELLED, f"the drift is gone: {sight.reason}")
     case = Case(record, world.rules, world.facts)
     refusals = admission(case, now)
@@ -58,7 +58,7 @@ def admitting(record: Record, world: World, now: datetime, limits: Limits) -> An
         # What a clock alone can change is not asked for with each poll, but often enough for people to see an effect.
         passes = max((refusal.until for refusal in refusals if refusal.until is not None), default=now)
         until = max(now + limits.poll, min(passes, now + limits.longest_pause))
-        return Wait(until, "; ".join(refusal.why for refusal in refusals))
+        return Wait(until, "; ".join(one.why for one in refusals), guards=tuple(one.guard for one in refusals))
     return replace(onward(record, allowed(case)), canary=case.goes_first)
 
 
@@ -67,7 +67,7 @@ def admitting(record: Record, world: World, now: datetime, limits: Limits) -> An
 
 def planning(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
     """Which variant, what moves, and whether anything is known that makes it impossible: better now than half-way."""
-    variant, why = _variant(world)
+    variant, why = _variant(record, world)
     # Who was launched already, before the store was put back from a copy, say, is found again by the same launch.
     impossible = "" if world.newcomers else world.impossible
     if not why:
@@ -75,6 +75,8 @@ def planning(record: Record, world: World, now: datetime, limits: Limits) -> Ans
         why = why or impossible or ""
     if not why and impossible is None:
         return Wait(now + limits.poll, "the provider was not asked yet whether it would refuse the launch")
+    if impossible and now >= record.created_at + limits.launch_timeout and _brings(record, world):
+        return Finish(State.FAILED_CLEAN, f"nothing was changed: {impossible}")
     if why:
         # What waits here must not keep its place in the budget.
         return Advance(State.ADMITTING, f"it cannot be done now: {why}", until=now + limits.plan_again)
@@ -86,8 +88,17 @@ def planning(record: Record, world: World, now: datetime, limits: Limits) -> Ans
     return Advance(variant.after(State.PLANNING), f"planned as {variant.name}: {_owned(plan)}", plan=plan)
 
 
-def _variant(world: World) -> tuple[Variant, str]:
+def _brings(record: Record, world: World) -> bool:
+    """Whether it brings a rollout's image. Whoever brings one back waits for as long as it takes."""
+    rollout = world.facts.rollouts.get(record.rollout)
+    return rollout is not None and rollout.image == record.image
+
+
+def _variant(record: Record, world: World) -> tuple[Variant, str]:
     """The variant, and why that may not be."""
+    if record.together:
+        owned = [*(f"volume {name}" for name in world.volumes), *(f"address {name}" for name in world.addresses)]
+        return SWITCH, rollouts.cannot_together(record.group, listed(owned)) if owned else ""
     if world.manner.delete_first:
         lacks = "" if world.manner.allow_gap else "variant delete-first leaves a gap, and allow_gap does not allow one"
         return DELETE_FIRST, lacks
@@ -119,7 +130,7 @@ def _strangers(record: Record, world: World) -> str:
 
 def _gap(record: Record, world: World, variant: Variant, now: datetime) -> str:
     """A variant that takes the old one out of service first needs others that serve meanwhile."""
-    if variant is SURGE:
+    if variant in (SURGE, SWITCH):
         return ""
     # Only now is it known which variant it is. One that may not begin must not wait where it keeps its place.
     planned = replace(record, variant=variant.name)

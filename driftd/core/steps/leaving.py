@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from driftd.core.facts import InstanceState
 from driftd.core.ports import Target
 from driftd.core.replacement import Record, State
 from driftd.core.steps.common import aborted, called_off, failed, ill, late, newcomer_of, onward, short, spent
+from driftd.core.steps.hooking import hooked
 from driftd.core.world import (
     OUT_OF_SERVICE,
     TAG_ATTEMPT,
+    TAG_QUARANTINE,
     TAG_RID,
     TAG_ROLE,
     TAG_SLOT,
@@ -34,9 +36,22 @@ def draining(record: Record, world: World, now: datetime, limits: Limits) -> Ans
         return failed(f"while the old one drained, {amiss}")
     target = world.targets.get(record.old_id)
     if target is None:
-        return onward(record, f"{record.old_id} has no connection left and is no target")
+        why = f"{record.old_id} has no connection left and is no target"
+        return _before_the_drain(record, world) or onward(record, why)
     if world.old_gone:
         return _draining_a_ghost(record, target, now, limits)
+    return _draining(record, world, target, now, limits)
+
+
+def _before_the_drain(record: Record, world: World) -> Answer | None:
+    """What the old one's owner is told before it is drained; of one that is drained, or gone, nobody is told."""
+    if record.drain_sent or world.old_gone:
+        return None
+    why = f"telling the pre_drain hook that {record.old_id} is about to be drained"
+    return hooked(record, world, Call(Verb.PRE_DRAIN, record.old_id), why, aborted)
+
+
+def _draining(record: Record, world: World, target: Target, now: datetime, limits: Limits) -> Answer:
     serving = target.state not in OUT_OF_SERVICE
     if serving and record.drain_seen:
         return called_off(f"somebody put {record.old_id} back in service")
@@ -47,6 +62,8 @@ def draining(record: Record, world: World, now: datetime, limits: Limits) -> Ans
         return aborted(f"the group needs {record.old_id} back: {lacking}")
     if what := next(iter(world.unplanned), ""):
         return aborted(f"{what} belongs to slot {record.slot}, and the plan was made without it")
+    if not lacking and (first := _before_the_drain(record, world)):
+        return first
     drained = not serving and not target.connections and not record.tries
     if late(record, now, limits) and not drained:
         said = lacking or f"{record.old_id} has {target.connections} connections left"
@@ -91,6 +108,8 @@ def parking(record: Record, world: World, now: datetime, limits: Limits) -> Answ
         return onward(record, f"{record.old_id} is gone by itself")
     if back := returned(record, world):
         return called_off(back)
+    if record.quarantine:
+        return onward(record, f"{record.old_id} goes to quarantine as it is: what runs there is evidence, too")
     if not limits.park:
         return onward(record, f"{record.old_id} is not kept: the parking time is 0")
     if not world.old_rests:
@@ -107,6 +126,20 @@ def parking(record: Record, world: World, now: datetime, limits: Limits) -> Answ
     return onward(record, f"{record.old_id} was stopped for {limits.park.total_seconds():.0f} s and nobody missed it")
 
 
+def keeping(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
+    """Out of service and running, for as long as the rollout says: all of the old set can be had back at once."""
+    if amiss := ill(record, world):
+        return failed(f"while the old set was kept, {amiss}")
+    if world.old_gone:
+        return onward(record, f"{record.old_id} is gone by itself")
+    if back := returned(record, world):
+        return called_off(back)
+    ends = record.entered_at + timedelta(seconds=record.keep_s)
+    if now < ends:
+        return Wait(min(ends, now + 5 * limits.poll), f"{record.old_id} is kept in reserve until {ends:%H:%M:%S} UTC")
+    return onward(record, f"{record.old_id} was kept in reserve for {record.keep_s} s")
+
+
 def halt(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
     """One step towards the old one being stopped."""
     if world.old is not None and world.old.state is InstanceState.STOPPING:
@@ -115,7 +148,7 @@ def halt(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
 
 
 def retiring(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
-    """The end of the old one: every guard is read again, then comes the point of no return."""
+    """The end of the old one, or its quarantine: every guard is read again, then comes the point of no return."""
     if world.old_gone:
         good = record.streak + 1
         if good < limits.gone_reads:
@@ -126,8 +159,49 @@ def retiring(record: Record, world: World, now: datetime, limits: Limits) -> Ans
             return Halt(State.STUCK, f"{record.old_id} is still ending, and {spent(record, limits)}", _END_BY_HAND)
         return Wait(now + limits.poll, f"{record.old_id} is ending")
     if record.refusal:
-        return Halt(State.STUCK, f"the provider refused to end {record.old_id}: {record.refusal}", _END_BY_HAND)
+        return _cannot(record, f"the provider refused to {{}} {record.old_id}: {record.refusal}")
+    if record.quarantine and _set_apart(record, world):
+        good = record.streak + 1
+        if good < limits.gone_reads:
+            return Wait(now + limits.poll, f"{record.old_id} is cut off, {good} of {limits.gone_reads} reads", good)
+        return onward(record, f"{record.old_id} is in quarantine: {_how_cut(world)}")
     return _end(record, world, now, limits)
+
+
+def _cannot(record: Record, why: str) -> Halt:
+    """It can be let go no further; ``{}`` in ``why`` is for what was to be done to it."""
+    if record.quarantine:
+        hint = f"{record.new_id} serves; cut {record.old_id} off by hand, then look at driftd status"
+        return Halt(State.STUCK, why.replace("{}", "cut off"), hint)
+    return Halt(State.STUCK, why.replace("{}", "end"), _END_BY_HAND)
+
+
+def _cut(world: World) -> bool:
+    """Where the provider cannot cut a network, what is stopped sends nothing either."""
+    if not world.manner.isolates:
+        return world.old_rests
+    return world.old is not None and world.old.isolated
+
+
+def _how_cut(world: World) -> str:
+    if world.manner.isolates:
+        return "its network is cut"
+    return "it is stopped, since its provider cannot cut a network"
+
+
+def _set_apart(record: Record, world: World) -> bool:
+    return _cut(world) and world.old is not None and world.old.tags.get(TAG_QUARANTINE) == record.rid
+
+
+def _apart(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
+    """One step towards quarantine: cut off, then marked."""
+    if _cut(world):
+        call = Call(Verb.TAG, record.old_id, tags={TAG_QUARANTINE: record.rid})
+        return Do(call, f"{record.old_id} is cut off, and is marked as in quarantine")
+    if not world.manner.isolates:
+        return halt(record, world, now, limits)
+    why = f"{record.new_id} is verified and healthy, {record.old_id} is drained and no target: its network is cut"
+    return Do(Call(Verb.ISOLATE, record.old_id), why)
 
 
 def _end(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
@@ -137,18 +211,29 @@ def _end(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
         return called_off(back)
     guard = ill(record, world) or short(record, world) or _holds_something(record, world)
     if guard and (over or not record.committed):
-        return failed(f"{record.old_id} is not ended: {guard}")
+        return failed(f"{record.old_id} is not let go: {guard}")
     if guard:
-        return Wait(now + limits.poll, f"{record.old_id} is not ended yet: {guard}")
-    if over:
-        return Halt(State.STUCK, f"{record.old_id} could not be ended, and {spent(record, limits)}", _END_BY_HAND)
+        return Wait(now + limits.poll, f"{record.old_id} is not let go yet: {guard}")
     target = world.targets.get(record.old_id)
+    if target is None and (first := _before_the_end(record, world)):
+        return first
+    if over:
+        return _cannot(record, f"it took too long to {{}} {record.old_id}, and {spent(record, limits)}")
     if target is not None:
         return _let_go(record, target, now, limits)
+    if record.quarantine:
+        return _apart(record, world, now, limits)
     return Do(
         Call(Verb.TERMINATE, record.old_id),
         f"{record.new_id} is verified and healthy, {record.old_id} is drained and no target: the point of no return",
     )
+
+
+def _before_the_end(record: Record, world: World) -> Answer | None:
+    """What the old one's owner is told last; every guard is read again after that. Never once its end is announced."""
+    why = f"telling the pre_terminate hook that {record.old_id} is about to be let go for good"
+    call = Call(Verb.PRE_TERMINATE, record.old_id)
+    return None if record.committed else hooked(record, world, call, why, aborted)
 
 
 def _holds_something(record: Record, world: World) -> str:
@@ -179,4 +264,5 @@ def settling(record: Record, world: World, now: datetime, limits: Limits) -> Ans
     if newcomer is not None and marks & newcomer.tags.keys():
         tags = {**dict.fromkeys(sorted(marks), ""), TAG_SLOT: record.slot}
         return Do(Call(Verb.TAG, record.new_id, tags=tags), f"{record.new_id} is the slot's instance now")
-    return Finish(State.SUCCEEDED, f"{record.new_id} serves in place of {record.old_id}")
+    kept = ", which is kept in quarantine" if record.quarantine and not world.old_gone else ""
+    return Finish(State.SUCCEEDED, f"{record.new_id} serves in place of {record.old_id}{kept}")

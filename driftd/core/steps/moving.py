@@ -9,14 +9,17 @@ from __future__ import annotations
 from datetime import datetime
 
 from driftd.core.facts import InstanceState
+from driftd.core.hooks import HookName, OnFailure
 from driftd.core.replacement import Record, State
+from driftd.core.steps.arriving import attached
 from driftd.core.steps.common import aborted, called_off, failed, ill, late, onward, short, spent
+from driftd.core.steps.hooking import passed
 from driftd.core.steps.leaving import halt, returned
-from driftd.core.variants import SURGE, variant_of
+from driftd.core.variants import variant_of
 from driftd.core.world import Answer, Call, Do, Halt, Limits, Verb, Wait, World, token
 
-SERVE = "serve"
-TO_REST = frozenset({"quiesce", "step_down"})
+SERVE, QUIESCE = HookName.SERVE.value, HookName.QUIESCE.value
+TO_REST = frozenset({QUIESCE, HookName.STEP_DOWN.value})
 
 
 def quiescing(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
@@ -31,7 +34,9 @@ def quiescing(record: Record, world: World, now: datetime, limits: Limits) -> An
         return onward(record, f"nothing has to come to rest on {record.old_id} before it is stopped")
     if record.quiesced:
         return onward(record, f"the service on {record.old_id} is at rest")
-    if late(record, now, limits):
+    if passed(record, QUIESCE):
+        return onward(record, f"the service on {record.old_id} did not come to rest, and on_failure is continue")
+    if late(record, now, limits) and world.manner.terms_of(QUIESCE).on_failure is OnFailure.ABORT:
         said = record.refusal or record.note
         return aborted(f"the service on {record.old_id} did not come to rest, and {spent(record, limits)}: {said}")
     if lacking := short(record, world):
@@ -156,14 +161,16 @@ def addressing(record: Record, world: World, now: datetime, limits: Limits) -> A
 def serving(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
     """The newcomer's service is started, by the group's own hook, and its application answers."""
     # Where the newcomer comes first the old one serves beside it; there is no fence to be kept.
-    if amiss := ill(record, world) or (_awake(record, world) if variant_of(record) is not SURGE else ""):
+    fenced = variant_of(record).passed(State.SERVING, State.DRAINING)
+    if amiss := ill(record, world) or (_awake(record, world) if fenced else ""):
         return failed(amiss)
-    hooked = SERVE in world.manner.hooks
-    if not record.owns and not hooked:
+    if record.owns and (first := attached(record, world, "has what the slot owns")):
+        return first
+    if not record.owns and SERVE not in world.manner.hooks:
         return onward(record, "nothing moved, so nothing has to be started")
     over = late(record, now, limits)
-    if hooked and not record.served:
-        if over:
+    if SERVE in world.manner.hooks and not record.served and not passed(record, SERVE):
+        if over and world.manner.terms_of(SERVE).on_failure is OnFailure.ABORT:
             said = record.refusal or record.note
             return failed(f"the service on {record.new_id} did not start, and {spent(record, limits)}: {said}")
         return Do(Call(Verb.SERVE, record.new_id), f"starting the service on {record.new_id}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from driftd.core.wording import count, lasting
+from driftd.core.wording.custody import size
 
 # --- the configuration, the store, the daemon ------------------------------------------------------------------------
 
@@ -208,6 +209,18 @@ CLOCK_UNKNOWN = "the kernel does not say whether anybody keeps it in step"
 
 def room(path: str, free: int) -> str:
     return f"{free / (1 << 30):,.1f} GiB are free at {path}"
+
+
+EVIDENCE_PLACE_HINT = "let whoever runs driftd write there, or name another: evidence: {directory: …}"
+EVIDENCE_HINT = "make room, allow more (evidence: {room: …}), or keep for less long (evidence: {keep: …} of a group)"
+
+
+def evidence_place(directory: str) -> str:
+    return f"no evidence could be kept in {directory}: it cannot be written"
+
+
+def evidence(directory: str, taken: int, room: int, left: int) -> str:
+    return f"{size(taken)} of {size(room)} are taken in {directory}, and there is room for {size(left)} more"
 
 
 def clock_back(newest: datetime, now: datetime) -> str:

@@ -30,6 +30,7 @@ _ANSWER = {
     Action.OBSERVE: "it is noted",
     Action.ALERT: "it is noted, and people are told",
     Action.REPLACE: "the server will be replaced",
+    Action.QUARANTINE: "the server will be replaced, and kept to be examined",
 }
 
 
@@ -40,7 +41,7 @@ def of_group(group: str, answers: Answers, rules: GroupRules) -> str:
         "driftd notes every login.",
         *_by_kind(answers, rules),
     ]
-    if rules.replaces and answers.strictest is Action.REPLACE:
+    if rules.replaces and answers.strictest.replaces:
         hours = ", ".join(str(one) for one in rules.calendar.windows)
         window = f", in {hours} ({rules.calendar.zone})" if hours else ""
         after, most = lasting(rules.grace.after), lasting(rules.grace.cap)

@@ -13,12 +13,13 @@ from typing import IO
 from driftd.core.errors import BadInput
 
 
-def write(file: Path, data: bytes) -> None:
+def write(file: Path, data: bytes, *, private: bool = False) -> None:
     """Replace ``file`` whole or not at all. Raises BadInput, also where something lies that is no file.
 
-    Root can put a file in the place of ``/dev/null``, and the whole machine would miss it.
+    ``private``: for its owner's eyes alone. Root can put a file in the place of ``/dev/null``, and the whole machine
+    would miss it.
     """
-    with writing(file) as stream:
+    with writing(file, private=private) as stream:
         stream.write(data)
 
 
@@ -38,7 +39,7 @@ def ready(file: Path | None) -> None:
 
 
 @contextmanager
-def writing(file: Path) -> Iterator[IO[bytes]]:
+def writing(file: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
     """A stream whose bytes take the place of ``file`` once the block ends well. Raises BadInput as ``write`` does."""
     ready(file)
     made = None
@@ -48,7 +49,7 @@ def writing(file: Path) -> Iterator[IO[bytes]]:
             yield temporary
             temporary.flush()
             os.fsync(temporary.fileno())
-            made.chmod(0o644)
+            made.chmod(0o600 if private else 0o644)
         made.replace(file)
         made = None
     except OSError as error:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import import_module
+from typing import Any
 
 import typer
 from typer import core
@@ -18,6 +20,7 @@ FILES: Mapping[str, str] = {
     "manifest": "manifest_exports",
     "accepted": "accept",
     "unaccept": "accept",
+    "apply": "plan",
     "approve": "hold",
     "deny": "hold",
     "release": "hold",
@@ -72,6 +75,12 @@ def read(name: str) -> None:
     dress(app)
 
 
+@cache
+def command() -> Callable[..., Any]:
+    """The program as it is called: made once in a process, and each command in it when it is first called."""
+    return typer.main.get_command(app)
+
+
 def whole() -> typer.Typer:
     """The program with all its commands read: for who wants to know them all."""
     for panel in PANELS:
@@ -82,4 +91,4 @@ def whole() -> typer.Typer:
 
 app.info.cls = Program
 
-__all__ = ["FILES", "Mention", "Program", "app", "read", "whole"]
+__all__ = ["FILES", "Mention", "Program", "app", "command", "read", "whole"]

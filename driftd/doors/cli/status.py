@@ -17,9 +17,10 @@ from driftd.core.holds import Hold
 from driftd.core.memory import InstanceRow, Pause
 from driftd.core.outlook import Outlook, outlook
 from driftd.core.replacement import TERMINAL, Record
+from driftd.core.rollout import Rollout
 from driftd.core.wording import count, lasting, printable
 from driftd.core.wording import holds as wording
-from driftd.doors.cli import stuck
+from driftd.doors.cli import rollout, stuck
 from driftd.doors.cli.app import app, of
 from driftd.doors.cli.breakers import as_value, holding, in_short
 from driftd.doors.cli.complete import groups
@@ -82,6 +83,7 @@ def status(
                     "breakers": [as_value(one) for one in holding(house)],
                     "stuck": [stuck.as_value(one) for one in stuck.waiting(house, group)],
                     "holds": [hold_value(one) for one in held(house, group)],
+                    "rollouts": [rollout.as_value(one) for one in rolling(house, group)],
                 },
                 indent=2,
             )
@@ -111,6 +113,7 @@ def _notices(house: House, group: str | None, pauses: Sequence[Pause], waiting: 
         yield stuck.in_short(record, now)
     for one in holding(house):
         yield in_short(one, now)
+    yield from map(rollout.in_short, rolling(house, group))
     for hold in held(house, group):
         said = wording.held(hold.instance_id, hold.owner, hold.until, hold.reason)
         yield Text(printable(f"HELD {said}"), "yellow")
@@ -120,6 +123,12 @@ def held(house: House, group: str | None) -> Sequence[Hold]:
     """The holds in force."""
     with house.store(read_only=True) as store, store.read() as tx:
         return [one for one in tx.holds(house.now()) if group is None or one.group == group]
+
+
+def rolling(house: House, group: str | None) -> Sequence[Rollout]:
+    """The rollouts under way."""
+    with house.store(read_only=True) as store, store.read() as tx:
+        return tx.open_rollouts(group)
 
 
 def hold_value(hold: Hold) -> dict[str, object]:

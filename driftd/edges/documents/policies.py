@@ -57,7 +57,7 @@ def load_policy(names: Sequence[str], base: Path | None = None) -> Policy:
 
 
 def digest_of(names: Sequence[str], base: Path | None = None) -> str:
-    """What ``names`` say, in twelve hexadecimal digits: another digest is other rules. Raises BadInput."""
+    """The SHA-256 of what ``names`` say, in hexadecimal digits: another digest is other rules. Raises BadInput."""
     found = hashlib.sha256()
     for name in names:
         files = [*packs().values()] if name == AUTO else [_find(name, base or Path())]
@@ -67,7 +67,7 @@ def digest_of(names: Sequence[str], base: Path | None = None) -> str:
             except OSError as error:
                 raise unread(file, error) from None
             found.update(f"{name}\0{file.name}\0{len(text)}\0".encode() + text)
-    return found.hexdigest()[:12]
+    return found.hexdigest()
 
 
 def _offered(names: Sequence[str]) -> list[Pack]:

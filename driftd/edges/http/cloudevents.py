@@ -42,7 +42,7 @@ class Webhook:
         self._clock = clock
         self._secret_file = secret_file
         if secret_file is not None:
-            _key(secret_file)
+            key_in(secret_file)
 
     def send(self, notice: Notice) -> None:
         """See ``Notifier.send``."""
@@ -50,7 +50,7 @@ class Webhook:
             body = json.dumps(event(delivery, self._source), ensure_ascii=True, sort_keys=True).encode("ascii")
             headers = {"Content-Type": TYPE}
             if self._secret_file is not None:
-                headers |= signed(_name(delivery), self._clock(), body, _key(self._secret_file))
+                headers |= signed(_name(delivery), self._clock(), body, key_in(self._secret_file))
             post(self._server, "", body, headers)
 
 
@@ -96,7 +96,7 @@ def signed(name: str, now: datetime, body: bytes, key: bytes) -> Mapping[str, st
     }
 
 
-def _key(file: Path) -> bytes:
+def key_in(file: Path) -> bytes:
     """The key in ``file``: ``whsec_`` and base64. Nothing of it is in the error."""
     text = held(file, "secret", TOKEN_LIMIT).strip()
     try:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from driftd.core.errors import BadInput
 from driftd.core.facts import Instance, Reach
 from driftd.core.ports import Addresses, Compute, Inventory, Traffic, Volumes
+from driftd.edges.providers.options import groups_of
 
 # user@host:port; an IPv6 address stands in brackets when a port follows.
 _TARGET = re.compile(
@@ -64,9 +65,7 @@ def create(options: Mapping[str, object]) -> StaticProvider:
     settings = options.get("settings") or {}
     if settings:
         raise BadInput("providers.static has no settings", "write the hosts into the group: groups.NAME.hosts")
-    groups = options.get("groups") or {}
-    if not isinstance(groups, Mapping):
-        raise BadInput("the static provider was given groups that are no mapping", "docs/configuration.md shows some")
+    groups = groups_of(options, "static")
     found: dict[str, list[Instance]] = {}
     seen: dict[str, str] = {}
     for name, group in groups.items():

@@ -11,7 +11,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import paramiko
 import structlog
@@ -105,12 +105,12 @@ class SshLooker:
         began = time.monotonic()
         deadline = Deadline(deadline_s, self._cut)
         stats = LookStats()
-        asked = Asked(instance, int(deadline_s), self._options.root, key, ask, image)
         try:
             with contextlib.ExitStack() as closing:
                 line = self._line(instance, deadline, closing)
                 try:
-                    asking = self._asking(replace(asked, seconds=int(deadline.left())), line)
+                    asked = Asked(instance, int(deadline.left()), self._options.root, key, ask, image)
+                    asking = self._asking(asked, line)
                     seen = asking.over(self._ask(instance, line, deadline, asking))
                 finally:
                     stats = _stats(line, began)
@@ -167,8 +167,10 @@ class SshLooker:
                 # A transport that is gone cannot be told.
                 with contextlib.suppress(*HOSTILE):
                     line.channel.close()
-        if connection.socket.stopped or (status < 0 and not connection.transport.is_active()):
-            return _broken(where, connection, answer, deadline, None)
+        # It is told whole seconds of the time that is left, and then ends itself.
+        late = TimeoutError() if status < 0 and deadline.left() < 1.0 else None
+        if connection.socket.stopped or late or (status < 0 and not connection.transport.is_active()):
+            return _broken(where, connection, answer, deadline, late)
         if instance.reach.visit is not None:
             instance.reach.visit.parts(Parted.ORDERLY)
         if seen is not None and status == 0:

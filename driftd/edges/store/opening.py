@@ -6,14 +6,16 @@ import os
 import sqlite3
 import time
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Dialect, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import QueuePool
+from sqlalchemy.util import LRUCache
 
 from driftd.core.errors import BadInput
 from driftd.core.journal import instant
@@ -21,12 +23,12 @@ from driftd.core.memory import LeaseHeld, StoreUnavailable
 from driftd.edges.store import copies
 from driftd.edges.store.faults import translated
 from driftd.edges.store.holder import is_gone, short
-from driftd.edges.store.sql import BEGIN, SqlStore
+from driftd.edges.store.sql import SqlStore, begun
 
 # "drft": says whose file it is, to file(1) and to us.
 APPLICATION_ID = 0x64726674
 # The newest step of the migrations; a test compares.
-HEAD = "0014"
+HEAD = "0015"
 # How long a write waits for another process's write before it says that the store is locked.
 PATIENCE_S = 10.0
 
@@ -56,7 +58,8 @@ def open_file(path: str, *, read_only: bool = False, patience_s: float = PATIENC
     except BaseException:
         engine.dispose()
         raise
-    return SqlStore(engine, path, read_only=read_only, patience_s=patience_s, kept=kept)
+    reading = None if read_only else _engine(path, "mode=rw", patience_s, looks=True)
+    return SqlStore(engine, path, reading=reading, patience_s=patience_s, kept=kept)
 
 
 def path_of(url: str) -> str:
@@ -95,7 +98,20 @@ def _check_place(path: str, *, read_only: bool) -> None:
         ) from error
 
 
-def _engine(path: str, mode: str, patience_s: float) -> Engine:
+_COMPILED: LRUCache[Any, Any] = LRUCache(1000)
+
+
+@cache
+def _dialect() -> Dialect:
+    """SQLAlchemy's SQLite, as it knows it after a first connection. What it has compiled is found by it, too."""
+    with create_engine("sqlite://").connect() as connection:
+        return connection.dialect
+
+
+def _engine(path: str, mode: str, patience_s: float, *, looks: bool = False) -> Engine:
+    """``looks``: its connections cannot write. Said once, as a connection is made: SQLite prepares all of a
+    connection's statements anew after each such word.
+    """
     # Not through SQLAlchemy's URL: a path may hold anything, and would be unquoted once too often.
     file = f"file:{quote(path)}?{mode}"
 
@@ -110,23 +126,18 @@ def _engine(path: str, mode: str, patience_s: float) -> Engine:
         max_overflow=28,
         pool_timeout=patience_s,
         hide_parameters=True,
+        execution_options={"compiled_cache": _COMPILED},
     )
 
     @event.listens_for(engine, "connect")
     def _connected(connection: sqlite3.Connection, _record: Any) -> None:
         # Bytes that are not UTF-8 can only come from damage; they are shown as damage and not as an exception.
         connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
-        for pragma in ("foreign_keys = ON", "synchronous = FULL", "trusted_schema = OFF"):
+        for pragma in ("foreign_keys = ON", "synchronous = FULL", "trusted_schema = OFF", f"query_only = {looks}"):
             connection.execute(f"PRAGMA {pragma}")
 
-    @event.listens_for(engine, "begin")
-    def _begun(connection: Connection) -> None:
-        begin = connection.get_execution_options().get(BEGIN, "BEGIN")
-        # Past SQLAlchemy, which would take five times as long for it: there are a dozen transactions in a look.
-        raw = connection.connection.driver_connection
-        raw.execute(f"PRAGMA query_only = {'ON' if begin == 'BEGIN' else 'OFF'}")  # type: ignore[union-attr]  # there
-        connection.exec_driver_sql(begin)
-
+    # What one store's statements were compiled to serves every other one of this process.
+    engine.dialect = _dialect()
     return engine
 
 
@@ -172,7 +183,7 @@ def _readable(engine: Engine, path: str, patience_s: float) -> Engine:
 
 def _bring_up_to_date(engine: Engine, path: str, *, read_only: bool, keep_old: bool) -> Path | None:
     """The copy that was made of an older store before it was changed, if it was."""
-    with engine.connect() as connection, connection.begin():
+    with begun(engine, "BEGIN") as connection:
         step = _check_ours(connection, path)
     if step == HEAD:
         return None
@@ -183,8 +194,7 @@ def _bring_up_to_date(engine: Engine, path: str, *, read_only: bool, keep_old: b
             else f"There is no store at {path} yet: the file is empty.",
             "Start the daemon, which does it, or say: driftd store upgrade" if step else "Start the daemon: driftd run",
         )
-    options = {BEGIN: "BEGIN IMMEDIATE"}
-    with engine.connect().execution_options(**options) as connection, connection.begin():
+    with begun(engine, "BEGIN IMMEDIATE") as connection:
         # Another process may have done it while this one waited for its turn.
         step = _check_ours(connection, path)
         if step == HEAD:
@@ -235,7 +245,7 @@ def schema_of(path: str) -> str:
         engine = _engine(path, "mode=ro", PATIENCE_S)
         try:
             engine = _readable(engine, path, PATIENCE_S)
-            with engine.connect() as connection, connection.begin():
+            with begun(engine, "BEGIN") as connection:
                 step = _check_ours(connection, path)
         finally:
             engine.dispose()

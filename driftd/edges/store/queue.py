@@ -19,6 +19,11 @@ _DUE = (
     .order_by(JOB.c.due, JOB.c.id)
     .limit(bindparam("most"))
 )
+_TAKE = (
+    update(JOB)
+    .where(JOB.c.id.in_(bindparam("ids", expanding=True)))
+    .values(attempts=JOB.c.attempts + 1, leased_until=bindparam("until"))
+)
 # A lease that ran out and was taken by another has one more attempt: the late answer then changes nothing.
 _LEASED = (JOB.c.id == bindparam("job")) & (JOB.c.attempts == bindparam("tries")) & JOB.c.leased_until.is_not(None)
 _DONE = delete(JOB).where(_LEASED)
@@ -40,8 +45,8 @@ class SqlQueue:
         with self._store.write() as tx:
             rows = tx.rows(_DUE, kind=kind, now=now, most=limit)
             if rows:
-                taken = update(JOB).where(JOB.c.id.in_([row["id"] for row in rows]))
-                tx.run(taken.values(attempts=JOB.c.attempts + 1, leased_until=now + timedelta(seconds=lease_s)))
+                ids, until = [row["id"] for row in rows], now + timedelta(seconds=lease_s)
+                tx.run(_TAKE, {"ids": ids, "until": until})
             return [Job(**fields_of(Job, row) | {"attempts": row["attempts"] + 1}) for row in rows]
 
     def reclaim(self, kind: str) -> None:

@@ -8,26 +8,36 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, RowMapping, bindparam, select, update
+from sqlalchemy import Connection, Engine, bindparam, select, update
 
 from driftd.core.chain import Broken, Verified, Walk
 from driftd.core.journal import BEFORE_ALL
 from driftd.core.memory import LeaseHeld, StoreUnavailable
 from driftd.edges.store.faults import translated
 from driftd.edges.store.holder import is_gone, short
+from driftd.edges.store.reading import Row
 from driftd.edges.store.tables import LEASE
 from driftd.edges.store.tx import SqlTx
 
 # Lines verified at a time, so that a journal of any length fits in memory.
 PAGE = 2000
 
-# Execution option of a connection: how its transactions begin.
-BEGIN = "driftd_begin"
-
 _LEASE = select(LEASE)
 _OURS = (LEASE.c.holder == bindparam("by")) & (LEASE.c.epoch == bindparam("under"))
 _RENEW = update(LEASE).where(_OURS).values(expires_at=bindparam("until"))
 _DROP = update(LEASE).where(_OURS).values(holder="")
+
+
+@contextmanager
+def begun(engine: Engine, begin: str) -> Iterator[Connection]:
+    """A connection inside one transaction, begun by ``BEGIN`` or ``BEGIN IMMEDIATE``.
+
+    Said to SQLite itself: a listener of the engine's would make SQLAlchemy look for listeners at every statement.
+    Raises ``sqlite3.Error``, too, where it cannot begin.
+    """
+    with engine.connect() as connection, connection.begin():
+        connection.connection.driver_connection.execute(begin)  # type: ignore[union-attr]  # it is there
+        yield connection
 
 
 class SqlStore:
@@ -39,12 +49,14 @@ class SqlStore:
     """
 
     def __init__(
-        self, engine: Engine, path: str, *, read_only: bool, patience_s: float, kept: Path | None = None
+        self, engine: Engine, path: str, *, reading: Engine | None, patience_s: float, kept: Path | None = None
     ) -> None:
+        """``reading`` has the connections that cannot write; without one the whole store is there to be read."""
         self.kept = kept  # the copy of an older store, where opening this one brought it up to date
         self._engine = engine
+        self._reading = reading or engine
         self._path = path
-        self._read_only = read_only
+        self._read_only = reading is None
         self._patience_s = patience_s
         self._epoch: int | None = None
         self._writing = threading.Lock()
@@ -68,7 +80,7 @@ class SqlStore:
     @contextmanager
     def read(self) -> Iterator[SqlTx]:
         """A view of one moment; it waits for no writer and cannot write."""
-        with self._transaction("BEGIN") as tx:
+        with self._transaction(self._reading, "BEGIN") as tx:
             yield tx
 
     @contextmanager
@@ -87,19 +99,15 @@ class SqlStore:
         self._writer = threading.get_ident()
         try:
             self._check_file()
-            with self._transaction("BEGIN IMMEDIATE") as tx:
+            with self._transaction(self._engine, "BEGIN IMMEDIATE") as tx:
                 yield tx
         finally:
             self._writer = None
             self._writing.release()
 
     @contextmanager
-    def _transaction(self, begin: str) -> Iterator[SqlTx]:
-        with (
-            translated(self._path),
-            self._engine.connect().execution_options(**{BEGIN: begin}) as connection,
-            connection.begin(),
-        ):
+    def _transaction(self, engine: Engine, begin: str) -> Iterator[SqlTx]:
+        with translated(self._path), begun(engine, begin) as connection:
             tx = SqlTx(connection, self._path)
             yield tx
             self._check_whole(connection, tx)
@@ -147,7 +155,7 @@ class SqlStore:
         self._epoch = epoch
         return epoch
 
-    def _may_take(self, row: RowMapping, holder: str) -> bool:
+    def _may_take(self, row: Row, holder: str) -> bool:
         return (row["holder"] == holder and row["epoch"] == self._epoch) or is_gone(row["holder"])
 
     def renew_lease(self, holder: str, epoch: int, ttl_s: float, now: datetime) -> None:
@@ -167,7 +175,7 @@ class SqlStore:
         if row is None or row["epoch"] != self._epoch:
             raise self._lost(row)
 
-    def _lost(self, row: RowMapping | None) -> LeaseHeld:
+    def _lost(self, row: Row | None) -> LeaseHeld:
         if row is None or not row["holder"]:
             return LeaseHeld(
                 f"This driftd no longer holds the lease of the store {self._path}.", "Start it again to take the lease."
@@ -192,4 +200,5 @@ class SqlStore:
 
     def close(self) -> None:
         """Give back all connections; the last one to leave tidies the write-ahead log into the file."""
+        self._reading.dispose()
         self._engine.dispose()

@@ -34,6 +34,7 @@ class AnyText(TypeDecorator[str]):
 
     impl = Text
     cache_ok = True
+    passes = str  # what is read as one needs no second look
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002  # SQLAlchemy's signature
         if value is None:
@@ -315,6 +316,7 @@ class ReplacementTable(SQLModel, table=True):
     open: bool
     record: str = _json()
     ended_at: datetime | None = _when(nullable=True)
+    rollout: str = _later("")
 
 
 class MessageTable(SQLModel, table=True):

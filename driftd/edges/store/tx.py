@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 
-from sqlalchemy import RowMapping, bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from driftd.core import journal
 from driftd.core.breakers.breaker import State as Breaking
 from driftd.core.memory import StaleRecord, StoreUnavailable
 from driftd.core.replacement import TERMINAL, Record, State
+from driftd.edges.store.reading import Row
 from driftd.edges.store.statements import values_of
 from driftd.edges.store.tables import (
     EXPLAINED,
@@ -38,6 +39,7 @@ from driftd.edges.store.tx_journal import JournalPart
 from driftd.edges.store.tx_marks import MarksPart
 from driftd.edges.store.tx_outbox import OutboxPart
 from driftd.edges.store.tx_people import PeoplePart
+from driftd.edges.store.tx_rollout import RolloutPart
 from driftd.edges.store.tx_shown import ShownPart
 from driftd.edges.store.tx_visits import VisitPart
 
@@ -50,19 +52,26 @@ _ENDED = select(REPLACEMENT).where(REPLACEMENT.c.ended_at >= bindparam("since"))
 _STUCK = (
     select(REPLACEMENT).where(REPLACEMENT.c.state == State.STUCK).order_by(REPLACEMENT.c.created_at, REPLACEMENT.c.rid)
 )
+_ROLLED = (
+    select(REPLACEMENT)
+    .where((REPLACEMENT.c.rollout != "") & (REPLACEMENT.c.rollout == bindparam("rollout")))
+    .order_by(REPLACEMENT.c.created_at, REPLACEMENT.c.rid)
+)
 _OPEN_OF, _ENDED_OF, _STUCK_OF = (query.where(_OF_GROUP) for query in (_OPEN, _ENDED, _STUCK))
 _ONE = select(REPLACEMENT).where(REPLACEMENT.c.rid == bindparam("rid"))
 _SAVE = update(REPLACEMENT).where((REPLACEMENT.c.rid == bindparam("of")) & (REPLACEMENT.c.version == bindparam("read")))
 
 
 def _columns(record: Record) -> dict[str, object]:
-    searched = {name: getattr(record, name) for name in ("rid", "group", "slot", "old_id", "state", "created_at")}
+    searched = {
+        name: getattr(record, name) for name in ("rid", "group", "slot", "old_id", "state", "created_at", "rollout")
+    }
     over = record.state in TERMINAL
-    searched |= {"open": not over, "ended_at": record.entered_at if over else None}
+    searched |= {"open": not over, "ended_at": record.entered_at if over else None, "rollout": record.rollout}
     return searched | {"version": record.version, "record": values_of(record)}
 
 
-def _record(row: RowMapping) -> Record:
+def _record(row: Row) -> Record:
     """Fields that a newer driftd wrote are passed over; those that an older one did not know have their defaults."""
     known = {field.name for field in fields(Record)}
     values = {name: value for name, value in row["record"].items() if name in known}
@@ -88,6 +97,7 @@ class SqlTx(
     MarksPart,
     OutboxPart,
     PeoplePart,
+    RolloutPart,
     ShownPart,
     VisitPart,
 ):
@@ -113,6 +123,10 @@ class SqlTx(
         rows = self.rows(_ENDED, since=since) if group is None else self.rows(_ENDED_OF, since=since, group=group)
         # Sorted here: for an order SQLite would walk through all that ever were.
         return sorted(map(_record, rows), key=lambda one: (one.created_at, one.rid))
+
+    def rollout_records(self, rollout_id: str) -> Sequence[Record]:
+        """See ``RolloutTx.rollout_records``."""
+        return [_record(row) for row in self.rows(_ROLLED, rollout=rollout_id)]
 
     def stuck_replacements(self, group: str | None = None) -> Sequence[Record]:
         """See ``Tx.stuck_replacements``."""

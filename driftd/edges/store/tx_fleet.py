@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import RowMapping, bindparam, select, update
+from sqlalchemy import bindparam, select, update
 
 from driftd.core import confidence
 from driftd.core.facts import Session
 from driftd.core.findings import Finding
 from driftd.core.memory import FindingRow, InstanceRow, SessionRow
 from driftd.core.zones import Placed
+from driftd.edges.store.reading import Row
 from driftd.edges.store.statements import Statements, fields_of, values_of
 from driftd.edges.store.tables import FINDING, INSTANCE, SESSION
 
@@ -44,13 +45,13 @@ _SAME = ("instance_id", "door", "user", "source", "port", "pid", "started_at")
 _KNOWN = select(SESSION).where(*(SESSION.c[name] == bindparam(name) for name in _SAME))
 
 
-def finding_row(row: RowMapping) -> FindingRow:
+def finding_row(row: Row) -> FindingRow:
     """The row as the core knows it."""
     seen = {name: row[name] for name in ("id", "instance_id", "first_seen", "last_seen", "resolved_at")}
     return FindingRow(finding=Finding(**fields_of(Finding, row)), **seen)
 
 
-def session_row(row: RowMapping) -> SessionRow:
+def session_row(row: Row) -> SessionRow:
     """The row as the core knows it."""
     seen = {name: row[name] for name in ("id", "instance_id", "own", "first_seen")}
     return SessionRow(session=Session(**fields_of(Session, row)), **seen)
@@ -94,7 +95,7 @@ class FleetPart(Statements):
             alike = {"instance_id": instance_id, "signature": finding.signature}
             number = self.run(_ALIKE, alike).mappings().one()["id"]
             self.touch_finding(number, finding, now)
-        return finding_row(self.run(_FINDING, {"id": number}).mappings().one())
+        return finding_row(dict(self.run(_FINDING, {"id": number}).mappings().one()))
 
     def touch_finding(self, finding_id: int, finding: Finding, now: datetime) -> None:
         self.run(_TOUCH, {"number": finding_id, **values_of(finding), "last_seen": now})
@@ -112,7 +113,7 @@ class FleetPart(Statements):
         values = values_of(session) | {"instance_id": instance_id, "own": own, "first_seen": now}
         if self.add(SESSION, values):
             return True
-        known = self.run(_KNOWN, {name: values[name] for name in _SAME}).mappings().one()
+        known = dict(self.run(_KNOWN, {name: values[name] for name in _SAME}).mappings().one())
         values |= confidence.kept(session_row(known).session, session)
         told = {name: values[name] for name in _LATER if values[name] is False or values[name]}
         news = {name: value for name, value in told.items() if value != known[name]}

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, bindparam, or_, select, update
+from sqlalchemy import bindparam, or_, select, update
 
 from driftd.core.difference import Difference
 from driftd.core.expect import PATH_KINDS
 from driftd.core.findings import Finding
 from driftd.core.memory import ExplainedRow, FindingRow
+from driftd.edges.store.reading import Row
 from driftd.edges.store.statements import Statements
 from driftd.edges.store.tables import EXPLAINED, FINDING
 from driftd.edges.store.tx_fleet import finding_row
@@ -86,6 +87,6 @@ def _key_of(row: Mapping[str, Any]) -> _Key:
     return row["kind"], row["subject"], row["change"], row["shape"]
 
 
-def _row(row: RowMapping) -> ExplainedRow:
+def _row(row: Row) -> ExplainedRow:
     difference = Difference(row["kind"], row["subject"], row["change"], row["expected"], row["actual"])
     return ExplainedRow(row["instance_id"], difference, row["rule"], row["because"], row["first_seen"], row["gone_at"])

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import RowMapping, bindparam, delete, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from driftd.core import journal
 from driftd.core.journal import BEFORE_ALL
 from driftd.core.memory import JournalLine, StoreUnavailable
 from driftd.core.upkeep import ChainState, Doubt, KeptCheckpoint, StoreFacts
+from driftd.edges.store.reading import Row
 from driftd.edges.store.statements import Statements, fields_of, values_of
 from driftd.edges.store.tables import LEASE
 from driftd.edges.store.tables_journal import CHAIN, CHECKPOINT, DOUBT, JOURNAL, STORE
@@ -31,7 +32,7 @@ _CHECKPOINTS = select(CHECKPOINT).order_by(*_NEWEST_FIRST).limit(bindparam("most
 SEQ_LIMIT = 2**53
 
 
-def _line(row: RowMapping) -> JournalLine:
+def _line(row: Row) -> JournalLine:
     """A line as it stands, however damaged: ``core.chain`` says what is wrong with it."""
     at, body = journal.read_instant(row["at"]), journal.read_body(row["body"])
     if at is None:

@@ -66,7 +66,7 @@ class OutboxPart(Statements):
         return int(row["attempts"]) if row else 0
 
     def taken_by_all(self, outlets: Sequence[str]) -> Sequence[int]:
-        rows = self.rows(_TAKEN, names=list(outlets), of=len(outlets))
+        rows = self.rows(_TAKEN, names=tuple(outlets), of=len(outlets))
         return [int(row["message_id"]) for row in rows]
 
     def incidents(self, outlet: str) -> Sequence[Incident]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import RowMapping, bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from driftd.core.memory import Message, Pause, Suppression, Topic
+from driftd.edges.store.reading import Row
 from driftd.edges.store.statements import Statements, fields_of, values_of
 from driftd.edges.store.tables import MESSAGE, PAUSE, SUPPRESSION, TOPIC
 
@@ -24,11 +25,11 @@ _UNSENT_AND_DUE = _UNSENT.where(MESSAGE.c.due.is_(None) | (MESSAGE.c.due <= bind
 _TOPIC = select(TOPIC).where(TOPIC.c.topic == bindparam("topic"))
 
 
-def _suppression(row: RowMapping) -> Suppression:
+def _suppression(row: Row) -> Suppression:
     return Suppression(**fields_of(Suppression, row) | {"members": tuple(row["members"].split())})
 
 
-def _topic(row: RowMapping) -> Topic:
+def _topic(row: Row) -> Topic:
     seen = {name: tuple(row["seen"].get(name, ())) for name in ("named", "kinds")}
     return Topic(**fields_of(Topic, row, without=["named", "kinds"]) | seen)
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Function, RowMapping, bindparam, func, select, update
+from sqlalchemy import Function, bindparam, func, select, update
 
 from driftd.core.visits import Looked, Trace, VisitRow, Way
+from driftd.edges.store.reading import Row
 from driftd.edges.store.statements import Statements
 from driftd.edges.store.tables_visits import VISIT
 
@@ -50,7 +51,7 @@ _GAPS = select(
 ).group_by(_STEPS.c.instance_id)
 
 
-def _row(row: RowMapping) -> VisitRow:
+def _row(row: Row) -> VisitRow:
     trace = None
     if row["scan"]:
         way = None

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from driftd.core.asides import Doorman
 from driftd.core.facts import Instance
-from driftd.core.ports import Doorman, Provider
+from driftd.core.ports import Provider
 from driftd.testing.hooks import ContractHooks
 
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)

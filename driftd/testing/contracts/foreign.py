@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from driftd.core.asides import Foreign
 from driftd.core.facts import Instance
-from driftd.core.ports import Foreign, Provider
+from driftd.core.ports import Provider
 from driftd.testing.hooks import ContractHooks
 
 

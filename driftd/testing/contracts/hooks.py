@@ -9,7 +9,7 @@ from driftd.core.ports import HookName, Hooks
 
 
 class HooksContract:
-    """Override ``hooks``, with a hook for all but STEP_DOWN, and the three ways to make one fail.
+    """Override ``hooks``, with a hook for QUIESCE, SERVE and QUORUM, and the three ways to make one fail.
 
     The quorum hook of ``hooks`` answers ``{"members": 3}``; ``instance`` is one that runs.
     """
@@ -18,7 +18,7 @@ class HooksContract:
 
     @pytest.fixture
     def hooks(self) -> Hooks:
-        """All but STEP_DOWN."""
+        """QUIESCE, SERVE and QUORUM."""
         raise NotImplementedError("override the fixture hooks()")
 
     @pytest.fixture
@@ -49,6 +49,7 @@ class HooksContract:
         """With the hook's own words in it."""
         self.fail(hooks, HookName.QUIESCE, "the disk is still busy")
         why = hooks.run(HookName.QUIESCE, instance, self.group, {})
+        assert isinstance(why, str)
         assert "the disk is still busy" in why
         assert why.isprintable()
 

@@ -145,6 +145,15 @@ class LocalCompute:
             self._ended(instance_id)
 
     @on_disk
+    def isolate(self, instance_id: str) -> None:
+        """See ``driftd.core.asides.Isolating``: its cable is out of the bridge, at the host's end."""
+        home = Home(self._deployment, instance_id)
+        with home.busy():
+            _refuse_gone(home)
+            meta = home.save(isolated=True)
+            network.unplug(self._deployment, self._deployment.veth(meta["number"]))
+
+    @on_disk
     def tag(self, instance_id: str, tags: Mapping[str, str]) -> None:
         """See ``driftd.core.ports.Compute``."""
         home = Home(self._deployment, instance_id)
@@ -296,6 +305,7 @@ class LocalCompute:
                 host_keys=tuple(meta["host_keys"]),
             ),
             zone=_zone(self._zones.get(meta["group"], ()), meta["slot"]),
+            isolated=home.isolated(meta) and not network.plugged(self._deployment.veth(meta["number"])),
         )
 
 

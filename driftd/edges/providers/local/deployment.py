@@ -55,6 +55,11 @@ class Deployment:
         return self.root / "instances"
 
     @property
+    def roots(self) -> Path:
+        """Copies of instances' root volumes, one directory an instance."""
+        return self.root / "roots"
+
+    @property
     def volumes(self) -> Path:
         """One directory a volume."""
         return self.root / "volumes"

@@ -105,6 +105,11 @@ class Home:
             return InstanceState.PENDING
         return InstanceState.RUNNING if alive else InstanceState.STOPPED
 
+    @staticmethod
+    def isolated(meta: Mapping[str, Any]) -> bool:
+        """Whether it is to have no network."""
+        return bool(meta.get("isolated"))
+
 
 class Kind(Protocol):
     """What instances of a provider are made of. ``name`` is the provider's."""

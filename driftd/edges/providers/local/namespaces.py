@@ -15,7 +15,7 @@ from typing import Any
 from driftd.edges.providers.local import instance
 from driftd.edges.providers.local.deployment import Deployment
 from driftd.edges.providers.local.instance import Home
-from driftd.edges.providers.local.network import mac
+from driftd.edges.providers.local.network import cabling, mac
 from driftd.edges.providers.local.tools import PATH, owns_machine
 
 ENTER = Path(__file__).parent / "data" / "enter.sh"
@@ -67,7 +67,7 @@ def _spawn(home: Home, rootfs: Path, *, network: int, alive: int, console: int) 
         "IP": f"{address}/{home.deployment.subnet().prefixlen}",
         "MAC": mac(address),
         "VETH": home.deployment.veth(meta["number"]),
-        "BRIDGE": home.deployment.bridge,
+        "WIRE": " ".join(cabling(home.deployment, isolated=home.isolated(meta))),
         # In a user namespace the overlay keeps its notes in user.* attributes.
         "OVERLAY_OPTIONS": "" if owns_machine() else ",userxattr",
         "NETWORK": str(network),

@@ -63,6 +63,30 @@ def point_neighbour(deployment: Deployment, address: str, hardware: str) -> None
     run("ip", "neigh", "replace", address, "lladdr", hardware, "dev", deployment.bridge, "nud", "reachable")
 
 
+def cabling(deployment: Deployment, *, isolated: bool) -> list[str]:
+    """What an instance's cable is set to, in words of ip-link(8): in the bridge, or down and in none."""
+    return ["nomaster", "down"] if isolated else ["master", deployment.bridge, "up"]
+
+
+def unplug(deployment: Deployment, device: str) -> None:
+    """Take a cable out of the bridge and down, at the host's end. None of that name is success."""
+    if not plugged(device):
+        return
+    try:
+        run("ip", "link", "set", device, *cabling(deployment, isolated=True))
+    except Unavailable:
+        if plugged(device):  # it may have gone with its instance in this very moment
+            raise
+
+
+def plugged(device: str) -> bool:
+    """Whether there is such a cable, and it is up or in a bridge."""
+    if not exists(device):
+        return False
+    links = json.loads(run("ip", "-j", "link", "show", "dev", device) or "[]")
+    return any("master" in link or "UP" in link["flags"] for link in links)
+
+
 def delete_device(device: str) -> None:
     """Remove a network device; none of that name is success."""
     if not exists(device):

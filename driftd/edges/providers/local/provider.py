@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
-from driftd.core.ports import Addresses, Compute, Inventory, Traffic, Volumes
+from driftd.core.ports import Addresses, Compute, Inventory, Snapshot, Traffic, Volumes
 from driftd.edges.providers.local import fleet, image
 from driftd.edges.providers.local.addresses import LocalAddresses
 from driftd.edges.providers.local.compute import LocalCompute
@@ -16,16 +16,11 @@ from driftd.edges.providers.local.deployment import Deployment
 from driftd.edges.providers.local.haproxy import LocalTraffic
 from driftd.edges.providers.local.instance import Kind
 from driftd.edges.providers.local.namespaces import Namespaces
-from driftd.edges.providers.local.settings import (
-    FleetSettings,
-    Strict,
-    checked,
-    frontends,
-    groups_of,
-    logins,
-    zones_of,
-)
+from driftd.edges.providers.local.roots import LocalRoots
+from driftd.edges.providers.local.settings import FleetSettings, frontends, logins, zones_of
+from driftd.edges.providers.local.tools import on_disk
 from driftd.edges.providers.local.volumes import LocalVolumes, VolumeSpec
+from driftd.edges.providers.options import Strict, checked, groups_of
 
 
 class VolumeSettings(Strict):
@@ -78,6 +73,10 @@ class FleetProvider:
         fleet.sweep_leftovers(self.deployment.root, self._kind)
         self._compute.resume()
 
+    def isolate(self, instance_id: str) -> None:
+        """See ``driftd.core.asides.Isolating``."""
+        self._compute.isolate(instance_id)
+
     def up(self) -> None:
         """Bring up what serves before the first instance: finish what a crash left, and start the load balancer."""
         self.prepare()
@@ -106,8 +105,23 @@ class LocalProvider(FleetProvider):
         specs = {name: VolumeSpec(**spec.model_dump()) for name, spec in settings.volumes.items()}
         self._volumes = LocalVolumes(self.deployment, specs)
         self._addresses = LocalAddresses(self.deployment, settings.addresses)
+        self._roots = LocalRoots(self.deployment)
         self.volumes = self._volumes if specs else None
         self.addresses = self._addresses if settings.addresses else None
+
+    @on_disk
+    def copy_root(self, instance_id: str, token: str) -> Snapshot:
+        """See ``driftd.core.asides.RootCopying``."""
+        return self._roots.copy(instance_id, token)
+
+    def root_copies(self) -> Sequence[Snapshot]:
+        """See ``driftd.core.asides.RootCopying``."""
+        return self._roots.all()
+
+    @on_disk
+    def delete_root_copy(self, copy_id: str) -> None:
+        """See ``driftd.core.asides.RootCopying``."""
+        self._roots.delete(copy_id)
 
     def _follow_start(self, instance_id: str) -> None:
         self._volumes.reattach(instance_id)

@@ -5,22 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from driftd.core.errors import BadInput
 from driftd.edges.providers.local.compute import Login
 from driftd.edges.providers.local.haproxy import Frontend
+from driftd.edges.providers.options import Strict, checked
 
-_M = TypeVar("_M", bound=BaseModel)
 _ZONE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-
-
-class Strict(BaseModel):
-    """Unknown keys are mistakes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class FleetSettings(Strict):
@@ -42,29 +36,6 @@ class TrafficSettings(Strict):
     listen: str = Field(pattern=r"^[^\s]*:\d+$")
     port: int = Field(default=8080, ge=1, le=65535)
     health: str = Field(default="/healthz", pattern=r"^/\S*$")
-
-
-def checked(model: type[_M], value: object, where: str) -> _M:
-    """``value`` as ``model``, or ``BadInput``; ``where`` is what the configuration calls it."""
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in (where, *first["loc"]))
-        known = ", ".join(sorted(model.model_fields))
-        if first["type"] == "extra_forbidden":
-            raise BadInput(f"{field} is not known", f"known here: {known}") from error
-        raise BadInput(f"{field}: {first['msg']}", f"see docs/providers.md; known here: {known}") from error
-
-
-def groups_of(options: Mapping[str, object], provider: str) -> Mapping[str, Mapping[str, Any]]:
-    """The groups among the options that an entry point gets."""
-    groups = options.get("groups") or {}
-    if not isinstance(groups, Mapping):
-        raise BadInput(
-            f"the {provider} provider was given groups that are no mapping", "docs/configuration.md shows some"
-        )
-    return groups
 
 
 def frontends(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Frontend]:

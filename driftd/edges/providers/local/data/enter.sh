@@ -1,7 +1,7 @@
 #!/bin/bash
 # Becomes an instance. Runs in new namespaces (pid, mount, uts, ipc, cgroup, net), still on the host's files.
 #
-# Environment: I (the instance's directory), LOWER (image), ID, IP (with prefix), MAC, VETH, BRIDGE, OVERLAY_OPTIONS, and two open
+# Environment: I (the instance's directory), LOWER (image), ID, IP (with prefix), MAC, VETH, WIRE, OVERLAY_OPTIONS, and two open
 # files: NETWORK, the network namespace that holds the bridge, and ALIVE, the lock that means life; our parent keeps it.
 # Prints one line and fails when a step fails.
 set -eu
@@ -12,7 +12,7 @@ R=$I/root
 # The network: one cable to the private bridge, no route to anywhere else.
 ip link set lo up
 ip link add eth0 address "$MAC" type veth peer name "$VETH" netns "/proc/self/fd/$NETWORK"
-nsenter --net="/proc/self/fd/$NETWORK" ip link set "$VETH" master "$BRIDGE" up
+nsenter --net="/proc/self/fd/$NETWORK" ip link set "$VETH" $WIRE
 exec {NETWORK}>&-
 ip addr add "$IP" dev eth0
 ip link set eth0 up

@@ -27,7 +27,7 @@ from driftd.core.errors import Refused, Unavailable
 from driftd.edges.providers.local import instance
 from driftd.edges.providers.local.deployment import Deployment
 from driftd.edges.providers.local.instance import Home
-from driftd.edges.providers.local.network import mac
+from driftd.edges.providers.local.network import cabling, mac
 from driftd.edges.providers.local.tools import PATH, last_line, owns_machine, poll, run
 from driftd.edges.providers.local.vm import qmp
 
@@ -180,7 +180,7 @@ def _tap(home: Home) -> int:
     try:
         request = struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)
         fcntl.ioctl(wire, TUNSETIFF, request)
-        run("ip", "link", "set", name, "master", home.deployment.bridge, "up")
+        run("ip", "link", "set", name, *cabling(home.deployment, isolated=home.isolated(home.meta())))
     except BaseException:
         os.close(wire)
         raise

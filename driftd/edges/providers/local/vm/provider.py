@@ -9,8 +9,9 @@ from pydantic import Field
 
 from driftd.core.errors import BadInput
 from driftd.edges.providers.local.provider import FleetProvider
-from driftd.edges.providers.local.settings import FleetSettings, checked, groups_of
+from driftd.edges.providers.local.settings import FleetSettings
 from driftd.edges.providers.local.vm import machine
+from driftd.edges.providers.options import checked, groups_of
 
 
 class VmSettings(FleetSettings):

@@ -1,0 +1,70 @@
+"""Asides: what a provider may be able to do besides its ports. Whoever has the method can; nothing is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol, runtime_checkable
+
+from driftd.core.facts import Instance, Session
+from driftd.core.ports import Snapshot
+
+
+@runtime_checkable
+class Isolating(Protocol):
+    """It can cut an instance's network from outside, whatever root does inside."""
+
+    def isolate(self, instance_id: str) -> None:
+        """No packet comes in or goes out from now on, after a stop and a start either; ``Instance.isolated`` shows it.
+
+        The instance goes on running, and keeps disk and memory. There is no way back. Isolated already is success.
+        Raises ``NotFound`` and ``Unavailable``.
+        """
+        ...
+
+
+@runtime_checkable
+class RootCopying(Protocol):
+    """It can copy an instance's root volume while the instance runs on."""
+
+    def copy_root(self, instance_id: str, token: str) -> Snapshot:
+        """A copy of the root volume as it is now; its ``volume_id`` is the instance's id. Whole when this returns.
+
+        The same token gives the same copy, however often it is sent. Raises ``NotFound``, ``Unavailable``, and
+        ``Refused`` where there is no room; leaves nothing behind then.
+        """
+        ...
+
+    def root_copies(self) -> Sequence[Snapshot]:
+        """All that ``copy_root`` made and nobody deleted, in no order. They outlive their instances."""
+        ...
+
+    def delete_root_copy(self, copy_id: str) -> None:
+        """Delete one. Gone already is success."""
+        ...
+
+
+@runtime_checkable
+class Foreign(Protocol):
+    """It knows of operations that somebody else has under way in a group."""
+
+    def foreign(self, group: str) -> str:
+        """What is under way, in one sentence (an instance refresh, a deploy, a rebalance); "" when nothing is.
+
+        Nothing that driftd does itself counts. May raise ``Unavailable``.
+        """
+        ...
+
+
+@runtime_checkable
+class Doorman(Protocol):
+    """It has ways in of its own (a session manager, a console), of which it keeps record."""
+
+    def let_in(self, instance: Instance, since: datetime) -> Sequence[Session]:
+        """Who was on ``instance`` by these at some time since, also those who are; their door is "cloud".
+
+        ``key_id`` is the provider's own name of who came (a role and its user, say), ``source`` the address, if known,
+        ``tty`` what the provider calls the session. What driftd itself does by them counts, too. May raise
+        ``Unavailable``.
+        """
+        ...
