@@ -1,0 +1,65 @@
+"""Movable addresses: Elastic IPs that carry the tag of the slot that owns them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from driftd.core.errors import NotFound, Refused
+from driftd.core.ports import Address
+from driftd.edges.providers.aws import names
+from driftd.edges.providers.aws.cloud import Cloud
+from driftd.edges.providers.aws.instances import Instances
+
+
+class AwsAddresses:
+    """Implements ``Addresses``."""
+
+    def __init__(self, cloud: Cloud, instances: Instances) -> None:
+        self._cloud = cloud
+        self._instances = instances
+
+    def list(self) -> Sequence[Address]:
+        """See ``Addresses.list``: those with a tag ``driftd:slot`` and this deployment's name."""
+        found = [
+            Address(raw["PublicIp"], names.tags_of(raw["Tags"])[names.TAG_SLOT], str(raw.get("InstanceId") or ""))
+            for raw in self._mine()
+        ]
+        return sorted(found, key=lambda one: (one.slot, one.address))
+
+    def associate(self, address: str, instance_id: str, expected_owner: str = "") -> None:
+        """See ``Addresses.associate``."""
+        raw = self._raw(address)
+        owner = str(raw.get("InstanceId") or "")
+        if owner == instance_id:
+            return
+        if owner and owner != expected_owner:
+            raise Refused(f"address {address} belongs to {owner} now", "say whom it is to be taken from")
+        self._instances.raw(instance_id)
+        self._cloud.do(
+            "ec2",
+            "associate_address",
+            AllocationId=raw["AllocationId"],
+            InstanceId=instance_id,
+            AllowReassociation=bool(owner),
+        )
+
+    def release(self, address: str) -> None:
+        """See ``Addresses.release``: it stays allocated, and nobody has it."""
+        raw = self._raw(address)
+        if association := raw.get("AssociationId"):
+            try:
+                self._cloud.do("ec2", "disassociate_address", AssociationId=association)
+            except NotFound:
+                return
+
+    def _mine(self) -> Sequence[Mapping[str, Any]]:
+        filters = names.owned(self._cloud.settings.deployment, names.TAG_SLOT)
+        found: Sequence[Mapping[str, Any]] = self._cloud.ask("ec2", "describe_addresses", Filters=filters)["Addresses"]
+        return found
+
+    def _raw(self, address: str) -> Mapping[str, Any]:
+        for raw in self._mine():
+            if raw["PublicIp"] == address:
+                return raw
+        raise NotFound(f"there is no address {address} that a slot owns", "give it the tag driftd:slot")

@@ -1,0 +1,85 @@
+"""What an IAM policy must allow: the calls that this package can make, by what driftd is to do.
+
+A test holds this table against the calls that stand in the code, and the documents in docs/aws/ against this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from driftd.edges.providers.aws.cloud import action_of
+
+# To find instances and to know who was let in.
+LOOK = (
+    ("autoscaling", "describe_auto_scaling_groups"),
+    ("autoscaling", "describe_instance_refreshes"),
+    ("autoscaling", "describe_scaling_activities"),
+    ("cloudtrail", "lookup_events"),
+    ("ec2", "describe_instances"),
+    ("ec2", "get_console_output"),
+    ("ssm", "describe_sessions"),
+    ("ssm", "list_command_invocations"),
+)
+# To know, besides, what a replacement would meet.
+PLAN = (
+    ("autoscaling", "describe_auto_scaling_instances"),
+    ("ec2", "describe_addresses"),
+    ("ec2", "describe_instance_attribute"),
+    ("ec2", "describe_launch_template_versions"),
+    ("ec2", "describe_security_groups"),
+    ("ec2", "describe_snapshots"),
+    ("ec2", "describe_subnets"),
+    ("ec2", "describe_volumes"),
+    ("elbv2", "describe_target_groups"),
+    ("elbv2", "describe_target_health"),
+)
+# To change something.
+CHANGE = (
+    ("autoscaling", "attach_instances"),
+    ("autoscaling", "enter_standby"),
+    ("autoscaling", "exit_standby"),
+    ("autoscaling", "terminate_instance_in_auto_scaling_group"),
+    ("ec2", "associate_address"),
+    ("ec2", "attach_volume"),
+    ("ec2", "create_security_group"),
+    ("ec2", "create_snapshot"),
+    ("ec2", "create_tags"),
+    ("ec2", "delete_snapshot"),
+    ("ec2", "delete_tags"),
+    ("ec2", "detach_volume"),
+    ("ec2", "disassociate_address"),
+    ("ec2", "modify_instance_attribute"),
+    ("ec2", "modify_network_interface_attribute"),
+    ("ec2", "revoke_security_group_egress"),
+    ("ec2", "run_instances"),
+    ("ec2", "start_instances"),
+    ("ec2", "stop_instances"),
+    ("ec2", "terminate_instances"),
+    ("elbv2", "deregister_targets"),
+    ("elbv2", "register_targets"),
+)
+MODES: Mapping[str, tuple[tuple[str, str], ...]] = {"observe": LOOK, "enforce": (*LOOK, *PLAN, *CHANGE)}
+
+
+def policy(mode: str) -> dict[str, Any]:
+    """The policy document of a mode. A launch hands an instance its profile's role, which IAM wants permitted, too."""
+    statements: list[dict[str, Any]] = [
+        {
+            "Sid": "Driftd" + mode.title(),
+            "Effect": "Allow",
+            "Action": sorted(action_of(*one) for one in MODES[mode]),
+            "Resource": "*",
+        }
+    ]
+    if mode == "enforce":
+        statements.append(
+            {
+                "Sid": "DriftdProfiles",
+                "Effect": "Allow",
+                "Action": "iam:PassRole",
+                "Resource": "*",
+                "Condition": {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}},
+            }
+        )
+    return {"Version": "2012-10-17", "Statement": statements}

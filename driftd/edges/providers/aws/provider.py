@@ -1,0 +1,90 @@
+"""The ``aws`` provider as the entry point makes it: its settings checked, its parts joined."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from driftd.core.facts import Instance, Session
+from driftd.core.ports import Addresses, Compute, Inventory, Snapshot, Traffic, Volumes
+from driftd.edges.providers.aws.addresses import AwsAddresses
+from driftd.edges.providers.aws.apart import Apart
+from driftd.edges.providers.aws.cloud import Cloud
+from driftd.edges.providers.aws.compute import AwsCompute
+from driftd.edges.providers.aws.instances import Instances
+from driftd.edges.providers.aws.launching import Launching
+from driftd.edges.providers.aws.roots import AwsRoots
+from driftd.edges.providers.aws.scaling import Scaling
+from driftd.edges.providers.aws.settings import PAGE, AwsSettings, Served, served
+from driftd.edges.providers.aws.traffic import AwsTraffic
+from driftd.edges.providers.aws.trail import Trail
+from driftd.edges.providers.aws.volumes import AwsVolumes
+from driftd.edges.providers.options import checked, groups_of
+
+
+class AwsProvider:
+    """``Provider``, ``Isolating``, ``RootCopying`` and ``Doorman`` on one account and region."""
+
+    name = "aws"
+
+    def __init__(self, settings: AwsSettings, groups: Mapping[str, Served]) -> None:
+        self.cloud = Cloud(settings)
+        instances = Instances(self.cloud, groups)
+        self._scaling = Scaling(self.cloud, groups)
+        volumes = AwsVolumes(self.cloud, instances)
+        compute = AwsCompute(
+            self.cloud, instances, Launching(self.cloud, groups, instances, self._scaling), self._scaling, volumes
+        )
+        self._apart = Apart(self.cloud, instances)
+        self._roots = AwsRoots(self.cloud, instances)
+        self._trail = Trail(self.cloud)
+        balanced = any(one.traffic.all or one.auto_scaling_group for one in groups.values())
+        self.inventory: Inventory = compute
+        self.compute: Compute | None = compute
+        self.traffic: Traffic | None = AwsTraffic(self.cloud, groups, instances, self._scaling) if balanced else None
+        self.volumes: Volumes | None = volumes
+        self.addresses: Addresses | None = AwsAddresses(self.cloud, instances)
+
+    def prepare(self) -> None:
+        """Nothing is ever left half done: AWS keeps what was asked for."""
+
+    def close(self) -> None:
+        """See ``Provider.close``."""
+        self.cloud.close()
+
+    def isolate(self, instance_id: str) -> None:
+        """See ``Isolating.isolate``."""
+        self._apart.isolate(instance_id)
+
+    def copy_root(self, instance_id: str, token: str) -> Snapshot:
+        """See ``RootCopying.copy_root``."""
+        return self._roots.copy_root(instance_id, token)
+
+    def root_copies(self) -> Sequence[Snapshot]:
+        """See ``RootCopying.root_copies``."""
+        return self._roots.root_copies()
+
+    def delete_root_copy(self, copy_id: str) -> None:
+        """See ``RootCopying.delete_root_copy``."""
+        self._roots.delete_root_copy(copy_id)
+
+    def let_in(self, instance: Instance, since: datetime) -> Sequence[Session]:
+        """See ``Doorman.let_in``."""
+        return self._trail.let_in(instance, since)
+
+
+class AwsScalingProvider(AwsProvider):
+    """One that has Auto Scaling groups, and so ``Foreign``: others may change them."""
+
+    def foreign(self, group: str) -> str:
+        """See ``Foreign.foreign``."""
+        name = self._scaling.named(group)
+        return self._scaling.under_way(name) if name else ""
+
+
+def create(options: Mapping[str, object]) -> AwsProvider:
+    """The entry point. Raises ``BadInput``."""
+    settings = checked(AwsSettings, options.get("settings") or {}, "providers.aws", PAGE)
+    mine = served(settings, groups_of(options, "aws"))
+    scaling = any(one.auto_scaling_group for one in mine.values())
+    return (AwsScalingProvider if scaling else AwsProvider)(settings, mine)

@@ -1,0 +1,175 @@
+"""The demo's story on AWS's API: launched by others, looked at over SSH, drifted, replaced; no request is lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import accounts
+import pytest
+from daemons import run_daemon, wait_for_end
+
+from driftd.core.replacement import TERMINAL
+from driftd.doors.desks.baking import Source
+from driftd.edges.providers.aws import permissions
+from driftd.edges.providers.aws.cloud import action_of
+from driftd.edges.providers.aws.provider import create
+from driftd.edges.stage.clients import Load, person
+from driftd.settings import load
+from driftd.wiring.house import WiredHouse
+
+pytestmark = [pytest.mark.servers, pytest.mark.machine, pytest.mark.timeout(400)]
+CONFIG = """\
+store: sqlite:///driftd.db
+manifests: manifests
+pause_file: pause
+trust: {{manifest_keys: [release.pub], signing_key: release}}
+ssh: {{key: "{key}"}}
+daemon: {{tick: 200ms}}
+breakers: {{observe_first: 0s}}
+providers:
+  aws:
+    region: eu-central-1
+    endpoint: "{url}"
+    groups: {{web: {{launch: {{template: web, subnets: [{subnet}]}}}}}}
+groups:
+  web:
+    provider: aws
+    image: {image}
+    select: {{"tag:role": web}}
+    traffic: {{target_group: web}}
+    health: {{http: "http://{{address}}:8080/healthz"}}
+    policy: [auto, shared-kernel, sessions, web.yaml]
+    enforce: replace
+    every: 1s
+    replacing:
+      dwell: 0s
+      min_healthy: 2
+      soak: 300ms
+      canary: {{soak: 300ms}}
+      drain_timeout: 30s
+      absent: 3s
+      park: 0s
+      windows: always
+      pace: {{between: 0s, per_hour: unlimited, per_day: unlimited, checkpoints: []}}
+    sessions: {{any: replace, grace: 0s}}
+"""
+RULES = """\
+schema: driftd.policy/1
+name: web
+rules:
+  - id: application
+    match: {listener: "tcp 0.0.0.0:8080", fields: {user: www-data}}
+    action: explain
+    because: The application answers here.
+"""
+
+
+class Place:
+    """A configured directory, its daemon, and the account that it is about."""
+
+    def __init__(self, account: accounts.Account, home: Path) -> None:
+        self.account, self.home = account, home
+        deployment = account.behind.deployment
+        self.config = home / "driftd.yaml"
+        values = {"key": deployment.key, "url": account.url, "subnet": account.subnets[0], "image": account.image}
+        self.config.write_text(CONFIG.format(**values))
+        (home / "web.yaml").write_text(RULES)
+        (home / "manifests").mkdir()
+        subprocess.run([sys.executable, "-m", "driftd", "manifest", "keygen", "release"], cwd=home, check=True)
+        self.house = WiredHouse(load(self.config), self.config)
+        file = self.house.manifests.path_for(account.image)
+        self.house.baking().bake(Source(root=deployment.image.rootfs), account.image, file)
+        self.house.trust().sign(file)
+
+    def verdicts(self) -> dict[str, tuple[str, str]]:
+        with self.house.store() as store, store.read() as tx:
+            return {row.id: (str(row.verdict), row.reason) for row in tx.instances() if row.gone_at is None}
+
+    def replaced(self):
+        with self.house.store() as store, store.read() as tx:
+            return [one for one in tx.replacements() if one.state in TERMINAL]
+
+    def wait(self, what, limit_s: float = 120.0):
+        """Until it is so; what a failing test should show, otherwise."""
+        ends = time.monotonic() + limit_s
+        while not (value := what()):
+            assert time.monotonic() < ends, (self.verdicts(), self.log())
+            time.sleep(0.2)
+        return value
+
+    def log(self) -> str:
+        file = self.home / "driftd.log"
+        return file.read_text(errors="replace")[-4000:] if file.exists() else ""
+
+
+@pytest.fixture
+def account(golden_image, image_cache, login_key, monkeypatch):
+    with accounts.opened(golden_image, image_cache, login_key) as made:
+        made.credentials(monkeypatch)
+        yield made
+
+
+@pytest.fixture
+def place(account):
+    home = Path(tempfile.mkdtemp(prefix="da-"))
+    yield Place(account, home)
+    shutil.rmtree(home)
+
+
+def test_who_was_logged_in_to_is_replaced_and_no_request_is_lost(place, account):
+    before = set(account.launched(3))
+    pid = run_daemon(place.config)
+    load_ = Load(f"http://127.0.0.1:{account.behind.deployment.port}", slow_seconds=1.0)
+    try:
+        place.wait(
+            lambda: {name: said[0] for name, said in place.verdicts().items()} == dict.fromkeys(before, "explained")
+        )
+        victim = min(before)
+        provider = create(account.options())
+        seen = provider.compute.describe(victim)
+        person(seen, account.behind.deployment.key, place.home / "known", "sed -i s/x/y/ /etc/motd; echo hi >/etc/new")
+        place.wait(place.replaced)
+        time.sleep(1)
+        served = load_.stop()
+    finally:
+        load_.stop()
+        os.kill(pid, signal.SIGTERM)
+        wait_for_end(pid)
+    (record,) = place.replaced()
+    assert (record.state, record.old_id) == ("succeeded", victim), (record, place.log())
+    assert (served.failed, served.failures) == (0, ())
+    assert served.requests > 100
+    after = account.running()
+    assert before - after == {victim}
+    assert after == account.healthy()
+    newcomer = provider.compute.describe(next(iter(after - before)))
+    assert (newcomer.slot, newcomer.zone, newcomer.image) == (seen.slot, seen.zone, account.image)
+    assert newcomer.tags["driftd:hostkey"] == account.behind.server(newcomer.id).reach.host_keys[0]
+    assert place.house.keeping().verify()["ok"]
+    assert "secret" not in place.log()
+
+
+def test_a_daemon_that_observes_asks_no_more_than_its_policy_permits(place, account):
+    """docs/aws/observe.json: what is asked besides would be denied."""
+    before = set(account.launched(2))
+    place.config.write_text(place.config.read_text().replace("enforce: replace", "enforce: observe"))
+    account.emulator.forget_calls()
+    pid = run_daemon(place.config)
+    try:
+        place.wait(
+            lambda: {name: said[0] for name, said in place.verdicts().items()} == dict.fromkeys(before, "explained")
+        )
+        time.sleep(5)
+        asked = set(account.emulator.calls())
+    finally:
+        os.kill(pid, signal.SIGTERM)
+        wait_for_end(pid)
+    permitted = {action_of(*one).partition(":")[2] for one in permissions.MODES["observe"]}
+    assert asked <= permitted
