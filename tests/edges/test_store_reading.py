@@ -46,7 +46,7 @@ def test_every_asking_has_the_same_answer(store, text):
 def test_what_has_to_be_written_anew_for_its_values_stays_with_sqlalchemy(store):
     several = select(JOB.c.id).where(JOB.c.id.in_(bindparam("ids", expanding=True)))
     twice = select(HOLD.c.owner, PAUSE.c.owner).select_from(HOLD.join(PAUSE, HOLD.c.group == PAUSE.c.group))
-    for statement, values in ((several, {"ids": [1, 2]}), (twice, {})):
+    for statement, values in ((several, {"ids": (1, 2)}), (twice, {})):
         for _ in range(3):
             with store.read() as tx:
                 assert list(tx.rows(statement, **values)) == []

@@ -10,29 +10,26 @@ from typing import Any
 
 from driftd.edges.providers.aws.cloud import action_of
 
-# To find instances and to know who was let in.
-LOOK = (
+# Asked by a daemon that only observes, too: it records what is behind a load balancer and what hangs on an instance.
+READ = (
     ("autoscaling", "describe_auto_scaling_groups"),
+    ("autoscaling", "describe_auto_scaling_instances"),
     ("autoscaling", "describe_instance_refreshes"),
     ("autoscaling", "describe_scaling_activities"),
     ("cloudtrail", "lookup_events"),
-    ("ec2", "describe_instances"),
-    ("ec2", "get_console_output"),
-    ("ssm", "describe_sessions"),
-    ("ssm", "list_command_invocations"),
-)
-# To know, besides, what a replacement would meet.
-PLAN = (
-    ("autoscaling", "describe_auto_scaling_instances"),
     ("ec2", "describe_addresses"),
     ("ec2", "describe_instance_attribute"),
+    ("ec2", "describe_instances"),
     ("ec2", "describe_launch_template_versions"),
     ("ec2", "describe_security_groups"),
     ("ec2", "describe_snapshots"),
     ("ec2", "describe_subnets"),
     ("ec2", "describe_volumes"),
+    ("ec2", "get_console_output"),
     ("elbv2", "describe_target_groups"),
     ("elbv2", "describe_target_health"),
+    ("ssm", "describe_sessions"),
+    ("ssm", "list_command_invocations"),
 )
 # To change something.
 CHANGE = (
@@ -59,7 +56,7 @@ CHANGE = (
     ("elbv2", "deregister_targets"),
     ("elbv2", "register_targets"),
 )
-MODES: Mapping[str, tuple[tuple[str, str], ...]] = {"observe": LOOK, "enforce": (*LOOK, *PLAN, *CHANGE)}
+MODES: Mapping[str, tuple[tuple[str, str], ...]] = {"observe": READ, "enforce": (*READ, *CHANGE)}
 
 
 def policy(mode: str) -> dict[str, Any]:
