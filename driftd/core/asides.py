@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
@@ -52,6 +53,34 @@ class Foreign(Protocol):
         """What is under way, in one sentence (an instance refresh, a deploy, a rebalance); "" when nothing is.
 
         Nothing that driftd does itself counts. May raise ``Unavailable``.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What a provider's credentials may do, each by the provider's own name of it (``ec2:StopInstances``), sorted.
+
+    ``missing_hint`` says how all that are missing are given. Those that are ``unknown`` could not be tried;
+    ``unknown_why`` is a sentence about it, and ``unknown_hint`` says how they could be.
+    """
+
+    held: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    missing_hint: str = ""
+    unknown: tuple[str, ...] = ()
+    unknown_why: str = ""
+    unknown_hint: str = ""
+
+
+@runtime_checkable
+class Permissioned(Protocol):
+    """It acts with credentials that may lack a right."""
+
+    def rights(self, group: str, *, changing: bool) -> Rights:
+        """Of what looking at ``group`` needs, and with ``changing`` of what replacing in it needs besides.
+
+        Tried as well as the provider can without changing anything. May raise ``ProviderError``.
         """
         ...
 

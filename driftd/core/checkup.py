@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from driftd.core.asides import Rights
 from driftd.core.wording import doctor as say
 
 
@@ -96,6 +97,19 @@ def clock(*, synchronised: bool | None, newest: datetime | None, now: datetime) 
     if not synchronised:
         return Point("machine", "clock", Mark.NOTE, say.CLOCK_FREE, say.CLOCK_HINT)
     return Point("machine", "clock", Mark.GOOD, say.CLOCK_GOOD)
+
+
+def rights(group: str, found: Rights) -> list[Point]:
+    """Of the credentials that a provider acts with for ``group``."""
+    tried = len(found.held) + len(found.missing)
+    points = []
+    if found.missing:
+        said = say.rights_missing(found.missing, tried)
+        points.append(Point("rights", group, Mark.WRONG, said, found.missing_hint))
+    if found.unknown:
+        said = say.rights_unknown(found.unknown, found.unknown_why)
+        points.append(Point("rights", group, Mark.NOTE, said, found.unknown_hint))
+    return points or [Point("rights", group, Mark.GOOD, say.rights(tried))]
 
 
 @dataclass(frozen=True, slots=True)

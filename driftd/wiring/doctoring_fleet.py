@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from driftd.core import checkup
+from driftd.core.asides import Permissioned
 from driftd.core.checkup import Check, Mark, Point
 from driftd.core.errors import BadInput, DriftdError
 from driftd.core.facts import Instance, InstanceState, Unseen
@@ -41,6 +42,7 @@ def fleet(house: WiredHouse, targets: Sequence[str], *, login: bool, most: int) 
         return
     for name in house.settings.groups:
         yield Check("providers", name, partial(made.provider, name))
+    yield from made.credentials()
     wanted = made.wanted(targets)
     for image in dict.fromkeys(one.image for one in wanted):
         yield Check("manifests", image or "unnamed", partial(made.image, image))
@@ -90,6 +92,16 @@ class _Fleet:
             said = say.only_looks(why, settings.enforce)
             points.append(Point("providers", name, Mark.WRONG, said, say.ONLY_LOOKS_HINT))
         return points
+
+    def credentials(self) -> Iterator[Check]:
+        """Those of each group whose provider acts with some."""
+        for name, group in self._house.groups.items():
+            if isinstance(group.provider, Permissioned):
+                yield Check("rights", name, partial(self.rights, name, group.provider))
+
+    def rights(self, name: str, provider: Permissioned) -> Sequence[Point]:
+        changing = self._house.settings.groups[name].enforce is not Enforce.OBSERVE
+        return checkup.rights(name, provider.rights(name, changing=changing))
 
     def image(self, image: str) -> Sequence[Point]:
         if not image:

@@ -45,7 +45,7 @@ def test_both_images_run_the_same_as_the_same_user():
     assert 'ENTRYPOINT ["driftd"]\nCMD ["run"]' in RECIPE
     assert re.search(r"--config.entrypoint \S*/driftd --config.cmd run", SCRIPT)
     extras = re.findall(r"\[([a-z,]+)\]['\"]", RECIPE + SCRIPT)
-    assert extras == ["sbom,slack,notify,zstd"] * 2
+    assert extras == ["aws,sbom,slack,notify,zstd"] * 2
 
 
 def test_no_recipe_says_where_packages_are_had_from():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from driftd.core.wording import count, lasting
@@ -110,6 +111,26 @@ def only_looks(why: str, enforce: str) -> str:
 
 
 ONLY_LOOKS_HINT = "say enforce: observe, or use a provider that can replace (docs/providers.md)"
+
+
+_RIGHTS_SHOWN = 6
+
+
+def rights(held: int) -> str:
+    return f"it has every right that it needs: {held} were tried"
+
+
+def rights_missing(names: Sequence[str], tried: int) -> str:
+    return f"it lacks {len(names)} of the {count(tried, 'right')} that it needs: {_some(names)}"
+
+
+def rights_unknown(names: Sequence[str], why: str) -> str:
+    return f"{count(len(names), 'right')} could not be tried ({_some(names)}): {why}"
+
+
+def _some(names: Sequence[str]) -> str:
+    shown, left = names[:_RIGHTS_SHOWN], len(names) - _RIGHTS_SHOWN
+    return ", ".join([*shown, *([f"and {left} more"] if left > 0 else [])])
 
 
 def policy(rules: int) -> str:

@@ -23,7 +23,7 @@ class AwsAddresses:
         """See ``Addresses.list``: those with a tag ``driftd:slot`` and this deployment's name."""
         found = [
             Address(raw["PublicIp"], names.tags_of(raw["Tags"])[names.TAG_SLOT], str(raw.get("InstanceId") or ""))
-            for raw in self._mine()
+            for raw in self.owned()
         ]
         return sorted(found, key=lambda one: (one.slot, one.address))
 
@@ -53,13 +53,14 @@ class AwsAddresses:
             except NotFound:
                 return
 
-    def _mine(self) -> Sequence[Mapping[str, Any]]:
+    def owned(self) -> Sequence[Mapping[str, Any]]:
+        """Those of this deployment's slots as EC2 tells of them. Raises ``ProviderError``."""
         filters = names.owned(self._cloud.settings.deployment, names.TAG_SLOT)
         found: Sequence[Mapping[str, Any]] = self._cloud.ask("ec2", "describe_addresses", Filters=filters)["Addresses"]
         return found
 
     def _raw(self, address: str) -> Mapping[str, Any]:
-        for raw in self._mine():
+        for raw in self.owned():
             if raw["PublicIp"] == address:
                 return raw
         raise NotFound(f"there is no address {address} that a slot owns", "give it the tag driftd:slot")

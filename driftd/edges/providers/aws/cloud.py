@@ -8,7 +8,7 @@ policies in docs/aws.md can be made from the calls that the code can make.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import boto3
@@ -18,10 +18,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import get_session
 
 from driftd import __version__
-from driftd.edges.providers.aws.errors import translated
+from driftd.core.errors import ProviderError
+from driftd.edges.providers.aws.errors import code_of, translated
 from driftd.edges.providers.aws.settings import AwsSettings
 
 _IAM_PREFIX = {"elbv2": "elasticloadbalancing"}
+_READING = ("describe_", "list_", "lookup_", "get_")
 _CONNECT_S = 5
 _READ_S = 30
 
@@ -60,6 +62,21 @@ class Cloud:
             return self._call(service, operation, parameters, once=True)
         finally:
             self.changes += 1
+
+    def try_out(self, service: str, operation: str, parameters: Mapping[str, Any]) -> ProviderError | None:
+        """Whether a call would be permitted, with nothing done; None where it would be.
+
+        EC2 is sent ``DryRun`` ("Actions", Amazon EC2 API Reference). Other services know none, so that only what
+        reads can be tried on them: another one raises ValueError.
+        """
+        dry = {"DryRun": True} if service == "ec2" else {}
+        if not dry and not operation.startswith(_READING):
+            raise ValueError(f"{service} {operation} changes something, and knows no dry run")
+        try:
+            self._call(service, operation, {**parameters, **dry}, once=True)
+        except ProviderError as error:
+            return None if code_of(error) == "DryRunOperation" else error
+        return None
 
     def close(self) -> None:
         """Give back connections."""

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from botocore import exceptions as boto
 
@@ -93,8 +93,14 @@ CREDENTIALS_HINT = "renew the credentials that driftd runs with; it goes on by i
 
 def denied(what: str, action: str) -> Refused:
     """A right is missing; the statement that gives it stands in the hint."""
-    statement = json.dumps({"Effect": "Allow", "Action": action, "Resource": "*"})
-    return Refused(f"{what}: AWS does not permit {action} to this driftd", f"add to its role's policy: {statement}")
+    hint = f"add to its role's policy: {statement([action])}"
+    return Refused(f"{what}: AWS does not permit {action} to this driftd", hint)
+
+
+def statement(actions: Sequence[str]) -> str:
+    """What an IAM policy says where it allows these."""
+    said = actions[0] if len(actions) == 1 else list(actions)
+    return json.dumps({"Effect": "Allow", "Action": said, "Resource": "*"})
 
 
 def translated(error: Exception, service: str, operation: str, action: str) -> ProviderError:
@@ -127,6 +133,11 @@ def _answered(error: boto.ClientError, what: str, action: str) -> ProviderError:
     elif kind is Refused and (status >= 500 or not code):
         kind = Unavailable
     return kind(sentence, hint)
+
+
+def is_denied(error: ProviderError) -> bool:
+    """Whether a missing right is all that was in the way."""
+    return code_of(error) in _FORBIDDEN
 
 
 def code_of(error: ProviderError) -> str:

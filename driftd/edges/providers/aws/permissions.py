@@ -56,7 +56,13 @@ CHANGE = (
     ("elbv2", "deregister_targets"),
     ("elbv2", "register_targets"),
 )
-MODES: Mapping[str, tuple[tuple[str, str], ...]] = {"observe": READ, "enforce": (*READ, *CHANGE)}
+# What cannot be tried without doing it, IAM is asked about: `driftd doctor`, for groups in which driftd replaces.
+CHECK = (
+    ("iam", "get_role"),
+    ("iam", "simulate_principal_policy"),
+    ("sts", "get_caller_identity"),
+)
+MODES: Mapping[str, tuple[tuple[str, str], ...]] = {"observe": READ, "enforce": (*READ, *CHANGE, *CHECK)}
 
 
 def policy(mode: str) -> dict[str, Any]:

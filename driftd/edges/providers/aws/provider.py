@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from driftd.core.asides import Rights
 from driftd.core.facts import Instance, Session
 from driftd.core.ports import Addresses, Compute, Inventory, Snapshot, Traffic, Volumes
 from driftd.edges.providers.aws.addresses import AwsAddresses
@@ -13,9 +14,11 @@ from driftd.edges.providers.aws.cloud import Cloud
 from driftd.edges.providers.aws.compute import AwsCompute
 from driftd.edges.providers.aws.instances import Instances
 from driftd.edges.providers.aws.launching import Launching
+from driftd.edges.providers.aws.rights import Trying
 from driftd.edges.providers.aws.roots import AwsRoots
 from driftd.edges.providers.aws.scaling import Scaling
 from driftd.edges.providers.aws.settings import PAGE, AwsSettings, Served, served
+from driftd.edges.providers.aws.subjects import Subjects
 from driftd.edges.providers.aws.traffic import AwsTraffic
 from driftd.edges.providers.aws.trail import Trail
 from driftd.edges.providers.aws.volumes import AwsVolumes
@@ -23,7 +26,7 @@ from driftd.edges.providers.options import checked, groups_of
 
 
 class AwsProvider:
-    """``Provider``, ``Isolating``, ``RootCopying`` and ``Doorman`` on one account and region."""
+    """``Provider``, ``Isolating``, ``RootCopying``, ``Permissioned`` and ``Doorman`` on one account and region."""
 
     name = "aws"
 
@@ -32,18 +35,21 @@ class AwsProvider:
         instances = Instances(self.cloud, groups)
         self._scaling = Scaling(self.cloud, groups)
         volumes = AwsVolumes(self.cloud, instances)
-        compute = AwsCompute(
-            self.cloud, instances, Launching(self.cloud, groups, instances, self._scaling), self._scaling, volumes
-        )
+        launching = Launching(self.cloud, groups, instances, self._scaling)
+        compute = AwsCompute(self.cloud, instances, launching, self._scaling, volumes)
         self._apart = Apart(self.cloud, instances)
         self._roots = AwsRoots(self.cloud, instances)
         self._trail = Trail(self.cloud)
+        traffic = AwsTraffic(self.cloud, groups, instances, self._scaling)
+        addresses = AwsAddresses(self.cloud, instances)
+        subjects = Subjects(instances, launching, self._scaling, traffic, volumes, addresses, self._roots)
+        self._trying = Trying(self.cloud, subjects)
         balanced = any(one.traffic.all or one.auto_scaling_group for one in groups.values())
         self.inventory: Inventory = compute
         self.compute: Compute | None = compute
-        self.traffic: Traffic | None = AwsTraffic(self.cloud, groups, instances, self._scaling) if balanced else None
+        self.traffic: Traffic | None = traffic if balanced else None
         self.volumes: Volumes | None = volumes
-        self.addresses: Addresses | None = AwsAddresses(self.cloud, instances)
+        self.addresses: Addresses | None = addresses
 
     def prepare(self) -> None:
         """Nothing is ever left half done: AWS keeps what was asked for."""
@@ -67,6 +73,10 @@ class AwsProvider:
     def delete_root_copy(self, copy_id: str) -> None:
         """See ``RootCopying.delete_root_copy``."""
         self._roots.delete_root_copy(copy_id)
+
+    def rights(self, group: str, *, changing: bool) -> Rights:
+        """See ``Permissioned.rights``."""
+        return self._trying.rights(group, changing=changing)
 
     def let_in(self, instance: Instance, since: datetime) -> Sequence[Session]:
         """See ``Doorman.let_in``."""

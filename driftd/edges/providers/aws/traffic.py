@@ -51,7 +51,7 @@ class AwsTraffic:
     def targets(self, group: str) -> Sequence[Target]:
         """See ``Traffic.targets``."""
         states: dict[str, list[TargetState]] = {}
-        for one in self._behind(group):
+        for one in self.behind(group):
             for name, state in self._health(one).items():
                 states.setdefault(name, []).append(state)
         found = {name: min(several, key=_ORDER.index) for name, several in states.items()}
@@ -64,7 +64,7 @@ class AwsTraffic:
         self._instances.host_keys.keep(instance.id)
         if name := self._scaling.named(group):
             self._scaling.enter(name, instance.id)
-        for one in self._behind(group):
+        for one in self.behind(group):
             state = self._health(one).get(instance.id)
             if state is None or state is TargetState.DRAINING:
                 self._cloud.do(
@@ -78,14 +78,14 @@ class AwsTraffic:
         """See ``Traffic.drain``. A member of an Auto Scaling group goes into standby: nobody fills its place."""
         if name := self._scaling.named(group):
             self._scaling.stand_by(name, instance_id)
-        for one in self._behind(group):
+        for one in self.behind(group):
             state = self._health(one).get(instance_id)
             if state is not None and state is not TargetState.DRAINING:
                 self._out(one, instance_id)
 
     def deregister(self, group: str, instance_id: str) -> None:
         """See ``Traffic.deregister``: AWS removes what has drained by itself."""
-        for one in self._behind(group):
+        for one in self.behind(group):
             state = self._health(one).get(instance_id)
             if state is not None and state in _BUSY:
                 raise Refused(
@@ -105,7 +105,8 @@ class AwsTraffic:
 
     # --- target groups ---
 
-    def _behind(self, group: str) -> list[Mapping[str, Any]]:
+    def behind(self, group: str) -> list[Mapping[str, Any]]:
+        """A group's target groups as AWS tells of them. Raises ``ProviderError``."""
         served = self._groups.get(group)
         return [self._target_group(name) for name in served.traffic.all] if served else []
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 OURS = ["front", "tokens", "launches", "lives", "listing", "addresses", "volumes", "traffic"]
 OURS += ["activities", "hooks", "refreshes", "groups", "scaling"]
-NEIGHBOURS = ["commands", "trail", "blocks", "events", "keys"]  # patched where they are there
+NEIGHBOURS = ["permits", "commands", "trail", "blocks", "events", "keys"]  # patched where they are there
 
 
 def _arguments() -> argparse.Namespace:

@@ -33,6 +33,7 @@ KNOBS: dict[str, Any] = {
     "ssm_invocation_after_s": 0.0,  # how long after a command its invocations are unknown
     "key_s": 60.0,  # how long a pushed key is good (sessions.py)
     "block_images": {},  # EBS direct: files with a volume's bytes, by volume; "*" is for any other
+    "denied": [],  # actions by IAM's names that nobody may take (permits.py)
     "trail_delay_s": 0.0,  # CloudTrail: how long after a call it can be looked up
     "trail_per_second": 0,  # look-ups a second that are answered; AWS: 2
 }

@@ -1,0 +1,85 @@
+"""What a group has that calls can be tried on (``trials``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from driftd.core.errors import ProviderError
+from driftd.core.ports import LaunchRequest
+from driftd.edges.providers.aws.addresses import AwsAddresses
+from driftd.edges.providers.aws.instances import Instances
+from driftd.edges.providers.aws.launching import Launching
+from driftd.edges.providers.aws.roots import AwsRoots
+from driftd.edges.providers.aws.scaling import Scaling
+from driftd.edges.providers.aws.traffic import AwsTraffic
+from driftd.edges.providers.aws.trials import Parameters, Subject
+from driftd.edges.providers.aws.volumes import AwsVolumes
+
+Found = TypeVar("Found")
+_TOKEN = "driftd-doctor"  # noqa: S105  # a client token, which a dry run does not use up
+
+
+class Subjects:
+    """Looks for them."""
+
+    def __init__(
+        self,
+        instances: Instances,
+        launching: Launching,
+        scaling: Scaling,
+        traffic: AwsTraffic,
+        volumes: AwsVolumes,
+        addresses: AwsAddresses,
+        roots: AwsRoots,
+    ) -> None:
+        self._instances = instances
+        self._launching = launching
+        self._scaling = scaling
+        self._traffic = traffic
+        self._volumes = volumes
+        self._addresses = addresses
+        self._roots = roots
+
+    def of(self, group: str, *, changing: bool) -> Subject:
+        """What of ``group`` calls can be tried on. Whoever may not even be listed is left out: the call that lists
+        them is tried, too, and says so. Raises ``ProviderError`` where the instances cannot be listed.
+        """
+        members = self._instances.of(group)
+        if not members:
+            return Subject()
+        first = members[0]
+        scaling = self._scaling.named(group)
+        described = _listed(lambda: [self._scaling.described(scaling)]) if scaling else []
+        behind = _listed(lambda: self._traffic.behind(group))
+        plain = Subject(
+            raw=self._instances.raw(first.id),
+            scaling=scaling,
+            scaling_arn=str(described[0]["AutoScalingGroupARN"]) if described else "",
+            target_group=str(behind[0]["TargetGroupArn"]) if behind else "",
+        )
+        if not changing:
+            return plain
+        volumes, copies = _listed(self._volumes.list), _listed(self._roots.root_copies)
+        addresses = _listed(self._addresses.owned)
+        return replace(
+            plain,
+            launch=self._launch(LaunchRequest(group, first.slot, first.image, _TOKEN, {})),
+            volume=volumes[0].id if volumes else "",
+            snapshot=copies[0].id if copies else "",
+            address=addresses[0] if addresses else {},
+        )
+
+    def _launch(self, request: LaunchRequest) -> Parameters:
+        try:
+            return self._launching.parameters(request)
+        except ProviderError:
+            return {}
+
+
+def _listed(them: Callable[[], Sequence[Found]]) -> Sequence[Found]:
+    try:
+        return them()
+    except ProviderError:
+        return ()

@@ -1,0 +1,143 @@
+"""With what each call is tried, to see whether it would be permitted: on what a group has, and never so that something
+is changed. The keys are those of ``permissions``; a test holds one against the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Call = tuple[str, str]
+Parameters = dict[str, Any]
+
+TAG = [{"Key": "driftd:doctor", "Value": ""}]
+SCALING: tuple[Call, ...] = (
+    ("autoscaling", "attach_instances"),
+    ("autoscaling", "enter_standby"),
+    ("autoscaling", "exit_standby"),
+    ("autoscaling", "terminate_instance_in_auto_scaling_group"),
+)
+BALANCING: tuple[Call, ...] = (
+    ("elbv2", "deregister_targets"),
+    ("elbv2", "register_targets"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a group has to try calls on; "" where it has none.
+
+    ``raw`` is one of its instances as EC2 tells of it, ``launch`` what a newcomer would be launched with. ``volume``,
+    ``snapshot`` and ``address`` are of this deployment, the last as EC2 tells of it. ``scaling`` is the Auto Scaling
+    group's name; ``scaling_arn`` and ``target_group`` are ARNs.
+    """
+
+    raw: Mapping[str, Any] = field(default_factory=dict)
+    launch: Parameters = field(default_factory=dict)
+    volume: str = ""
+    snapshot: str = ""
+    address: Mapping[str, Any] = field(default_factory=dict)
+    scaling: str = ""
+    scaling_arn: str = ""
+    target_group: str = ""
+
+    @property
+    def instance(self) -> str:
+        """The instance's id."""
+        return str(self.raw.get("InstanceId", ""))
+
+
+def reading(subject: Subject) -> dict[Call, Parameters | None]:
+    """Of each call that only asks; None where there is nothing to try it on."""
+    behind = {"TargetGroupArn": subject.target_group} if subject.target_group else None
+    member = {"AutoScalingGroupName": subject.scaling, "MaxRecords": 1} if subject.scaling else None
+    instance = {"InstanceId": subject.instance} if subject.instance else None
+    return {
+        ("autoscaling", "describe_auto_scaling_groups"): {"MaxRecords": 1},
+        ("autoscaling", "describe_auto_scaling_instances"): {"MaxRecords": 1},
+        ("autoscaling", "describe_instance_refreshes"): member,
+        ("autoscaling", "describe_scaling_activities"): member,
+        ("cloudtrail", "lookup_events"): {"MaxResults": 1},
+        ("ec2", "describe_addresses"): {},
+        ("ec2", "describe_instance_attribute"): instance and {**instance, "Attribute": "disableApiTermination"},
+        ("ec2", "describe_instances"): {},
+        ("ec2", "describe_launch_template_versions"): {"Versions": ["$Default"]},
+        ("ec2", "describe_security_groups"): {},
+        ("ec2", "describe_snapshots"): {"OwnerIds": ["self"]},
+        ("ec2", "describe_subnets"): {},
+        ("ec2", "describe_volumes"): {},
+        ("ec2", "get_console_output"): instance,
+        ("elbv2", "describe_target_groups"): {"PageSize": 1},
+        ("elbv2", "describe_target_health"): behind,
+        ("ssm", "describe_sessions"): {"State": "Active", "MaxResults": 1},
+        ("ssm", "list_command_invocations"): {"MaxResults": 1},
+    }
+
+
+def changing(subject: Subject) -> dict[Call, Parameters | None]:
+    """Of each call that changes something and knows a dry run; None where there is nothing to try it on. Left out are
+    those for volumes and addresses where no slot owns one.
+    """
+    one = [subject.instance]
+    tags = {"Resources": one, "Tags": TAG}
+    return {
+        ("ec2", "create_tags"): tags,
+        ("ec2", "delete_snapshot"): {"SnapshotId": subject.snapshot} if subject.snapshot else None,
+        ("ec2", "delete_tags"): tags,
+        ("ec2", "run_instances"): subject.launch or None,
+        ("ec2", "start_instances"): {"InstanceIds": one},
+        ("ec2", "stop_instances"): {"InstanceIds": one},
+        ("ec2", "terminate_instances"): {"InstanceIds": one},
+        **_network(subject.raw),
+        **_disks(subject),
+        **_addresses(subject),
+    }
+
+
+def _network(raw: Mapping[str, Any]) -> dict[Call, Parameters | None]:
+    """Quarantine."""
+    groups = [each["GroupId"] for each in raw.get("SecurityGroups", ())]
+    interfaces = [each["NetworkInterfaceId"] for each in raw.get("NetworkInterfaces", ())]
+    made = {"GroupName": "driftd-doctor", "Description": "driftd doctor: a dry run", "VpcId": raw.get("VpcId")}
+    out = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
+    moved = {"NetworkInterfaceId": interfaces[0], "Groups": groups} if interfaces and groups else None
+    return {
+        ("ec2", "create_security_group"): made if raw.get("VpcId") else None,
+        ("ec2", "modify_network_interface_attribute"): moved,
+        ("ec2", "revoke_security_group_egress"): {"GroupId": groups[0], "IpPermissions": out} if groups else None,
+    }
+
+
+def _disks(subject: Subject) -> dict[Call, Parameters | None]:
+    """Evidence and data volumes."""
+    found: dict[Call, Parameters | None] = {("ec2", "create_snapshot"): None}
+    disks = [each for each in subject.raw.get("BlockDeviceMappings", ()) if "Ebs" in each]
+    if disks:
+        found["ec2", "create_snapshot"] = {"VolumeId": disks[0]["Ebs"]["VolumeId"]}
+    if not subject.volume:
+        return found
+    own = {"VolumeId": subject.volume, "InstanceId": subject.instance}
+    kept = {"DeviceName": disks[0]["DeviceName"], "Ebs": {"DeleteOnTermination": False}} if disks else None
+    return found | {
+        ("ec2", "attach_volume"): {**own, "Device": "/dev/sdp"},
+        ("ec2", "detach_volume"): own,
+        ("ec2", "modify_instance_attribute"): kept and {"InstanceId": subject.instance, "BlockDeviceMappings": [kept]},
+    }
+
+
+def _addresses(subject: Subject) -> dict[Call, Parameters | None]:
+    address = subject.address
+    if not address:
+        return {}
+    association = address.get("AssociationId")
+    return {
+        ("ec2", "associate_address"): {"AllocationId": address["AllocationId"], "InstanceId": subject.instance},
+        ("ec2", "disassociate_address"): {"AssociationId": association} if association else None,
+    }
+
+
+def asked(subject: Subject) -> list[tuple[str, tuple[Call, ...]]]:
+    """Resources by ARN, each with the calls for it that change something and know no dry run."""
+    both = ((subject.scaling_arn, SCALING), (subject.target_group, BALANCING))
+    return [(arn, calls) for arn, calls in both if arn]

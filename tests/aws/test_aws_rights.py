@@ -1,0 +1,202 @@
+"""Whether driftd's credentials may do what it needs: tried at the emulator, and nothing is changed by it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from emulated import ACCOUNT
+
+from driftd.core.errors import Unavailable
+from driftd.edges.providers.aws import permissions, trials
+from driftd.edges.providers.aws.cloud import Cloud, action_of
+from driftd.edges.providers.aws.names import TAG_DEPLOYMENT, TAG_SLOT
+from driftd.edges.providers.aws.provider import create
+from driftd.edges.providers.aws.settings import AwsSettings
+from driftd.edges.providers.aws.trials import Subject
+
+REGION = "us-east-1"
+
+
+class Place:
+    """A group behind a target group, and one that is an Auto Scaling group, with a volume and an address."""
+
+    def __init__(self, cloud, **settings):
+        self.cloud, self.emulator = cloud, cloud.emulator
+        self.settings = {"region": REGION, "endpoint": cloud.emulator.url, "host_keys": "known_hosts", **settings}
+        cloud.group("web")
+        cloud.run(2, TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": "role", "Value": "web"}]}])
+        cloud.ec2.create_launch_template(
+            LaunchTemplateName="api", LaunchTemplateData={"ImageId": cloud.image, "InstanceType": "t3.micro"}
+        )
+        cloud.asg.create_auto_scaling_group(
+            AutoScalingGroupName="api",
+            LaunchTemplate={"LaunchTemplateName": "api", "Version": "$Latest"},
+            MinSize=1,
+            MaxSize=3,
+            DesiredCapacity=1,
+            VPCZoneIdentifier=next(iter(cloud.subnets.values())),
+        )
+
+    def own(self):
+        tags = [{"Key": TAG_DEPLOYMENT, "Value": "driftd"}, {"Key": TAG_SLOT, "Value": "web/0"}]
+        volume = [{"ResourceType": "volume", "Tags": tags}]
+        self.cloud.ec2.create_volume(AvailabilityZone="us-east-1a", Size=1, TagSpecifications=volume)
+        address = [{"ResourceType": "elastic-ip", "Tags": tags}]
+        self.cloud.ec2.allocate_address(Domain="vpc", TagSpecifications=address)
+
+    def rights(self, group="web", *, changing=True):
+        groups = {"web": {"select": {"tag:role": "web"}, "traffic": {"target_group": "web"}}, "api": {}}
+        settings = {**self.settings, "groups": {"api": {"auto_scaling_group": "api"}}}
+        provider = create({"settings": settings, "groups": groups})
+        try:
+            return provider.rights(group, changing=changing)
+        finally:
+            provider.close()
+
+    def world(self):
+        """All that a call could have changed."""
+        asked = (
+            (self.cloud.ec2, ("instances", "volumes", "addresses", "snapshots", "security_groups", "tags")),
+            (self.cloud.asg, ("auto_scaling_groups", "scaling_activities")),
+            (self.cloud.elb, ("target_groups",)),
+        )
+        found = {what: getattr(client, f"describe_{what}")() for client, whats in asked for what in whats}
+        return json.dumps([{**one, "ResponseMetadata": None} for one in found.values()], default=str, sort_keys=True)
+
+
+@pytest.fixture
+def place(cloud, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "driftd")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    iam = cloud.emulator.client("iam")
+    iam.create_user(UserName="driftd")
+    key = iam.create_access_key(UserName="driftd")["AccessKey"]
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
+    return Place(cloud)
+
+
+def test_there_is_a_way_to_know_of_every_call_in_the_policy():
+    whole = Subject(
+        raw={"InstanceId": "i-1"}, volume="vol-1", address={"AllocationId": "a"}, scaling_arn="arn", target_group="arn"
+    )
+    known = {*trials.reading(whole), *trials.changing(whole)}.union(*(calls for _, calls in trials.asked(whole)))
+    assert known | set(permissions.CHECK) == set(permissions.MODES["enforce"])
+    assert set(trials.reading(whole)) == set(permissions.READ)
+
+
+def test_what_changes_something_is_never_tried_where_there_is_no_dry_run():
+    cloud = Cloud(AwsSettings(region=REGION))
+    with pytest.raises(ValueError, match="no dry run"):
+        cloud.try_out("autoscaling", "enter_standby", {"AutoScalingGroupName": "x"})
+
+
+def test_all_that_is_needed_is_there_and_nothing_was_changed(place):
+    place.own()
+    before = place.world()
+    for group in ("web", "api"):
+        found = place.rights(group)
+        assert (found.missing, found.unknown, found.unknown_why) == ((), (), "")
+        assert {"ec2:RunInstances", "ec2:AttachVolume", "ec2:TerminateInstances"} <= set(found.held)
+    assert place.world() == before
+    assert "autoscaling:EnterStandby" in place.rights("api").held
+    assert "elasticloadbalancing:DeregisterTargets" in place.rights("web").held
+
+
+def test_what_a_group_does_not_have_needs_no_right(place):
+    place.emulator.knobs(denied=["ec2:AttachVolume", "ec2:AssociateAddress", "autoscaling:EnterStandby"])
+    assert place.rights("web").missing == ()
+    place.own()
+    assert place.rights("web").missing == ("ec2:AssociateAddress", "ec2:AttachVolume")
+    assert "autoscaling:EnterStandby" in place.rights("api").missing
+
+
+def test_whoever_only_observes_needs_no_right_to_change(place):
+    changing = {action_of(*call) for call in (*permissions.CHANGE, *permissions.CHECK)}
+    place.emulator.knobs(denied=sorted(changing))
+    found = place.rights(changing=False)
+    assert (found.missing, found.unknown) == ((), ())
+    assert not changing & set(found.held)
+
+
+def test_the_rights_that_are_missing_are_named_with_the_statement_that_gives_them(place):
+    lacking = [
+        "ec2:RunInstances",
+        "ec2:TerminateInstances",
+        "elasticloadbalancing:RegisterTargets",
+        "ssm:DescribeSessions",
+    ]
+    place.emulator.knobs(denied=lacking)
+    found = place.rights()
+    assert list(found.missing) == lacking
+    statement = json.loads(found.missing_hint.partition("policy: ")[2])
+    assert statement == {"Effect": "Allow", "Action": lacking, "Resource": "*"}
+
+
+def test_where_iam_may_not_be_asked_what_knows_no_dry_run_is_unknown(place):
+    place.emulator.knobs(denied=["iam:SimulatePrincipalPolicy"])
+    found = place.rights("web")
+    assert found.missing == ()
+    assert {"elasticloadbalancing:DeregisterTargets", "elasticloadbalancing:RegisterTargets"} <= set(found.unknown)
+    assert "IAM does not say" in found.unknown_why
+    assert "iam:SimulatePrincipalPolicy" in found.unknown_hint
+
+
+def test_a_role_is_asked_about_by_its_own_name(place):
+    iam = place.emulator.client("iam")
+    iam.create_role(RoleName="driftd", Path="/ops/", AssumeRolePolicyDocument="{}")
+    place.settings["role"] = f"arn:aws:iam::{ACCOUNT}:role/ops/driftd"
+    found = place.rights("web")
+    assert (found.missing, found.unknown) == ((), ()), found.unknown_why
+
+
+def test_an_answer_that_says_nothing_of_rights_leaves_them_unknown(place):
+    place.emulator.fault("StopInstances", "500")
+    found = place.rights("web")
+    assert (found.missing, found.unknown) == ((), ("ec2:StopInstances",))
+
+
+def test_nothing_is_known_where_the_instances_cannot_be_listed(place):
+    place.emulator.fault("DescribeInstances", "500", times=9)
+    with pytest.raises(Unavailable):
+        place.rights("web")
+
+
+DEPLOYED = """\
+store: sqlite:///driftd.db
+manifests: .
+trust: {{unsigned: look}}
+metrics: {{listen: "127.0.0.1:0"}}
+providers: {{aws: {{region: {region}, endpoint: "{url}", host_keys: known_hosts}}}}
+groups:
+  web:
+    provider: aws
+    image: {image}
+    select: {{"tag:role": web}}
+    traffic: {{target_group: web}}
+    enforce: {enforce}
+"""
+
+
+def doctor(place, home, enforce):
+    """What ``driftd doctor`` says of the rights: its marks and sentences."""
+    said = DEPLOYED.format(region=REGION, url=place.emulator.url, image=place.cloud.image, enforce=enforce)
+    (home / "driftd.yaml").write_text(said)
+    command = [sys.executable, "-m", "driftd", "--config", str(home / "driftd.yaml"), "doctor", "--no-login", "--json"]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    points = json.loads(found.stdout)["points"]
+    return [(one["mark"], one["says"], one["hint"]) for one in points if one["area"] == "rights"]
+
+
+def test_the_doctor_tells_rights_that_are_missing_before_they_are_needed(place, tmp_path):
+    place.emulator.knobs(denied=["ec2:TerminateInstances"])
+    ((mark, says, hint),) = doctor(place, tmp_path, "replace")
+    assert mark == "wrong"
+    assert "ec2:TerminateInstances" in says
+    assert json.dumps({"Effect": "Allow", "Action": "ec2:TerminateInstances", "Resource": "*"}) in hint
+    ((mark, says, _),) = doctor(place, tmp_path, "observe")
+    assert (mark, "every right" in says) == ("good", True)
+    place.emulator.knobs(denied=["iam:SimulatePrincipalPolicy"])
+    ((mark, says, hint),) = doctor(place, tmp_path, "replace")
+    assert (mark, "could not be tried" in says, "iam:GetRole" in hint) == ("note", True, True), says
