@@ -34,6 +34,10 @@ class HookName(StrEnum):
     PRE_TERMINATE = "pre_terminate"
 
 
+CALLED_ONCE = frozenset({HookName.PRE_DRAIN, HookName.POST_ATTACH, HookName.PRE_TERMINATE})
+"""Those that are called once in a replacement, whatever the slot owns."""
+
+
 @dataclass(frozen=True, slots=True)
 class NotYet:
     """A hook was begun and is not done: ``why`` in one sentence, and in how many seconds to ask again (0: unsaid)."""

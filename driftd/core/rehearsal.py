@@ -15,6 +15,7 @@ INVARIANTS: Mapping[str, str] = {
     "volumes": "a volume has one writer, and is taken only off who does not run, after its snapshot",
     "newcomers": "a slot has one newcomer, and no more are under way than the budget allows",
     "verified": "the old one ends only when a verified newcomer serves in its place",
+    "hooks": "before the old one is drained or ended, its owner's hooks were called, or may be gone without",
     "people": "what is held, has people on it, or was put back by a person is left alone",
     "pauses": "during a pause nothing goes forward, during a hard one nothing is changed",
     "zones": "two zones of a group are never under change at once",

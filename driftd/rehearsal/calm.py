@@ -90,6 +90,7 @@ def _kind_again(run: Run) -> None:
     cloud.flapping.clear()
     cloud.busy_volumes.clear()
     cloud.hook_failures.clear()
+    cloud.hook_pending.clear()
     cloud.operations.clear()
     cloud.held.clear()
     if cloud.quota is not None:

@@ -42,6 +42,11 @@ LISTS = ("inventory.find", "compute.list", "traffic.targets", "volumes.list", "a
 Mishap = Callable[["Run"], str]
 
 
+def changes(run: Run) -> list[str]:
+    """Every call that changes something, the groups' hooks that are called once among them."""
+    return [*CHANGES, *sorted({f"hooks.{name}" for plan in run.scenario.groups for name in plan.once})]
+
+
 def schedule(run: Run) -> list[tuple[float, Callable[[], None]]]:
     """Everything that will happen, by its second."""
     found: list[tuple[float, Callable[[], None]]] = [
@@ -122,7 +127,7 @@ def _leave(run: Run, key: str) -> None:
 def crash_at_a_call(run: Run) -> str:
     """Driftd dies before or after a call."""
     pattern, after, skip = (
-        run.chance.choice([*CHANGES, "changes", "*"]),
+        run.chance.choice([*changes(run), "changes", "*"]),
         run.chance.random() < 0.5,
         run.chance.randrange(4),
     )
@@ -132,7 +137,7 @@ def crash_at_a_call(run: Run) -> str:
 
 def no_answer(run: Run) -> str:
     """A call is made or not, and the provider does not answer."""
-    pattern, after = run.chance.choice([*CHANGES, "changes"]), run.chance.random() < 0.6
+    pattern, after = run.chance.choice([*changes(run), "changes"]), run.chance.random() < 0.6
     times = run.chance.choice([1, 1, 3, 10])
     run.cloud.fail_next(pattern, Unavailable("503"), after_effect=after, times=times)
     return f"{pattern} after={after} times={times}"
@@ -150,7 +155,7 @@ def outage(run: Run) -> str:
 
 def refusal(run: Run) -> str:
     """The provider refuses a change."""
-    pattern = run.chance.choice(CHANGES)
+    pattern = run.chance.choice(changes(run))
     run.cloud.fail_next(pattern, Refused("it is not allowed"), times=run.chance.choice([1, 1, 3]))
     return pattern
 
@@ -163,7 +168,7 @@ def no_capacity(run: Run) -> str:
 
 def hollow(run: Run) -> str:
     """The provider says "done", and does nothing."""
-    pattern = run.chance.choice([*CHANGES, "changes"])
+    pattern = run.chance.choice([*changes(run), "changes"])
     run.cloud.pretend_next(pattern, times=run.chance.choice([1, 1, 4]))
     return pattern
 
@@ -177,7 +182,7 @@ def lie(run: Run) -> str:
 
 def late(run: Run) -> str:
     """A change that was acknowledged comes true later."""
-    pattern, seconds = run.chance.choice([*CHANGES, "changes"]), run.chance.choice([7, 30, 100])
+    pattern, seconds = run.chance.choice([*changes(run), "changes"]), run.chance.choice([7, 30, 100])
     run.cloud.delay_next(pattern, run.scenario.tempo.long(seconds))
     return f"{pattern} {seconds}"
 
@@ -191,7 +196,7 @@ def sticks(run: Run) -> str:
 
 def echo(run: Run) -> str:
     """The provider does once more, later, what it had done."""
-    pattern, seconds = run.chance.choice([*CHANGES, "changes"]), run.chance.choice([7, 30, 100])
+    pattern, seconds = run.chance.choice([*changes(run), "changes"]), run.chance.choice([7, 30, 100])
     run.cloud.echo_next(pattern, run.scenario.tempo.long(seconds))
     return f"{pattern} {seconds}"
 
@@ -290,8 +295,12 @@ def busy_volume(run: Run) -> str:
 
 
 def hook_fails(run: Run) -> str:
-    """A hook of the group's owner fails, for a while."""
-    name = run.chance.choice([HookName.QUIESCE, HookName.SERVE])
+    """A hook of the group's owner fails, for a while, or is not done at once."""
+    once = sorted({name for plan in run.scenario.groups for name in plan.once})
+    name = run.chance.choice([HookName.QUIESCE, HookName.SERVE, *once])
+    if name in once and run.chance.random() < 0.3:
+        run.cloud.hook_pending[name] = run.chance.choice([1, 3, 10])
+        return f"{name.value} takes its time"
     run.cloud.hook_failures[name] = "exit status 1"
     run.after_a_while(run.chance.choice([30, 200]), lambda: run.cloud.hook_failures.pop(name, None))
     return name.value

@@ -28,6 +28,7 @@ from driftd.rehearsal import mishaps, patience
 from driftd.rehearsal.cloud import Cloud
 from driftd.rehearsal.controller import Controller, Listener, Place, fresh
 from driftd.rehearsal.ground import ground
+from driftd.rehearsal.owner import Owner
 from driftd.rehearsal.scenario import Scenario, draw
 from driftd.rehearsal.score import Scorer
 from driftd.rehearsal.sights import CLEAN, edited, finding
@@ -121,6 +122,7 @@ class Run:
         cloud.services_write = any(plan.hooked for plan in scenario.groups)
         if cloud.services_write:
             cloud.hooked |= {HookName.QUIESCE, HookName.SERVE}
+        cloud.hooked |= {name for plan in scenario.groups for name in plan.once}
         self.clock.advance(scenario.tempo.long(10))
         self.first = set(cloud.servers)
         weather = scenario.weather
@@ -144,7 +146,7 @@ class Run:
             health=self.cloud.health,
             every=plan.every,
             canary=canary,
-            hooks=self.cloud.hooks if plan.hooked else None,
+            hooks=Owner(self.cloud.hooks, plan.hooks, self.truth.told) if plan.hooks else None,
             keep_snapshots=plan.keep_snapshots,
             manner=plan.manner,
         )

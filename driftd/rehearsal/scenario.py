@@ -11,6 +11,7 @@ from driftd.core.findings import Action
 from driftd.core.guards.calendar import ALWAYS, Calendar, Window
 from driftd.core.guards.case import UNPACED, AtOnce, Grace, GroupRules, Pace
 from driftd.core.guards.written import EVERY_DAY
+from driftd.core.hooks import HookName, OnFailure
 from driftd.core.world import Limits, Manner
 
 BEGINS = datetime(2030, 1, 1, tzinfo=UTC)
@@ -64,6 +65,9 @@ BREAKERS = replace(
 class GroupPlan:
     """One group: its rules, how it is replaced, and what its slots own; ``watched``: its canaries soak longer.
 
+    ``hooked``: hooks bring its service to rest and start it. ``once`` are the hooks that are called once besides; what
+    is declared of them stands in ``manner``.
+
     Its slots take turns in ``zones``, where the cloud tells any.
     """
 
@@ -78,6 +82,16 @@ class GroupPlan:
     every: timedelta
     keep_snapshots: timedelta | None
     zones: tuple[str, ...] = ()
+    once: frozenset[HookName] = frozenset()
+
+    @property
+    def hooks(self) -> frozenset[HookName]:
+        """All that it has."""
+        return self.once | ({HookName.QUIESCE, HookName.SERVE} if self.hooked else frozenset())
+
+    def goes_on_without(self, name: HookName) -> bool:
+        """Whether it was declared that a replacement goes on where this hook fails."""
+        return any(one.name == name and one.on_failure is OnFailure.CONTINUE for one in self.manner.terms)
 
     @property
     def placed(self) -> dict[str, str]:

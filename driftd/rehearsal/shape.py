@@ -40,6 +40,7 @@ def _scale(plan: GroupPlan) -> float:
         steps += [3 * limits.address_timeout]
     if plan.hooked:
         steps += [limits.quiesce_timeout, limits.serve_timeout]
+    steps += [one.within for one in plan.manner.terms if one.name in plan.once]
     scales = [one / timedelta(seconds=AS_USUAL_S) for one in steps]
     return min(*scales, limits.absent / timedelta(seconds=AS_USUAL_S / 2))
 

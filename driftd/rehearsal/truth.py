@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
+from driftd.core.hooks import HookName
 from driftd.core.leftovers import MARKS
 from driftd.core.ports import Volume
 from driftd.core.rehearsal import Broken
@@ -58,6 +59,7 @@ class Truth:
         self.changing: dict[str, str] = {}  # slot to its zone, from when driftd takes its instance out until it has one
         self.by_hand_asked: set[str] = set()  # groups in which a person asked for a replacement
         self.stuck_groups: Callable[[], set[str]] = set
+        self.told: set[tuple[str, str]] = set()  # (hook, instance) of each of which driftd heard that it was done
         self.late = 0
 
     # --- as it happens ---
@@ -91,6 +93,8 @@ class Truth:
                 self.tested.add("people")
             if self.plans[event.group].zones and self.is_member(event.subject):
                 self.tested.add("zones")
+        if call in {"traffic.drain", "compute.terminate"} and self.plans[event.group].once:
+            self.tested.add("hooks")
         if port in {"volumes", "mounted", "unmounted"}:
             self.tested.add("volumes")
         if call == "compute.launch":
@@ -178,6 +182,8 @@ class Truth:
             yield from self._share(event)
             yield from self._one_zone(event)
         yield from self._stops(event)
+        if call in {"traffic.drain", "compute.terminate"}:
+            yield from self._hooks(event)
         if call == "compute.launch":
             yield from self._launch(event)
         if call == "compute.terminate":
@@ -260,6 +266,21 @@ class Truth:
         forward = event.call in FORWARD or (event.call in OUT and self.is_member(event.subject))
         if self.paused & here and forward:
             yield Broken("pauses", "new work and forward steps are paused")
+
+    def _hooks(self, event: Event) -> Iterator[Broken]:
+        """The group's owner was told in time; of one that does not run nobody is told that it drains."""
+        key, plan = event.subject, self.plans[event.group]
+        never_served = key in self.made and key not in self.last  # a second answer to one launch
+        if not plan.once or never_served or not self.is_member(key):
+            return
+        needed = {HookName.PRE_DRAIN: [key]} if self.cloud.runs(self.cloud.servers[key]) else {}
+        if event.call == "compute.terminate":
+            others = [one.instance.id for one in self._others(key)]
+            needed = {HookName.PRE_TERMINATE: [key], HookName.POST_ATTACH: others}
+        for name, whom in needed.items():
+            told = any((name.value, one) in self.told for one in whom)
+            if name in plan.once and not told and not plan.goes_on_without(name):
+                yield Broken("hooks", f"the {name} hook was not called before {event.call}")
 
     def _launch(self, event: Event) -> Iterator[Broken]:
         key, slot = event.subject, self.cloud.servers[event.subject].request.slot

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from driftd.core.errors import BadInput, DriftdError
 from driftd.core.findings import Action
+from driftd.core.hooks import CALLED_ONCE
 from driftd.core.rehearsal import Rehearsed
 from driftd.core.wording import rehearsing as said
 from driftd.doors.desks.rehearsing import Play, Tell
@@ -79,6 +80,7 @@ class Rehearsing:
             watched=True,
             owning=wish.owning or self._owns(name),
             hooked=bool(hooks.quiesce or hooks.step_down or hooks.serve),
+            once=CALLED_ONCE & {known for known, _ in hooks.each()},
             every=group.every,
             keep_snapshots=group.replacing.keep_snapshots,
             zones=tuple(group.zones),

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from driftd.core.hooks import OnFailure, Terms, Told
+from driftd.core.hooks import CALLED_ONCE, OnFailure, Terms, Told
 from driftd.core.replacement import Record, State
 from driftd.core.world import Advance, Answer, Call, Do, Limits, Verb, World
 
-ONCE = frozenset({Verb.PRE_DRAIN, Verb.POST_ATTACH, Verb.PRE_TERMINATE})
+ONCE = frozenset(Verb(name.value) for name in CALLED_ONCE)
 # Whoever says when to ask again is believed up to this: nobody else looks at the replacement meanwhile.
 LATEST = timedelta(minutes=5)
 _KEPT = frozenset({Told.DONE, Told.PASSED})
