@@ -26,6 +26,7 @@ from driftd.settinghooks import HookSettings
 from driftd.settingnotify import Notify
 from driftd.settingparts import Certificates, Duration, Sessions, Strict
 from driftd.settingplaces import CREDENTIAL, credential
+from driftd.settingpublished import Published
 from driftd.yamltext import Located, complaint, parse
 
 DEFAULT_FILES = ("driftd.yaml", "/etc/driftd/driftd.yaml")
@@ -357,6 +358,7 @@ class Settings(BaseSettings):
 
     store: str = "sqlite:///driftd.db"
     manifests: str = "manifests"
+    manifests_from: Published | None = None
     keys: str = "keys"
     pause_file: str = "driftd.pause"
     packages: str = ""

@@ -8,6 +8,8 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from driftd import __version__
 from driftd.core.errors import BadInput
 from driftd.core.facts import Unseen
@@ -20,6 +22,7 @@ from driftd.doors.desks.trust import KeyMade, Signing, Standing
 from driftd.edges import documents
 from driftd.edges.documents import Trust
 from driftd.flows.remembering import Known
+from driftd.settingpublished import Published
 from driftd.settings import Settings, Unsigned
 
 
@@ -45,7 +48,8 @@ class Trusting:
     @cached_property
     def manifests(self) -> documents.ManifestDirectory:
         """Manifests by image, each by what is trusted."""
-        return documents.ManifestDirectory(self._settings.path(self._settings.manifests), lambda: self.trust)
+        directory = self._settings.path(self._settings.manifests)
+        return documents.ManifestDirectory(directory, lambda: self.trust, _source(self._settings.manifests_from))
 
     def given(self, file: Path, keys: Sequence[Path] = ()) -> Manifest:
         """A manifest that a person names: it must verify where there is any key, and need not be signed without."""
@@ -103,6 +107,25 @@ class Trusting:
                 files, signing, now=self._clock(), generator=generator, sequence=sequence, vouched=vouch
             )
         )  # fmt: skip
+
+
+def _source(said: Published | None) -> documents.Source | None:
+    """Where manifests are published. Raises BadInput where the extra lacks."""
+    if said is None:
+        return None
+    try:
+        from driftd.edges.providers.aws.cloud import Cloud  # noqa: PLC0415  # needs the extra
+        from driftd.edges.providers.aws.settings import AwsSettings  # noqa: PLC0415  # as above
+        from driftd.edges.published import Bucket  # noqa: PLC0415  # as above
+    except ImportError as error:
+        raise BadInput(
+            f"manifests_from needs {error.name}, which is not installed", "pip install 'driftd[aws]'"
+        ) from None
+    try:
+        where = AwsSettings(**said.model_dump(exclude={"s3", "every"}))
+    except ValidationError as error:
+        raise BadInput(f"manifests_from: {error.errors()[0]['msg']}", "docs/manifest.md shows all of it") from None
+    return Bucket(Cloud(where), said.s3, said.every.total_seconds())
 
 
 def _signing(made: documents.Signed) -> Signing:

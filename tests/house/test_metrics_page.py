@@ -45,7 +45,7 @@ def names(model: type[BaseModel]) -> Iterator[str]:
 def test_every_setting_is_written_down_somewhere():
     pages = PAGE + "".join(
         (ROOT / "docs" / name).read_text()
-        for name in ("breakers.md", "canary.md", "hooks.md", "notify.md", "providers.md")
+        for name in ("breakers.md", "canary.md", "hooks.md", "manifest.md", "notify.md", "providers.md")
     )
     lacking = {name for name in names(settings.Settings) if not re.search(rf"\b{name}\b", pages)}
     assert not lacking

@@ -3,7 +3,7 @@
 from driftd.edges.documents.attestations import load_attestation, seal_attestation
 from driftd.edges.documents.checkpoints import CheckpointFile, lines_of, load_checkpoint, verifiers
 from driftd.edges.documents.keys import DigestKeyDirectory
-from driftd.edges.documents.manifests import ManifestDirectory, Trust, load_manifest, read_manifest, weighed
+from driftd.edges.documents.manifests import ManifestDirectory, Source, Trust, load_manifest, read_manifest, weighed
 from driftd.edges.documents.names import Files, file_name, files_beside
 from driftd.edges.documents.overlays import OverlayDirectory, render_overlay
 from driftd.edges.documents.plans import load_plan, plan_schema
@@ -23,6 +23,7 @@ __all__ = [
     "SidecarDirectory",
     "Signed",
     "SigningKey",
+    "Source",
     "Trust",
     "add_signatures",
     "digest_of",

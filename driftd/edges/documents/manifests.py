@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from driftd.core import manifesttext, wording
-from driftd.core.errors import BadInput
+from driftd.core.errors import BadInput, DriftdError
 from driftd.core.facts import Unseen
 from driftd.core.manifest import Manifest
 from driftd.core.wording import trust as said
@@ -40,15 +41,35 @@ def load_manifest(file: Path, trust: Trust = ANYBODY) -> Manifest:
     return _load(files_beside(file), trust)
 
 
+class Source(Protocol):
+    """Where manifests are published, besides a directory."""
+
+    def newer(self, image: str, *, wait: bool) -> Mapping[str, bytes]:
+        """The files of ``image`` by their names, whole, where they are others than those that came last; else nothing.
+
+        It asks for itself how often is enough. Without ``wait`` it gives nothing while another thread asks. Raises
+        ``DriftdError``.
+        """
+        ...
+
+    def forget(self, image: str) -> None:
+        """What came last could not be kept."""
+        ...
+
+
 class ManifestDirectory:
     """``Manifests`` over a directory, each by what ``trust`` says.
 
-    An image is read and verified again when the inode, size or time of change of any of its files is another.
+    An image is read and verified again when the inode, size or time of change of any of its files is another. What
+    ``source`` has is put into the directory when somebody asks for it; while it cannot be asked, what is there counts.
     """
 
-    def __init__(self, directory: Path, trust: Callable[[], Trust] = lambda: ANYBODY) -> None:
+    def __init__(
+        self, directory: Path, trust: Callable[[], Trust] = lambda: ANYBODY, source: Source | None = None
+    ) -> None:
         self._directory = directory
         self._trust = trust
+        self._source = source
         self._known: dict[str, tuple[_Stamp, Manifest | Unseen]] = {}
         self._lock = threading.Lock()
 
@@ -63,6 +84,7 @@ class ManifestDirectory:
     def for_image(self, image: str) -> Manifest | Unseen:
         """See ``Manifests.for_image``: the same object for as long as the files stay as they are."""
         files = self.files(image)
+        why = self._fetch(image, files) if self._source else ""
         with self._lock:
             try:
                 stamp = tuple(_stamp(file) for file in files.all)
@@ -70,12 +92,32 @@ class ManifestDirectory:
                 return Unseen(f"the manifest of {image} cannot be read: {error.strerror} ({files.manifest})")
             if stamp[0] is None:
                 self._known.pop(image, None)
-                return Unseen(wording.no_manifest(image), wording.bake_hint(image, str(files.manifest)))
+                missing = wording.no_manifest(image)
+                return Unseen(f"{missing}: {why}" if why else missing, wording.bake_hint(image, str(files.manifest)))
             known = self._known.get(image)
             if known is None or known[0] != stamp:
                 known = (stamp, self._load(files, image))
                 self._known[image] = known
             return known[1]
+
+    def _fetch(self, image: str, files: Files) -> str:
+        """Bring what is newer; why that could not be, "" where it could."""
+        assert self._source is not None  # noqa: S101  # whoever calls has seen to it
+        try:
+            found = self._source.newer(image, wait=not files.manifest.exists())
+        except DriftdError as error:
+            return str(error)
+        if not found:
+            return ""
+        try:
+            with self._lock:  # nobody reads half of them
+                self._directory.mkdir(parents=True, exist_ok=True)
+                for name, data in found.items():
+                    write(self._directory / name, data)
+        except OSError as error:
+            self._source.forget(image)
+            return f"what was fetched could not be written to {self._directory}: {error.strerror}"
+        return ""
 
     def put(self, made: Manifest) -> Path:
         """Write ``made`` where ``for_image`` finds it, whole or not at all. Raises BadInput when the disk refuses."""
