@@ -12,7 +12,7 @@ import pytest
 from driftd.core.errors import BadInput, NoCapacity, NotFound, Refused, Throttled, Unavailable
 from driftd.core.facts import InstanceState
 from driftd.core.ports import LaunchRequest, TargetState
-from driftd.edges.providers.aws import hostkeys
+from driftd.edges.providers.aws import hostkeys, instances
 from driftd.edges.providers.aws.names import TAG_DEPLOYMENT, TAG_GROUP, TAG_SLOT, TAG_TOKEN
 from driftd.edges.providers.aws.provider import create
 
@@ -83,7 +83,7 @@ def test_a_console_without_keys_is_read_more_and_more_rarely(ours, monkeypatch):
     compute = ours.provider(host_keys="console").compute
     ours.cloud.emulator.forget_calls()
     for _ in range(100):
-        compute.list({})
+        assert compute.list({})[0].reach.vouched() == ()
         now[0] += 60
     assert 5 < ours.cloud.emulator.calls()["GetConsoleOutput"] < 12
 
@@ -105,6 +105,27 @@ def test_a_pass_over_all_groups_reads_the_region_once(ours):
     assert ours.cloud.emulator.calls() == {"DescribeInstances": 1}
     provider.compute.tag(provider.inventory.find("web")[0].id, {"a": "b"})
     assert "a" in provider.inventory.find("web")[0].tags, "what driftd changed is read anew"
+
+
+def test_a_pass_over_many_costs_one_call_a_page_however_long_it_takes(ours, monkeypatch):
+    """The same with keys from consoles: those are read when somebody connects."""
+    monkeypatch.setattr(instances, "_PAGE", 5)
+    now = [1000.0]
+    monkeypatch.setattr(instances, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    names = [f"g{number}" for number in range(6)]
+    for name in names:
+        ours.run(2, tags={"role": name})
+    provider = ours.provider(host_keys="console", **{name: {"select": {"tag:role": name}} for name in names})
+    for _ in range(2):
+        ours.cloud.emulator.forget_calls()
+        for name in names:
+            assert len(provider.inventory.find(name)) == 2
+            now[0] += 5
+        assert ours.cloud.emulator.calls() == {"DescribeInstances": 3}
+    (one, _) = provider.inventory.find("g0")
+    ours.cloud.emulator.forget_calls()
+    one.reach.vouched()
+    assert ours.cloud.emulator.calls() == {"GetConsoleOutput": 1}
 
 
 # --- launching -------------------------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ class AwsTraffic:
         """See ``Traffic.register``. Into an Auto Scaling group it is attached, or comes back from standby, and so into
         the target groups that AWS has tied to it.
         """
-        self._instances.host_keys.keep(instance.id)
+        self._instances.host_keys.keep(instance)
         if name := self._scaling.named(group):
             self._scaling.enter(name, instance.id)
         for one in self._behind(group):
