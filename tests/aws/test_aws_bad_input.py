@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 from played import LIMITS, Story
 
-from driftd.core.errors import NotFound, Unreached
+from driftd.core.errors import NotFound, Refused, Unreached
+from driftd.core.ports import LaunchRequest
 from driftd.core.replacement import State
 from driftd.edges.providers.aws.names import TAG_DEPLOYMENT
 from driftd.edges.providers.aws.provider import create
@@ -104,6 +105,29 @@ def test_who_is_another_controllers_meanwhile_is_left_alone(cloud, monkeypatch, 
         (new,) = story.members() - story.before
         assert set(cloud.health(story.target_group)) == story.before - {story.old} | {new}
         assert not [one for one in story.wire.asked if one.operation == "terminate_instances"]
+
+
+def test_a_target_group_without_health_checks_is_refused(story):
+    """Of those that take instances AWS checks always: "CreateTargetGroup", HealthCheckEnabled."""
+    story.cloud.elb.create_target_group(Name="blind", TargetType="lambda")
+    options = story.options()
+    options["groups"]["web"]["traffic"] = {"target_group": "blind"}
+    with closing(create(options)) as provider, pytest.raises(Refused, match="blind takes lambda, not instances"):
+        provider.traffic.targets("web")
+
+
+def test_a_launch_template_without_the_version_is_named_before_anything_is_changed(cloud, monkeypatch, tmp_path):
+    with closing(Story(cloud, monkeypatch, tmp_path)) as story:
+        story.ask()
+        cloud.ec2.create_launch_template_version(
+            LaunchTemplateName="web", SourceVersion="1", LaunchTemplateData={"InstanceType": "t3.large"}
+        )
+        options = story.options()
+        options["settings"]["groups"]["web"]["launch"]["version"] = 7
+        with closing(create(options)) as provider:
+            said = provider.compute.preflight(LaunchRequest("web", story.slot, cloud.image, "token"))
+        assert "launch template" in said.lower()
+        assert "7" in said
 
 
 def test_a_region_where_nobody_answers_is_named(monkeypatch):

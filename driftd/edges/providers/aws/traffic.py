@@ -177,9 +177,10 @@ def _as_member(state: TargetState, lifecycle: str) -> TargetState:
     is desired of the group is not yet as it will be. One that stands by, and is a target all the same, is to be put
     back whole.
     """
-    if state is not TargetState.HEALTHY or lifecycle in {"", "InService"}:
-        return state
-    return TargetState.MAINTENANCE if lifecycle in STANDING_BY else TargetState.INITIAL
+    if lifecycle in STANDING_BY and state is not TargetState.DRAINING:
+        return TargetState.MAINTENANCE
+    joining = state is TargetState.HEALTHY and lifecycle not in {"", "InService"}
+    return TargetState.INITIAL if joining else state
 
 
 def _state(health: Mapping[str, str]) -> TargetState | None:
