@@ -128,6 +128,22 @@ def test_a_pass_over_many_costs_one_call_a_page_however_long_it_takes(ours, monk
     assert ours.cloud.emulator.calls() == {"GetConsoleOutput": 1}
 
 
+def test_a_key_is_kept_when_its_instance_enters_service_and_never_kept_anew(ours, monkeypatch):
+    """Whoever is root there may write another one to the console later."""
+    first, later = (
+        "ssh-ed25519 " + base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0 " + seed * 32).decode() for seed in (b"a", b"b")
+    )
+    (one,) = ours.run()
+    ours.cloud.group(delay=0)
+    assert ours.cloud.state(one) == "running"
+    group = {"select": {"tag:role": "web"}, "traffic": {"target_group": "web"}}
+    for shown in (first, later):
+        monkeypatch.setattr(hostkeys.HostKeys, "_read", lambda *_, shown=shown: (shown,))
+        provider = ours.provider(host_keys="console", web=group)
+        provider.traffic.register("web", provider.compute.describe(one))
+        assert provider.compute.describe(one).reach.vouched() == (first,)
+
+
 # --- launching -------------------------------------------------------------------------------------------------------
 
 
