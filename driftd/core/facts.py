@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -39,8 +39,9 @@ class Reach:
     """How to get to an instance. ``root`` is set for a local tree, the rest for SSH.
 
     ``host_keys`` are public host keys in known_hosts form ("ssh-ed25519 AAAA…") that the provider vouches for;
-    empty means that the operator's known_hosts file decides. ``visit`` is set for as long as a visit lasts: whoever
-    connects tells it of the connection.
+    empty means that the operator's known_hosts file decides. ``vouching`` is asked for them by whoever is about to
+    connect, where a provider would have to ask about each instance by itself. ``visit`` is set for as long as a visit
+    lasts: whoever connects tells it of the connection.
     """
 
     host: str = ""
@@ -50,6 +51,11 @@ class Reach:
     host_keys: tuple[str, ...] = ()
     root: str = ""
     visit: Announced | None = field(default=None, compare=False, repr=False)
+    vouching: Callable[[], tuple[str, ...]] | None = field(default=None, compare=False, repr=False)
+
+    def vouched(self) -> tuple[str, ...]:
+        """The host keys to connect by. May take as long as a provider's answer, and never raises."""
+        return self.host_keys or (self.vouching() if self.vouching is not None else ())
 
 
 @dataclass(frozen=True, slots=True)

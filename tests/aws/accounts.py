@@ -27,6 +27,7 @@ class Account:
     def __init__(self, url: str, behind: Behind, volumes: int = 0) -> None:
         self.url = url
         self.emulator: Emulator | None = None
+        self.asg = None
         self.behind = behind
         self.ec2, self.elb = self.client("ec2"), self.client("elbv2")
         network = self.ec2.create_vpc(CidrBlock="10.213.0.0/16")["Vpc"]["VpcId"]
@@ -37,7 +38,7 @@ class Account:
             for number, zone in ((1, "eu-central-1a"), (2, "eu-central-1a"))
         ]
         self.image = self.ec2.register_image(Name="golden", RootDeviceName="/dev/xvda")["ImageId"]
-        data = {"InstanceType": "t3.small"}
+        data = {"InstanceType": "t3.small", "ImageId": self.image}
         self.ec2.create_launch_template(LaunchTemplateName="web", LaunchTemplateData=data)
         self.target_group = self._balanced(network)
         tags = [{"Key": TAG_DEPLOYMENT, "Value": "driftd"}]
@@ -78,6 +79,29 @@ class Account:
             DefaultActions=[{"Type": "forward", "TargetGroupArn": arn}],
         )
         return arn
+
+    def scaled(self, most: int = 8) -> None:
+        """An Auto Scaling group ``web`` with nobody in it and room for a few, behind the target group."""
+        self.asg = self.client("autoscaling")
+        self.asg.create_auto_scaling_group(
+            AutoScalingGroupName="web",
+            MinSize=0,
+            MaxSize=most,
+            DesiredCapacity=0,
+            LaunchTemplate={"LaunchTemplateName": "web", "Version": "$Latest"},
+            TargetGroupARNs=[self.target_group],
+            VPCZoneIdentifier=",".join(self.subnets),
+        )
+
+    def members(self) -> dict[str, str]:
+        """The lifecycle states of the Auto Scaling group's members, by instance."""
+        (group,) = self.asg.describe_auto_scaling_groups(AutoScalingGroupNames=["web"])["AutoScalingGroups"]
+        return {one["InstanceId"]: one["LifecycleState"] for one in group["Instances"]}
+
+    def desired(self) -> int:
+        """How many the Auto Scaling group wants."""
+        (group,) = self.asg.describe_auto_scaling_groups(AutoScalingGroupNames=["web"])["AutoScalingGroups"]
+        return group["DesiredCapacity"]
 
     def credentials(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """driftd's own, in the environment."""
@@ -120,8 +144,10 @@ class Account:
             "traffic": {"target_group": "web"},
             "reach": {"ssh": {"user": "root", "key": str(deployment.key)}},
         }
-        launch = {"template": "web", "subnets": self.subnets}
-        settings = {"region": "eu-central-1", "endpoint": self.url, "groups": {"web": {"launch": launch}}}
+        how = {"launch": {"template": "web", "subnets": self.subnets}}
+        if self.asg is not None:
+            how, group["select"] = {"auto_scaling_group": "web"}, {}
+        settings = {"region": "eu-central-1", "endpoint": self.url, "groups": {"web": how}}
         return {"settings": settings, "groups": {"web": group}}
 
 

@@ -12,7 +12,7 @@ import pytest
 from driftd.core.errors import BadInput, NoCapacity, NotFound, Refused, Throttled, Unavailable
 from driftd.core.facts import InstanceState
 from driftd.core.ports import LaunchRequest, TargetState
-from driftd.edges.providers.aws import hostkeys
+from driftd.edges.providers.aws import hostkeys, instances
 from driftd.edges.providers.aws.names import TAG_DEPLOYMENT, TAG_GROUP, TAG_SLOT, TAG_TOKEN
 from driftd.edges.providers.aws.provider import create
 
@@ -83,7 +83,7 @@ def test_a_console_without_keys_is_read_more_and_more_rarely(ours, monkeypatch):
     compute = ours.provider(host_keys="console").compute
     ours.cloud.emulator.forget_calls()
     for _ in range(100):
-        compute.list({})
+        assert compute.list({})[0].reach.vouched() == ()
         now[0] += 60
     assert 5 < ours.cloud.emulator.calls()["GetConsoleOutput"] < 12
 
@@ -105,6 +105,43 @@ def test_a_pass_over_all_groups_reads_the_region_once(ours):
     assert ours.cloud.emulator.calls() == {"DescribeInstances": 1}
     provider.compute.tag(provider.inventory.find("web")[0].id, {"a": "b"})
     assert "a" in provider.inventory.find("web")[0].tags, "what driftd changed is read anew"
+
+
+def test_a_pass_over_many_costs_one_call_a_page_however_long_it_takes(ours, monkeypatch):
+    """The same with keys from consoles: those are read when somebody connects."""
+    monkeypatch.setattr(instances, "_PAGE", 5)
+    now = [1000.0]
+    monkeypatch.setattr(instances, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    names = [f"g{number}" for number in range(6)]
+    for name in names:
+        ours.run(2, tags={"role": name})
+    provider = ours.provider(host_keys="console", **{name: {"select": {"tag:role": name}} for name in names})
+    for _ in range(2):
+        ours.cloud.emulator.forget_calls()
+        for name in names:
+            assert len(provider.inventory.find(name)) == 2
+            now[0] += 5
+        assert ours.cloud.emulator.calls() == {"DescribeInstances": 3}
+    (one, _) = provider.inventory.find("g0")
+    ours.cloud.emulator.forget_calls()
+    one.reach.vouched()
+    assert ours.cloud.emulator.calls() == {"GetConsoleOutput": 1}
+
+
+def test_a_key_is_kept_when_its_instance_enters_service_and_never_kept_anew(ours, monkeypatch):
+    """Whoever is root there may write another one to the console later."""
+    first, later = (
+        "ssh-ed25519 " + base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0 " + seed * 32).decode() for seed in (b"a", b"b")
+    )
+    (one,) = ours.run()
+    ours.cloud.group(delay=0)
+    assert ours.cloud.state(one) == "running"
+    group = {"select": {"tag:role": "web"}, "traffic": {"target_group": "web"}}
+    for shown in (first, later):
+        monkeypatch.setattr(hostkeys.HostKeys, "_read", lambda *_, shown=shown: (shown,))
+        provider = ours.provider(host_keys="console", web=group)
+        provider.traffic.register("web", provider.compute.describe(one))
+        assert provider.compute.describe(one).reach.vouched() == (first,)
 
 
 # --- launching -------------------------------------------------------------------------------------------------------
@@ -239,9 +276,9 @@ def test_a_data_volume_outlives_whoever_somebody_tied_it_to(ours):
 class Scaled:
     """An Auto Scaling group of two behind a target group."""
 
-    def __init__(self, ours, least=2, most=3):
+    def __init__(self, ours, least=2, most=3, delay=0):
         self.cloud = ours.cloud
-        self.target_group = ours.cloud.group(delay=0)
+        self.target_group = ours.cloud.group(delay=delay)
         data = {"ImageId": ours.cloud.image, "InstanceType": "t3.micro"}
         ours.cloud.ec2.create_launch_template(LaunchTemplateName="web", LaunchTemplateData=data)
         self.cloud.asg.create_auto_scaling_group(
@@ -282,8 +319,10 @@ def test_a_member_is_replaced_and_the_group_fills_nobodys_place(ours):
     provider.compute.stop(old)
     provider.compute.terminate(old)
     assert scaled.group()["DesiredCapacity"] == 2
-    assert {name for name, state in scaled.states().items() if state == "InService"} == before - {old} | {new.id}
     assert provider.foreign("web") == ""
+    assert ours.cloud.state(old) == "terminated"
+    assert scaled.states() == dict.fromkeys(before - {old} | {new.id}, "InService"), "of nobody who is gone it tells"
+    assert scaled.group()["DesiredCapacity"] == 2
 
 
 def test_a_full_group_says_so_before_anything_is_launched(ours):
@@ -315,6 +354,69 @@ def test_what_was_put_into_standby_comes_back(ours):
     assert (scaled.group()["DesiredCapacity"], scaled.states()[one]) == (2, "InService")
 
 
+def test_a_drain_is_undone_at_once_and_not_after_its_delay(ours):
+    scaled = Scaled(ours, least=1, delay=300)
+    one = min(scaled.states())
+    assert scaled.target(one) is TargetState.HEALTHY
+    scaled.provider.traffic.drain("web", one)
+    assert scaled.states()[one] == "EnteringStandby"
+    assert scaled.target(one) is TargetState.DRAINING
+    scaled.provider.traffic.register("web", scaled.provider.compute.describe(one))
+    assert (scaled.group()["DesiredCapacity"], scaled.states()[one]) == (2, "InService")
+    assert scaled.target(one) is TargetState.HEALTHY
+
+
+def test_who_stands_by_and_is_a_target_all_the_same_is_not_in_service(ours):
+    """Else an undo would leave it there, and the group one smaller than it was."""
+    scaled = Scaled(ours, least=1)
+    one = min(scaled.states())
+    scaled.provider.traffic.drain("web", one)
+    assert scaled.states()[one] == "Standby"
+    ours.cloud.elb.register_targets(TargetGroupArn=scaled.target_group, Targets=[{"Id": one}])
+    assert scaled.target(one) is TargetState.MAINTENANCE
+    scaled.provider.traffic.register("web", scaled.provider.compute.describe(one))
+    assert (scaled.group()["DesiredCapacity"], scaled.target(one)) == (2, TargetState.HEALTHY)
+
+
+def test_who_waits_for_a_hook_of_the_group_is_not_in_service_yet(ours):
+    scaled = Scaled(ours)
+    hook = {"AutoScalingGroupName": "web", "LifecycleHookName": "warm-up"}
+    ours.cloud.asg.put_lifecycle_hook(
+        **hook, LifecycleTransition="autoscaling:EC2_INSTANCE_LAUNCHING", HeartbeatTimeout=300
+    )
+    provider = scaled.provider
+    new = provider.compute.launch(ours.request(f"web/{min(scaled.states())}"))
+    ours.cloud.state(new.id)
+    provider.traffic.register("web", new)
+    assert (scaled.states()[new.id], scaled.target(new.id)) == ("Pending:Wait", TargetState.INITIAL)
+    with pytest.raises(Unavailable, match=f"{new.id} is joining web"):
+        provider.compute.stop(new.id)
+    assert ours.cloud.state(new.id) == "running"
+    ours.cloud.asg.complete_lifecycle_action(**hook, InstanceId=new.id, LifecycleActionResult="CONTINUE")
+    assert scaled.target(new.id) is TargetState.HEALTHY
+
+
+def test_the_end_waits_for_the_groups_own_hook_and_protection_binds(ours):
+    scaled = Scaled(ours, least=1)
+    hook = {"AutoScalingGroupName": "web", "LifecycleHookName": "logs"}
+    ours.cloud.asg.put_lifecycle_hook(
+        **hook, LifecycleTransition="autoscaling:EC2_INSTANCE_TERMINATING", HeartbeatTimeout=300
+    )
+    one, compute = min(scaled.states()), scaled.provider.compute
+    scaled.provider.traffic.drain("web", one)
+    ours.cloud.ec2.modify_instance_attribute(InstanceId=one, DisableApiTermination={"Value": True})
+    with pytest.raises(Refused, match=f"{one} has termination protection"):
+        compute.terminate(one)
+    ours.cloud.ec2.modify_instance_attribute(InstanceId=one, DisableApiTermination={"Value": False})
+    for _ in range(2):
+        compute.terminate(one)
+        assert (ours.cloud.state(one), scaled.states()[one]) == ("running", "Terminating:Wait")
+    assert scaled.provider.foreign("web") == "", "it is driftd's own doing"
+    ours.cloud.asg.complete_lifecycle_action(**hook, InstanceId=one, LifecycleActionResult="CONTINUE")
+    assert ours.cloud.state(one) == "terminated"
+    assert scaled.group()["DesiredCapacity"] == 1
+
+
 def test_an_instance_refresh_is_somebody_elses_work(ours):
     scaled = Scaled(ours)
     scaled.cloud.emulator.knobs(settle=60)
@@ -328,7 +430,7 @@ def test_an_instance_refresh_is_somebody_elses_work(ours):
 def test_things_that_are_not_there_are_named(ours):
     ours.run()
     provider = ours.provider(web={"select": {"tag:role": "web"}, "traffic": {"target_group": "nowhere"}})
-    with pytest.raises(NotFound, match=r"nowhere|TargetGroupNotFound"):
+    with pytest.raises(NotFound, match="there is no target group nowhere in us-east-1"):
         provider.traffic.targets("web")
     launch = {"web": {"launch": {"template": "web", "version": 7}}}
     ours.cloud.ec2.create_launch_template(LaunchTemplateName="web", LaunchTemplateData={"InstanceType": "t3.micro"})

@@ -29,6 +29,7 @@ CONFIG = """\
 store: sqlite:///driftd.db
 manifests: manifests
 pause_file: pause
+metrics: {{listen: ""}}
 trust: {{manifest_keys: [release.pub], signing_key: release}}
 ssh: {{key: "{key}"}}
 daemon: {{tick: 200ms}}

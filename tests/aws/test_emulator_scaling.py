@@ -204,6 +204,18 @@ def test_standby_without_a_smaller_group_is_replaced(cloud):
     assert cloud.state(one) == "stopped"
 
 
+@pytest.mark.parametrize(("smaller", "desired"), [(False, 1), (True, 0)])
+def test_ending_one_in_standby_makes_the_group_smaller_only_where_that_is_said(cloud, smaller, desired):
+    """API_TerminateInstanceInAutoScalingGroup.html: nothing there is about standby."""
+    one, other = group(cloud)
+    cloud.asg.enter_standby(AutoScalingGroupName="web", InstanceIds=[one], ShouldDecrementDesiredCapacity=True)
+    assert members(cloud) == {one: "Standby", other: "InService"}
+    end(cloud, one, smaller=smaller)
+    assert cloud.state(one) == "terminated"
+    assert described(cloud)["DesiredCapacity"] == desired
+    assert states(cloud) == ["InService"] * desired
+
+
 def test_standby_below_the_least_size_is_refused(cloud):
     """API_EnterStandby.html: the capacity must stay at the minimum or above."""
     one, _ = group(cloud, MinSize=2)

@@ -96,6 +96,24 @@ def test_a_provider_may_vouch_for_the_key(server, tmp_path):
         assert connection.host_key.line == server.line()
 
 
+def test_a_provider_is_asked_for_the_key_when_somebody_connects(server, tmp_path):
+    how, asked = options(server, known_hosts=(tmp_path / "none",)), []
+
+    def vouching():
+        asked.append(server.line())
+        return (server.line(),)
+
+    there = reach(server, vouching=vouching)
+    assert there == reach(server)
+    assert asked == []
+    with connect(there, how, Deadline(10)) as connection:
+        assert connection.host_key.line == server.line()
+    assert asked == [server.line()]
+    known = reach(server, host_keys=(server.line(),), vouching=vouching)
+    with connect(known, how, Deadline(10)):
+        assert len(asked) == 1, "what is known is not asked for"
+
+
 def test_scanning_finds_each_kind_and_what_is_recorded_is_trusted(server, tmp_path):
     found = scan_host_keys("127.0.0.1", server.port, 10)
     assert {key.fingerprint for key in found} == {fingerprint(path) for path in server.host_keys.values()}

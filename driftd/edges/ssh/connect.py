@@ -74,7 +74,7 @@ def connect(reach: Reach, options: SshOptions, deadline: Deadline) -> Iterator[C
     began = time.monotonic()
     checked_host(reach.host)
     with _shows(reach, options) as show:
-        trusted = known(reach.host, reach.port, options.known_hosts, reach.host_keys)
+        trusted = known(reach.host, reach.port, options.known_hosts, reach.vouched())
         wanted = key_types(trusted.keys)
         with handshake(
             reach.host, reach.port, wanted, deadline.within(options.connect_s + options.banner_s), options.connect_s

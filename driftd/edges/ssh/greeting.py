@@ -52,7 +52,7 @@ def knock(instance: Instance, options: SshOptions, *, deadline_s: float) -> Unse
     """Ask for the host key alone, and log nobody in; None when it is the known one."""
     reach, deadline = instance.reach, Deadline(deadline_s)
     try:
-        trusted = known(reach.host, reach.port, options.known_hosts, reach.host_keys)
+        trusted = known(reach.host, reach.port, options.known_hosts, reach.vouched())
         wanted, within = key_types(trusted.keys), deadline.within(options.connect_s + options.banner_s)
         with handshake(reach.host, reach.port, wanted, within, options.connect_s) as (_transport, presented, _socket):
             trusted.check(presented)

@@ -51,7 +51,7 @@ class Load:
 
 def person(instance: Instance, key_file: Path, known_hosts: Path, script: str) -> None:
     """Log in with OpenSSH's own client on a terminal and run ``script``, as a person would. Raises DriftdError."""
-    known_hosts.write_text("".join(f"{instance.reach.host} {key}\n" for key in instance.reach.host_keys))
+    known_hosts.write_text("".join(f"{instance.reach.host} {key}\n" for key in instance.reach.vouched()))
     command = [
         "ssh", "-tt", "-i", str(key_file), "-p", str(instance.reach.port),
         "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "LogLevel=ERROR",

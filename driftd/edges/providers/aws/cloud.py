@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 import boto3
 from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.session import get_session
+from botocore.session import Session, get_session
+from botocore.utils import parse_timestamp
 
 from driftd import __version__
 from driftd.core.errors import ProviderError
@@ -118,8 +121,28 @@ class Cloud:
             raise translated(error, service, "connect", f"{service}:*") from error
 
 
+def _core() -> Session:
+    """A session of botocore, whose own way to read a time takes a third of what an answer costs."""
+    core = get_session()
+    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_moment)
+    return core
+
+
+def _moment(told: Any) -> datetime:
+    """A time as AWS tells it: ISO 8601 in most answers."""
+    if isinstance(told, str):
+        with suppress(ValueError):
+            at = datetime.fromisoformat(told)
+            if at.tzinfo is not None:
+                return at
+    found: datetime = parse_timestamp(told)
+    return found
+
+
 def _session(settings: AwsSettings) -> boto3.session.Session:
-    base = boto3.session.Session(profile_name=settings.profile or None, region_name=settings.region)
+    base = boto3.session.Session(
+        botocore_session=_core(), profile_name=settings.profile or None, region_name=settings.region
+    )
     if not settings.role:
         return base
     return _assumed(base, settings)
@@ -134,7 +157,7 @@ def _assumed(base: boto3.session.Session, settings: AwsSettings) -> boto3.sessio
         settings.role,
         extra_args=arguments,
     )
-    session = get_session()
+    session = _core()
     session._credentials = DeferredRefreshableCredentials(  # noqa: SLF001  # botocore has no public way in
         method="assume-role", refresh_using=fetcher.fetch_credentials
     )

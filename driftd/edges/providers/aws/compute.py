@@ -135,8 +135,11 @@ class AwsCompute:
                 "give it back the tags by which its group selects it, or end it by hand",
             )
         self._volumes.spare(raw)
-        if (name := self._member(raw)) and self._scaling.end(name, instance_id):
-            return
+        if name := self._member(raw):
+            if why := self._protection(instance_id):  # which does not bind its Auto Scaling group
+                raise Refused(why)
+            if self._scaling.end(name, instance_id):
+                return
         self._cloud.do("ec2", "terminate_instances", InstanceIds=[instance_id])
 
     def tag(self, instance_id: str, tags: Mapping[str, str]) -> None:

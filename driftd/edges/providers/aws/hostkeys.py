@@ -12,10 +12,9 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
 from driftd.core.errors import ProviderError
-from driftd.edges.providers.aws import names
+from driftd.core.facts import Instance
 from driftd.edges.providers.aws.cloud import Cloud
 from driftd.probe.keys import read_line
 
@@ -29,7 +28,10 @@ _MOST = 20_000  # instances whose keys, and whose turn, are kept
 
 
 class HostKeys:
-    """Host keys by instance, in known_hosts form. Never raises: without keys the operator's known_hosts decides."""
+    """Host keys by instance, in known_hosts form. Never raises: without keys the operator's known_hosts decides.
+
+    A console is one call for each instance, so it is read when somebody is about to connect, and not with a listing.
+    """
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
@@ -37,16 +39,12 @@ class HostKeys:
         self._known: dict[str, tuple[str, ...]] = {}
         self._due: dict[str, tuple[float, float]] = {}  # when a console is read again, and how long after the last time
 
-    def of(self, raw: Mapping[str, Any]) -> tuple[str, ...]:
-        """Those of one instance, as EC2 tells of it. Until they are there its console is read, more and more rarely."""
-        kept = names.tags_of(raw.get("Tags", ())).get(TAG_HOSTKEY, "")
-        if kept and read_line(kept.encode("ascii", "replace")):
-            return (kept,)
-        instance_id = raw["InstanceId"]
+    def of(self, instance_id: str) -> tuple[str, ...]:
+        """Those of one instance that runs. Until they are there its console is read, more and more rarely."""
         with self._lock:
             known, now = self._known.get(instance_id, ()), time.monotonic()
             at, wait = self._due.get(instance_id, (now, _AGAIN_S))
-            if known or now < at or raw["State"]["Name"] != "running":
+            if known or now < at:
                 return known
             if len(self._due) > _MOST:  # of instances that are long gone
                 self._due.clear()
@@ -59,13 +57,15 @@ class HostKeys:
                 found = self._known.setdefault(instance_id, found)
         return found
 
-    def keep(self, instance_id: str) -> None:
-        """Into the tag, where they were read: for later, when the console tells of other things. Best effort."""
-        found = self._known.get(instance_id, ())
+    def keep(self, instance: Instance) -> None:
+        """Into the tag, unless it is there: for later, when the console tells of other things. Best effort."""
+        if self._cloud.settings.host_keys != "console" or tagged(instance.tags):
+            return
+        found = self.of(instance.id)
         if found and len(found[0]) <= _TAG_LONGEST:
             tag = {"Key": TAG_HOSTKEY, "Value": found[0]}
             with suppress(ProviderError):
-                self._cloud.do("ec2", "create_tags", Resources=[instance_id], Tags=[tag])
+                self._cloud.do("ec2", "create_tags", Resources=[instance.id], Tags=[tag])
 
     def _read(self, instance_id: str) -> tuple[str, ...]:
         try:
@@ -73,6 +73,12 @@ class HostKeys:
         except ProviderError:
             return ()
         return published(str(answer.get("Output") or "").encode("utf-8", "replace"))  # botocore has decoded it
+
+
+def tagged(tags: Mapping[str, str]) -> tuple[str, ...]:
+    """The key that was kept in an instance's tag, if one was."""
+    kept = tags.get(TAG_HOSTKEY, "")
+    return (kept,) if kept and read_line(kept.encode("ascii", "replace")) else ()
 
 
 def published(console: bytes) -> tuple[str, ...]:

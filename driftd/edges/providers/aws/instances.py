@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from driftd.core.errors import NotFound, Refused
 from driftd.core.facts import Instance, InstanceState, Reach
 from driftd.edges.providers.aws import names
 from driftd.edges.providers.aws.cloud import Cloud
-from driftd.edges.providers.aws.hostkeys import HostKeys
+from driftd.edges.providers.aws.hostkeys import HostKeys, tagged
 from driftd.edges.providers.aws.settings import Served
 
 _STATES = {
@@ -26,8 +28,24 @@ _STATES = {
 PRESENT = ("pending", "running", "stopping", "stopped", "shutting-down")
 _PAGE = 1000  # the most that DescribeInstances gives at once
 _MOMENT_S = 2.0
+_PASS_S = 60.0
 _EC2_BEGAN = datetime(2006, 8, 25, tzinfo=UTC)
 MEMBER_OF = "aws:autoscaling:groupName"
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """One reading of all instances: when it was over, how many changes there had been, which groups have had it."""
+
+    changes: int
+    at: float
+    found: list[Instance]
+    had: set[str] = field(default_factory=set)
+
+    def serves(self, group: str, changes: int) -> bool:
+        """Whether it is good enough for the group now."""
+        age = time.monotonic() - self.at
+        return self.changes == changes and age <= (_MOMENT_S if group in self.had else _PASS_S)
 
 
 class Instances:
@@ -38,7 +56,7 @@ class Instances:
         self._cloud = cloud
         self._groups = groups
         self._lock = threading.Lock()
-        self._pass: tuple[int, float, list[Instance]] | None = None
+        self._pass: _Pass | None = None
 
     def all(self, tags: Mapping[str, str]) -> list[Instance]:
         """Every one of these groups that is not gone and carries all of ``tags``."""
@@ -47,15 +65,16 @@ class Instances:
         return [one for one in found if one is not None and _carries(one, tags)]
 
     def of(self, group: str) -> list[Instance]:
-        """All of one group. A pass over all groups asks AWS once: what was read a moment ago is read again only where
-        driftd changed something since.
+        """All of one group. A pass over all groups asks AWS once, however long it takes: a reading is given to each
+        group once, and for a moment to whoever asks; anew where driftd changed something since.
         """
         with self._lock:
-            at, changes = time.monotonic(), self._cloud.changes
-            if self._pass is None or self._pass[0] != changes or at - self._pass[1] > _MOMENT_S:
-                self._pass = (changes, at, self.all({}))
-            found = self._pass[2]
-        return sorted((one for one in found if one.group == group), key=lambda one: (one.slot, one.id))
+            known, changes = self._pass, self._cloud.changes
+            if known is None or not known.serves(group, changes):
+                found = self.all({})
+                known = self._pass = _Pass(changes, time.monotonic(), found)
+            known.had.add(group)
+        return sorted((one for one in known.found if one.group == group), key=lambda one: (one.slot, one.id))
 
     def raw(self, instance_id: str) -> dict[str, Any]:
         """What EC2 tells of one. Raises ``NotFound``."""
@@ -115,15 +134,21 @@ class Instances:
             address=address,
             launched_at=_launched(raw),
             tags=tags,
-            reach=Reach(
-                host=address,
-                port=group.reach.port,
-                user=group.reach.user,
-                key_file=group.reach.key,
-                host_keys=self.host_keys.of(raw) if settings.host_keys == "console" else (),
-            ),
+            reach=self._reach(raw, tags, group, address),
             zone=str(raw.get("Placement", {}).get("AvailabilityZone") or ""),
             isolated=self._isolated(raw),
+        )
+
+    def _reach(self, raw: Mapping[str, Any], tags: Mapping[str, str], group: Served, address: str) -> Reach:
+        console = self._cloud.settings.host_keys == "console"
+        asked = console and raw["State"]["Name"] == "running"
+        return Reach(
+            host=address,
+            port=group.reach.port,
+            user=group.reach.user,
+            key_file=group.reach.key,
+            host_keys=tagged(tags) if console else (),
+            vouching=partial(self.host_keys.of, raw["InstanceId"]) if asked else None,
         )
 
     def _isolated(self, raw: Mapping[str, Any]) -> bool:

@@ -18,6 +18,8 @@ from driftd.edges.providers.aws.settings import Launch, Served
 
 _KINDS = ("instance", "volume", "network-interface")
 _ID = re.compile(r"lt-[0-9a-f]+")
+_MOST_TAGS = 50  # "Tag restrictions": on each resource, those of AWS's own not counted
+_LATER = 2  # that an instance gets in its life besides: its host key's, and a taint's
 
 
 class Launching:
@@ -159,7 +161,7 @@ class Launching:
         kept = {key: value for key, value in old.items() if not key.startswith(("aws:", "driftd:"))}
         served = self._groups[request.group]
         chosen = {key[4:]: value for key, value in served.select.items() if key.startswith("tag:")}
-        return {
+        made = {
             **kept,
             **chosen,
             **request.tags,
@@ -169,6 +171,14 @@ class Launching:
             names.TAG_TOKEN: request.token,
             names.TAG_REQUEST: names.digest(request),
         }
+        if like is not None and len(made) + _LATER > _MOST_TAGS:
+            own = len(made) - len(kept) + _LATER
+            raise Refused(
+                f"{like['InstanceId']} has {len(kept)} tags that a newcomer would get, too, and {own} more are "
+                f"driftd's own: AWS allows {_MOST_TAGS} on an instance",
+                f"remove {len(made) + _LATER - _MOST_TAGS} of them",
+            )
+        return made
 
 
 def _is_there(raw: Mapping[str, Any] | None) -> bool:

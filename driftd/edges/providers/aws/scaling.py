@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,18 +12,28 @@ from driftd.edges.providers.aws.cloud import Cloud
 from driftd.edges.providers.aws.settings import Launch, Served
 
 _REFRESHING = frozenset({"Pending", "InProgress", "Cancelling", "RollbackInProgress", "Baking"})
-_IN = frozenset({"InService", "Pending", "Pending:Wait", "Pending:Proceed"})
-_LEAVING = frozenset({"Terminating", "Terminating:Wait", "Terminating:Proceed", "Terminated", "Detaching", "Detached"})
-# What AWS writes of an activity that somebody asked for by API, of one instance (DescribeScalingActivities).
+_JOINING = frozenset({"Pending", "Pending:Wait", "Pending:Proceed"})
+_IN = _JOINING | {"InService"}
+_ENDING = frozenset({"Terminating", "Terminating:Wait", "Terminating:Proceed", "Terminated"})
+_LEAVING = _ENDING | {"Detaching", "Detached"}
+STANDING_BY = frozenset({"EnteringStandby", "Standby"})
+# What AWS writes of an activity that somebody asked for by API, of one instance (DescribeScalingActivities): how its
+# description begins, and for one that ends what its cause holds.
 _BY_HAND = ("Moving EC2 instance", "Attaching an existing EC2 instance", "Detaching EC2 instance")
+_ENDED, _ENDED_BY_HAND = "Terminating EC2 instance", "was taken out of service in response to a user request"
+_POLL_S, _WAIT_S = 0.5, 20.0
 
 
 class Scaling:
     """The groups of ``groups`` that are Auto Scaling groups."""
 
-    def __init__(self, cloud: Cloud, groups: Mapping[str, Served]) -> None:
+    def __init__(
+        self, cloud: Cloud, groups: Mapping[str, Served], *, poll_s: float = _POLL_S, wait_s: float = _WAIT_S
+    ) -> None:
         self._cloud = cloud
         self._groups = groups
+        self._poll_s = poll_s
+        self._wait_s = wait_s
 
     def named(self, group: str) -> str:
         """The Auto Scaling group of one of our groups; "" where it has none."""
@@ -33,7 +44,11 @@ class Scaling:
         """What AWS tells of it. Raises ``NotFound``."""
         found = self._cloud.ask("autoscaling", "describe_auto_scaling_groups", AutoScalingGroupNames=[name])
         if not found["AutoScalingGroups"]:
-            raise NotFound(f"there is no Auto Scaling group {name}", "correct auto_scaling_group")
+            where = self._cloud.settings.region
+            raise NotFound(
+                f"there is no Auto Scaling group {name} in {where}",
+                "correct auto_scaling_group of the group, or providers.aws.region",
+            )
         one: dict[str, Any] = found["AutoScalingGroups"][0]
         return one
 
@@ -65,9 +80,17 @@ class Scaling:
         mine = [one for one in answer["AutoScalingInstances"] if one["AutoScalingGroupName"] == name]
         return str(mine[0]["LifecycleState"]) if mine else ""
 
+    def states(self, name: str) -> dict[str, str]:
+        """The ``LifecycleState`` of all members, by instance."""
+        return {one["InstanceId"]: str(one["LifecycleState"]) for one in self.described(name).get("Instances", ())}
+
+    def leaving_service(self, name: str, instance_id: str) -> bool:
+        """Whether it is on its way into standby: AWS lets it drain first."""
+        return self.state(name, instance_id) == "EnteringStandby"
+
     def enter(self, name: str, instance_id: str) -> None:
         """Make it a member in service. In service already is success. Raises ``NoCapacity`` above the maximum."""
-        state = self.state(name, instance_id)
+        state = self._at_rest(name, instance_id)
         if state in _IN:
             return
         if state in _LEAVING:
@@ -81,9 +104,19 @@ class Scaling:
                 raise NoCapacity(why, f"allow one more: MaxSize of {name}")
             self._cloud.do("autoscaling", "attach_instances", AutoScalingGroupName=name, InstanceIds=[instance_id])
 
+    def _at_rest(self, name: str, instance_id: str) -> str:
+        """Its state, once it is not on its way into standby any more: only from there can it be had back."""
+        until = time.monotonic() + self._wait_s
+        while (state := self.state(name, instance_id)) == "EnteringStandby" and time.monotonic() < until:
+            time.sleep(self._poll_s)
+        return state
+
     def stand_by(self, name: str, instance_id: str) -> None:
         """Take it out of service, and lower what is desired, so that nobody is launched for it. Out is success."""
-        if self.state(name, instance_id) != "InService":
+        state = self.state(name, instance_id)
+        if state in _JOINING:
+            raise Unavailable(f"{instance_id} is joining {name}: {state}", "asked again when it is in service")
+        if state != "InService":
             return
         self._cloud.do(
             "autoscaling",
@@ -94,14 +127,21 @@ class Scaling:
         )
 
     def end(self, name: str, instance_id: str) -> bool:
-        """End a member that is in service, with nobody launched for it; False where the group must not be asked."""
-        if self.state(name, instance_id) not in _IN:
+        """End a member, with nobody launched for it; False where it is none, and EC2 is to be asked.
+
+        By the group, also where it stands by: of one that EC2 ended in standby the group would tell for ever. What is
+        desired was lowered when it went there.
+        """
+        state = self.state(name, instance_id)
+        if state in _ENDING:
+            return True  # its hooks may take their time
+        if state not in _IN | STANDING_BY:
             return False
         self._cloud.do(
             "autoscaling",
             "terminate_instance_in_auto_scaling_group",
             InstanceId=instance_id,
-            ShouldDecrementDesiredCapacity=True,
+            ShouldDecrementDesiredCapacity=state in _IN,
         )
         return True
 
@@ -120,7 +160,13 @@ class Scaling:
                 return f"Auto Scaling group {name}: instance refresh {one['InstanceRefreshId']} is {one['Status']}"
         answer = self._cloud.ask("autoscaling", "describe_scaling_activities", AutoScalingGroupName=name, MaxRecords=20)
         for one in answer["Activities"]:
-            said = printable(str(one.get("Description") or "something"))[:200]
-            if int(one.get("Progress", 0)) < 100 and not one.get("EndTime") and not said.startswith(_BY_HAND):
+            if int(one.get("Progress", 0)) < 100 and not one.get("EndTime") and not _by_hand(one):
+                said = printable(str(one.get("Description") or "something"))[:200]
                 return f"Auto Scaling group {name}: {said} ({one['StatusCode']})"
         return ""
+
+
+def _by_hand(activity: Mapping[str, Any]) -> bool:
+    """Whether somebody asked for it by API, of one instance: driftd, or a person, who may."""
+    said = str(activity.get("Description") or "")
+    return said.startswith(_BY_HAND) or (said.startswith(_ENDED) and _ENDED_BY_HAND in str(activity.get("Cause") or ""))

@@ -15,7 +15,7 @@ from driftd.core.facts import Instance
 from driftd.core.ports import Target, TargetState
 from driftd.edges.providers.aws.cloud import Cloud
 from driftd.edges.providers.aws.instances import Instances
-from driftd.edges.providers.aws.scaling import Scaling
+from driftd.edges.providers.aws.scaling import STANDING_BY, Scaling
 from driftd.edges.providers.aws.settings import Served
 
 # "TargetHealth" of the Elastic Load Balancing API reference. ``unused`` has several reasons; see ``_state``.
@@ -55,23 +55,37 @@ class AwsTraffic:
             for name, state in self._health(one).items():
                 states.setdefault(name, []).append(state)
         found = {name: min(several, key=_ORDER.index) for name, several in states.items()}
-        return [Target(name, state, int(state in _BUSY)) for name, state in sorted(found.items())]
+        members = self._members(group) if found else {}
+        return [
+            Target(name, _as_member(state, members.get(name, "")), int(state in _BUSY))
+            for name, state in sorted(found.items())
+        ]
+
+    def _members(self, group: str) -> Mapping[str, str]:
+        """The lifecycle states of its Auto Scaling group's members; empty where it has none."""
+        name = self._scaling.named(group)
+        return self._scaling.states(name) if name else {}
 
     def register(self, group: str, instance: Instance) -> None:
         """See ``Traffic.register``. Into an Auto Scaling group it is attached, or comes back from standby, and so into
         the target groups that AWS has tied to it.
         """
-        self._instances.host_keys.keep(instance.id)
+        self._instances.host_keys.keep(instance)
         if name := self._scaling.named(group):
+            if self._scaling.leaving_service(name, instance.id):
+                self._put(group, instance.id)  # nothing is left to wait for then, and it can be had back
             self._scaling.enter(name, instance.id)
+        self._put(group, instance.id)
+
+    def _put(self, group: str, instance_id: str) -> None:
         for one in self.behind(group):
-            state = self._health(one).get(instance.id)
+            state = self._health(one).get(instance_id)
             if state is None or state is TargetState.DRAINING:
                 self._cloud.do(
                     "elbv2",
                     "register_targets",
                     TargetGroupArn=one["TargetGroupArn"],
-                    Targets=self._as(one, instance.id),
+                    Targets=self._as(one, instance_id),
                 )
 
     def drain(self, group: str, instance_id: str) -> None:
@@ -114,9 +128,12 @@ class AwsTraffic:
         """What AWS tells of it, asked for once: ARN and kind of targets never change."""
         if name not in self._known:
             by = {"TargetGroupArns": [name]} if name.startswith("arn:") else {"Names": [name]}
-            found = self._cloud.ask("elbv2", "describe_target_groups", **by)["TargetGroups"]
+            found = self._found(by)
             if not found:
-                raise NotFound(f"there is no target group {name}", "correct traffic.target_group of the group")
+                raise NotFound(
+                    f"there is no target group {name} in {self._cloud.settings.region}",
+                    "correct traffic.target_group of the group, or providers.aws.region",
+                )
             if found[0].get("TargetType", "instance") not in {"instance", "ip"}:
                 raise Refused(f"target group {name} takes {found[0]['TargetType']}, not instances")
             if not found[0].get("HealthCheckEnabled", True):
@@ -126,6 +143,14 @@ class AwsTraffic:
                 )
             self._known[name] = found[0]
         return self._known[name]
+
+    def _found(self, by: Mapping[str, list[str]]) -> list[dict[str, Any]]:
+        """AWS says that there is none without saying which."""
+        try:
+            found: list[dict[str, Any]] = self._cloud.ask("elbv2", "describe_target_groups", **by)["TargetGroups"]
+        except NotFound:
+            return []
+        return found
 
     def _health(self, one: Mapping[str, Any]) -> dict[str, TargetState]:
         """By instance. An address that nobody has any more is told of by itself."""
@@ -146,6 +171,17 @@ class AwsTraffic:
             return [{"Id": instance_id}]
         raw = self._instances.raw(instance_id)
         return [{"Id": raw["PrivateIpAddress"]}]
+
+
+def _as_member(state: TargetState, lifecycle: str) -> TargetState:
+    """A member is in service once its Auto Scaling group says so, too: until then it may be taken out again, and what
+    is desired of the group is not yet as it will be. One that stands by, and is a target all the same, is to be put
+    back whole.
+    """
+    if lifecycle in STANDING_BY and state is not TargetState.DRAINING:
+        return TargetState.MAINTENANCE
+    joining = state is TargetState.HEALTHY and lifecycle not in {"", "InService"}
+    return TargetState.INITIAL if joining else state
 
 
 def _state(health: Mapping[str, str]) -> TargetState | None:

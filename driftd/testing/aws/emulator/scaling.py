@@ -211,7 +211,7 @@ class Scaling:
 
     def _terminate(self, group: FakeAutoScalingGroup, state: InstanceState, *, smaller: bool) -> ActionResult:
         again = state.lifecycle_state.startswith("Terminating")
-        if smaller and not again and not state.lifecycle_state.endswith("Standby"):
+        if smaller and not again:  # of one in standby, too: nothing is said to the contrary
             if group.desired_capacity - 1 < group.min_size:
                 raise ValidationError(
                     f"The group is at its min size of {group.min_size}, and nothing would come in its place."
