@@ -27,6 +27,7 @@ PRESENT = ("pending", "running", "stopping", "stopped", "shutting-down")
 _PAGE = 1000  # the most that DescribeInstances gives at once
 _MOMENT_S = 2.0
 _EC2_BEGAN = datetime(2006, 8, 25, tzinfo=UTC)
+SSM = "ssm"  # what ``Reach.means`` calls Run Command
 MEMBER_OF = "aws:autoscaling:groupName"
 
 
@@ -115,15 +116,20 @@ class Instances:
             address=address,
             launched_at=_launched(raw),
             tags=tags,
-            reach=Reach(
-                host=address,
-                port=group.reach.port,
-                user=group.reach.user,
-                key_file=group.reach.key,
-                host_keys=self.host_keys.of(raw) if settings.host_keys == "console" else (),
-            ),
+            reach=self._reach(raw, group, address),
             zone=str(raw.get("Placement", {}).get("AvailabilityZone") or ""),
             isolated=self._isolated(raw),
+        )
+
+    def _reach(self, raw: Mapping[str, Any], group: Served, address: str) -> Reach:
+        if group.reach.ssm is not None:
+            return Reach(host=address, means=SSM)
+        return Reach(
+            host=address,
+            port=group.reach.port,
+            user=group.reach.user,
+            key_file=group.reach.key,
+            host_keys=self.host_keys.of(raw) if self._cloud.settings.host_keys == "console" else (),
         )
 
     def _isolated(self, raw: Mapping[str, Any]) -> bool:

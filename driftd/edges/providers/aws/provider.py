@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from driftd.core.asides import StoppableLooker
 from driftd.core.facts import Instance, Session
 from driftd.core.ports import Addresses, Compute, Inventory, Snapshot, Traffic, Volumes
 from driftd.edges.providers.aws.addresses import AwsAddresses
@@ -13,6 +14,7 @@ from driftd.edges.providers.aws.cloud import Cloud
 from driftd.edges.providers.aws.compute import AwsCompute
 from driftd.edges.providers.aws.instances import Instances
 from driftd.edges.providers.aws.launching import Launching
+from driftd.edges.providers.aws.looker import CommandLooker
 from driftd.edges.providers.aws.roots import AwsRoots
 from driftd.edges.providers.aws.scaling import Scaling
 from driftd.edges.providers.aws.settings import PAGE, AwsSettings, Served, served
@@ -23,7 +25,7 @@ from driftd.edges.providers.options import checked, groups_of
 
 
 class AwsProvider:
-    """``Provider``, ``Isolating``, ``RootCopying`` and ``Doorman`` on one account and region."""
+    """``Provider``, ``Isolating``, ``RootCopying``, ``Looking`` and ``Doorman`` on one account and region."""
 
     name = "aws"
 
@@ -38,6 +40,7 @@ class AwsProvider:
         self._apart = Apart(self.cloud, instances)
         self._roots = AwsRoots(self.cloud, instances)
         self._trail = Trail(self.cloud)
+        self._looker = CommandLooker(self.cloud, groups)
         balanced = any(one.traffic.all or one.auto_scaling_group for one in groups.values())
         self.inventory: Inventory = compute
         self.compute: Compute | None = compute
@@ -67,6 +70,10 @@ class AwsProvider:
     def delete_root_copy(self, copy_id: str) -> None:
         """See ``RootCopying.delete_root_copy``."""
         self._roots.delete_root_copy(copy_id)
+
+    def looker(self) -> StoppableLooker:
+        """See ``Looking.looker``."""
+        return self._looker
 
     def let_in(self, instance: Instance, since: datetime) -> Sequence[Session]:
         """See ``Doorman.let_in``."""
