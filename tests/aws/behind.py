@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from servers import LocalDeployment, pid_of
+from servers import LocalDeployment, answers, pid_of, wait_until
 
 from driftd.core.errors import NotFound, ProviderError, Refused
 from driftd.core.facts import Instance
@@ -40,6 +40,7 @@ class Behind:
     ours: dict[str, str] = field(default_factory=dict)  # local ids by AWS's
     disks: dict[str, str] = field(default_factory=dict)  # local volumes by AWS's
     agent: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None  # who runs commands instead; may call ``run``
+    keyless: bool = False  # what is launched from now on lets nobody log in
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     # --- what a test asks ---
@@ -64,6 +65,9 @@ class Behind:
         compute = self.deployment.provider.compute
         made = compute.launch(LaunchRequest("web", "web/0", self.deployment.image.id, said["id"]))
         self.ours[said["id"]] = made.id
+        if self.keyless:
+            wait_until(lambda: answers(compute.describe(made.id).address, 22), "a server")
+            self.run({"id": said["id"], "commands": ["rm -r /root/.ssh"]})
         return {"address": compute.describe(made.id).address}
 
     def _stop(self, said: Mapping[str, Any]) -> None:

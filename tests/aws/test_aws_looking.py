@@ -401,3 +401,10 @@ def test_a_visit_that_cannot_be_kept_ends_its_command(scene):
         visited = replace(scene.instance, reach=replace(scene.instance.reach, visit=visit))
         assert unseen(scene.look(instance=visited)) == "the store is gone"
         assert scene.calls("CancelCommand") == 1
+
+
+def test_a_look_changes_nothing_that_is_listed(scene):
+    """Else each look of a sweep would have the region read anew."""
+    before = scene.provider.cloud.changes
+    assert isinstance(scene.look(), Fingerprint)
+    assert scene.provider.cloud.changes == before

@@ -185,6 +185,7 @@ def permitted(*modes: str) -> set[str]:
 @pytest.fixture
 def without_ssh(place, account):
     """No key and no known host: whoever would come by SSH gets nowhere."""
+    account.behind.keyless = True
     account.client("s3").create_bucket(Bucket="looks", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
     text = place.config.read_text().replace("enforce: replace", "enforce: observe")
     text = text.replace("    provider: aws\n", "    provider: aws\n    reach: {ssm: {bucket: looks, prefix: driftd}}\n")
@@ -208,8 +209,6 @@ def findings(place, aws_id: str) -> dict[bytes, str]:
 
 def test_drift_and_strangers_are_seen_without_ssh_and_driftds_own_commands_are_nobody(without_ssh, account):
     place, (one, other) = without_ssh, sorted(account.launched(2))
-    for name in (one, other):  # the image has no key, and nobody needs one
-        account.behind.run({"id": name, "commands": ["rm -r /root/.ssh"]})
     account.emulator.forget_calls()
     pid = run_daemon(place.config)
     try:
@@ -237,3 +236,26 @@ def test_drift_and_strangers_are_seen_without_ssh_and_driftds_own_commands_are_n
     asked = {name for name in account.emulator.calls() if not name.startswith("s3.")}
     assert asked - {"ListCommands", "SendCommand", "CreateBucket"} <= permitted("observe", "look-by-ssm")
     assert place.house.keeping().verify()["ok"]
+
+
+def test_who_drifted_is_replaced_without_ssh(without_ssh, account):
+    place, before = without_ssh, set(account.launched(3))
+    place.config.write_text(place.config.read_text().replace("enforce: observe", "enforce: replace"))
+    pid = run_daemon(place.config)
+    try:
+        place.wait(
+            lambda: {name: said[0] for name, said in place.verdicts().items()} == dict.fromkeys(before, "explained")
+        )
+        victim = min(before)
+        account.behind.run({"id": victim, "commands": ["echo hi >/etc/new", "chmod 4755 /usr/bin/env"]})
+        place.wait(place.replaced)
+    finally:
+        os.kill(pid, signal.SIGTERM)
+        wait_for_end(pid)
+    (record,) = place.replaced()
+    assert (record.state, record.old_id) == ("succeeded", victim), (record, place.log())
+    (newcomer,) = account.running() - before
+    assert not any(accepted(account, name) for name in account.running())
+    house = WiredHouse(load(place.config), place.config)
+    (look,) = house.audit(house.find([newcomer]), strict=False)
+    assert (look.judgement.verdict, look.others) == ("explained", ()), look.judgement.reason
