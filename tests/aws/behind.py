@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from uuid import uuid4
 
 from servers import LocalDeployment, answers, pid_of, wait_until
 
@@ -24,6 +25,7 @@ from driftd.core.ports import LaunchRequest, TargetState
 
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SPACES = ("--mount", "--pid", "--net", "--uts", "--ipc", "--root", "--wd=/")
+PLUGIN = "awsrunShellScript/0.awsrunShellScript"
 IN = frozenset({"initial", "healthy", "unhealthy"})
 
 
@@ -49,6 +51,14 @@ class Behind:
         """The server behind an instance."""
         return self.deployment.provider.compute.describe(self.ours[aws_id])
 
+    def _inside(self, aws_id: str) -> list[str]:
+        """The words before a command that is to run on the server, without a login."""
+        return ["nsenter", "-t", str(pid_of(self.server(aws_id))), *SPACES, "env", "-i", "--chdir=/", PATH]
+
+    def changed(self, aws_id: str, script: str) -> None:
+        """Somebody changes something there, and nobody logs in for it."""
+        subprocess.run([*self._inside(aws_id), "sh", "-ec", script], check=True, timeout=60)
+
     # --- what the emulator says ---
 
     def told(self, said: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -67,7 +77,7 @@ class Behind:
         self.ours[said["id"]] = made.id
         if self.keyless:
             wait_until(lambda: answers(compute.describe(made.id).address, 22), "a server")
-            self.run({"id": said["id"], "commands": ["rm -r /root/.ssh"]})
+            self.changed(said["id"], "rm -r /root/.ssh")
         return {"address": compute.describe(made.id).address}
 
     def _stop(self, said: Mapping[str, Any]) -> None:
@@ -147,11 +157,15 @@ class Behind:
         """There is no agent that would take a pushed key: it is only recorded."""
 
     def run(self, said: Mapping[str, Any]) -> Mapping[str, Any]:
-        """As the agent would: root, by the shell. Nobody logs in for it."""
-        inside = ["nsenter", "-t", str(pid_of(self.server(said["id"]))), *SPACES, "env", "-i", "--chdir=/", PATH]
-        words = [*inside, "sh", "-c", "\n".join(said["commands"])]
+        """As the agent does: root, by ``sh -c`` of a script in a directory of the command's own, which stays."""
+        script = "\n".join(said["commands"]) + "\n"
+        folder = f"/var/lib/amazon/ssm/{said['id']}/document/orchestration/{uuid4()}/{PLUGIN}"
+        start = f"umask 077; mkdir -p {folder}; cat >{folder}/_script.sh; chmod 700 {folder}/_script.sh"
+        words = [*self._inside(said["id"]), "sh", "-c", f"{start}; exec sh -c {folder}/_script.sh"]
         try:
-            done = subprocess.run(words, capture_output=True, timeout=said.get("timeout") or 60, check=False)
+            done = subprocess.run(
+                words, input=script.encode(), capture_output=True, timeout=said.get("timeout") or 60, check=False
+            )
         except subprocess.TimeoutExpired:
             return {"status": -1, "out": "", "err": ""}
         out, err = (base64.b64encode(one).decode() for one in (done.stdout, done.stderr))

@@ -103,7 +103,10 @@ def test_it_sees_what_a_look_over_ssh_sees(scene):
     other = SshLooker(SshOptions(agent=False)).look(reached, deadline_s=60)
     assert isinstance(other, Fingerprint), other
     apart = {one.path for one in {*seen.entries} ^ {*other.entries}}
-    assert {path for path in apart if not path.startswith(b"/var/log/")} == set(), "a login writes its log lines"
+    written = (b"/var/log/", b"/var/lib/amazon")
+    assert {path for path in apart if not path.startswith(written)} == set(), "what a login and the agent write"
+    left = [one for one in other.entries if one.path.startswith(b"/var/lib/amazon")]
+    assert {one.kind for one in left} == {b"d"}, "no script of ours stays"
     assert len(seen.entries) > 1000
     assert (seen.looked, seen.kept, seen.live) == (other.looked, other.kept, True)
     assert {one for one in seen.facts if one.kind != "process"} == {one for one in other.facts if one.kind != "process"}
@@ -336,14 +339,20 @@ def test_a_lost_agent_does_not_take_the_command(scene):
         ("SendCommand", "denied", 1, "AWS does not permit ssm:SendCommand to this driftd"),
         ("SendCommand", "timeout-before", 1, "ssm send_command: no answer that can be read"),
         ("GetCommandInvocation", "denied", 1, "AWS does not permit ssm:GetCommandInvocation to this driftd"),
-        ("s3.GET", "denied", 1, "cannot be read from the bucket looks"),
+        ("s3.GET", "denied", 100, "cannot be read from the bucket looks"),
         ("s3.GET", "500", 10, "s3 get_object: InternalError"),
     ],
 )
-def test_what_aws_says_is_told_in_one_sentence(scene, operation, kind, times, said):
+def test_what_aws_says_is_told_in_one_sentence(scene, operation, kind, times, said, monkeypatch):
+    monkeypatch.setattr("driftd.edges.providers.aws.looker.UPLOAD_S", 1.0)
     scene.emulator.fault(operation, kind, times)
     assert said in unseen(scene.look())
     assert len(scene.orders) <= 1
+
+
+def test_output_may_come_into_the_bucket_after_the_end(scene):
+    scene.emulator.fault("s3.GET", "denied", 2)
+    assert isinstance(scene.look(), Fingerprint)
 
 
 def test_a_status_that_cannot_be_told_now_is_asked_for_again(scene):

@@ -73,6 +73,12 @@ rules:
     action: explain
     because: The application answers here.
 """
+AGENT = """\
+  - id: agent
+    match: {path: [/var/lib/amazon, /var/lib/amazon/ssm, "/var/lib/amazon/ssm/i-*"]}
+    action: explain
+    because: The agent's package has them in an image that it is in.
+"""
 
 
 class Place:
@@ -190,7 +196,9 @@ def without_ssh(place, account):
     text = place.config.read_text().replace("enforce: replace", "enforce: observe")
     text = text.replace("    provider: aws\n", "    provider: aws\n    reach: {ssm: {bucket: looks, prefix: driftd}}\n")
     text = re.sub("^ssh: .*\n", "", text, flags=re.MULTILINE)
+    text = text.replace("policy: [auto,", "policy: [auto, ssm-agent,")
     place.config.write_text(text)
+    (place.home / "web.yaml").write_text(RULES + AGENT)
     return place
 
 
@@ -247,7 +255,7 @@ def test_who_drifted_is_replaced_without_ssh(without_ssh, account):
             lambda: {name: said[0] for name, said in place.verdicts().items()} == dict.fromkeys(before, "explained")
         )
         victim = min(before)
-        account.behind.run({"id": victim, "commands": ["echo hi >/etc/new", "chmod 4755 /usr/bin/env"]})
+        account.behind.changed(victim, "echo hi >/etc/new; chmod 4755 /usr/bin/env")
         place.wait(place.replaced)
     finally:
         os.kill(pid, signal.SIGTERM)

@@ -200,6 +200,9 @@ def test_a_visit_by_commands_explains_no_login_and_says_nothing_of_translated_ad
     sent = replace(VISIT, trace=SENT)
     forged = [replace(OURS, key=SENT.way.key, user="", source="commands", port=0), replace(OURS, key="", user="")]
     assert split(forged, [sent], NOW, this=sent).others == tuple(forged)
+    translated = replace(ANCESTOR, port=50001)
+    named = replace(OURS, key=SENT.way.key, user="", ended_at=None)
+    assert split([named, translated], [sent, THIS], NOW, this=THIS).others == (named,), "nor where no port proves it"
     ours = split([OURS], [VISIT, sent], NOW, this=sent)
     assert (ours.own, ours.translated) == ((OURS,), ""), "an earlier visit over SSH is known by its port"
     elsewhere = replace(OURS, port=40003)

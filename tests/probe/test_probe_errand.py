@@ -100,6 +100,16 @@ def test_a_question_of_another_part_or_none_is_said_and_ends_it(tree: Path, monk
         assert done.returncode == 0
 
 
+def test_as_a_script_of_the_agents_it_leaves_none(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    file = tmp_path_factory.mktemp("agent") / "_script.sh"
+    text = script(wire.encode_request(NONCE, os.fsencode(tree), ()), 60)
+    file.write_text(text.replace("/usr/bin/python3", sys.executable, 1) + "\n")
+    file.chmod(0o700)
+    done = subprocess.run(["sh", "-c", str(file)], capture_output=True, check=False)
+    assert done.stdout.endswith(b"\n.\n"), done.stderr
+    assert not file.exists()
+
+
 def test_it_ends_by_itself_when_its_time_is_over(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("driftd.edges.providers.aws.script._LATE_S", 0)
     asks = [Ask(b"/etc/hostname", "match", b"(a*)*" * 10 + b"b")]

@@ -30,6 +30,7 @@ from driftd.probe import dialogue
 from driftd.probe.wire import WireError
 
 OUTPUT_LIMIT = 700 * 1024 * 1024  # of base64 in one answer; as much as over SSH
+UPLOAD_S = 10.0  # from a command's end until its output is in the bucket, at most
 _AGENT_HINT = (
     "see that the SSM agent runs there and reaches the service, and that its instance profile lets it register "
     "(AmazonSSMManagedInstanceCore)"
@@ -149,15 +150,19 @@ class CommandLooker:
         # What was cut has no last line; then all of it is in the bucket.
         if inline.rstrip(b"\n").endswith(b"\n."):
             return self._fed([inline], errand)
-        try:
-            return self._fed(self._commands.output(sent, deadline), errand)
-        except ProviderError as error:
-            if missing(error):
+        until = time.monotonic() + UPLOAD_S
+        while True:
+            try:
+                return self._fed(self._commands.output(sent, deadline), errand)
+            except ProviderError as error:
+                if not missing(error):
+                    raise
+            # Older agents say that they are done, and then send their output.
+            if time.monotonic() > until or deadline.cut.wait(min(1.0, deadline.left())) or not deadline.left():
                 return Unseen(
                     f"what {sent.instance_id} answered cannot be read from the bucket {sent.ssm.bucket}",
                     "the instance profile needs s3:PutObject there, and driftd s3:GetObject (docs/aws.md)",
                 )
-            raise
 
     def _fed(self, pieces: Iterable[bytes], errand: Errand) -> Unseen | None:
         lines, counted = Lines(), 0

@@ -45,8 +45,10 @@ def script(question: bytes, seconds: int) -> str:
     """The shell's text that answers ``question``, one frame, and ends within ``seconds``."""
     words = (str(seconds + _LATE_S), _text(bundle.errand_program(question[:1])), _text(packed(question)))
     python = f"$p -I -S -B -c '{_BOOT}' {' '.join(words)} </dev/null"
+    # The agent writes it into a file of its own to run it, and a program that a command left behind is a finding.
+    away = 'case $0 in */_script.sh) rm -f -- "$0";; esac\n'
     otherwise = f"echo '{NO_PYTHON}' >&2\nexit 127\n"
-    return f"for p in {' '.join(PYTHONS)}; do\nif [ -x $p ]; then exec {python}\nfi\ndone\n{otherwise}"
+    return f"{away}for p in {' '.join(PYTHONS)}; do\nif [ -x $p ]; then exec {python}\nfi\ndone\n{otherwise}"
 
 
 def room(tag: bytes) -> int:
