@@ -267,3 +267,6 @@ def test_who_drifted_is_replaced_without_ssh(without_ssh, account):
     house = WiredHouse(load(place.config), place.config)
     (look,) = house.audit(house.find([newcomer]), strict=False)
     assert (look.judgement.verdict, look.others) == ("explained", ()), look.judgement.reason
+    made = house.baking().made(Source(host=newcomer), account.image)
+    assert made.provisional
+    assert re.search(rb"^key [0-9a-f]{16}$", made.text, re.MULTILINE) is None, "no digest key goes that way"

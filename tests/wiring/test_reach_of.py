@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from driftd import settings
+from driftd.core.checkup import Mark
 from driftd.core.digestkey import DigestKey
 from driftd.core.errors import BadInput
 from driftd.core.facts import Instance, Reach
@@ -14,6 +15,7 @@ from driftd.edges.ssh.looker import SshLooker
 from driftd.edges.ssh.options import SshOptions
 from driftd.flows.audit import _key
 from driftd.wiring import groups
+from driftd.wiring.doctoring_fleet import _Fleet
 from driftd.wiring.looking import RoutedLooker
 
 AWS = """\
@@ -105,6 +107,17 @@ def test_who_is_reached_by_the_providers_means_is_looked_at_by_the_provider():
     assert (own.looked, routed.own_key(there), routed.standing(there)) == (["i-1"], "its own", None)
     routed.stop()
     assert own.stopped
+
+
+def test_the_doctor_names_who_is_looked_at_by_the_provider_and_knocks_nowhere():
+    there = Instance("i-1", "web", "image", slot="web/1", reach=Reach(host="192.0.2.1", means="ssm"))
+    (point,) = _Fleet(None, login=True).instance(there)
+    assert (point.about, point.mark, point.says) == (
+        "web/1",
+        Mark.NOTE,
+        "it is looked at by ssm, which is not tried here",
+    )
+    assert point.hint
 
 
 def test_no_digest_key_goes_where_others_may_read_it():
