@@ -27,6 +27,7 @@ from driftd.settingnotify import Notify
 from driftd.settingparts import Certificates, Duration, Sessions, Strict
 from driftd.settingplaces import CREDENTIAL, credential
 from driftd.settingpublished import Published
+from driftd.settingreach import Reach
 from driftd.yamltext import Located, complaint, parse
 
 DEFAULT_FILES = ("driftd.yaml", "/etc/driftd/driftd.yaml")
@@ -67,20 +68,6 @@ class Enforce(StrEnum):
     OBSERVE = "observe"
     APPROVE = "approve"
     REPLACE = "replace"
-
-
-class SshReach(Strict):
-    """How a group's instances are reached over SSH; what is left out comes from the top-level ``ssh`` section."""
-
-    user: str = ""
-    key: str = ""
-    port: int = Field(default=0, ge=0, le=65535)
-
-
-class Reach(Strict):
-    """The ways in. One, for now."""
-
-    ssh: SshReach = SshReach()
 
 
 class Health(Strict):
@@ -219,6 +206,12 @@ class GroupSettings(Strict):
     replacing: Replacing = Replacing()
     hooks: HookSettings = HookSettings()
     evidence: Evidence = Evidence()
+
+    @model_validator(mode="after")
+    def _watched(self) -> GroupSettings:
+        if self.watch and self.reach.ssm is not None:
+            raise ValueError("watch needs a connection that stays open, which reach.ssm has not; use reach.ssh")
+        return self
 
 
 class Ssh(Strict):

@@ -68,7 +68,7 @@ def pid_of(server) -> int:
     """The instance's first process: number 1 in its own PID namespace, with the instance's name in its root."""
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            first = re.search(r"^NSpid:.*\t1$", (process / "status").read_text(), re.MULTILINE)
+            first = re.search(r"^NSpid:.*\t1$", (process / "status").read_text(errors="replace"), re.MULTILINE)
             if first and (process / "root/etc/hostname").read_text().strip() == server.id:
                 return int(process.name)
     raise AssertionError(f"no process of {server.id}")

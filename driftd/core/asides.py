@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from driftd.core.facts import Instance, Session
-from driftd.core.ports import Snapshot
+from driftd.core.ports import Looker, Snapshot
 
 
 @runtime_checkable
@@ -42,6 +42,23 @@ class RootCopying(Protocol):
 
     def delete_root_copy(self, copy_id: str) -> None:
         """Delete one. Gone already is success."""
+        ...
+
+
+class StoppableLooker(Looker, Protocol):
+    """A looker whose looks can be ended."""
+
+    def stop(self) -> None:
+        """End every look that is under way, as if its deadline had passed, and let none begin any more."""
+        ...
+
+
+@runtime_checkable
+class Looking(Protocol):
+    """It can look at instances by means of its own: those whose ``Reach.means`` it has set."""
+
+    def looker(self) -> StoppableLooker:
+        """The same one each time. A visit's commands are told by ``Announced.sent``, each as soon as it has a name."""
         ...
 
 

@@ -71,7 +71,8 @@ class Stated:
 class Seen:
     """The look. Of one that is ``recalled`` from the store, what was not kept is None, "" or empty.
 
-    ``means`` is how it was reached: "ssh", or "local" for a tree of this machine.
+    ``means`` is how it was reached: "ssh", "local" for a tree of this machine, or what the provider calls its own
+    means.
     """
 
     started: datetime

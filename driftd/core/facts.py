@@ -38,6 +38,9 @@ class InstanceState(StrEnum):
 class Reach:
     """How to get to an instance. ``root`` is set for a local tree, the rest for SSH.
 
+    ``means`` is set where the provider itself looks (``core.asides.Looking``), and is what it calls the way. Others may
+    read what is sent by it, so no digest key is.
+
     ``host_keys`` are public host keys in known_hosts form ("ssh-ed25519 AAAA…") that the provider vouches for;
     empty means that the operator's known_hosts file decides. ``vouching`` is asked for them by whoever is about to
     connect, where a provider would have to ask about each instance by itself. ``visit`` is set for as long as a visit
@@ -50,6 +53,7 @@ class Reach:
     key_file: str = ""
     host_keys: tuple[str, ...] = ()
     root: str = ""
+    means: str = ""
     visit: Announced | None = field(default=None, compare=False, repr=False)
     vouching: Callable[[], tuple[str, ...]] | None = field(default=None, compare=False, repr=False)
 

@@ -31,6 +31,11 @@ class FrameReader(ABC):
         """True when nothing more is to be read: the trailer came, or the stream is already worth nothing."""
         return self._failure is not None or self._decoder.finished
 
+    @property
+    def whole(self) -> bool:
+        """True when the trailer came and nothing was wrong until then."""
+        return self._failure is None and self._decoder.finished
+
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the stream."""
         if self._failure is not None:

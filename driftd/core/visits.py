@@ -14,6 +14,8 @@ from typing import Protocol
 
 KEY_ID = "driftd:"
 """What a certificate's key id begins with; the visit's scan id follows."""
+COMMANDS = "commands"
+"""In the place of an address: the provider carried commands there. No address is called so."""
 
 
 class Parted(StrEnum):
@@ -28,7 +30,8 @@ class Parted(StrEnum):
 class Way:
     """The connection of one visit: driftd's own address and port, the user, and the fingerprint of the key shown.
 
-    ``certified`` when the key was shown in a certificate whose key id names the visit.
+    ``certified`` when the key was shown in a certificate whose key id names the visit. Where there is no connection,
+    since the provider carries commands there, ``source`` is ``COMMANDS`` and ``key`` their names (``by_commands``).
     """
 
     source: str
@@ -36,6 +39,16 @@ class Way:
     user: str
     key: str
     certified: bool = False
+
+    @classmethod
+    def by_commands(cls, names: Sequence[str]) -> Way:
+        """The way of a visit by these commands, each by the name that the provider gave it."""
+        return cls(COMMANDS, 0, "", " ".join(names))
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """The provider's names of what was sent; none where it was a connection."""
+        return tuple(self.key.split()) if self.source == COMMANDS else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +89,16 @@ class Announced:
     def came(self, way: Way) -> None:
         """The connection stands; the login comes next."""
         self.trace = replace(self.trace, way=way, came_at=self._clock())
+        self._keep(self.trace)
+
+    def sent(self, name: str) -> None:
+        """The provider has taken a command, and calls it ``name``. The one call that may come again: for the next one.
+
+        Only the provider can say the name, so that the store has it as soon as anybody can, and not before.
+        """
+        known = self.trace.way.commands if self.trace.way is not None else ()
+        at = self.trace.came_at or self._clock()
+        self.trace = replace(self.trace, way=Way.by_commands([*known, name]), came_at=at)
         self._keep(self.trace)
 
     def entered(self) -> None:

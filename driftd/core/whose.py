@@ -59,8 +59,11 @@ class Visit:
         return (self.trace.came_at if self.trace else None) or self.opened
 
     def explains(self) -> bool:
-        """Whether there can be a session of it: not where nothing connected, or where nobody was let in."""
-        if self.made is not None:
+        """Whether there can be a session of it: not where nothing connected, or where nobody was let in.
+
+        Nor where commands were sent: they are known by their names (``strangers``).
+        """
+        if self.made is not None or (self.way is not None and self.way.commands):
             return False
         if self.trace is None:
             return bool(self.key)
@@ -137,6 +140,15 @@ def split(
     return Split(others, own, len(strangers) - len(others), judge.translated)
 
 
+def strangers(admitted: Sequence[Session], visits: Iterable[Visit]) -> Sequence[Session]:
+    """Those whom the provider let in and who are not driftd: no command of these visits has their name.
+
+    The name is the provider's own and nobody else's to give, and each is of one command; so nothing else is asked.
+    """
+    sent = {name for visit in visits if visit.way is not None for name in visit.way.commands}
+    return [one for one in admitted if one.tty not in sent]
+
+
 def identity(session: Session) -> _Identity:
     """What makes it the same session at every look."""
     return session.door, session.user, session.source, session.port, session.key, session.started_at
@@ -172,7 +184,7 @@ def _seen_from(
 ) -> str | None:
     """Where the instance sees us come from if that is not where we are; "" when it is; None when nothing shows it."""
     ways = [visit.way for visit in (this, *free) if visit is not None and visit.way is not None]
-    if this is None or this.way is None:
+    if this is None or this.way is None or this.way.commands:
         return ""
     if ancestor is not None and ancestor.port:
         return "" if _peer(this.way, ancestor) else f"{ancestor.source} port {ancestor.port}"

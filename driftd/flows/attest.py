@@ -57,7 +57,7 @@ def of_look(store: Store, look: Look, rules: Rules, by: By, valid_for: timedelta
         seen=Seen(
             started=look.at,
             finished=look.at + timedelta(seconds=look.duration_s),
-            means="local" if instance.reach.root else "ssh",
+            means="local" if instance.reach.root else instance.reach.means or "ssh",
             extent=look.extent.value,
             boot_id=look.boot_id,
             coverage=look.coverage,

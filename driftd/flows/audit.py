@@ -174,7 +174,7 @@ def _company(
 ) -> tuple[Fingerprint, whose.Split, Sequence[str]]:
     """Who was there as all sources together tell it, whose session each is, and what makes that unsure (sentences)."""
     mine = [one.made for one in before if one.made is not None]
-    told = (*fingerprint.sessions, *admitted.sessions)
+    told = (*fingerprint.sessions, *whose.strangers(admitted.sessions, [*before, visit]))
     found = reconcile(told, fingerprint.readings, mine, boot_id=fingerprint.boot_id).sessions
     born = _born(_known(instance, past), fingerprint)
     split = whose.split(found, [*before, visit], visit.closed or visit.opened, born=born, this=visit)
@@ -263,7 +263,7 @@ def _see(
     if isinstance(stated, Unseen):
         return stated
     manifest, rules = stated
-    key, keyless = _key(manifest, keys)
+    key, keyless = _key(manifest, keys, instance.reach.means)
     own_key = f"{instance.reach.user} {looker.own_key(instance)}"
     compared: list[tuple[Difference, ...]] = []
 
@@ -288,9 +288,11 @@ def _see(
     return _Seen(manifest, fingerprint, rules, found, keyless)
 
 
-def _key(manifest: Manifest, keys: DigestKeys | None) -> tuple[DigestKey | None, str]:
+def _key(manifest: Manifest, keys: DigestKeys | None, means: str) -> tuple[DigestKey | None, str]:
     if not manifest.key_id:
         return None, ""
+    if means:
+        return None, wording.not_compared_secrets(wording.keyless(means)) if factual.secrets(manifest) else ""
     found = keys.known(manifest.image, manifest.key_id) if keys else Unseen(wording.no_digest_key(manifest.key_id))
     if isinstance(found, Unseen):
         return None, wording.not_compared_secrets(found.reason) if factual.secrets(manifest) else ""

@@ -151,6 +151,19 @@ _ANSWERS = """\
 sys.modules["driftd.probe.%s"].ANSWERS
 """
 
+# A way in that takes only so much at once (Systems Manager: 64 KB, in base64) has a part of the program for each
+# question. These are what the modules of a part begin from; ``look`` comes along without the rest of what it imports.
+ERRANDS = {
+    b"Q": ("tree", "sessions", "sweep", "telling", "greeting", "links", "found", "deadline"),
+    b"F": ("facts", "processes", "telling", "greeting", "links", "deadline"),
+    b"A": ("asks", "dialogue", "wire", "tally", "found", "links", "deadline"),
+}
+_ERRAND = ("look", "errand")
+
+_ERRAND_CLOSING = """\
+sys.modules["driftd.probe.errand"].main(sys.stdin.buffer, sys.stdout.buffer)
+"""
+
 RESIDENT = ("glimpse", "limits", "newcomers", "notices", "watch", "watchwire")  # what only a resident probe has need of
 
 # A resident probe is to be small. So the texts are compiled by a child, which takes what that needed of memory with it,
@@ -308,10 +321,14 @@ def source():
     return _made(_needed(["look"]), _OPENING, _CLOSING)
 
 
-def _made(names, opening="", closing=""):
-    # type: (Iterable[str], str, str) -> bytes
-    """Source that makes these modules; ``_OPENING``, which comes before the first of them, says how."""
+def _made(names, opening="", closing="", empty=()):
+    # type: (Iterable[str], str, str, Iterable[str]) -> bytes
+    """Source that makes these modules; ``_OPENING``, which comes before the first of them, says how.
+
+    Those that are ``empty`` can be imported and have nothing in them.
+    """
     texts = ["driftd\n", "driftd.probe\n"] if opening else []
+    texts += ["driftd.probe.%s\n" % name for name in empty]
     for name in names:
         texts.append("driftd.probe.%s\n%s\n" % (name, _sent(name)))
     if "'''" in "".join(texts):
@@ -362,6 +379,21 @@ def resident_program():
     # type: () -> bytes
     """The same, of a resident probe."""
     return _packed(resident_source())
+
+
+@functools.lru_cache(maxsize=None)
+def _errand_program(tag):
+    # type: (bytes) -> bytes
+    with _MAKING:
+        names = [name for name in _needed(ERRANDS[tag]) if name not in _ERRAND] + list(_ERRAND)
+        empty = [name for name in MODULES if name not in names]
+        return zlib.compress(_made(names, _OPENING, _ERRAND_CLOSING, empty), 9)
+
+
+def errand_program(tag):
+    # type: (bytes) -> bytes
+    """What a Python has to run, compressed, to answer one frame of this tag (errand.py) and no other."""
+    return _errand_program(tag)
 
 
 def _packed(text):

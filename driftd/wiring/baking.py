@@ -65,7 +65,8 @@ class Baking:
     def made(self, source: Source, image: str, policy: Sequence[str] = AUTO) -> Baked:
         classing = documents.load_policy(policy, Path()) if policy else None
         with self._opened(source, image) as (looker, instance):
-            key = self._house.keys.made(image)  # not for a source that is not there
+            # Not for a source that is not there, nor where others may read what is sent.
+            key = None if instance.reach.means else self._house.keys.made(image)
             provisional = bool(source.host)
             made, texts = bake_showing(
                 looker,

@@ -46,7 +46,7 @@ def fleet(house: WiredHouse, targets: Sequence[str], *, login: bool, most: int) 
     wanted = made.wanted(targets)
     for image in dict.fromkeys(one.image for one in wanted):
         yield Check("manifests", image or "unnamed", partial(made.image, image))
-    for key in dict.fromkeys(one.reach.key_file for one in wanted if not one.reach.root):
+    for key in dict.fromkeys(one.reach.key_file for one in wanted if not (one.reach.root or one.reach.means)):
         yield Check("ssh", key or "key", partial(made.key, key))
     for name in house.settings.groups:
         mine = [one for one in wanted if one.group == name]
@@ -139,6 +139,8 @@ class _Fleet:
             there = Path(instance.reach.root).is_dir()
             said = say.LOCAL if there else say.no_file("no such directory")
             return [Point("instances", name, Mark.GOOD if there else Mark.WRONG, said)]
+        if instance.reach.means:
+            return [Point("instances", name, Mark.NOTE, say.by_provider(instance.reach.means), say.BY_PROVIDER_HINT)]
         store = self._visits if self._login else None
         if store is None:
             return [self._knocked(name, instance)]

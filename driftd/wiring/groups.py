@@ -7,7 +7,9 @@ from dataclasses import fields
 from math import ceil
 from typing import Any
 
+from driftd.core.asides import Looking, StoppableLooker
 from driftd.core.custody.terms import Terms
+from driftd.core.errors import BadInput
 from driftd.core.world import Limits, Manner
 from driftd.edges import providers
 from driftd.edges.http.health import HttpHealth
@@ -34,6 +36,12 @@ def join(settings: Settings) -> Mapping[str, Group]:
         for name, sections in by_provider.items()
         if name not in unused
     }
+    for name, group in settings.groups.items():
+        if group.reach.ssm is not None and not isinstance(loaded[group.provider], Looking):
+            raise BadInput(
+                f"groups.{name}.reach.ssm: the provider {group.provider} cannot look by it",
+                "ssm is a way in on AWS (docs/aws.md); elsewhere write reach: {ssh: …}",
+            )
     return {
         name: Group(
             name=name,
@@ -59,11 +67,16 @@ def join(settings: Settings) -> Mapping[str, Group]:
     }
 
 
+def own_lookers(groups: Mapping[str, Group]) -> Mapping[str, StoppableLooker]:
+    """By group, who looks at its instances that the provider itself looks at."""
+    return {name: group.provider.looker() for name, group in groups.items() if isinstance(group.provider, Looking)}
+
+
 def _section(settings: Settings, group: GroupSettings) -> dict[str, Any]:
     """What a provider reads of a group, with defaults filled in and paths made absolute."""
-    ssh = group.reach.ssh
+    ssh, ssm = group.reach.ssh, group.reach.ssm
     key = ssh.key or settings.ssh.key
-    reach = {
+    by_ssh = {
         "user": ssh.user or settings.ssh.user,
         "key": str(settings.path(key)) if key else "",
         **({"port": ssh.port} if ssh.port else {}),
@@ -74,7 +87,7 @@ def _section(settings: Settings, group: GroupSettings) -> dict[str, Any]:
         "hosts": list(group.hosts),
         "traffic": dict(group.traffic),
         "zones": list(group.zones),
-        "reach": {"ssh": reach},
+        "reach": {"ssm": ssm.model_dump()} if ssm is not None else {"ssh": by_ssh},
     }
 
 

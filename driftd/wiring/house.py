@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from driftd.core.asides import StoppableLooker
 from driftd.core.errors import BadInput
 from driftd.core.facts import Instance
 from driftd.core.findings import Action
@@ -49,7 +50,7 @@ from driftd.wiring.custody import Custody
 from driftd.wiring.doctoring import Doctoring
 from driftd.wiring.explaining import Explaining
 from driftd.wiring.exports import Exporting
-from driftd.wiring.groups import join
+from driftd.wiring.groups import join, own_lookers
 from driftd.wiring.guarding import most_of
 from driftd.wiring.keeping import Keeping
 from driftd.wiring.looking import RoutedLooker, certificates, glancing, several
@@ -161,12 +162,16 @@ class WiredHouse:
     @cached_property
     def looker(self) -> RoutedLooker:
         """Sees any instance, whole."""
-        return RoutedLooker(LocalLooker(), SshLooker(self.ssh_options))
+        return RoutedLooker(LocalLooker(), SshLooker(self.ssh_options), self._own_lookers)
 
     @cached_property
     def glancer(self) -> RoutedLooker:
         """Sees any instance at the cost of what changed since the last look."""
-        return glancing(self.settings, self.ssh_options, Path(stores.path_of(self.store_url)).parent)
+        beside = Path(stores.path_of(self.store_url)).parent
+        return glancing(self.settings, self.ssh_options, beside, self._own_lookers)
+
+    def _own_lookers(self) -> Mapping[str, StoppableLooker]:
+        return own_lookers(self.groups)
 
     @cached_property
     def groups(self) -> Mapping[str, Group]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import TypeVar
 
+from driftd.core.asides import StoppableLooker
 from driftd.core.digestkey import DigestKey
 from driftd.core.facts import Instance, Unseen
 from driftd.core.fingerprint import Fingerprint
@@ -39,13 +40,19 @@ def certificates(settings: Settings) -> CertificateOptions | None:
 
 
 class RoutedLooker:
-    """A local tree is looked at in place, everything else over SSH."""
+    """A local tree is looked at in place, what a provider itself looks at by it (``own``, by group), all else over SSH.
 
-    def __init__(self, local: Looker, ssh: SshLooker) -> None:
+    ``own`` is asked when one of those is met: elsewhere no provider is needed.
+    """
+
+    def __init__(self, local: Looker, ssh: SshLooker, own: Callable[[], Mapping[str, StoppableLooker]] = dict) -> None:
         self._local = local
         self._ssh = ssh
+        self._own = own
 
     def _of(self, instance: Instance) -> Looker:
+        if instance.reach.means:
+            return self._own()[instance.group]
         return self._local if instance.reach.root else self._ssh
 
     def look(
@@ -62,20 +69,24 @@ class RoutedLooker:
     def stop(self) -> None:
         """End the looks that are under way: the process is to end."""
         self._ssh.stop()
+        for looker in self._own().values():
+            looker.stop()
 
     def own_key(self, instance: Instance) -> str:
         return self._of(instance).own_key(instance)
 
     def standing(self, instance: Instance) -> Announced | None:
         """See ``SshLooker.standing``."""
-        return None if instance.reach.root else self._ssh.standing(instance)
+        return None if instance.reach.root or instance.reach.means else self._ssh.standing(instance)
 
 
-def glancing(settings: Settings, options: SshOptions, beside: Path) -> RoutedLooker:
+def glancing(
+    settings: Settings, options: SshOptions, beside: Path, own: Callable[[], Mapping[str, StoppableLooker]]
+) -> RoutedLooker:
     """The looker that keeps what a look leaves; ``beside`` is the directory of the store."""
     daemon = settings.daemon
     if daemon.cache == "off":
-        return RoutedLooker(LocalLooker(), SshLooker(options))
+        return RoutedLooker(LocalLooker(), SshLooker(options), own)
     directory = settings.path(daemon.cache) if daemon.cache else beside / "looks"
     kept = RecollectionDirectory(directory, daemon.cache_mib * MEBIBYTE)
     ages = rehash(daemon.rehash_code, daemon.rehash)
@@ -84,7 +95,7 @@ def glancing(settings: Settings, options: SshOptions, beside: Path) -> RoutedLoo
         group = settings.groups.get(instance.group)
         return kept_for(group.every, settings.ssh.keep).total_seconds() if group else 0.0
 
-    return RoutedLooker(LocalLooker(), SshLooker(options, recollections=kept, rehash=ages, worth=worth))
+    return RoutedLooker(LocalLooker(), SshLooker(options, recollections=kept, rehash=ages, worth=worth), own)
 
 
 def several(work: Callable[[T], R], items: list[T], at_once: int) -> Iterator[R]:

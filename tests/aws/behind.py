@@ -15,13 +15,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from uuid import uuid4
 
-from servers import LocalDeployment
+from servers import LocalDeployment, answers, pid_of, wait_until
 
 from driftd.core.errors import NotFound, ProviderError, Refused
 from driftd.core.facts import Instance
 from driftd.core.ports import LaunchRequest, TargetState
 
+PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+SPACES = ("--mount", "--pid", "--net", "--uts", "--ipc", "--root", "--wd=/")
+PLUGIN = "awsrunShellScript/0.awsrunShellScript"
 IN = frozenset({"initial", "healthy", "unhealthy"})
 
 
@@ -37,6 +41,8 @@ class Behind:
     quarantined: str = "-quarantine"
     ours: dict[str, str] = field(default_factory=dict)  # local ids by AWS's
     disks: dict[str, str] = field(default_factory=dict)  # local volumes by AWS's
+    agent: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None  # who runs commands instead; may call ``run``
+    keyless: bool = False  # what is launched from now on lets nobody log in
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     # --- what a test asks ---
@@ -45,10 +51,20 @@ class Behind:
         """The server behind an instance."""
         return self.deployment.provider.compute.describe(self.ours[aws_id])
 
+    def _inside(self, aws_id: str) -> list[str]:
+        """The words before a command that is to run on the server, without a login."""
+        return ["nsenter", "-t", str(pid_of(self.server(aws_id))), *SPACES, "env", "-i", "--chdir=/", PATH]
+
+    def changed(self, aws_id: str, script: str) -> None:
+        """Somebody changes something there, and nobody logs in for it."""
+        subprocess.run([*self._inside(aws_id), "sh", "-ec", script], check=True, timeout=60)
+
     # --- what the emulator says ---
 
     def told(self, said: Mapping[str, Any]) -> Mapping[str, Any]:
         """One order or question."""
+        if said["do"] == "command":  # it may last long, and nobody waits for it
+            return (self.agent or self.run)(said)
         done: Callable[[Mapping[str, Any]], Mapping[str, Any] | None] | None = getattr(self, f"_{said['do']}", None)
         if done is None:
             raise LookupError(f"nobody does {said['do']} here")
@@ -59,6 +75,9 @@ class Behind:
         compute = self.deployment.provider.compute
         made = compute.launch(LaunchRequest("web", "web/0", self.deployment.image.id, said["id"]))
         self.ours[said["id"]] = made.id
+        if self.keyless:
+            wait_until(lambda: answers(compute.describe(made.id).address, 22), "a server")
+            self.changed(said["id"], "rm -r /root/.ssh")
         return {"address": compute.describe(made.id).address}
 
     def _stop(self, said: Mapping[str, Any]) -> None:
@@ -137,13 +156,15 @@ class Behind:
     def _key(self, said: Mapping[str, Any]) -> None:
         """There is no agent that would take a pushed key: it is only recorded."""
 
-    def _command(self, said: Mapping[str, Any]) -> Mapping[str, Any]:
-        """As the agent would: root, by the shell. Over SSH, since there is no agent on these servers."""
-        words = self.deployment.ssh_command(self.server(said["id"]), "sh", "-s")
-        script = "\n".join(said["commands"]).encode()
+    def run(self, said: Mapping[str, Any]) -> Mapping[str, Any]:
+        """As the agent does: root, by ``sh -c`` of a script in a directory of the command's own, which stays."""
+        script = "\n".join(said["commands"]) + "\n"
+        folder = f"/var/lib/amazon/ssm/{said['id']}/document/orchestration/{uuid4()}/{PLUGIN}"
+        start = f"umask 077; mkdir -p {folder}; cat >{folder}/_script.sh; chmod 700 {folder}/_script.sh"
+        words = [*self._inside(said["id"]), "sh", "-c", f"{start}; exec sh -c {folder}/_script.sh"]
         try:
             done = subprocess.run(
-                words, input=script, capture_output=True, timeout=said.get("timeout") or 60, check=False
+                words, input=script.encode(), capture_output=True, timeout=said.get("timeout") or 60, check=False
             )
         except subprocess.TimeoutExpired:
             return {"status": -1, "out": "", "err": ""}

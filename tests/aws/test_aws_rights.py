@@ -45,8 +45,9 @@ class Place:
         address = [{"ResourceType": "elastic-ip", "Tags": tags}]
         self.cloud.ec2.allocate_address(Domain="vpc", TagSpecifications=address)
 
-    def rights(self, group="web", *, changing=True):
-        groups = {"web": {"select": {"tag:role": "web"}, "traffic": {"target_group": "web"}}, "api": {}}
+    def rights(self, group="web", *, changing=True, reach=None):
+        web = {"select": {"tag:role": "web"}, "traffic": {"target_group": "web"}, "reach": reach or {}}
+        groups = {"web": web, "api": {}}
         settings = {**self.settings, "groups": {"api": {"auto_scaling_group": "api"}}}
         provider = create({"settings": settings, "groups": groups})
         try:
@@ -79,10 +80,16 @@ def place(cloud, monkeypatch):
 
 def test_there_is_a_way_to_know_of_every_call_in_the_policy():
     whole = Subject(
-        raw={"InstanceId": "i-1"}, volume="vol-1", address={"AllocationId": "a"}, scaling_arn="arn", target_group="arn"
+        raw={"InstanceId": "i-1"},
+        volume="vol-1",
+        address={"AllocationId": "a"},
+        scaling_arn="arn",
+        target_group="arn",
+        bucket="arn",
     )
-    known = {*trials.reading(whole), *trials.changing(whole)}.union(*(calls for _, calls in trials.asked(whole)))
-    assert known | set(permissions.CHECK) == set(permissions.MODES["enforce"])
+    asked = [*trials.asked(whole), *trials.looking(whole)]
+    known = {*trials.reading(whole), *trials.changing(whole)}.union(*(calls for _, calls in asked))
+    assert known | set(permissions.CHECK) == set().union(*permissions.MODES.values())
     assert set(trials.reading(whole)) == set(permissions.READ)
 
 
@@ -132,6 +139,15 @@ def test_the_rights_that_are_missing_are_named_with_the_statement_that_gives_the
     assert list(found.missing) == lacking
     statement = json.loads(found.missing_hint.partition("policy: ")[2])
     assert statement == {"Effect": "Allow", "Action": lacking, "Resource": "*"}
+
+
+def test_looks_by_run_command_need_rights_of_their_own(place):
+    lacking = ["s3:GetObject", "ssm:SendCommand"]
+    place.emulator.knobs(denied=lacking)
+    assert place.rights(changing=False).missing == ()
+    found = place.rights(changing=False, reach={"ssm": {"bucket": "looks", "prefix": "driftd"}})
+    assert list(found.missing) == lacking
+    assert {"s3:DeleteObject", "ssm:GetCommandInvocation"} <= set(found.held)
 
 
 def test_where_iam_may_not_be_asked_what_knows_no_dry_run_is_unknown(place):

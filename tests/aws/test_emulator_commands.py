@@ -212,6 +212,14 @@ class TestRunCommand:
         strange = {"commands": ["true"], "colour": ["red"]}
         assert refused(ssm.send_command, **asked, Parameters=strange) == "InvalidParameters"
 
+    def test_parameters_have_no_more_room_than_a_document_has(self, aws, ssm):
+        [one] = aws.launch()
+        aws.world.answer("command", says())
+        send(ssm, one, commands=["true " + "x" * 62_000])
+        asked = {"DocumentName": "AWS-RunShellScript", "InstanceIds": [one]}
+        long = {"commands": ["true " + "x" * 64_500]}
+        assert refused(ssm.send_command, **asked, Parameters=long) == "MaxDocumentSizeExceeded"
+
     def test_the_same_request_twice_is_two_commands(self, aws, ssm):
         [one] = aws.launch()
         commands = {send(ssm, one), send(ssm, one)}

@@ -8,7 +8,7 @@ from trees import NOW
 
 from driftd.core.facts import Session
 from driftd.core.visits import Announced, Parted, Trace, Way
-from driftd.core.whose import LINGER, SKEW, Visit, split
+from driftd.core.whose import LINGER, SKEW, Visit, split, strangers
 
 KEY = "SHA256:driftd"
 SECOND = timedelta(seconds=1)
@@ -183,3 +183,38 @@ def test_what_an_announced_visit_tells_is_kept_before_the_login():
     visit.parts(Parted.ORDERLY)
     assert visit.trace == Trace("5ca9", WAY, NOW, NOW + SECOND, NOW + 2 * SECOND, Parted.ORDERLY)
     assert len(kept) == 1
+
+
+SENT = Trace("5ca9", Way.by_commands(["c-1", "c-2"]), CAME, CAME + SECOND)
+COMMAND = Session("cloud", "", HERE, CAME, ended_at=CAME, key_id="role/driftd", tty="c-1", kind="command")
+
+
+def test_a_command_is_driftds_own_by_the_name_that_the_provider_gave_it_and_by_nothing_else():
+    visits = [replace(VISIT, trace=SENT), VISIT, NEVER]
+    others = [replace(COMMAND, tty=name) for name in ("c-3", "", "c-1 c-2")]
+    assert strangers([COMMAND, replace(COMMAND, tty="c-2"), *others], visits) == others
+    assert strangers([COMMAND], [VISIT, NEVER]) == [COMMAND]
+
+
+def test_a_visit_by_commands_explains_no_login_and_says_nothing_of_translated_addresses():
+    sent = replace(VISIT, trace=SENT)
+    forged = [replace(OURS, key=SENT.way.key, user="", source="commands", port=0), replace(OURS, key="", user="")]
+    assert split(forged, [sent], NOW, this=sent).others == tuple(forged)
+    translated = replace(ANCESTOR, port=50001)
+    named = replace(OURS, key=SENT.way.key, user="", ended_at=None)
+    assert split([named, translated], [sent, THIS], NOW, this=THIS).others == (named,), "nor where no port proves it"
+    ours = split([OURS], [VISIT, sent], NOW, this=sent)
+    assert (ours.own, ours.translated) == ((OURS,), ""), "an earlier visit over SSH is known by its port"
+    elsewhere = replace(OURS, port=40003)
+    assert split([elsewhere], [VISIT, sent], NOW, this=sent).others == (elsewhere,)
+
+
+def test_each_command_of_a_visit_is_kept_when_it_has_a_name():
+    kept = []
+    ticks = iter(NOW + n * SECOND for n in range(9))
+    visit = Announced("5ca9", lambda: next(ticks), kept.append)
+    visit.sent("c-1")
+    visit.sent("c-2")
+    assert [one.way.commands for one in kept] == [("c-1",), ("c-1", "c-2")]
+    assert [one.came_at for one in kept] == [NOW, NOW]
+    assert WAY.commands == ()

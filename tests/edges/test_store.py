@@ -285,6 +285,11 @@ def test_a_visit_keeps_what_became_known_of_its_connection(store):
         tx.trace_visit(number, over)
         tx.close_visit(number, later(4))
         assert tx.visits("i-1") == [VisitRow("SHA256:mine", NOW, later(4), over)]
+        sent = tx.open_visit("i-2", "", NOW, "c0de")
+        by_commands = Trace("c0de", Way.by_commands(["c-1", "c-2"]), later(), later(2))
+        tx.trace_visit(sent, by_commands)
+        assert tx.visits("i-2")[0].trace == by_commands
+        assert tx.visits("i-2")[0].trace.way.commands == ("c-1", "c-2")
 
 
 # --- people ----------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from driftd.core.errors import Unavailable
 from driftd.core.facts import Instance, Session
 from driftd.core.findings import Verdict
 from driftd.core.policy import Policy
+from driftd.core.visits import Trace, Way
 from driftd.core.whose import Visit
 from driftd.flows.audit import Rules, audit
 from driftd.flows.doorman import MOST
@@ -38,8 +39,8 @@ class Looks:
     def for_image(self, image):
         return baked(TREE)
 
-    def audit(self, provider):
-        return audit(SERVER, self, self, Rules(Policy()), lambda: (), lambda: NOW, provider=provider)
+    def audit(self, provider, visits=()):
+        return audit(SERVER, self, self, Rules(Policy()), lambda: visits, lambda: NOW, provider=provider)
 
 
 @pytest.fixture
@@ -55,6 +56,19 @@ def test_who_came_by_the_provider_was_there(provider):
     assert one.live
     (finding,) = [one for one in look.judgement.findings if one.kind == "session"]
     assert finding.actual["door"] == "cloud"
+
+
+def test_driftds_own_commands_are_nobody_and_anybody_elses_are_somebody(provider):
+    sent = [
+        replace(ANN, key_id="role/driftd", live=False, ended_at=ANN.started_at, kind="command", tty=f"c-{n}")
+        for n in range(3)
+    ]
+    provider.visitors["i-1"] = sent
+    trace = Trace("5ca9", Way.by_commands(["c-0", "c-2"]), ANN.started_at)
+    visits = [Visit("", ANN.started_at, ANN.started_at, trace=trace)]
+    (one,) = Looks().audit(provider, visits).others
+    assert (one.door, one.tty) == ("cloud", "c-1")
+    assert len(Looks().audit(provider).others) == 3, "the store of another driftd knows nothing of them"
 
 
 def test_a_provider_without_such_ways_in_is_not_asked():

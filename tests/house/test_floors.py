@@ -106,6 +106,7 @@ def test_broad_excepts_stand_only_where_one_failure_must_stay_one_failure():
         "driftd/doors/daemon.py",  # a job that fails is a job that failed, not the end of the daemon
         "driftd/probe/glance.py",  # on a far machine: the frame says what happened
         "driftd/probe/look.py",  # likewise
+        "driftd/probe/errand.py",  # likewise
         "driftd/probe/crew.py",  # likewise, to the process that hears it
     }
     found = {

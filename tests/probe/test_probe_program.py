@@ -16,7 +16,7 @@ from asking import Look
 from driftd.probe import bundle
 
 HERE = Path(bundle.__file__).parent
-SENT = [HERE / f"{name}.py" for name in bundle.MODULES]
+SENT = [HERE / f"{name}.py" for name in (*bundle.MODULES, "errand")]
 
 # What Debian 12's libpython3.11-minimal has, of the pure modules that a probe could want; from its list of files
 # (dpkg -L libpython3.11-minimal). Not there, among others: json, shutil, ctypes, gzip, tarfile, asyncio, urllib,

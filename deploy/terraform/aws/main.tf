@@ -69,6 +69,27 @@ resource "aws_iam_instance_profile" "driftd" {
   tags = var.tags
 }
 
+# To look by Run Command, without SSH.
+resource "aws_iam_policy" "looks" {
+  count = var.looks_bucket == null ? 0 : 1
+
+  name        = "${var.name}-looks"
+  description = "What driftd needs to look by SSM Run Command: docs/aws.md of driftd"
+  policy = replace(replace(replace(
+    file("${path.module}/policies/look-by-ssm.json"),
+    "BUCKET", var.looks_bucket),
+    "PREFIX", var.looks_prefix),
+  "arn:aws:", "arn:${data.aws_partition.current.partition}:")
+  tags = var.tags
+}
+
+resource "aws_iam_role_policy_attachment" "looks" {
+  count = var.looks_bucket == null ? 0 : 1
+
+  role       = aws_iam_role.driftd.name
+  policy_arn = aws_iam_policy.looks[0].arn
+}
+
 data "aws_iam_policy_document" "manifests" {
   count = var.manifests_bucket == null ? 0 : 1
 

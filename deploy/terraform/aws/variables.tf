@@ -39,6 +39,18 @@ variable "manifests_prefix" {
   default     = ""
 }
 
+variable "looks_bucket" {
+  description = "The bucket of groups that are looked at by SSM Run Command (reach: {ssm: …}); null: none."
+  type        = string
+  default     = null
+}
+
+variable "looks_prefix" {
+  description = "The folder in it, as in reach: {ssm: {prefix: …}}."
+  type        = string
+  default     = "driftd"
+}
+
 variable "permissions_boundary" {
   description = "The ARN of a permissions boundary for the role; null: none."
   type        = string

@@ -174,6 +174,10 @@ def not_compared_secrets(why: str) -> str:
     return f"passwords are not compared: {why}"
 
 
+def keyless(means: str) -> str:
+    return f"others may read what is sent by {means}, so no digest key is"
+
+
 def unread(paths: int) -> str:
     return f"{count(paths, 'path')} could not be read"
 

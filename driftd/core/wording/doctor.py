@@ -147,7 +147,12 @@ LOCAL = "it is a local tree, and it is there"
 NOT_RUNNING_HINT = "start it, or take it out of the group"
 NO_VISIT = "its host key is the known one; nobody logged in, since there is no store yet to announce the visit in"
 NO_VISIT_HINT = "driftd audit makes the store, and looks"
+BY_PROVIDER_HINT = "driftd audit looks, and says what is wrong there"
 NO_LOGIN = "its host key is the known one; nobody logged in, as you said"
+
+
+def by_provider(means: str) -> str:
+    return f"it is looked at by {means}, which is not tried here"
 
 
 def greeted(python: str, took: timedelta) -> str:

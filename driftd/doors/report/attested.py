@@ -24,7 +24,12 @@ from driftd.core.wording.trust import short
 from driftd.doors.cli.lines import labelled
 
 SCHEMA = "driftd.attestation/1"
-_MEANS = {"ssh": "over SSH", "local": "in a directory of the machine that driftd ran on", "": "by means not told"}
+_MEANS = {
+    "ssh": "over SSH",
+    "ssm": "by Run Command of AWS",
+    "local": "in a directory of the machine that driftd ran on",
+    "": "by means not told",
+}
 _FAILURES = {
     Failure.DRIFTED: "it is not as its image",
     Failure.TAMPERED: "somebody tampered with it",

@@ -27,6 +27,7 @@ from driftd.edges.providers.aws.settings import AwsSettings
 
 _IAM_PREFIX = {"elbv2": "elasticloadbalancing"}
 _READING = ("describe_", "list_", "lookup_", "get_")
+_ASIDE = frozenset({"s3", "ssm"})  # commands and their output: nothing that is listed of instances changes by them
 _CONNECT_S = 5
 _READ_S = 30
 
@@ -41,7 +42,7 @@ class Cloud:
 
     def __init__(self, settings: AwsSettings) -> None:
         self.settings = settings
-        self.changes = 0  # calls of ``do`` that have ended: what was read before the last of them may be old
+        self.changes = 0  # calls of ``do`` that have ended and changed what is listed: what was read before may be old
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, bool], Any] = {}
         self._session: boto3.session.Session | None = None
@@ -64,7 +65,7 @@ class Cloud:
         try:
             return self._call(service, operation, parameters, once=True)
         finally:
-            self.changes += 1
+            self.changes += service not in _ASIDE
 
     def try_out(self, service: str, operation: str, parameters: Mapping[str, Any]) -> ProviderError | None:
         """Whether a call would be permitted, with nothing done; None where it would be.

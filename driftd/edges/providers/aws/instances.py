@@ -30,6 +30,7 @@ _PAGE = 1000  # the most that DescribeInstances gives at once
 _MOMENT_S = 2.0
 _PASS_S = 60.0
 _EC2_BEGAN = datetime(2006, 8, 25, tzinfo=UTC)
+SSM = "ssm"  # what ``Reach.means`` calls Run Command
 MEMBER_OF = "aws:autoscaling:groupName"
 
 
@@ -140,6 +141,8 @@ class Instances:
         )
 
     def _reach(self, raw: Mapping[str, Any], tags: Mapping[str, str], group: Served, address: str) -> Reach:
+        if group.reach.ssm is not None:
+            return Reach(host=address, means=SSM)
         console = self._cloud.settings.host_keys == "console"
         asked = console and raw["State"]["Name"] == "running"
         return Reach(

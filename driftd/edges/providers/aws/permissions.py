@@ -5,7 +5,7 @@ A test holds this table against the calls that stand in the code, and the docume
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from driftd.edges.providers.aws.cloud import action_of
@@ -62,19 +62,26 @@ CHECK = (
     ("iam", "simulate_principal_policy"),
     ("sts", "get_caller_identity"),
 )
-MODES: Mapping[str, tuple[tuple[str, str], ...]] = {"observe": READ, "enforce": (*READ, *CHANGE, *CHECK)}
+# To look by Run Command, beside either of the two: asked for commands, told of them, and what comes through the bucket.
+COMMAND = (("ssm", "send_command"),)
+COMMANDS = (("ssm", "cancel_command"), ("ssm", "get_command_invocation"), ("ssm", "list_commands"))
+BUCKET = (("s3", "delete_object"), ("s3", "get_object"))
+MODES: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "observe": READ,
+    "enforce": (*READ, *CHANGE, *CHECK),
+    "look-by-ssm": (*COMMAND, *COMMANDS, *BUCKET),
+}
+# Who may send any command anywhere is root everywhere; BUCKET and PREFIX are the group's own.
+_DOCUMENT = ("arn:aws:ssm:*::document/AWS-RunShellScript", "arn:aws:ec2:*:*:instance/*")
+_OBJECTS = "arn:aws:s3:::BUCKET/PREFIX/*"
 
 
 def policy(mode: str) -> dict[str, Any]:
     """The policy document of a mode. A launch hands an instance its profile's role, which IAM wants permitted, too."""
-    statements: list[dict[str, Any]] = [
-        {
-            "Sid": "Driftd" + mode.title(),
-            "Effect": "Allow",
-            "Action": sorted(action_of(*one) for one in MODES[mode]),
-            "Resource": "*",
-        }
-    ]
+    if mode == "look-by-ssm":
+        parts = (("Send", COMMAND, [*_DOCUMENT]), ("Commands", COMMANDS, "*"), ("Answers", BUCKET, _OBJECTS))
+        return _document([_statement(*part) for part in parts])
+    statements = [_statement(mode.title(), MODES[mode], "*")]
     if mode == "enforce":
         statements.append(
             {
@@ -85,4 +92,13 @@ def policy(mode: str) -> dict[str, Any]:
                 "Condition": {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}},
             }
         )
+    return _document(statements)
+
+
+def _statement(name: str, calls: Iterable[tuple[str, str]], resource: str | list[str]) -> dict[str, Any]:
+    actions = sorted(action_of(*one) for one in calls)
+    return {"Sid": "Driftd" + name, "Effect": "Allow", "Action": actions, "Resource": resource}
+
+
+def _document(statements: list[dict[str, Any]]) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": statements}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from driftd.core.asides import Rights
+from driftd.core.asides import Rights, StoppableLooker
 from driftd.core.facts import Instance, Session
 from driftd.core.ports import Addresses, Compute, Inventory, Snapshot, Traffic, Volumes
 from driftd.edges.providers.aws.addresses import AwsAddresses
@@ -14,6 +14,7 @@ from driftd.edges.providers.aws.cloud import Cloud
 from driftd.edges.providers.aws.compute import AwsCompute
 from driftd.edges.providers.aws.instances import Instances
 from driftd.edges.providers.aws.launching import Launching
+from driftd.edges.providers.aws.looker import CommandLooker
 from driftd.edges.providers.aws.rights import Trying
 from driftd.edges.providers.aws.roots import AwsRoots
 from driftd.edges.providers.aws.scaling import Scaling
@@ -26,7 +27,7 @@ from driftd.edges.providers.options import checked, groups_of
 
 
 class AwsProvider:
-    """``Provider``, ``Isolating``, ``RootCopying``, ``Permissioned`` and ``Doorman`` on one account and region."""
+    """``Provider`` on one account and region, with all of core/asides.py but ``Foreign``."""
 
     name = "aws"
 
@@ -42,8 +43,9 @@ class AwsProvider:
         self._trail = Trail(self.cloud)
         traffic = AwsTraffic(self.cloud, groups, instances, self._scaling)
         addresses = AwsAddresses(self.cloud, instances)
-        subjects = Subjects(instances, launching, self._scaling, traffic, volumes, addresses, self._roots)
+        subjects = Subjects(groups, instances, launching, self._scaling, traffic, volumes, addresses, self._roots)
         self._trying = Trying(self.cloud, subjects)
+        self._looker = CommandLooker(self.cloud, groups)
         balanced = any(one.traffic.all or one.auto_scaling_group for one in groups.values())
         self.inventory: Inventory = compute
         self.compute: Compute | None = compute
@@ -77,6 +79,10 @@ class AwsProvider:
     def rights(self, group: str, *, changing: bool) -> Rights:
         """See ``Permissioned.rights``."""
         return self._trying.rights(group, changing=changing)
+
+    def looker(self) -> StoppableLooker:
+        """See ``Looking.looker``."""
+        return self._looker
 
     def let_in(self, instance: Instance, since: datetime) -> Sequence[Session]:
         """See ``Doorman.let_in``."""

@@ -52,6 +52,8 @@ class Trying:
     def _all(self, group: str, *, changing: bool) -> list[_Right]:
         subject = self._subjects.of(group, changing=changing)
         found = [self._tried(call, how) for call, how in trials.reading(subject).items() if how is not None]
+        for resource, calls in trials.looking(subject):
+            found += self._asked(calls, resource)
         if changing:
             tries = trials.changing(subject)
             found += [self._tried(call, how) for call, how in tries.items() if how is not None]

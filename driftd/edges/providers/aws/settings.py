@@ -73,12 +73,20 @@ class Traffic(Strict):
         return ((self.target_group,) if self.target_group else ()) + self.target_groups
 
 
+class Ssm(Strict):
+    """Run Command: the bucket that answers go through, and the folder in it."""
+
+    bucket: str
+    prefix: str = ""
+
+
 class Reach(Strict):
-    """How a group's instances are reached over SSH."""
+    """How a group's instances are reached: over SSH, or with ``ssm`` by Run Command."""
 
     user: str = "root"
     port: int = 22
     key: str = ""
+    ssm: Ssm | None = None
 
 
 class Served(Strict):
@@ -110,13 +118,17 @@ def served(settings: AwsSettings, groups: Mapping[str, Mapping[str, Any]]) -> di
     found = {}
     for name, group in groups.items():
         mine = settings.groups.get(name, AwsGroup())
-        ssh = (group.get("reach") or {}).get("ssh") or {}
+        reach = group.get("reach") or {}
+        ssh, ssm = reach.get("ssh") or {}, reach.get("ssm")
         value = {
             "name": name,
             "select": group.get("select") or {},
             "traffic": checked(Traffic, group.get("traffic") or {}, f"groups.{name}.traffic", PAGE),
             "reach": Reach(
-                user=str(ssh.get("user") or "root"), port=int(ssh.get("port") or 22), key=str(ssh.get("key") or "")
+                user=str(ssh.get("user") or "root"),
+                port=int(ssh.get("port") or 22),
+                key=str(ssh.get("key") or ""),
+                ssm=checked(Ssm, ssm, f"groups.{name}.reach.ssm", PAGE) if ssm else None,
             ),
             "launch": mine.launch,
             "auto_scaling_group": mine.auto_scaling_group,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ from driftd.edges.providers.aws.instances import Instances
 from driftd.edges.providers.aws.launching import Launching
 from driftd.edges.providers.aws.roots import AwsRoots
 from driftd.edges.providers.aws.scaling import Scaling
+from driftd.edges.providers.aws.settings import Served
 from driftd.edges.providers.aws.traffic import AwsTraffic
 from driftd.edges.providers.aws.trials import Parameters, Subject
 from driftd.edges.providers.aws.volumes import AwsVolumes
@@ -26,6 +27,7 @@ class Subjects:
 
     def __init__(
         self,
+        groups: Mapping[str, Served],
         instances: Instances,
         launching: Launching,
         scaling: Scaling,
@@ -34,6 +36,7 @@ class Subjects:
         addresses: AwsAddresses,
         roots: AwsRoots,
     ) -> None:
+        self._groups = groups
         self._instances = instances
         self._launching = launching
         self._scaling = scaling
@@ -57,6 +60,7 @@ class Subjects:
             raw=self._instances.raw(first.id),
             scaling=scaling,
             scaling_arn=str(described[0]["AutoScalingGroupARN"]) if described else "",
+            bucket=self._bucket(group),
             target_group=str(behind[0]["TargetGroupArn"]) if behind else "",
         )
         if not changing:
@@ -70,6 +74,12 @@ class Subjects:
             snapshot=copies[0].id if copies else "",
             address=addresses[0] if addresses else {},
         )
+
+    def _bucket(self, group: str) -> str:
+        ssm = self._groups[group].reach.ssm
+        if ssm is None:
+            return ""
+        return f"arn:aws:s3:::{'/'.join(part for part in (ssm.bucket, ssm.prefix, '*') if part)}"
 
     def _launch(self, request: LaunchRequest) -> Parameters:
         try:

@@ -137,8 +137,9 @@ class Trail:
             made = replace(base, tty=session, kind="interactive")
             return [_Came(base.started_at, made, str(asked.get("target") or ""), session_id=session)]
         if name == "SendCommand":
-            made = replace(base, kind="command", ended_at=base.started_at)
-            return [_Came(base.started_at, made, one) for one in self._reached(asked, answered)]
+            command = str((answered.get("command") or {}).get("commandId") or "")
+            made = replace(base, tty=command, kind="command", ended_at=base.started_at)
+            return [_Came(base.started_at, made, one) for one in self._reached(asked, command)]
         if name == "OpenTunnel":
             lasts = timedelta(seconds=_number(asked.get("maxTunnelDuration"), TUNNEL_LONGEST_S))
             made = replace(base, ended_at=base.started_at + lasts, kind="forward")
@@ -147,12 +148,11 @@ class Trail:
         made = replace(base, user=user, ended_at=base.started_at + KEY_LASTS, key=_key(asked))
         return [_Came(base.started_at, made, str(asked.get("instanceId") or ""))]
 
-    def _reached(self, asked: Mapping[str, Any], answered: Mapping[str, Any]) -> list[str]:
+    def _reached(self, asked: Mapping[str, Any], command: str) -> list[str]:
         """Whom a command was sent to: by their ids, or by what selected them, of which SSM knows."""
         ids = asked.get("instanceIds")
         if ids:
             return [str(one) for one in ids]
-        command = str((answered.get("command") or {}).get("commandId") or "")
         if not command:
             return []
         pages = self._cloud.pages("ssm", "list_command_invocations", "CommandInvocations", CommandId=command)

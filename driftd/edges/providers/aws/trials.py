@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from driftd.edges.providers.aws.permissions import BUCKET, COMMAND, COMMANDS
+
 Call = tuple[str, str]
 Parameters = dict[str, Any]
 
+DOCUMENT = "arn:aws:ssm:*::document/AWS-RunShellScript"
 TAG = [{"Key": "driftd:doctor", "Value": ""}]
 SCALING: tuple[Call, ...] = (
     ("autoscaling", "attach_instances"),
@@ -30,7 +33,8 @@ class Subject:
 
     ``raw`` is one of its instances as EC2 tells of it, ``launch`` what a newcomer would be launched with. ``volume``,
     ``snapshot`` and ``address`` are of this deployment, the last as EC2 tells of it. ``scaling`` is the Auto Scaling
-    group's name; ``scaling_arn`` and ``target_group`` are ARNs.
+    group's name; ``scaling_arn`` and ``target_group`` are ARNs. ``bucket`` is the ARN of what looks by Run Command
+    leave in theirs.
     """
 
     raw: Mapping[str, Any] = field(default_factory=dict)
@@ -40,6 +44,7 @@ class Subject:
     address: Mapping[str, Any] = field(default_factory=dict)
     scaling: str = ""
     scaling_arn: str = ""
+    bucket: str = ""
     target_group: str = ""
 
     @property
@@ -135,6 +140,13 @@ def _addresses(subject: Subject) -> dict[Call, Parameters | None]:
         ("ec2", "associate_address"): {"AllocationId": address["AllocationId"], "InstanceId": subject.instance},
         ("ec2", "disassociate_address"): {"AssociationId": association} if association else None,
     }
+
+
+def looking(subject: Subject) -> list[tuple[str, tuple[Call, ...]]]:
+    """Resources by ARN, each with the calls for it that a look by Run Command makes; none where looks are others."""
+    if not subject.bucket:
+        return []
+    return [(DOCUMENT, COMMAND), ("*", COMMANDS), (subject.bucket, BUCKET)]
 
 
 def asked(subject: Subject) -> list[tuple[str, tuple[Call, ...]]]:

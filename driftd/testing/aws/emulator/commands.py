@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import datetime as dt
+import json
 import queue
 import threading
 import time
@@ -32,6 +33,7 @@ PARAMETERS = {"commands", "workingDirectory", "executionTimeout"}
 OUT_CHARACTERS, ERR_CHARACTERS = 24_000, 8_000
 # https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_CommandPlugin.html
 PLUGIN_CHARACTERS = 2_500
+LONGEST, OWN_SIZE = 65_536, 1_600
 OPEN = ("Pending", "InProgress", "Cancelling")
 STOPPED_HARD = 137  # what the agent reports for a script that it ended with a signal
 
@@ -151,6 +153,10 @@ def _checked(asked: dict[str, Any]) -> None:
     if strange or not asked["Parameters"].get("commands"):
         what = f"{sorted(strange)} are no parameters of it" if strange else "commands is required"
         raise ApiError("InvalidParameters", f"{DOCUMENT}: {what}")
+    # https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_CreateDocument.html: "must not exceed 64KB.
+    # This quota also includes the content specified for input parameters at runtime." Its own text counts, too.
+    if len(json.dumps(asked["Parameters"])) > LONGEST - OWN_SIZE:
+        raise ApiError("MaxDocumentSizeExceeded", "The size limit of a document is 64 KB.")
     if not asked.get("InstanceIds") and not asked.get("Targets"):
         raise ApiError("InvalidInstanceId", "Either InstanceIds or Targets must be specified.")
     if not 30 <= int(asked.get("TimeoutSeconds") or 3600) <= 2_592_000:
