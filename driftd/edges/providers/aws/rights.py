@@ -52,14 +52,14 @@ class Trying:
     def _all(self, group: str, *, changing: bool) -> list[_Right]:
         subject = self._subjects.of(group, changing=changing)
         found = [self._tried(call, how) for call, how in trials.reading(subject).items() if how is not None]
-        for resource, calls in trials.looking(subject):
-            found += self._asked(calls, resource)
+        asked = trials.looking(subject)
         if changing:
             tries = trials.changing(subject)
             found += [self._tried(call, how) for call, how in tries.items() if how is not None]
-            untried = [call for call, how in tries.items() if how is None]
-            for resource, calls in (*trials.asked(subject), ("*", untried)):
-                found += self._asked(calls, resource)
+            untried = tuple(call for call, how in tries.items() if how is None)
+            asked += [*trials.asked(subject), ("*", untried)]
+        for resource, calls in asked:
+            found += self._asked(calls, resource)
         return found
 
     # --- tried ---
