@@ -7,7 +7,7 @@ import sys
 import pytest
 from emulated import ACCOUNT
 
-from driftd.core.errors import Unavailable
+from driftd.core.errors import Refused, Unavailable
 from driftd.edges.providers.aws import permissions, trials
 from driftd.edges.providers.aws.cloud import Cloud, action_of
 from driftd.edges.providers.aws.names import TAG_DEPLOYMENT, TAG_SLOT
@@ -97,6 +97,20 @@ def test_what_changes_something_is_never_tried_where_there_is_no_dry_run():
     cloud = Cloud(AwsSettings(region=REGION))
     with pytest.raises(ValueError, match="no dry run"):
         cloud.try_out("autoscaling", "enter_standby", {"AutoScalingGroupName": "x"})
+
+
+def test_where_a_dry_run_is_not_taken_for_one_nothing_that_changes_something_is_tried(place, monkeypatch):
+    plain, sent = Cloud._call, []
+
+    def deaf(self, service, operation, parameters, *, once):
+        sent.append(operation)
+        heard = {key: value for key, value in parameters.items() if key != "DryRun"}
+        return plain(self, service, operation, heard, once=once)
+
+    monkeypatch.setattr(Cloud, "_call", deaf)
+    with pytest.raises(Refused, match="a dry run was not taken for one"):
+        place.rights("web")
+    assert not {operation for _, operation in permissions.CHANGE} & set(sent)
 
 
 def test_all_that_is_needed_is_there_and_nothing_was_changed(place):

@@ -78,7 +78,7 @@ class Suspect:
         """Its first process, as this machine counts them."""
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                first = re.search(r"^NSpid:.*\t1$", (process / "status").read_text(), re.MULTILINE)
+                first = re.search(r"^NSpid:.*\t1$", (process / "status").read_text(errors="replace"), re.MULTILINE)
                 if first and (process / "root/etc/hostname").read_text().startswith(self.server.id):
                     return int(process.name)
         raise AssertionError(f"no process of {self.server.id}")

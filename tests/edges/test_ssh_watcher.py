@@ -99,7 +99,7 @@ def _children(server):
     above = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            above[int(process.name)] = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+            above[int(process.name)] = int((process / "stat").read_text(errors="replace").rpartition(")")[2].split()[1])
         except OSError:
             continue
     for _ in range(5):

@@ -70,7 +70,7 @@ def session(pid):
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            fields = (process / "stat").read_text().rpartition(") ")[2].split()
+            fields = (process / "stat").read_text(errors="replace").rpartition(") ")[2].split()
         except OSError:
             continue
         if int(fields[3]) == pid and fields[0] != "Z":

@@ -21,7 +21,7 @@ from botocore.session import Session, get_session
 from botocore.utils import parse_timestamp
 
 from driftd import __version__
-from driftd.core.errors import ProviderError
+from driftd.core.errors import ProviderError, Refused
 from driftd.edges.providers.aws.errors import code_of, translated
 from driftd.edges.providers.aws.settings import AwsSettings
 
@@ -71,7 +71,8 @@ class Cloud:
         """Whether a call would be permitted, with nothing done; None where it would be.
 
         EC2 is sent ``DryRun`` ("Actions", Amazon EC2 API Reference). Other services know none, so that only what
-        reads can be tried on them: another one raises ValueError.
+        reads can be tried on them: another one raises ValueError. Raises ``Refused`` where EC2, or what stands in its
+        place, did as if it were no dry run.
         """
         dry = {"DryRun": True} if service == "ec2" else {}
         if not dry and not operation.startswith(_READING):
@@ -80,6 +81,8 @@ class Cloud:
             self._call(service, operation, {**parameters, **dry}, once=True)
         except ProviderError as error:
             return None if code_of(error) == "DryRunOperation" else error
+        if dry:
+            raise Refused(f"{service} {operation}: a dry run was not taken for one", "see providers.aws.endpoint")
         return None
 
     def close(self) -> None:

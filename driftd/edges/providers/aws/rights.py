@@ -36,7 +36,9 @@ class Trying:
         self._subjects = subjects
 
     def rights(self, group: str, *, changing: bool) -> Rights:
-        """See ``Permissioned.rights``."""
+        """See ``Permissioned.rights``. Reads come first: where a dry run of theirs is not taken for one, this raises
+        ``Refused`` before anything is tried that would change something.
+        """
         found = sorted(self._all(group, changing=changing), key=lambda one: one.name)
         missing = tuple(one.name for one in found if one.permitted is False)
         unknown = [one for one in found if one.permitted is None]
