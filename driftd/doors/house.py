@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from driftd.core.looks import Look
     from driftd.core.memory import Store
     from driftd.core.signs import Signs
-    from driftd.doors.demo.stage import Stage
+    from driftd.doors.demo.stage import Stage, Where
     from driftd.doors.desks.attesting import AttestDesk
     from driftd.doors.desks.baking import BakeDesk
     from driftd.doors.desks.calibration import CalibrationDesk
@@ -199,11 +199,11 @@ class House(Protocol):
         """Whoever started this process as a service; one that hears nothing where nobody did."""
         ...
 
-    def demo_inside(self, *, keep: bool) -> int | None:
+    def demo_inside(self, where: Where, *, keep: bool) -> int | None:
         """As an ordinary user: run the whole command again inside a user namespace; its exit status. None for root."""
         ...
 
-    def demo_stage(self) -> Stage: ...
+    def demo_stage(self, where: Where) -> Stage: ...
 
     def demo_clean(self) -> Sequence[str]:
         """Remove what a demo left; a line for each thing."""

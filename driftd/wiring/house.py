@@ -24,7 +24,7 @@ from driftd.core.policy import Policy
 from driftd.core.ports import Provider
 from driftd.core.transactions.contents import PackageSource
 from driftd.core.wording import near
-from driftd.doors.demo.stage import Stage
+from driftd.doors.demo.stage import Stage, Where
 from driftd.doors.house import Engine, HostKey
 from driftd.edges import documents, logs, providers
 from driftd.edges import store as stores
@@ -383,15 +383,15 @@ class WiredHouse:
     def _manager(self) -> ServiceManager:
         return ServiceManager()
 
-    def demo_inside(self, *, keep: bool) -> int | None:
+    def demo_inside(self, where: Where, *, keep: bool) -> int | None:
         from driftd.wiring.stage import inside  # noqa: PLC0415  # only the demo needs it
 
-        return inside(keep=keep)
+        return inside(where, keep=keep)
 
-    def demo_stage(self) -> Stage:
-        from driftd.wiring.stage import DemoStage  # noqa: PLC0415  # only the demo needs it
+    def demo_stage(self, where: Where) -> Stage:
+        from driftd.wiring.stage import stage  # noqa: PLC0415  # only the demo needs it
 
-        return DemoStage()
+        return stage(where)
 
     def demo_clean(self) -> Sequence[str]:
         from driftd.wiring.stage import clean  # noqa: PLC0415  # only the demo needs it

@@ -25,7 +25,7 @@ from typing import Protocol
 from driftd.core.facts import Instance
 from driftd.core.memory import Store
 from driftd.core.replacement import TERMINAL, Record
-from driftd.edges.stage.daemon import command
+from driftd.edges.stage.running import command
 from driftd.wiring.house import WiredHouse
 
 LINES = 26  # of one replacement in the journal, or a few more

@@ -12,13 +12,17 @@ from rich.console import Console
 from driftd.doors.cli.app import CLEAN, DRIFTED, app, of
 from driftd.doors.cli.files import ready, write
 from driftd.doors.demo import story
-from driftd.doors.demo.stage import Stage
+from driftd.doors.demo.stage import Stage, Where
 from driftd.doors.demo.view import watching
 
 
 @app.command()
 def demo(
     ctx: typer.Context,
+    provider: Annotated[
+        Where,
+        typer.Option(help="Servers of this kernel, or these behind an emulator of AWS: the same story by AWS's API."),
+    ] = Where.LOCAL,
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave the fleet running, with the commands to try next.")
     ] = False,
@@ -29,14 +33,14 @@ def demo(
     context = of(ctx)
     house = context.house()
     ready(json_file)
-    status = house.demo_inside(keep=keep)
+    status = house.demo_inside(provider, keep=keep)
     if status is not None:
         raise typer.Exit(status)
     if clean:
         for line in house.demo_clean() or ["There was nothing to remove."]:
             context.out.print(line, highlight=False, markup=False)
         return
-    stage = house.demo_stage()
+    stage = house.demo_stage(provider)
     ended = CLEAN
     try:
         with watching(context.out) as view:
@@ -57,8 +61,11 @@ def _leave(out: Console, stage: Stage, *, keep: bool) -> None:
         stage.stop_daemon()
         stage.clean()
         return
+    hints = stage.hints()
+    if not hints:
+        return
     out.print()
     out.print("The fleet is yours. Try:", style="bold")
-    for command, shows in stage.hints():
+    for command, shows in hints:
         out.print(f"  {command}", style="cyan", highlight=False, markup=False, soft_wrap=True)
         out.print(f"      {shows}", style="dim", highlight=False, markup=False)

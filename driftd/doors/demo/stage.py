@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
+
+
+class Where(StrEnum):
+    """Whose servers the demo's are."""
+
+    LOCAL = "local"
+    AWS_EMULATED = "aws-emulated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,5 +121,5 @@ class Stage(Protocol):
         ...
 
     def hints(self) -> Sequence[tuple[str, str]]:
-        """(command, what it shows) to try next on a fleet that was kept."""
+        """(command, what it shows) to try next on a fleet that was kept; nothing where it broke off too early."""
         ...
