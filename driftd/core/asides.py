@@ -28,11 +28,12 @@ class Isolating(Protocol):
 class RootCopying(Protocol):
     """It can copy an instance's root volume while the instance runs on."""
 
-    def copy_root(self, instance_id: str, token: str) -> Snapshot:
+    def copy_root(self, instance_id: str, token: str, until: datetime | None = None) -> Snapshot:
         """A copy of the root volume as it is now; its ``volume_id`` is the instance's id. Whole when this returns.
 
-        The same token gives the same copy, however often it is sent. Raises ``NotFound``, ``Unavailable``, and
-        ``Refused`` where there is no room; leaves nothing behind then.
+        ``until`` is how long it is meant to be kept: for whoever comes across it and does not ask driftd, where the
+        provider has a place for that. Nothing ends by it. The same token gives the same copy, however often it is sent.
+        Raises ``NotFound``, ``Unavailable``, and ``Refused`` where there is no room; leaves nothing behind then.
         """
         ...
 

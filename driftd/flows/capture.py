@@ -73,14 +73,14 @@ class Taking:
         return Seen(look, reached=True, files=files, left_out=self._left_out, processes=listed, unlisted=why)
 
 
-def copied(group: Group, instance: Instance, bundle_id: str) -> Root:
+def copied(group: Group, occasion: Occasion) -> Root:
     """A copy of the instance's root volume, made once for a bundle; why not, where there is none."""
     if not group.evidence.root:
         return Root(why="evidence.root is off")
     if not isinstance(group.provider, RootCopying):
         return Root(why=f"provider {group.provider.name} copies no root volumes")
     try:
-        return Root(group.provider.copy_root(instance.id, f"evidence-{bundle_id}").id)
+        return Root(group.provider.copy_root(occasion.instance.id, f"evidence-{occasion.id}", occasion.until).id)
     except ProviderError as error:
         return Root(why=printable(str(error)))
 
@@ -146,7 +146,7 @@ class Capturer:
     def _keep(self, group: Group, occasion: Occasion, seen: Seen) -> Kept:
         """The file first: what the journal says is there, is there."""
         known = self._known(occasion)
-        seen = replace(seen, root=copied(group, occasion.instance, occasion.id))
+        seen = replace(seen, root=copied(group, occasion))
         members = bundle.compose(occasion, seen, known)
         try:
             held = self._place.keep(occasion.id, members, occasion.at)

@@ -64,7 +64,7 @@ class FakeProvider(World):
 
         self.change("provider.isolate", instance_id, effect, _nothing)
 
-    def copy_root(self, instance_id: str, token: str) -> Snapshot:
+    def copy_root(self, instance_id: str, token: str, until: datetime | None = None) -> Snapshot:
         """See ``driftd.core.asides.RootCopying``."""
 
         def effect() -> Snapshot:
@@ -73,6 +73,7 @@ class FakeProvider(World):
                 server = self.get(instance_id)
                 known = Snapshot(f"root-{self.number():04d}", instance_id, token, self.now())
                 self.root_table[known.id] = known
+                self.root_until[known.id] = until
                 self.log("provider.copy_root", instance_id, server.instance.group, known.id)
             return known
 

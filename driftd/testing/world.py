@@ -89,6 +89,7 @@ class World(Hostility):
         self.contents: dict[str, str] = {}
         self.snapshot_table: dict[str, Snapshot] = {}
         self.root_table: dict[str, Snapshot] = {}
+        self.root_until: dict[str, datetime | None] = {}
         self.address_table = {key: Address(key, slot) for key, slot in (addresses or {}).items()}
         self._due: list[tuple[datetime, int, Callable[[], object]]] = []
         self._moment: datetime | None = None

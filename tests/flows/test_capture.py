@@ -160,6 +160,7 @@ def test_a_copy_of_the_root_goes_with_it_and_ends_with_it(scene):
     kept = scene.capturer.by_hand(group, scene.instance, "OPS-4711", "ann")
     (copy,) = provider.root_copies()
     assert (kept.root, copy.volume_id) == (copy.id, scene.instance.id)
+    assert provider.root_until[copy.id] == kept.until
     assert "a copy of the root volume" in kept.holds
     off = replace(group, evidence=replace(group.evidence, root=False))
     assert not scene.capturer.by_hand(off, scene.instance, "OPS-4711", "ann").root

@@ -64,9 +64,9 @@ class AwsProvider:
         """See ``Isolating.isolate``."""
         self._apart.isolate(instance_id)
 
-    def copy_root(self, instance_id: str, token: str) -> Snapshot:
+    def copy_root(self, instance_id: str, token: str, until: datetime | None = None) -> Snapshot:
         """See ``RootCopying.copy_root``."""
-        return self._roots.copy_root(instance_id, token)
+        return self._roots.copy_root(instance_id, token, until)
 
     def root_copies(self) -> Sequence[Snapshot]:
         """See ``RootCopying.root_copies``."""

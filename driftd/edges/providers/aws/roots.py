@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from driftd.core.errors import NotFound, Refused
@@ -19,7 +20,7 @@ class AwsRoots:
         self._cloud = cloud
         self._instances = instances
 
-    def copy_root(self, instance_id: str, token: str) -> Snapshot:
+    def copy_root(self, instance_id: str, token: str, until: datetime | None = None) -> Snapshot:
         """See ``RootCopying.copy_root``. The moment is over when this returns; EBS copies the blocks by itself."""
         known = [one for one in self.root_copies() if one.token == token]
         if known:
@@ -30,6 +31,8 @@ class AwsRoots:
             names.TAG_OF: instance_id,
             names.TAG_DEPLOYMENT: self._cloud.settings.deployment,
         }
+        if until is not None:
+            tags[names.TAG_UNTIL] = f"{until.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
         made = self._cloud.do(
             "ec2",
             "create_snapshot",

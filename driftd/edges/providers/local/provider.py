@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,12 @@ class LocalProvider(FleetProvider):
         self.addresses = self._addresses if settings.addresses else None
 
     @on_disk
-    def copy_root(self, instance_id: str, token: str) -> Snapshot:
+    def copy_root(
+        self,
+        instance_id: str,
+        token: str,
+        until: datetime | None = None,  # noqa: ARG002  # nobody comes across a copy here who does not ask driftd
+    ) -> Snapshot:
         """See ``driftd.core.asides.RootCopying``."""
         return self._roots.copy(instance_id, token)
 
