@@ -15,6 +15,7 @@ from driftd.core.facts import Instance, InstanceState, Reach
 from driftd.edges.providers.aws import names
 from driftd.edges.providers.aws.cloud import Cloud
 from driftd.edges.providers.aws.hostkeys import HostKeys, tagged
+from driftd.edges.providers.aws.images import Images
 from driftd.edges.providers.aws.settings import Served
 
 _STATES = {
@@ -54,6 +55,7 @@ class Instances:
 
     def __init__(self, cloud: Cloud, groups: Mapping[str, Served]) -> None:
         self.host_keys = HostKeys(cloud)
+        self.images = Images(cloud)
         self._cloud = cloud
         self._groups = groups
         self._lock = threading.Lock()
@@ -62,7 +64,9 @@ class Instances:
     def all(self, tags: Mapping[str, str]) -> list[Instance]:
         """Every one of these groups that is not gone and carries all of ``tags``."""
         filters = [{"Name": "instance-state-name", "Values": list(PRESENT)}, *names.wanted(tags)]
-        found = [self.seen(one) for one in self.described(filters)]
+        told = list(self.described(filters))
+        self.images.learn({str(one.get("ImageId") or "") for one in told})
+        found = [self.seen(one) for one in told]
         return [one for one in found if one is not None and _carries(one, tags)]
 
     def of(self, group: str) -> list[Instance]:
@@ -129,7 +133,7 @@ class Instances:
         return Instance(
             id=raw["InstanceId"],
             group=group.name,
-            image=str(raw.get("ImageId") or ""),
+            image=self.images.name(str(raw.get("ImageId") or "")),
             state=state,
             slot=tags.get(names.TAG_SLOT) or f"{group.name}/{raw['InstanceId']}",
             address=address,

@@ -41,7 +41,7 @@ class Launching:
         made = self._template(how) if how.template else self._copied(served, like if _is_there(like) else None)
         self._place(made, self._subnet(served, request.slot, like))
         made |= {
-            "ImageId": request.image,
+            "ImageId": self._instances.images.ami(request.image),
             "MinCount": 1,
             "MaxCount": 1,
             "ClientToken": names.client_token(request.token),

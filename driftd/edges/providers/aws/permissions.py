@@ -18,6 +18,7 @@ READ = (
     ("autoscaling", "describe_scaling_activities"),
     ("cloudtrail", "lookup_events"),
     ("ec2", "describe_addresses"),
+    ("ec2", "describe_images"),
     ("ec2", "describe_instance_attribute"),
     ("ec2", "describe_instances"),
     ("ec2", "describe_launch_template_versions"),

@@ -46,6 +46,7 @@ class AwsSettings(Strict):
     configuration files. ``deployment`` tells this driftd's instances from another one's in the same account.
     ``endpoint`` is another URL for all services: an emulator's. ``address`` says which one an
     instance is reached at, ``host_keys`` where its host keys are known from.
+    ``image_tag`` is the tag by which an AMI says which image it is; without one an image is its AMI's id.
     ``quarantine_group`` is the security group that lets nothing through; without one driftd makes one in each VPC.
     """
 
@@ -57,6 +58,7 @@ class AwsSettings(Strict):
     deployment: str = Field(default="driftd", pattern=r"^[A-Za-z0-9._-]{1,63}$")
     address: Literal["private", "public"] = "private"
     host_keys: Literal["console", "known_hosts"] = "console"
+    image_tag: str = Field(default="", max_length=128)
     quarantine_group: str = Field(default="", pattern=r"^$|^sg-[0-9a-f]+$")
     groups: dict[str, AwsGroup] = Field(default_factory=dict)
 

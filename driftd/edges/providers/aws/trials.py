@@ -65,6 +65,7 @@ def reading(subject: Subject) -> dict[Call, Parameters | None]:
         ("autoscaling", "describe_scaling_activities"): member,
         ("cloudtrail", "lookup_events"): {"MaxResults": 1},
         ("ec2", "describe_addresses"): {},
+        ("ec2", "describe_images"): {"Owners": ["self"], "MaxResults": 5},
         ("ec2", "describe_instance_attribute"): instance and {**instance, "Attribute": "disableApiTermination"},
         ("ec2", "describe_instances"): {},
         ("ec2", "describe_launch_template_versions"): {"Versions": ["$Default"]},
