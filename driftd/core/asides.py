@@ -75,6 +75,25 @@ class Foreign(Protocol):
         ...
 
 
+@runtime_checkable
+class Gated(Protocol):
+    """It has a gate before service: whom others launch (a scale-out) waits there until somebody lets it through."""
+
+    def waiting(self, group: str) -> Sequence[str]:
+        """Who waits at the gate of ``group``; nobody where it has none. Raises ``Refused`` where its gate is not there
+        any more, and ``Unavailable``.
+        """
+        ...
+
+    def admit(self, group: str, instance_id: str) -> None:
+        """It may serve. Not waiting any more is success. Raises ``ProviderError``."""
+        ...
+
+    def keep_waiting(self, group: str, instance_id: str) -> None:
+        """It waits on: a gate does not wait for ever. Not waiting any more is success. Raises ``ProviderError``."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Rights:
     """What a provider's credentials may do, each by the provider's own name of it (``ec2:StopInstances``), sorted.
@@ -115,3 +134,14 @@ class Doorman(Protocol):
         ``Unavailable``.
         """
         ...
+
+
+# What a provider's asides are called, for who stands in a provider's place.
+METHODS = tuple(
+    sorted(
+        name
+        for aside in (Doorman, Foreign, Gated, Isolating, Looking, Permissioned, RootCopying)
+        for name, found in vars(aside).items()
+        if callable(found) and not name.startswith("_")
+    )
+)

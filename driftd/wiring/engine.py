@@ -20,6 +20,7 @@ from driftd.edges import logs
 from driftd.edges.store import SqlQueue, SqlStore, here, open_store
 from driftd.flows.audit import Visits
 from driftd.flows.expire import Expirer
+from driftd.flows.gatekeep import Gatekeeper
 from driftd.flows.janitor import Janitor
 from driftd.flows.keep import Keeper
 from driftd.flows.remembering import Known
@@ -40,6 +41,7 @@ from driftd.wiring.watching import Watching
 
 LEASE_TTL = timedelta(seconds=30)
 LEASE_BEAT = timedelta(seconds=5)
+GATE_BEAT = timedelta(seconds=10)  # AWS's shortest hook waits for 30
 REMIND_BEAT = timedelta(seconds=30)
 JOURNAL_BEAT = timedelta(seconds=5)
 STATUS_BEAT = timedelta(seconds=30)
@@ -122,6 +124,7 @@ class WiredEngine:
         janitor = Janitor(store, watch.groups, clock=tidying, pause=self._outside, fence=self._renew, keep=pace.keep)
         marker = Marker(store, watch.groups, clock=marking, pause=self._outside, fence=self._renew)
         expirer = Expirer(store, house.custody().place(), watch.groups, clock=clock, fence=self._renew)
+        gatekeeper = Gatekeeper(store, watch.groups, clock=clock, pause=self._outside, fence=self._renew)
         reminder = Reminder(store, house.groups, clock=clock)
         patience = patience_of(house.settings)
         return (
@@ -133,6 +136,7 @@ class WiredEngine:
             Beat("rollout", pace.tick, roller.tick, patience, rolling.sign),
             Beat("replace", pace.tick, replacer.tick, patience, replacing.sign),
             Beat("marks", pace.tick, marker.tick, patience, marking.sign),
+            Beat("gate", GATE_BEAT, gatekeeper.tick),
             Beat("remind", REMIND_BEAT, reminder.tick),
             Beat("janitor", pace.janitor, janitor.tick, patience, tidying.sign),
             Beat("evidence", pace.janitor, expirer.tick),

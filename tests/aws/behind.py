@@ -30,6 +30,7 @@ class Behind(behind.Behind):
             None  # who runs commands; may call ``run``
         )
         self.keyless = False  # what is launched from now on lets nobody log in
+        self.spoiled = ""  # what changes whoever is launched from now on, before anybody looks
 
     # --- what a test asks ---
 
@@ -53,6 +54,8 @@ class Behind(behind.Behind):
         if self.keyless:
             wait_until(lambda: answers(made["address"], 22), "a server")
             self.changed(said["id"], "rm -r /root/.ssh")
+        if self.spoiled:
+            self.changed(said["id"], self.spoiled)
         return made
 
     def do_image(self, said: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ READ = (
     ("autoscaling", "describe_auto_scaling_groups"),
     ("autoscaling", "describe_auto_scaling_instances"),
     ("autoscaling", "describe_instance_refreshes"),
+    ("autoscaling", "describe_lifecycle_hooks"),
     ("autoscaling", "describe_scaling_activities"),
     ("cloudtrail", "lookup_events"),
     ("ec2", "describe_addresses"),
@@ -35,8 +36,10 @@ READ = (
 # To change something.
 CHANGE = (
     ("autoscaling", "attach_instances"),
+    ("autoscaling", "complete_lifecycle_action"),
     ("autoscaling", "enter_standby"),
     ("autoscaling", "exit_standby"),
+    ("autoscaling", "record_lifecycle_action_heartbeat"),
     ("autoscaling", "terminate_instance_in_auto_scaling_group"),
     ("ec2", "associate_address"),
     ("ec2", "attach_volume"),

@@ -12,6 +12,7 @@ from driftd.edges.providers.aws.addresses import AwsAddresses
 from driftd.edges.providers.aws.apart import Apart
 from driftd.edges.providers.aws.cloud import Cloud
 from driftd.edges.providers.aws.compute import AwsCompute
+from driftd.edges.providers.aws.gate import Gate
 from driftd.edges.providers.aws.instances import Instances
 from driftd.edges.providers.aws.launching import Launching
 from driftd.edges.providers.aws.looker import CommandLooker
@@ -27,7 +28,7 @@ from driftd.edges.providers.options import checked, groups_of
 
 
 class AwsProvider:
-    """``Provider`` on one account and region, with all of core/asides.py but ``Foreign``."""
+    """``Provider`` on one account and region, with all of core/asides.py but ``Foreign`` and ``Gated``."""
 
     name = "aws"
 
@@ -35,6 +36,7 @@ class AwsProvider:
         self.cloud = Cloud(settings)
         instances = Instances(self.cloud, groups)
         self._scaling = Scaling(self.cloud, groups)
+        self._gate = Gate(self.cloud, groups, self._scaling)
         volumes = AwsVolumes(self.cloud, instances)
         launching = Launching(self.cloud, groups, instances, self._scaling)
         compute = AwsCompute(self.cloud, instances, launching, self._scaling, volumes)
@@ -90,12 +92,24 @@ class AwsProvider:
 
 
 class AwsScalingProvider(AwsProvider):
-    """One that has Auto Scaling groups, and so ``Foreign``: others may change them."""
+    """One that has Auto Scaling groups, and so ``Foreign`` and ``Gated``: others may change them, and launch there."""
 
     def foreign(self, group: str) -> str:
         """See ``Foreign.foreign``."""
         name = self._scaling.named(group)
         return self._scaling.under_way(name) if name else ""
+
+    def waiting(self, group: str) -> Sequence[str]:
+        """See ``Gated.waiting``."""
+        return self._gate.waiting(group)
+
+    def admit(self, group: str, instance_id: str) -> None:
+        """See ``Gated.admit``."""
+        self._gate.admit(group, instance_id)
+
+    def keep_waiting(self, group: str, instance_id: str) -> None:
+        """See ``Gated.keep_waiting``."""
+        self._gate.keep_waiting(group, instance_id)
 
 
 def create(options: Mapping[str, object]) -> AwsProvider:

@@ -12,7 +12,8 @@ from driftd.edges.providers.aws.cloud import Cloud
 from driftd.edges.providers.aws.settings import Launch, Served
 
 _REFRESHING = frozenset({"Pending", "InProgress", "Cancelling", "RollbackInProgress", "Baking"})
-_JOINING = frozenset({"Pending", "Pending:Wait", "Pending:Proceed"})
+WAITS = "Pending:Wait"
+_JOINING = frozenset({"Pending", WAITS, "Pending:Proceed"})
 _IN = _JOINING | {"InService"}
 _ENDING = frozenset({"Terminating", "Terminating:Wait", "Terminating:Proceed", "Terminated"})
 _LEAVING = _ENDING | {"Detaching", "Detached"}
@@ -21,6 +22,7 @@ STANDING_BY = frozenset({"EnteringStandby", "Standby"})
 # description begins, and for one that ends what its cause holds.
 _BY_HAND = ("Moving EC2 instance", "Attaching an existing EC2 instance", "Detaching EC2 instance")
 _ENDED, _ENDED_BY_HAND = "Terminating EC2 instance", "was taken out of service in response to a user request"
+_LAUNCHED = "Launching a new EC2 instance: "
 _POLL_S, _WAIT_S = 0.5, 20.0
 
 
@@ -84,6 +86,15 @@ class Scaling:
         """The ``LifecycleState`` of all members, by instance."""
         return {one["InstanceId"]: str(one["LifecycleState"]) for one in self.described(name).get("Instances", ())}
 
+    def _gated(self, name: str) -> bool:
+        return any(one.auto_scaling_group == name and one.gate for one in self._groups.values())
+
+    def _at_our_gate(self, name: str) -> frozenset[str]:
+        """Who waits to be let through by driftd: its launch is under way as long as driftd pleases."""
+        if not self._gated(name):
+            return frozenset()
+        return frozenset(one for one, state in self.states(name).items() if state == WAITS)
+
     def leaving_service(self, name: str, instance_id: str) -> bool:
         """Whether it is on its way into standby: AWS lets it drain first."""
         return self.state(name, instance_id) == "EnteringStandby"
@@ -114,6 +125,8 @@ class Scaling:
     def stand_by(self, name: str, instance_id: str) -> None:
         """Take it out of service, and lower what is desired, so that nobody is launched for it. Out is success."""
         state = self.state(name, instance_id)
+        if state == WAITS and self._gated(name):
+            return  # it never served, and nobody but driftd lets it
         if state in _JOINING:
             raise Unavailable(f"{instance_id} is joining {name}: {state}", "asked again when it is in service")
         if state != "InService":
@@ -159,11 +172,21 @@ class Scaling:
             if one["Status"] in _REFRESHING:
                 return f"Auto Scaling group {name}: instance refresh {one['InstanceRefreshId']} is {one['Status']}"
         answer = self._cloud.ask("autoscaling", "describe_scaling_activities", AutoScalingGroupName=name, MaxRecords=20)
-        for one in answer["Activities"]:
-            if int(one.get("Progress", 0)) < 100 and not one.get("EndTime") and not _by_hand(one):
+        under_way = [
+            one for one in answer["Activities"] if int(one.get("Progress", 0)) < 100 and not one.get("EndTime")
+        ]
+        waiting = self._at_our_gate(name) if under_way else frozenset()
+        for one in under_way:
+            if not _by_hand(one) and _launched(one) not in waiting:
                 said = printable(str(one.get("Description") or "something"))[:200]
                 return f"Auto Scaling group {name}: {said} ({one['StatusCode']})"
         return ""
+
+
+def _launched(activity: Mapping[str, Any]) -> str:
+    """The instance that it launches; "" where it does something else."""
+    said = str(activity.get("Description") or "")
+    return said.removeprefix(_LAUNCHED) if said.startswith(_LAUNCHED) else ""
 
 
 def _by_hand(activity: Mapping[str, Any]) -> bool:

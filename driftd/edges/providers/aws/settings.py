@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from driftd.core.errors import BadInput
 from driftd.edges.providers.options import Strict, checked
@@ -32,11 +32,19 @@ class Launch(Strict):
 
 class AwsGroup(Strict):
     """What a group has on AWS: ``providers.aws.groups.NAME``. With ``auto_scaling_group`` its members are this
-    group's instances, those of them that ``select`` fits if there is one, and newcomers join it.
+    group's instances, those of them that ``select`` fits if there is one, and newcomers join it. ``gate`` is the name
+    of a launch hook of it that driftd completes, once an instance is seen to be as baked.
     """
 
     launch: Launch = Launch()
     auto_scaling_group: str = Field(default="", max_length=255)
+    gate: str = Field(default="", max_length=255)
+
+    @model_validator(mode="after")
+    def _gate_of_a_group(self) -> Self:
+        if self.gate and not self.auto_scaling_group:
+            raise ValueError("gate is a lifecycle hook of an Auto Scaling group: say auto_scaling_group, too")
+        return self
 
 
 class AwsSettings(Strict):
@@ -100,6 +108,7 @@ class Served(Strict):
     reach: Reach = Reach()
     launch: Launch = Launch()
     auto_scaling_group: str = ""
+    gate: str = ""
 
     @field_validator("select")
     @classmethod
@@ -134,6 +143,7 @@ def served(settings: AwsSettings, groups: Mapping[str, Mapping[str, Any]]) -> di
             ),
             "launch": mine.launch,
             "auto_scaling_group": mine.auto_scaling_group,
+            "gate": mine.gate,
         }
         found[name] = checked(Served, value, f"groups.{name}", PAGE)
         if not found[name].select and not mine.auto_scaling_group:

@@ -17,8 +17,10 @@ DOCUMENT = "arn:aws:ssm:*::document/AWS-RunShellScript"
 TAG = [{"Key": "driftd:doctor", "Value": ""}]
 SCALING: tuple[Call, ...] = (
     ("autoscaling", "attach_instances"),
+    ("autoscaling", "complete_lifecycle_action"),
     ("autoscaling", "enter_standby"),
     ("autoscaling", "exit_standby"),
+    ("autoscaling", "record_lifecycle_action_heartbeat"),
     ("autoscaling", "terminate_instance_in_auto_scaling_group"),
 )
 BALANCING: tuple[Call, ...] = (
@@ -62,6 +64,7 @@ def reading(subject: Subject) -> dict[Call, Parameters | None]:
         ("autoscaling", "describe_auto_scaling_groups"): {"MaxRecords": 1},
         ("autoscaling", "describe_auto_scaling_instances"): {"MaxRecords": 1},
         ("autoscaling", "describe_instance_refreshes"): member,
+        ("autoscaling", "describe_lifecycle_hooks"): {"AutoScalingGroupName": subject.scaling} if member else None,
         ("autoscaling", "describe_scaling_activities"): member,
         ("cloudtrail", "lookup_events"): {"MaxResults": 1},
         ("ec2", "describe_addresses"): {},

@@ -1,0 +1,67 @@
+"""The gate before service: who is let through, and who waits."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from driftd.core.findings import Action, Verdict
+from driftd.core.gate import decide
+from driftd.core.memory import InstanceRow
+from driftd.core.replacement import Record, State
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+EVERY = timedelta(minutes=5)
+ROW = InstanceRow(
+    id="i-1",
+    group="web",
+    slot="web/i-1",
+    image="golden",
+    address="192.0.2.1",
+    state="running",
+    verdict=Verdict.CLEAN,
+    reason="as baked",
+    root="",
+    verdict_since=NOW,
+    looked_at=NOW,
+    first_seen=NOW,
+)
+RECORD = Record("R", "web", "web/1", "golden", "i-0", "drift", State.ENROLLING, NOW, NOW, new_id="i-1", verified=True)
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_only_who_was_seen_to_be_as_baked_is_let_through(verdict):
+    answer = decide(replace(ROW, verdict=verdict), None, EVERY, NOW)
+    assert answer.admits is (verdict in {Verdict.CLEAN, Verdict.EXPLAINED})
+    assert str(verdict) in answer.why
+
+
+def test_who_was_never_looked_at_waits():
+    assert not decide(None, None, EVERY, NOW).admits
+    answer = decide(replace(ROW, looked_at=None), None, EVERY, NOW)
+    assert (answer.admits, answer.why) == (False, "it was not looked at yet")
+
+
+def test_a_look_counts_for_as_long_as_two_looks_may_be_apart():
+    assert decide(ROW, None, EVERY, NOW + 2 * EVERY).admits
+    answer = decide(ROW, None, EVERY, NOW + 2 * EVERY + timedelta(seconds=1))
+    assert (answer.admits, answer.why) == (
+        False,
+        "it was last looked at 2026-11-23T12:00:00Z, and that is too long ago",
+    )
+
+
+def test_whom_policy_would_have_replaced_waits_however_clean_it_looks():
+    """Somebody was on it: what was removed again is seen by no look."""
+    assert not decide(replace(ROW, action=Action.REPLACE), None, EVERY, NOW).admits
+
+
+def test_a_newcomer_is_let_through_when_its_own_replacement_has_verified_it():
+    never = replace(ROW, looked_at=None, verdict=Verdict.UNKNOWN)
+    assert decide(never, RECORD, EVERY, NOW).admits
+    assert not decide(ROW, replace(RECORD, verified=False), EVERY, NOW).admits
+
+
+def test_who_is_being_replaced_is_not_let_into_service_meanwhile():
+    answer = decide(ROW, replace(RECORD, old_id="i-1", new_id="i-2"), EVERY, NOW)
+    assert (answer.admits, answer.why) == (False, "replacement R replaces it")
