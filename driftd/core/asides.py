@@ -10,6 +10,28 @@ from typing import Protocol, runtime_checkable
 from driftd.core.facts import Instance, Session
 from driftd.core.ports import Looker, Snapshot
 
+# The methods of all of them: whoever stands before a provider hands them on.
+METHODS = (
+    "copy_root",
+    "delete_root_copy",
+    "foreign",
+    "isolate",
+    "let_in",
+    "looker",
+    "place",
+    "rights",
+    "root_copies",
+)
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """It knows where its things are: two sections of one kind in one place would both have them."""
+
+    def place(self) -> str:
+        """The place in a few words, the same for the same one. Asks nobody."""
+        ...
+
 
 @runtime_checkable
 class Isolating(Protocol):

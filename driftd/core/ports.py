@@ -212,7 +212,7 @@ class Inventory(Protocol):
 class Provider(Protocol):
     """One provider as configured for this deployment. What it cannot do is None, so that nobody has to guess.
 
-    What it may do besides is in core/asides.py.
+    What it may do besides is in core/asides.py. ``name`` is that of its section of the configuration.
     """
 
     name: str

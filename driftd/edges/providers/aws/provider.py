@@ -23,16 +23,15 @@ from driftd.edges.providers.aws.subjects import Subjects
 from driftd.edges.providers.aws.traffic import AwsTraffic
 from driftd.edges.providers.aws.trail import Trail
 from driftd.edges.providers.aws.volumes import AwsVolumes
-from driftd.edges.providers.options import checked, groups_of
+from driftd.edges.providers.options import checked, groups_of, section_of
 
 
 class AwsProvider:
     """``Provider`` on one account and region, with all of core/asides.py but ``Foreign``."""
 
-    name = "aws"
-
-    def __init__(self, settings: AwsSettings, groups: Mapping[str, Served]) -> None:
-        self.cloud = Cloud(settings)
+    def __init__(self, settings: AwsSettings, groups: Mapping[str, Served], name: str = "aws") -> None:
+        self.name = name
+        self.cloud = Cloud(settings, f"providers.{name}")
         instances = Instances(self.cloud, groups)
         self._scaling = Scaling(self.cloud, groups)
         volumes = AwsVolumes(self.cloud, instances)
@@ -59,6 +58,14 @@ class AwsProvider:
     def close(self) -> None:
         """See ``Provider.close``."""
         self.cloud.close()
+
+    def place(self) -> str:
+        """See ``Placed.place``. Whose account it is where no role says so is known to AWS alone."""
+        settings = self.cloud.settings
+        account = settings.role.split(":")[4] if settings.role else ""
+        whose = f"account {account}" if account else f"the account of profile {settings.profile or 'default'}"
+        at = f", {settings.endpoint}" if settings.endpoint else ""
+        return f"{whose}, {settings.region}, deployment {settings.deployment}{at}"
 
     def isolate(self, instance_id: str) -> None:
         """See ``Isolating.isolate``."""
@@ -100,7 +107,9 @@ class AwsScalingProvider(AwsProvider):
 
 def create(options: Mapping[str, object]) -> AwsProvider:
     """The entry point. Raises ``BadInput``."""
-    settings = checked(AwsSettings, options.get("settings") or {}, "providers.aws", PAGE)
-    mine = served(settings, groups_of(options, "aws"))
+    name = section_of(options, "aws")
+    section = f"providers.{name}"
+    settings = checked(AwsSettings, options.get("settings") or {}, section, PAGE)
+    mine = served(settings, groups_of(options, "aws"), section)
     scaling = any(one.auto_scaling_group for one in mine.values())
-    return (AwsScalingProvider if scaling else AwsProvider)(settings, mine)
+    return (AwsScalingProvider if scaling else AwsProvider)(settings, mine, name)

@@ -31,7 +31,7 @@ class Launch(Strict):
 
 
 class AwsGroup(Strict):
-    """What a group has on AWS: ``providers.aws.groups.NAME``. With ``auto_scaling_group`` its members are this
+    """What a group has on AWS: ``groups.NAME`` of the section. With ``auto_scaling_group`` its members are this
     group's instances, those of them that ``select`` fits if there is one, and newcomers join it.
     """
 
@@ -40,7 +40,7 @@ class AwsGroup(Strict):
 
 
 class AwsSettings(Strict):
-    """The section ``providers.aws``.
+    """A section of ``providers`` for one account and region.
 
     ``role`` is an ARN that is assumed, ``external_id`` what its trust policy wants; ``profile`` is one of the AWS
     configuration files. ``deployment`` tells this driftd's instances from another one's in the same account.
@@ -108,12 +108,14 @@ class Served(Strict):
         return value
 
 
-def served(settings: AwsSettings, groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Served]:
-    """The groups of the configuration, each with what ``providers.aws.groups`` says of it."""
+def served(
+    settings: AwsSettings, groups: Mapping[str, Mapping[str, Any]], section: str = "providers.aws"
+) -> dict[str, Served]:
+    """The groups of the configuration, each with what ``section`` says of it under ``groups``."""
     for name in settings.groups:
         if name not in groups:
             raise BadInput(
-                f"providers.aws.groups.{name} is no group of this provider", f"its groups are: {', '.join(groups)}"
+                f"{section}.groups.{name} is no group of this provider", f"its groups are: {', '.join(groups)}"
             )
     found = {}
     for name, group in groups.items():
@@ -137,6 +139,6 @@ def served(settings: AwsSettings, groups: Mapping[str, Mapping[str, Any]]) -> di
         if not found[name].select and not mine.auto_scaling_group:
             raise BadInput(
                 f"groups.{name} does not say which instances it has",
-                f"select: {{tag:NAME: VALUE}}, or providers.aws.groups.{name}.auto_scaling_group",
+                f"select: {{tag:NAME: VALUE}}, or {section}.groups.{name}.auto_scaling_group",
             )
     return found

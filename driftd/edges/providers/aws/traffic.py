@@ -132,7 +132,7 @@ class AwsTraffic:
             if not found:
                 raise NotFound(
                     f"there is no target group {name} in {self._cloud.settings.region}",
-                    "correct traffic.target_group of the group, or providers.aws.region",
+                    f"correct traffic.target_group of the group, or {self._cloud.section}.region",
                 )
             if found[0].get("TargetType", "instance") not in {"instance", "ip"}:
                 raise Refused(f"target group {name} takes {found[0]['TargetType']}, not instances")
