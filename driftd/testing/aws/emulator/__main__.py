@@ -11,7 +11,7 @@ import sys
 import threading
 from pathlib import Path
 
-OURS = ["front", "tokens", "launches", "lives", "listing", "addresses", "volumes", "traffic"]
+OURS = ["front", "tokens", "launches", "lives", "listing", "addresses", "volumes", "traffic", "classic"]
 OURS += ["activities", "hooks", "refreshes", "groups", "scaling"]
 NEIGHBOURS = ["permits", "commands", "trail", "blocks", "events", "keys"]  # patched where they are there
 
