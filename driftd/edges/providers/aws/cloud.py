@@ -25,7 +25,7 @@ from driftd.core.errors import ProviderError, Refused
 from driftd.edges.providers.aws.errors import code_of, translated
 from driftd.edges.providers.aws.settings import AwsSettings
 
-_IAM_PREFIX = {"elbv2": "elasticloadbalancing"}
+_IAM_PREFIX = {"elb": "elasticloadbalancing", "elbv2": "elasticloadbalancing"}
 _READING = ("describe_", "list_", "lookup_", "get_")
 _ASIDE = frozenset({"s3", "ssm"})  # commands and their output: nothing that is listed of instances changes by them
 _CONNECT_S = 5

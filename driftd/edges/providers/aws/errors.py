@@ -12,7 +12,9 @@ from botocore import exceptions as boto
 from driftd.core.errors import NoCapacity, NotFound, ProviderError, Refused, Throttled, Unavailable, Unreached
 from driftd.core.wording import printable
 
-_GONE = frozenset({"InvalidInstanceID.Malformed", "InvalidVolumeID.Malformed", "TargetGroupNotFound"})
+_GONE = frozenset(
+    {"InvalidInstanceID.Malformed", "InvalidVolumeID.Malformed", "LoadBalancerNotFound", "TargetGroupNotFound"}
+)
 _THROTTLED = frozenset(
     {
         "RequestLimitExceeded",

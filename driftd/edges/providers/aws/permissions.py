@@ -26,6 +26,8 @@ READ = (
     ("ec2", "describe_subnets"),
     ("ec2", "describe_volumes"),
     ("ec2", "get_console_output"),
+    ("elb", "describe_instance_health"),
+    ("elb", "describe_load_balancer_attributes"),
     ("elbv2", "describe_target_groups"),
     ("elbv2", "describe_target_health"),
     ("ssm", "describe_sessions"),
@@ -53,6 +55,8 @@ CHANGE = (
     ("ec2", "start_instances"),
     ("ec2", "stop_instances"),
     ("ec2", "terminate_instances"),
+    ("elb", "deregister_instances_from_load_balancer"),
+    ("elb", "register_instances_with_load_balancer"),
     ("elbv2", "deregister_targets"),
     ("elbv2", "register_targets"),
 )

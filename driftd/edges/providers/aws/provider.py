@@ -36,16 +36,18 @@ class AwsProvider:
         self._scaling = Scaling(self.cloud, groups)
         volumes = AwsVolumes(self.cloud, instances)
         launching = Launching(self.cloud, groups, instances, self._scaling)
-        compute = AwsCompute(self.cloud, instances, launching, self._scaling, volumes)
+        traffic = AwsTraffic(self.cloud, groups, instances, self._scaling)
+        compute = AwsCompute(self.cloud, instances, launching, self._scaling, volumes, traffic)
         self._apart = Apart(self.cloud, instances)
         self._roots = AwsRoots(self.cloud, instances)
         self._trail = Trail(self.cloud)
-        traffic = AwsTraffic(self.cloud, groups, instances, self._scaling)
         addresses = AwsAddresses(self.cloud, instances)
-        subjects = Subjects(groups, instances, launching, self._scaling, traffic, volumes, addresses, self._roots)
+        subjects = Subjects(
+            groups, instances, launching, self._scaling, traffic, volumes, addresses, self._roots, settings.region
+        )
         self._trying = Trying(self.cloud, subjects)
         self._looker = CommandLooker(self.cloud, groups)
-        balanced = any(one.traffic.all or one.auto_scaling_group for one in groups.values())
+        balanced = any(one.traffic.all or one.traffic.classic or one.auto_scaling_group for one in groups.values())
         self.inventory: Inventory = compute
         self.compute: Compute | None = compute
         self.traffic: Traffic | None = traffic if balanced else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -12,6 +12,7 @@ from driftd.edges.providers.options import Strict, checked
 
 _SELECTORS = ("vpc", "image", "subnet")
 PAGE = "docs/aws.md"
+_CLASSIC = r"^$|^[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?$"  # a name; of other kinds the target groups are named
 
 
 class Launch(Strict):
@@ -62,15 +63,24 @@ class AwsSettings(Strict):
 
 
 class Traffic(Strict):
-    """A group's ``traffic``: the target groups, by name or ARN, that its instances serve behind."""
+    """A group's ``traffic``: what its instances serve behind. Target groups by name or ARN, classic load balancers by
+    name.
+    """
 
     target_group: str = ""
     target_groups: tuple[str, ...] = ()
+    load_balancer: str = Field(default="", pattern=_CLASSIC)
+    load_balancers: tuple[Annotated[str, Field(pattern=_CLASSIC)], ...] = ()
 
     @property
     def all(self) -> tuple[str, ...]:
-        """All of them."""
+        """All target groups."""
         return ((self.target_group,) if self.target_group else ()) + self.target_groups
+
+    @property
+    def classic(self) -> tuple[str, ...]:
+        """All classic load balancers."""
+        return ((self.load_balancer,) if self.load_balancer else ()) + self.load_balancers
 
 
 class Ssm(Strict):

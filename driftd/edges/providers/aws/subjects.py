@@ -35,7 +35,9 @@ class Subjects:
         volumes: AwsVolumes,
         addresses: AwsAddresses,
         roots: AwsRoots,
+        region: str,
     ) -> None:
+        self._region = region
         self._groups = groups
         self._instances = instances
         self._launching = launching
@@ -55,13 +57,17 @@ class Subjects:
         first = members[0]
         scaling = self._scaling.named(group)
         described = _listed(lambda: [self._scaling.described(scaling)]) if scaling else []
-        behind = _listed(lambda: self._traffic.behind(group))
+        behind = self._groups[group].traffic
+        named = behind.all[0] if behind.all else ""
+        arns = _listed(lambda: [self._traffic.target_group(named).arn]) if named else []
         plain = Subject(
             raw=self._instances.raw(first.id),
             scaling=scaling,
             scaling_arn=str(described[0]["AutoScalingGroupARN"]) if described else "",
             bucket=self._bucket(group),
-            target_group=str(behind[0]["TargetGroupArn"]) if behind else "",
+            target_group=arns[0] if arns else "",
+            classic=behind.classic[0] if behind.classic else "",
+            region=self._region,
         )
         if not changing:
             return plain

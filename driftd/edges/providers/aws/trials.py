@@ -25,6 +25,10 @@ BALANCING: tuple[Call, ...] = (
     ("elbv2", "deregister_targets"),
     ("elbv2", "register_targets"),
 )
+CLASSIC: tuple[Call, ...] = (
+    ("elb", "deregister_instances_from_load_balancer"),
+    ("elb", "register_instances_with_load_balancer"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +37,8 @@ class Subject:
 
     ``raw`` is one of its instances as EC2 tells of it, ``launch`` what a newcomer would be launched with. ``volume``,
     ``snapshot`` and ``address`` are of this deployment, the last as EC2 tells of it. ``scaling`` is the Auto Scaling
-    group's name; ``scaling_arn`` and ``target_group`` are ARNs. ``bucket`` is the ARN of what looks by Run Command
-    leave in theirs.
+    group's name, ``classic`` a classic load balancer's; ``scaling_arn`` and ``target_group`` are ARNs. ``bucket`` is
+    the ARN of what looks by Run Command leave in theirs.
     """
 
     raw: Mapping[str, Any] = field(default_factory=dict)
@@ -46,6 +50,18 @@ class Subject:
     scaling_arn: str = ""
     bucket: str = ""
     target_group: str = ""
+    classic: str = ""
+    region: str = ""
+
+    @property
+    def classic_arn(self) -> str:
+        """Of the classic load balancer, whose account is the one that the instance's interfaces are in."""
+        owners = [str(one["OwnerId"]) for one in self.raw.get("NetworkInterfaces", ()) if one.get("OwnerId")]
+        if not (self.classic and owners):
+            return ""
+        return (
+            f"arn:{_partition(self.region)}:elasticloadbalancing:{self.region}:{owners[0]}:loadbalancer/{self.classic}"
+        )
 
     @property
     def instance(self) -> str:
@@ -58,6 +74,7 @@ def reading(subject: Subject) -> dict[Call, Parameters | None]:
     behind = {"TargetGroupArn": subject.target_group} if subject.target_group else None
     member = {"AutoScalingGroupName": subject.scaling, "MaxRecords": 1} if subject.scaling else None
     instance = {"InstanceId": subject.instance} if subject.instance else None
+    classic = {"LoadBalancerName": subject.classic} if subject.classic else None
     return {
         ("autoscaling", "describe_auto_scaling_groups"): {"MaxRecords": 1},
         ("autoscaling", "describe_auto_scaling_instances"): {"MaxRecords": 1},
@@ -73,6 +90,8 @@ def reading(subject: Subject) -> dict[Call, Parameters | None]:
         ("ec2", "describe_subnets"): {},
         ("ec2", "describe_volumes"): {},
         ("ec2", "get_console_output"): instance,
+        ("elb", "describe_instance_health"): classic,
+        ("elb", "describe_load_balancer_attributes"): classic,
         ("elbv2", "describe_target_groups"): {"PageSize": 1},
         ("elbv2", "describe_target_health"): behind,
         ("ssm", "describe_sessions"): {"State": "Active", "MaxResults": 1},
@@ -151,5 +170,12 @@ def looking(subject: Subject) -> list[tuple[str, tuple[Call, ...]]]:
 
 def asked(subject: Subject) -> list[tuple[str, tuple[Call, ...]]]:
     """Resources by ARN, each with the calls for it that change something and know no dry run."""
-    both = ((subject.scaling_arn, SCALING), (subject.target_group, BALANCING))
-    return [(arn, calls) for arn, calls in both if arn]
+    them = ((subject.scaling_arn, SCALING), (subject.target_group, BALANCING), (subject.classic_arn, CLASSIC))
+    return [(arn, calls) for arn, calls in them if arn]
+
+
+def _partition(region: str) -> str:
+    """Which of AWS's partitions a region is in, as an ARN says it."""
+    return next(
+        (name for start, name in (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov")) if region.startswith(start)), "aws"
+    )
