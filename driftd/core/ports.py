@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -84,13 +84,20 @@ class Snapshot:
     filesystem: str = ""
 
 
+AT_ONCE = timedelta(0)
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A movable address. ``attached_to`` is "" when nobody holds it."""
+    """A movable address. ``attached_to`` is "" when nobody holds it.
+
+    For ``linger`` after it has moved others may go on asking whoever had it before: those who have resolved a name.
+    """
 
     address: str
     slot: str
     attached_to: str = ""
+    linger: timedelta = AT_ONCE
 
 
 class Compute(Protocol):

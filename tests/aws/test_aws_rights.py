@@ -86,6 +86,7 @@ def test_there_is_a_way_to_know_of_every_call_in_the_policy():
         scaling_arn="arn",
         target_group="arn",
         classic="web",
+        zone="Z1",
         bucket="arn",
     )
     asked = [*trials.asked(whole), *trials.looking(whole)]

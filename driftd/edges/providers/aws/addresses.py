@@ -1,4 +1,4 @@
-"""Movable addresses: Elastic IPs that carry the tag of the slot that owns them."""
+"""Movable addresses: Elastic IPs that carry the tag of the slot that owns them, and records that are configured."""
 
 from __future__ import annotations
 
@@ -10,25 +10,30 @@ from driftd.core.ports import Address
 from driftd.edges.providers.aws import names
 from driftd.edges.providers.aws.cloud import Cloud
 from driftd.edges.providers.aws.instances import Instances
+from driftd.edges.providers.aws.records import AwsRecords
 
 
 class AwsAddresses:
     """Implements ``Addresses``."""
 
-    def __init__(self, cloud: Cloud, instances: Instances) -> None:
+    def __init__(self, cloud: Cloud, instances: Instances, records: AwsRecords) -> None:
         self._cloud = cloud
         self._instances = instances
+        self._records = records
 
     def list(self) -> Sequence[Address]:
-        """See ``Addresses.list``: those with a tag ``driftd:slot`` and this deployment's name."""
+        """See ``Addresses.list``: those with a tag ``driftd:slot`` and this deployment's name, and the records."""
         found = [
             Address(raw["PublicIp"], names.tags_of(raw["Tags"])[names.TAG_SLOT], str(raw.get("InstanceId") or ""))
             for raw in self.owned()
         ]
-        return sorted(found, key=lambda one: (one.slot, one.address))
+        return sorted([*found, *self._records.list()], key=lambda one: (one.slot, one.address))
 
     def associate(self, address: str, instance_id: str, expected_owner: str = "") -> None:
         """See ``Addresses.associate``."""
+        if self._records.knows(address):
+            self._records.associate(address, instance_id, expected_owner)
+            return
         raw = self._raw(address)
         owner = str(raw.get("InstanceId") or "")
         if owner == instance_id:
@@ -46,6 +51,9 @@ class AwsAddresses:
 
     def release(self, address: str) -> None:
         """See ``Addresses.release``: it stays allocated, and nobody has it."""
+        if self._records.knows(address):
+            self._records.release(address)
+            return
         raw = self._raw(address)
         if association := raw.get("AssociationId"):
             try:

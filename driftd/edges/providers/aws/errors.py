@@ -13,7 +13,14 @@ from driftd.core.errors import NoCapacity, NotFound, ProviderError, Refused, Thr
 from driftd.core.wording import printable
 
 _GONE = frozenset(
-    {"InvalidInstanceID.Malformed", "InvalidVolumeID.Malformed", "LoadBalancerNotFound", "TargetGroupNotFound"}
+    {
+        "InvalidInstanceID.Malformed",
+        "InvalidVolumeID.Malformed",
+        "LoadBalancerNotFound",
+        "NoSuchChange",
+        "NoSuchHostedZone",
+        "TargetGroupNotFound",
+    }
 )
 _THROTTLED = frozenset(
     {
@@ -74,6 +81,7 @@ _LATER = frozenset(
         "ScalingActivityInProgress",
         "ConcurrentModification",
         "OperationInProgress",
+        "PriorRequestNotComplete",
     }
 )
 _NOT_ARRIVED = (boto.EndpointConnectionError, boto.ConnectTimeoutError, boto.ProxyConnectionError)

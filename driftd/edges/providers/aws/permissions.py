@@ -21,6 +21,7 @@ READ = (
     ("ec2", "describe_instance_attribute"),
     ("ec2", "describe_instances"),
     ("ec2", "describe_launch_template_versions"),
+    ("ec2", "describe_network_interfaces"),
     ("ec2", "describe_security_groups"),
     ("ec2", "describe_snapshots"),
     ("ec2", "describe_subnets"),
@@ -30,6 +31,8 @@ READ = (
     ("elb", "describe_load_balancer_attributes"),
     ("elbv2", "describe_target_groups"),
     ("elbv2", "describe_target_health"),
+    ("route53", "get_change"),
+    ("route53", "list_resource_record_sets"),
     ("ssm", "describe_sessions"),
     ("ssm", "list_command_invocations"),
 )
@@ -59,6 +62,7 @@ CHANGE = (
     ("elb", "register_instances_with_load_balancer"),
     ("elbv2", "deregister_targets"),
     ("elbv2", "register_targets"),
+    ("route53", "change_resource_record_sets"),
 )
 # What cannot be tried without doing it, IAM is asked about: `driftd doctor`, for groups in which driftd replaces.
 CHECK = (

@@ -15,6 +15,7 @@ from driftd.edges.providers.aws.compute import AwsCompute
 from driftd.edges.providers.aws.instances import Instances
 from driftd.edges.providers.aws.launching import Launching
 from driftd.edges.providers.aws.looker import CommandLooker
+from driftd.edges.providers.aws.records import AwsRecords
 from driftd.edges.providers.aws.rights import Trying
 from driftd.edges.providers.aws.roots import AwsRoots
 from driftd.edges.providers.aws.scaling import Scaling
@@ -41,9 +42,10 @@ class AwsProvider:
         self._apart = Apart(self.cloud, instances)
         self._roots = AwsRoots(self.cloud, instances)
         self._trail = Trail(self.cloud)
-        addresses = AwsAddresses(self.cloud, instances)
+        records = AwsRecords(self.cloud, instances, settings.records)
+        addresses = AwsAddresses(self.cloud, instances, records)
         subjects = Subjects(
-            groups, instances, launching, self._scaling, traffic, volumes, addresses, self._roots, settings.region
+            groups, instances, launching, self._scaling, traffic, volumes, addresses, self._roots, settings
         )
         self._trying = Trying(self.cloud, subjects)
         self._looker = CommandLooker(self.cloud, groups)

@@ -40,6 +40,24 @@ class AwsGroup(Strict):
     auto_scaling_group: str = Field(default="", max_length=255)
 
 
+class RecordSettings(Strict):
+    """A record of Route 53 that points at a slot's instance: of type A, with one private address.
+
+    ``set`` is its SetIdentifier, where it is one of several of its name. ``ttl`` counts where it has to be made.
+    """
+
+    zone: str = Field(pattern=r"^Z[A-Z0-9]{1,31}$")
+    name: str = Field(max_length=253, pattern=r"^[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})+$")
+    slot: str = Field(pattern=r"^[^/\s]+/\S+$")
+    set: str = Field(default="", max_length=128)
+    ttl: int = Field(default=60, ge=1, le=86400)
+
+    @property
+    def title(self) -> str:
+        """What a person calls it: the name, and which of several."""
+        return f"{self.name} {self.set}".strip()
+
+
 class AwsSettings(Strict):
     """A section of ``providers`` for one account and region.
 
@@ -47,6 +65,7 @@ class AwsSettings(Strict):
     configuration files. ``deployment`` tells this driftd's instances from another one's in the same account.
     ``endpoint`` is another URL for all services: an emulator's. ``address`` says which one an
     instance is reached at, ``host_keys`` where its host keys are known from.
+    ``records`` of Route 53 move with their slots.
     ``quarantine_group`` is the security group that lets nothing through; without one driftd makes one in each VPC.
     """
 
@@ -59,6 +78,7 @@ class AwsSettings(Strict):
     address: Literal["private", "public"] = "private"
     host_keys: Literal["console", "known_hosts"] = "console"
     quarantine_group: str = Field(default="", pattern=r"^$|^sg-[0-9a-f]+$")
+    records: tuple[RecordSettings, ...] = ()
     groups: dict[str, AwsGroup] = Field(default_factory=dict)
 
 
@@ -127,6 +147,7 @@ def served(
             raise BadInput(
                 f"{section}.groups.{name} is no group of this provider", f"its groups are: {', '.join(groups)}"
             )
+    _own_records(settings, groups, section)
     found = {}
     for name, group in groups.items():
         mine = settings.groups.get(name, AwsGroup())
@@ -152,3 +173,18 @@ def served(
                 f"select: {{tag:NAME: VALUE}}, or {section}.groups.{name}.auto_scaling_group",
             )
     return found
+
+
+def _own_records(settings: AwsSettings, groups: Mapping[str, Mapping[str, Any]], section: str) -> None:
+    """Each is of a slot here, and of one slot."""
+    seen: dict[tuple[str, str, str], int] = {}
+    titles: set[str] = set()
+    for number, one in enumerate(settings.records):
+        where = f"{section}.records[{number}]"
+        if one.slot.partition("/")[0] not in groups:
+            raise BadInput(f"{where}: {one.slot} is a slot of no group of this provider", f"see {PAGE}")
+        if (other := seen.setdefault((one.zone, one.name, one.set), number)) != number:
+            raise BadInput(f"{where} is {section}.records[{other}] once more", "a record belongs to one slot")
+        if one.title in titles:
+            raise BadInput(f"{where}: there is another {one.title} in another zone", "let driftd move one of them")
+        titles.add(one.title)

@@ -13,7 +13,7 @@ from driftd.edges.providers.aws.instances import Instances
 from driftd.edges.providers.aws.launching import Launching
 from driftd.edges.providers.aws.roots import AwsRoots
 from driftd.edges.providers.aws.scaling import Scaling
-from driftd.edges.providers.aws.settings import Served
+from driftd.edges.providers.aws.settings import AwsSettings, Served
 from driftd.edges.providers.aws.traffic import AwsTraffic
 from driftd.edges.providers.aws.trials import Parameters, Subject
 from driftd.edges.providers.aws.volumes import AwsVolumes
@@ -35,9 +35,9 @@ class Subjects:
         volumes: AwsVolumes,
         addresses: AwsAddresses,
         roots: AwsRoots,
-        region: str,
+        settings: AwsSettings,
     ) -> None:
-        self._region = region
+        self._settings = settings
         self._groups = groups
         self._instances = instances
         self._launching = launching
@@ -67,7 +67,8 @@ class Subjects:
             bucket=self._bucket(group),
             target_group=arns[0] if arns else "",
             classic=behind.classic[0] if behind.classic else "",
-            region=self._region,
+            region=self._settings.region,
+            zone=next((one.zone for one in self._settings.records), ""),
         )
         if not changing:
             return plain

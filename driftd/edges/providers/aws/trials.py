@@ -29,6 +29,8 @@ CLASSIC: tuple[Call, ...] = (
     ("elb", "deregister_instances_from_load_balancer"),
     ("elb", "register_instances_with_load_balancer"),
 )
+NAMING: tuple[Call, ...] = (("route53", "change_resource_record_sets"),)
+NAMED: tuple[Call, ...] = (("route53", "get_change"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Subject:
     ``raw`` is one of its instances as EC2 tells of it, ``launch`` what a newcomer would be launched with. ``volume``,
     ``snapshot`` and ``address`` are of this deployment, the last as EC2 tells of it. ``scaling`` is the Auto Scaling
     group's name, ``classic`` a classic load balancer's; ``scaling_arn`` and ``target_group`` are ARNs. ``bucket`` is
-    the ARN of what looks by Run Command leave in theirs.
+    the ARN of what looks by Run Command leave in theirs, ``zone`` the id of a hosted zone.
     """
 
     raw: Mapping[str, Any] = field(default_factory=dict)
@@ -52,6 +54,7 @@ class Subject:
     target_group: str = ""
     classic: str = ""
     region: str = ""
+    zone: str = ""
 
     @property
     def classic_arn(self) -> str:
@@ -74,6 +77,7 @@ def reading(subject: Subject) -> dict[Call, Parameters | None]:
     behind = {"TargetGroupArn": subject.target_group} if subject.target_group else None
     member = {"AutoScalingGroupName": subject.scaling, "MaxRecords": 1} if subject.scaling else None
     instance = {"InstanceId": subject.instance} if subject.instance else None
+    zone = {"HostedZoneId": subject.zone, "MaxItems": "1"} if subject.zone else None
     classic = {"LoadBalancerName": subject.classic} if subject.classic else None
     return {
         ("autoscaling", "describe_auto_scaling_groups"): {"MaxRecords": 1},
@@ -85,6 +89,7 @@ def reading(subject: Subject) -> dict[Call, Parameters | None]:
         ("ec2", "describe_instance_attribute"): instance and {**instance, "Attribute": "disableApiTermination"},
         ("ec2", "describe_instances"): {},
         ("ec2", "describe_launch_template_versions"): {"Versions": ["$Default"]},
+        ("ec2", "describe_network_interfaces"): {},
         ("ec2", "describe_security_groups"): {},
         ("ec2", "describe_snapshots"): {"OwnerIds": ["self"]},
         ("ec2", "describe_subnets"): {},
@@ -94,6 +99,8 @@ def reading(subject: Subject) -> dict[Call, Parameters | None]:
         ("elb", "describe_load_balancer_attributes"): classic,
         ("elbv2", "describe_target_groups"): {"PageSize": 1},
         ("elbv2", "describe_target_health"): behind,
+        ("route53", "get_change"): None,  # of a change that was made: IAM is asked
+        ("route53", "list_resource_record_sets"): zone,
         ("ssm", "describe_sessions"): {"State": "Active", "MaxResults": 1},
         ("ssm", "list_command_invocations"): {"MaxResults": 1},
     }
@@ -170,8 +177,20 @@ def looking(subject: Subject) -> list[tuple[str, tuple[Call, ...]]]:
 
 def asked(subject: Subject) -> list[tuple[str, tuple[Call, ...]]]:
     """Resources by ARN, each with the calls for it that change something and know no dry run."""
-    them = ((subject.scaling_arn, SCALING), (subject.target_group, BALANCING), (subject.classic_arn, CLASSIC))
+    them = (
+        (subject.scaling_arn, SCALING),
+        (subject.target_group, BALANCING),
+        (subject.classic_arn, CLASSIC),
+        (_global(subject, "hostedzone/"), NAMING),
+        (_global(subject, "change/"), NAMED),
+    )
     return [(arn, calls) for arn, calls in them if arn]
+
+
+def _global(subject: Subject, what: str) -> str:
+    """The ARN of something of Route 53: the hosted zone, or any change; "" where there is no zone."""
+    which = subject.zone if what.startswith("hosted") else "*"
+    return f"arn:{_partition(subject.region)}:route53:::{what}{which}" if subject.zone else ""
 
 
 def _partition(region: str) -> str:

@@ -11,7 +11,7 @@ import sys
 import threading
 from pathlib import Path
 
-OURS = ["front", "tokens", "launches", "lives", "listing", "addresses", "volumes", "traffic", "classic"]
+OURS = ["front", "tokens", "launches", "lives", "listing", "addresses", "volumes", "traffic", "classic", "names"]
 OURS += ["activities", "hooks", "refreshes", "groups", "scaling"]
 NEIGHBOURS = ["permits", "commands", "trail", "blocks", "events", "keys"]  # patched where they are there
 
