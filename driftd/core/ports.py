@@ -92,12 +92,14 @@ class Address:
     """A movable address. ``attached_to`` is "" when nobody holds it.
 
     For ``linger`` after it has moved others may go on asking whoever had it before: those who have resolved a name.
+    ``underway`` says that its last move is not everywhere yet; only then does that time begin.
     """
 
     address: str
     slot: str
     attached_to: str = ""
     linger: timedelta = AT_ONCE
+    underway: bool = False
 
 
 class Compute(Protocol):

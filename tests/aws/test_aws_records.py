@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from types import SimpleNamespace
 
 import pytest
 from emulated import REGION, ZONE
@@ -11,7 +10,6 @@ from test_emulator_names import NAME, Zone, a
 
 from driftd.core.errors import BadInput, NotFound, Refused, Unavailable
 from driftd.core.ports import Address
-from driftd.edges.providers.aws import records
 from driftd.edges.providers.aws.provider import create
 from driftd.testing.contracts.addresses import AddressesContract
 
@@ -24,20 +22,14 @@ class Ours:
     def __init__(self, cloud, monkeypatch):
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "driftd")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-        self.cloud, self.emulator, self.ahead = cloud, cloud.emulator, 0.0
+        self.cloud, self.emulator = cloud, cloud.emulator
         self.zone = Zone(cloud.emulator)
-        passing = SimpleNamespace(sleep=self.forward, monotonic=lambda: self.ahead)
-        monkeypatch.setattr(records, "time", passing)
         tags = [{"ResourceType": "instance", "Tags": [{"Key": "role", "Value": "web"}]}]
         self.one, self.two = cloud.run(2, TagSpecifications=tags)
         cloud.state(self.one)
         data = {"InstanceType": "t3.micro", "ImageId": cloud.image}
         cloud.ec2.create_launch_template(LaunchTemplateName="web", LaunchTemplateData=data)
         self.open = []
-
-    def forward(self, seconds):
-        self.emulator.forward(seconds)
-        self.ahead += seconds
 
     def ip(self, instance):
         return self.cloud.instance(instance)["PrivateIpAddress"]
@@ -139,17 +131,23 @@ def test_other_types_and_names_beside_it_are_not_it(ours):
     assert ours.holder(ours.provider()) == ""
 
 
-def test_it_counts_as_moved_when_all_name_servers_have_it(ours):
+def test_until_all_name_servers_have_it_it_is_under_way(ours):
+    """The newcomer's by what stands there, so that whoever undoes it moves it back."""
     ours.emulator.knobs(dns_sync_s=50)
     ours.zone.change(("CREATE", a(ours.ip(ours.one))))
     provider = ours.provider()
-    with pytest.raises(Unavailable, match="not all name servers"):
-        provider.addresses.associate(DB, ours.two, ours.one)
-    assert ours.zone.values() == {(NAME, ""): [ours.ip(ours.two)]}
-    assert ours.holder(provider) == ours.one, "not yet"
-    provider.addresses.associate(DB, ours.two, ours.one)  # asked again: waited for, and not changed a second time
-    assert ours.holder(provider) == ours.two
-    assert len(provider.addresses._records._pending) == 0
+    provider.addresses.associate(DB, ours.two, ours.one)
+    for _ in range(2):
+        (found,) = provider.addresses.list()
+        assert (found.attached_to, found.underway) == (ours.two, True)
+    provider.addresses.associate(DB, ours.one, ours.two)
+    assert ours.holder(provider) == ours.one
+    ours.emulator.forward(51)
+    (found,) = provider.addresses.list()
+    assert (found.attached_to, found.underway) == (ours.one, False)
+    ours.emulator.forget_calls()
+    provider.addresses.list()
+    assert ours.emulator.calls() == {"route53.GET": 1, "DescribeNetworkInterfaces": 1, "DescribeAddresses": 1}
 
 
 def test_an_answer_that_was_lost_changes_nothing_twice(ours):

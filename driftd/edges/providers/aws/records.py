@@ -9,20 +9,18 @@ GetChange says that all name servers have it.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from driftd.core.errors import NotFound, Refused, Unavailable
+from driftd.core.errors import NotFound, Refused
 from driftd.core.ports import Address
 from driftd.edges.providers.aws.cloud import Cloud
 from driftd.edges.providers.aws.instances import Instances
 from driftd.edges.providers.aws.settings import RecordSettings
 
 _MOST = "100"  # of one name and type: "Quotas", Route 53 Developer Guide
-_POLL_S, _WAIT_S = 2.0, 30.0
 _ALIAS, _NO_VALUE = "an alias record", "a record without a value"
 Record = Mapping[str, Any]
 
@@ -30,52 +28,41 @@ Record = Mapping[str, Any]
 class AwsRecords:
     """Implements ``Addresses`` for the records that are configured."""
 
-    def __init__(
-        self,
-        cloud: Cloud,
-        instances: Instances,
-        records: Sequence[RecordSettings],
-        *,
-        poll_s: float = _POLL_S,
-        wait_s: float = _WAIT_S,
-    ) -> None:
+    def __init__(self, cloud: Cloud, instances: Instances, records: Sequence[RecordSettings]) -> None:
         self._cloud = cloud
         self._instances = instances
         self._records = {one.title: one for one in records}
-        self._poll_s = poll_s
-        self._wait_s = wait_s
         self._lock = threading.Lock()
-        self._pending: dict[str, tuple[str, str]] = {}  # the change that is on its way, and whose it was before
+        self._pending: dict[str, str] = {}  # by address, the change that was not everywhere when last asked about
 
     def knows(self, address: str) -> bool:
         """Whether it is one of these."""
         return address in self._records
 
     def list(self) -> Sequence[Address]:
-        """See ``Addresses.list``. One that is on its way is still whose it was."""
+        """See ``Addresses.list``."""
         read = {title: self._read(one) for title, one in self._records.items()}
         owners = self._owners({value for said in read.values() if (value := _value(said))})
         found = []
         for title, one in self._records.items():
             said = read[title]
             owner = self._owner(said, owners)
-            pending = self._on_its_way(title)
             linger = int(said["TTL"]) if said and "TTL" in said else one.ttl
-            found.append(Address(title, one.slot, pending or owner, timedelta(seconds=linger)))
+            found.append(Address(title, one.slot, owner, timedelta(seconds=linger), self._underway(title)))
         return sorted(found, key=lambda each: (each.slot, each.address))
 
     def associate(self, address: str, instance_id: str, expected_owner: str = "") -> None:
-        """See ``Addresses.associate``. Returns when all name servers have it; ``Unavailable`` where that takes long."""
+        """See ``Addresses.associate``. Until all name servers have it, ``Address.underway`` says so."""
         one, said = self._records[address], self._read(self._records[address])
         owner = self._owner(said, self._owners({value for value in [_value(said)] if value}))
         value = str(self._instances.raw(instance_id).get("PrivateIpAddress") or "")
-        if owner != instance_id:
-            if owner not in {"", expected_owner}:
-                raise Refused(f"record {address} belongs to {owner} now", "say whom it is to be taken from")
-            if not value:
-                raise Refused(f"{instance_id} has no private address that record {address} could point at")
-            self._change(address, said, _pointing(one, said, value), before=owner)
-        self._settle(address)
+        if owner == instance_id:
+            return
+        if owner not in {"", expected_owner}:
+            raise Refused(f"record {address} belongs to {owner} now", "say whom it is to be taken from")
+        if not value:
+            raise Refused(f"{instance_id} has no private address that record {address} could point at")
+        self._change(address, said, _pointing(one, said, value))
 
     def release(self, address: str) -> None:
         """See ``Addresses.release``: the record is deleted."""
@@ -85,8 +72,7 @@ class AwsRecords:
         owner = self._owner(said, self._owners({value for value in [_value(said)] if value}))
         if owner and not owner.startswith("i-"):
             raise Refused(f"record {address} belongs to {owner} now", "driftd deletes no record of others")
-        self._change(address, said, None, before="")
-        self._settle(address)
+        self._change(address, said, None)
 
     # --- what stands there ---
 
@@ -137,8 +123,8 @@ class AwsRecords:
 
     # --- changing it ---
 
-    def _change(self, address: str, before_: Record | None, after: Record | None, *, before: str) -> None:
-        both = (("DELETE", before_), ("CREATE", after))
+    def _change(self, address: str, before: Record | None, after: Record | None) -> None:
+        both = (("DELETE", before), ("CREATE", after))
         changes = [{"Action": action, "ResourceRecordSet": said} for action, said in both if said is not None]
         answer = self._cloud.do(
             "route53",
@@ -147,32 +133,22 @@ class AwsRecords:
             ChangeBatch={"Comment": "driftd: moved with its slot", "Changes": changes},
         )
         with self._lock:
-            self._pending[address] = str(answer["ChangeInfo"]["Id"]).removeprefix("/change/"), before
+            self._pending[address] = str(answer["ChangeInfo"]["Id"]).removeprefix("/change/")
 
-    def _on_its_way(self, address: str) -> str:
-        """Whose it was before the change that is on its way; "" where none is."""
+    def _underway(self, address: str) -> bool:
+        """Whether its last change is not at all name servers yet."""
         with self._lock:
-            change, before = self._pending.get(address, ("", ""))
+            change = self._pending.get(address, "")
         if not change:
-            return ""
+            return False
         try:
             done = self._cloud.ask("route53", "get_change", Id=change)["ChangeInfo"]["Status"] == "INSYNC"
         except NotFound:
-            done = True  # Route 53 forgets changes after some time, long after they were made
-        if done:
-            with self._lock:
-                if self._pending.get(address, ("", ""))[0] == change:
-                    del self._pending[address]
-            return ""
-        return before or "a change that is on its way"
-
-    def _settle(self, address: str) -> None:
-        until = time.monotonic() + self._wait_s
-        while self._on_its_way(address):
-            if time.monotonic() >= until:
-                said = f"record {address} is changed, and not all name servers of Route 53 have it yet"
-                raise Unavailable(said, "asked again")
-            time.sleep(self._poll_s)
+            done = True  # Route 53 forgets changes, long after they were made
+        with self._lock:
+            if done and self._pending.get(address) == change:
+                del self._pending[address]
+        return not done
 
 
 def _value(said: Record | None) -> str:
