@@ -6,10 +6,12 @@ from datetime import timedelta
 
 import pytest
 from emulated import REGION, ZONE
+from played import Story
 from test_emulator_names import NAME, Zone, a
 
 from driftd.core.errors import BadInput, NotFound, Refused, Unavailable
 from driftd.core.ports import Address
+from driftd.core.replacement import TERMINAL, State
 from driftd.edges.providers.aws.provider import create
 from driftd.testing.contracts.addresses import AddressesContract
 
@@ -206,3 +208,103 @@ class TestRecords(AddressesContract):
     @pytest.fixture
     def addresses(self, provider):
         return provider.addresses
+
+
+class Named(Story):
+    """The group of ``Story``, where each instance has a name of its own."""
+
+    ttl = 60
+
+    def __init__(self, *said, **more):
+        self.zone = None
+        super().__init__(*said, **more)
+
+    def options(self):
+        self.zone = Zone(self.emulator)
+        own = []
+        for number, one in enumerate(sorted(self.members())):
+            self.zone.change(("CREATE", a(self.ip(one), name=f"n{number}.example.org.", ttl=self.ttl)))
+            own.append({"zone": self.zone.id, "name": f"n{number}.example.org", "slot": f"web/{one}"})
+        made = super().options()
+        made["settings"]["records"] = own
+        return made
+
+    def ip(self, instance):
+        return self.cloud.instance(instance)["PrivateIpAddress"]
+
+    def named(self):
+        """By address, the names that point there."""
+        return {value: name for (name, _), (value,) in self.zone.values().items()}
+
+
+class TestReplaced:
+    """By the shipped controller, on the emulator."""
+
+    @pytest.fixture
+    def story(self, cloud, monkeypatch, tmp_path):
+        cloud.emulator.knobs(dns_sync_s=25)
+        made = Named(cloud, monkeypatch, tmp_path)
+        yield made
+        made.close()
+
+    def watched(self, story):
+        """When the name had moved, and when the old one was first not in service, by the emulator's clock."""
+        old, moved, out = story.ip(story.old), None, None
+        for _ in range(400):
+            story.beat()
+            if moved is None and old not in story.named():
+                moved = story.now()
+            if out is None and cloud_state(story, story.old) != "healthy":
+                out = story.now()
+            if story.record().state in TERMINAL:
+                return moved, out
+        raise AssertionError(story.record())
+
+    def test_the_name_moves_to_the_newcomer_and_the_old_one_serves_until_it_is_nowhere_known(self, story):
+        before = story.named()
+        story.ask()
+        old = story.ip(story.old)
+        moved, out = self.watched(story)
+        assert story.record().state is State.SUCCEEDED, story.record()
+        assert out - moved >= timedelta(seconds=25 + 60)
+        story.check(replaced=True)
+        (new,) = story.members() - story.before
+        assert story.named() == {(story.ip(new) if value == old else value): name for value, name in before.items()}
+
+    @pytest.mark.parametrize("kind", ["timeout-before", "timeout-after", "500", "throttle"])
+    def test_an_answer_that_fails_is_asked_for_again(self, story, kind):
+        story.ask()
+        story.emulator.fault("route53.POST", kind)
+        assert story.over().state is State.SUCCEEDED
+        story.check(replaced=True)
+        assert len(story.named()) == 3
+
+    def test_a_record_that_somebody_changed_meanwhile_stays_and_all_is_as_before(self, story, monkeypatch):
+        story.ask()
+        name, plain = story.named()[story.ip(story.old)], story.provider.cloud.do
+
+        def late(service, operation, **said):
+            if operation == "change_resource_record_sets":
+                story.zone.change(("UPSERT", a("192.0.2.7", name=name)))
+            return plain(service, operation, **said)
+
+        monkeypatch.setattr(story.provider.cloud, "do", late)
+        last = story.over()
+        assert last.state is State.FAILED_CLEAN
+        assert "is 192.0.2.7's" in last.fault
+        assert story.named()["192.0.2.7"] == name
+        story.check(replaced=False)
+
+    def test_a_record_of_others_holds_its_slot_and_says_whose_it_is(self, story):
+        story.ask()
+        name = story.named()[story.ip(story.old)]
+        story.zone.change(("UPSERT", a("192.0.2.7", name=name)))
+        for _ in range(12):
+            story.beat()
+        assert story.record().state in {State.ADMITTING, State.PLANNING}
+        assert f"address {name.rstrip('.')} belongs to slot {story.slot} and is 192.0.2.7's" in story.record().note
+        assert story.launched() == 0
+
+
+def cloud_state(story, instance):
+    return story.cloud.health(story.target_group).get(instance, ("gone", ""))[0]
