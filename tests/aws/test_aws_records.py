@@ -149,7 +149,7 @@ def test_until_all_name_servers_have_it_it_is_under_way(ours):
     assert (found.attached_to, found.underway) == (ours.one, False)
     ours.emulator.forget_calls()
     provider.addresses.list()
-    assert ours.emulator.calls() == {"route53.GET": 1, "DescribeNetworkInterfaces": 1, "DescribeAddresses": 1}
+    assert ours.emulator.calls() == {"route53.GET": 1, "DescribeNetworkInterfaces": 2, "DescribeAddresses": 1}
 
 
 def test_an_answer_that_was_lost_changes_nothing_twice(ours):

@@ -13,6 +13,7 @@ from driftd.edges.providers.aws.apart import Apart
 from driftd.edges.providers.aws.cloud import Cloud
 from driftd.edges.providers.aws.compute import AwsCompute
 from driftd.edges.providers.aws.instances import Instances
+from driftd.edges.providers.aws.interfaces import AwsInterfaces
 from driftd.edges.providers.aws.launching import Launching
 from driftd.edges.providers.aws.looker import CommandLooker
 from driftd.edges.providers.aws.records import AwsRecords
@@ -43,7 +44,8 @@ class AwsProvider:
         self._roots = AwsRoots(self.cloud, instances)
         self._trail = Trail(self.cloud)
         records = AwsRecords(self.cloud, instances, settings.records)
-        addresses = AwsAddresses(self.cloud, instances, records)
+        interfaces = AwsInterfaces(self.cloud, instances)
+        addresses = AwsAddresses(self.cloud, instances, records, interfaces)
         subjects = Subjects(
             groups, instances, launching, self._scaling, traffic, volumes, addresses, self._roots, settings
         )

@@ -73,13 +73,14 @@ class Subjects:
         if not changing:
             return plain
         volumes, copies = _listed(self._volumes.list), _listed(self._roots.root_copies)
-        addresses = _listed(self._addresses.owned)
+        addresses, interfaces = _listed(self._addresses.owned), _listed(self._addresses.interfaces.owned)
         return replace(
             plain,
             launch=self._launch(LaunchRequest(group, first.slot, first.image, _TOKEN, {})),
             volume=volumes[0].id if volumes else "",
             snapshot=copies[0].id if copies else "",
             address=addresses[0] if addresses else {},
+            interface=interfaces[0] if interfaces else {},
         )
 
     def _bucket(self, group: str) -> str:

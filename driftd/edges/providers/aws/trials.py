@@ -38,9 +38,9 @@ class Subject:
     """What a group has to try calls on; "" where it has none.
 
     ``raw`` is one of its instances as EC2 tells of it, ``launch`` what a newcomer would be launched with. ``volume``,
-    ``snapshot`` and ``address`` are of this deployment, the last as EC2 tells of it. ``scaling`` is the Auto Scaling
-    group's name, ``classic`` a classic load balancer's; ``scaling_arn`` and ``target_group`` are ARNs. ``bucket`` is
-    the ARN of what looks by Run Command leave in theirs, ``zone`` the id of a hosted zone.
+    ``snapshot``, ``address`` and ``interface`` are of this deployment, the last two as EC2 tells of them. ``scaling``
+    is the Auto Scaling group's name, ``classic`` a classic load balancer's; ``scaling_arn`` and ``target_group`` are ARNs.
+    ``bucket`` is the ARN of what looks by Run Command leave in theirs, ``zone`` the id of a hosted zone.
     """
 
     raw: Mapping[str, Any] = field(default_factory=dict)
@@ -48,6 +48,7 @@ class Subject:
     volume: str = ""
     snapshot: str = ""
     address: Mapping[str, Any] = field(default_factory=dict)
+    interface: Mapping[str, Any] = field(default_factory=dict)
     scaling: str = ""
     scaling_arn: str = ""
     bucket: str = ""
@@ -123,6 +124,7 @@ def changing(subject: Subject) -> dict[Call, Parameters | None]:
         **_network(subject.raw),
         **_disks(subject),
         **_addresses(subject),
+        **_interfaces(subject),
     }
 
 
@@ -165,6 +167,18 @@ def _addresses(subject: Subject) -> dict[Call, Parameters | None]:
     return {
         ("ec2", "associate_address"): {"AllocationId": address["AllocationId"], "InstanceId": subject.instance},
         ("ec2", "disassociate_address"): {"AssociationId": association} if association else None,
+    }
+
+
+def _interfaces(subject: Subject) -> dict[Call, Parameters | None]:
+    interface = subject.interface
+    if not interface:
+        return {}
+    attachment = interface.get("Attachment", {}).get("AttachmentId")
+    onto = {"InstanceId": subject.instance, "DeviceIndex": 15}
+    return {
+        ("ec2", "attach_network_interface"): {"NetworkInterfaceId": interface["NetworkInterfaceId"], **onto},
+        ("ec2", "detach_network_interface"): {"AttachmentId": attachment} if attachment else None,
     }
 
 
