@@ -39,8 +39,9 @@ class Subject:
 
     ``raw`` is one of its instances as EC2 tells of it, ``launch`` what a newcomer would be launched with. ``volume``,
     ``snapshot``, ``address`` and ``interface`` are of this deployment, the last two as EC2 tells of them. ``scaling``
-    is the Auto Scaling group's name, ``classic`` a classic load balancer's; ``scaling_arn`` and ``target_group`` are ARNs.
-    ``bucket`` is the ARN of what looks by Run Command leave in theirs, ``zone`` the id of a hosted zone.
+    and ``classic`` are names: of the Auto Scaling group, of a classic load balancer. ``scaling_arn`` and
+    ``target_group`` are ARNs, ``bucket`` that of what looks by Run Command leave in theirs, ``zone`` is a hosted
+    zone's id.
     """
 
     raw: Mapping[str, Any] = field(default_factory=dict)
