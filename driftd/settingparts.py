@@ -1,4 +1,4 @@
-"""Parts of the settings (driftd/settings.py): lengths of time, and what a group does about sessions."""
+"""Parts of the settings (driftd/settings.py): times, what a group does about sessions, sections of providers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from enum import StrEnum
 from ipaddress import ip_network
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -80,3 +80,18 @@ class Sessions(Strict):
         if self.grace > self.cap:
             raise ValueError("a grace longer than the cap would never be waited for to its end; make the cap longer")
         return self
+
+
+_SECTION_LONGEST = 63
+
+
+def _sections(value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    for name, section in value.items():
+        if not (name and name.isprintable() and len(name) <= _SECTION_LONGEST):
+            raise ValueError(f"{name[:80]!r} names no section; write up to {_SECTION_LONGEST} printable characters")
+        if "provider" in section and not (isinstance(section["provider"], str) and section["provider"]):
+            raise ValueError(f"{name}.provider says which provider the section is for, by its name, like aws")
+    return value
+
+
+Sections = Annotated[dict[str, dict[str, Any]], AfterValidator(_sections)]

@@ -24,7 +24,7 @@ from driftd.core.wording import near
 from driftd.settingevidence import Evidence, EvidencePlace
 from driftd.settinghooks import HookSettings
 from driftd.settingnotify import Notify
-from driftd.settingparts import Certificates, Duration, Sessions, Strict
+from driftd.settingparts import Certificates, Duration, Sections, Sessions, Strict
 from driftd.settingplaces import CREDENTIAL, credential
 from driftd.settingpublished import Published
 from driftd.settingreach import Reach
@@ -365,7 +365,7 @@ class Settings(BaseSettings):
     daemon: Daemon = Daemon()
     breakers: Breakers = Breakers()
     notify: Notify = Notify()
-    providers: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    providers: Sections = Field(default_factory=dict)
     groups: dict[str, GroupSettings] = Field(default_factory=dict)
     base: Path = Field(default=Path(), exclude=True)
 
@@ -390,6 +390,10 @@ class Settings(BaseSettings):
         if name.startswith(CREDENTIAL):
             return credential(name.removeprefix(CREDENTIAL))
         return (self.base / Path(name).expanduser()).absolute()
+
+    def kind_of(self, section: str) -> str:
+        """Which provider a section of ``providers`` is for: what it says, else the one of its name."""
+        return str(self.providers.get(section, {}).get("provider", section))
 
     def group(self, name: str) -> GroupSettings:
         """One group's settings. Raises BadInput for a name that no group has."""

@@ -12,6 +12,15 @@ from driftd.core.ports import Looker, Snapshot
 
 
 @runtime_checkable
+class Placed(Protocol):
+    """It knows where its things are: two sections of one kind in one place would both have them."""
+
+    def place(self) -> str:
+        """The place in a few words, the same for the same one. Asks nobody."""
+        ...
+
+
+@runtime_checkable
 class Isolating(Protocol):
     """It can cut an instance's network from outside, whatever root does inside."""
 
@@ -136,11 +145,11 @@ class Doorman(Protocol):
         ...
 
 
-# What a provider's asides are called, for who stands in a provider's place.
+# The methods of all of them: whoever stands before a provider hands them on.
 METHODS = tuple(
     sorted(
         name
-        for aside in (Doorman, Foreign, Gated, Isolating, Looking, Permissioned, RootCopying)
+        for aside in (Doorman, Foreign, Gated, Isolating, Looking, Permissioned, Placed, RootCopying)
         for name, found in vars(aside).items()
         if callable(found) and not name.startswith("_")
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -84,13 +84,22 @@ class Snapshot:
     filesystem: str = ""
 
 
+AT_ONCE = timedelta(0)
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A movable address. ``attached_to`` is "" when nobody holds it."""
+    """A movable address. ``attached_to`` is "" when nobody holds it.
+
+    For ``linger`` after it has moved others may go on asking whoever had it before: those who have resolved a name.
+    ``underway`` says that its last move is not everywhere yet; only then does that time begin.
+    """
 
     address: str
     slot: str
     attached_to: str = ""
+    linger: timedelta = AT_ONCE
+    underway: bool = False
 
 
 class Compute(Protocol):
@@ -212,7 +221,7 @@ class Inventory(Protocol):
 class Provider(Protocol):
     """One provider as configured for this deployment. What it cannot do is None, so that nobody has to guess.
 
-    What it may do besides is in core/asides.py.
+    What it may do besides is in core/asides.py. ``name`` is that of its section of the configuration.
     """
 
     name: str

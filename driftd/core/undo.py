@@ -102,6 +102,9 @@ def _belongings_back(record: Record, world: World, now: datetime, limits: Limits
         if present is not None and before == record.old_id and present.attached_to in {"", record.new_id} - {before}:
             call = Call(Verb.ASSOCIATE, record.old_id, thing=name, expected=record.new_id)
             return Do(call, f"giving address {name} back to {record.old_id}")
+        if present is not None and before == present.attached_to and present.underway:
+            why = f"address {name} was given back to {record.old_id}, and not everybody knows of it yet"
+            return Wait(now + limits.poll, why)
     return None
 
 

@@ -6,10 +6,11 @@ three are enough: nothing to move (surge), something that has one owner (move), 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
+from driftd.core.ports import Address
 from driftd.core.replacement import UNSTARTED, Record, State
 
 
@@ -140,7 +141,7 @@ STEPS: tuple[Step, ...] = (
     Step(
         State.ADDRESSING,
         "associate each address with the newcomer",
-        "each address is the newcomer's",
+        "each address is the newcomer's; in a handover: for as long as the old one may still be asked",
         "address_timeout",
         "associate the addresses with the old one",
         "giving the slot's addresses to the newcomer",
@@ -258,6 +259,12 @@ MOVE = Variant(
     (*_BEGIN, *_NEW, State.DRAINING, *_RELEASE, *_TAKE_OVER, *_TRAFFIC, *_END),
     "the newcomer is launched and verified, then the old one is drained and stopped, then what the slot owns moves",
 )
+HANDOVER = Variant(
+    "handover",
+    (*_BEGIN, *_NEW, State.SERVING, *_TRAFFIC, State.ADDRESSING, State.DRAINING, State.QUIESCING, *_END),
+    "the newcomer is verified and in service, then the slot's names move to it, and the old one serves on until nobody "
+    "can have resolved them to it any more; for slots that own nothing but names",
+)
 DELETE_FIRST = Variant(
     "delete-first",
     (*_BEGIN, State.DRAINING, *_RELEASE, *_NEW, *_TAKE_OVER, *_TRAFFIC, *_END),
@@ -281,12 +288,25 @@ SWITCH = Variant(
     "a whole new set is verified beside the old one, then serves in its place, and the old one is kept for a while; "
     "for a blue-green rollout of slots that own nothing",
 )
-VARIANTS: Mapping[str, Variant] = {variant.name: variant for variant in (SURGE, MOVE, DELETE_FIRST, SWITCH)}
+VARIANTS: Mapping[str, Variant] = {variant.name: variant for variant in (SURGE, MOVE, HANDOVER, DELETE_FIRST, SWITCH)}
 
 
 def variant_of(record: Record) -> Variant:
     """The variant of a record. Before it is planned every variant is the same."""
     return VARIANTS.get(record.variant, SURGE)
+
+
+def usual(volumes: Collection[str], addresses: Iterable[Address]) -> Variant:
+    """The variant for a slot that owns these, where nothing else is asked for."""
+    owned = tuple(addresses)
+    if not volumes and not owned:
+        return SURGE
+    return HANDOVER if not volumes and all(one.linger for one in owned) else MOVE
+
+
+def takes_over(record: Record) -> bool:
+    """Whether what the slot owns has left the old one before the newcomer serves."""
+    return record.owns and variant_of(record) is not HANDOVER
 
 
 _UNDOABLE = tuple(step.state for step in STEPS if step.state not in {*UNSTARTED, State.SETTLING})

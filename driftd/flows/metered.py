@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from driftd.core import asides
+from driftd.core.asides import METHODS
 from driftd.core.breakers.facts import Calls
 from driftd.core.errors import NotFound, Refused, Unavailable
 from driftd.core.ports import Provider
@@ -59,7 +59,7 @@ class _Metered:
         for name, port in ports.items():
             setattr(self, name, None if port is None else _Port(port, name, provider.name, meter))
         # In the instance itself, where ``isinstance`` with a runtime protocol looks for it.
-        for name in asides.METHODS:
+        for name in METHODS:
             if (found := getattr(provider, name, None)) is not None:
                 setattr(self, name, found)
 

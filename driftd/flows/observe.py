@@ -16,6 +16,7 @@ from driftd.core.replacement import Record, State
 from driftd.core.steps.arriving import launch_request
 from driftd.core.stops import Stops
 from driftd.core.taint import anybody
+from driftd.core.variants import takes_over
 from driftd.core.world import TAG_RID, Manner, Need, Sight, World
 from driftd.flows.groups import Group
 from driftd.flows.judging import judged
@@ -100,7 +101,7 @@ def _newcomer(
     """
     unhealthy = sight = None
     if newcomer is not None and Need.HEALTH in needs:
-        started = record.owns or (group.hooks is not None and group.hooks.has(HookName.SERVE))
+        started = takes_over(record) or (group.hooks is not None and group.hooks.has(HookName.SERVE))
         asked = started == (record.state is State.SERVING)
         unhealthy = group.health.check(newcomer) if asked and group.health is not None else ""
     if newcomer is not None and Need.LOOK_NEW in needs and unhealthy == "":

@@ -42,6 +42,10 @@ def fleet(house: WiredHouse, targets: Sequence[str], *, login: bool, most: int) 
         return
     for name in house.settings.groups:
         yield Check("providers", name, partial(made.provider, name))
+    used = {group.provider for group in house.settings.groups.values()}
+    for name in sorted(house.settings.providers.keys() - used):
+        point = Point("providers", name, Mark.NOTE, say.section_unused(name), say.SECTION_UNUSED_HINT)
+        yield Check("providers", name, partial(_told, point))
     yield from made.credentials()
     wanted = made.wanted(targets)
     for image in dict.fromkeys(one.image for one in wanted):

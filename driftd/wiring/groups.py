@@ -7,13 +7,16 @@ from dataclasses import fields
 from math import ceil
 from typing import Any
 
-from driftd.core.asides import Looking, StoppableLooker
+from driftd.core.asides import Looking, Placed, StoppableLooker
 from driftd.core.custody.terms import Terms
 from driftd.core.errors import BadInput
+from driftd.core.ports import Provider
+from driftd.core.wording import near
 from driftd.core.world import Limits, Manner
 from driftd.edges import providers
 from driftd.edges.http.health import HttpHealth
 from driftd.flows.groups import Group
+from driftd.flows.sole import Claims, sole
 from driftd.settings import GroupSettings, Settings
 from driftd.wiring.guarding import rules_of
 from driftd.wiring.hooks import hooks_of, terms_of
@@ -28,14 +31,7 @@ def join(settings: Settings) -> Mapping[str, Group]:
     by_provider: dict[str, dict[str, dict[str, Any]]] = {}
     for name, group in settings.groups.items():
         by_provider.setdefault(group.provider, {})[name] = _section(settings, group)
-    unused = set(settings.providers) - set(by_provider)
-    loaded = {
-        name: providers.load(
-            name, {"settings": settings.providers.get(name, {}), "groups": sections, "base": settings.base}
-        )
-        for name, sections in by_provider.items()
-        if name not in unused
-    }
+    loaded = _loaded(settings, by_provider)
     for name, group in settings.groups.items():
         if group.reach.ssm is not None and not isinstance(loaded[group.provider], Looking):
             raise BadInput(
@@ -65,6 +61,44 @@ def join(settings: Settings) -> Mapping[str, Group]:
         )
         for name, group in settings.groups.items()
     }
+
+
+def _loaded(settings: Settings, used: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Mapping[str, Provider]:
+    """The provider of each section that a group uses, by the section's name. Several have nothing in common."""
+    made: dict[str, Provider] = {}
+    for name, sections in used.items():
+        section = {key: value for key, value in settings.providers.get(name, {}).items() if key != "provider"}
+        options = {"name": name, "settings": section, "groups": sections, "base": settings.base}
+        made[name] = _load(settings, name, options)
+    places: dict[tuple[str, str], str] = {}
+    for name, provider in made.items():
+        if isinstance(provider, Placed):
+            at = settings.kind_of(name), provider.place()
+            if (other := places.setdefault(at, name)) != name:
+                raise BadInput(
+                    f"providers.{other} and providers.{name} are one place: {at[1]}",
+                    "let one section serve all groups there, or give each a deployment of its own",
+                )
+    claims = Claims()
+    several = len(made) > 1
+    return {
+        name: sole(provider, name, claims) if several or provider.name != name else provider
+        for name, provider in made.items()
+    }
+
+
+def _load(settings: Settings, name: str, options: Mapping[str, Any]) -> Provider:
+    """The error of a name that no provider has says what else it might have been meant to be."""
+    kind = settings.kind_of(name)
+    if kind not in (known := providers.names()):
+        sections = [one for one in settings.providers if one != name and settings.kind_of(one) in known]
+        said = f"groups say provider: {name}" if kind == name else f"providers.{name}.provider: {kind}"
+        there = f"; sections of providers: {', '.join(sorted(sections))}" if sections else ""
+        raise BadInput(
+            f"{said}, and there is no provider {kind!r} here; installed are: {', '.join(known)}{there}",
+            near.hint(kind, [*known, *sections], f"install the package that brings {kind!r}, or correct the name"),
+        )
+    return providers.load(kind, options)
 
 
 def own_lookers(groups: Mapping[str, Group]) -> Mapping[str, StoppableLooker]:

@@ -110,7 +110,7 @@ class Rehearsing:
         for name in self._names(wish):
             group = self._house.settings.groups[name]
             yield said.size(name, *self._size(name, wish))
-            if group.provider in LOOKING_ONLY:
+            if self._house.settings.kind_of(group.provider) in LOOKING_ONLY:
                 yield said.cannot_replace(name, group.provider)
             if group.enforce == "observe":
                 yield said.only_observes(name)

@@ -24,8 +24,8 @@ DELAY_S = 3
 class Account:
     """One account of the emulator, with all that a group needs, and its servers."""
 
-    def __init__(self, url: str, behind: Behind, volumes: int = 0) -> None:
-        self.url = url
+    def __init__(self, url: str, behind: Behind, volumes: int = 0, *, classic: bool = False) -> None:
+        self.url, self.classic = url, classic
         self.emulator: Emulator | None = None
         self.asg = None
         self.behind = behind
@@ -40,7 +40,10 @@ class Account:
         self.image = self.ec2.register_image(Name="golden", RootDeviceName="/dev/xvda")["ImageId"]
         data = {"InstanceType": "t3.small", "ImageId": self.image}
         self.ec2.create_launch_template(LaunchTemplateName="web", LaunchTemplateData=data)
-        self.target_group = self._balanced(network)
+        self.target_group = "" if classic else self._balanced(network)
+        self.old_elb = self.client("elb")
+        if classic:
+            self._balanced_the_old_way()
         tags = [{"Key": TAG_DEPLOYMENT, "Value": "driftd"}]
         for number in range(volumes):
             own = [
@@ -80,8 +83,15 @@ class Account:
         )
         return arn
 
+    def _balanced_the_old_way(self) -> None:
+        """By a classic load balancer that is called ``web``."""
+        listener = {"Protocol": "HTTP", "LoadBalancerPort": 80, "InstancePort": 8080}
+        self.old_elb.create_load_balancer(LoadBalancerName="web", Listeners=[listener], Subnets=self.subnets)
+        draining = {"ConnectionDraining": {"Enabled": True, "Timeout": DELAY_S}}
+        self.old_elb.modify_load_balancer_attributes(LoadBalancerName="web", LoadBalancerAttributes=draining)
+
     def scaled(self, most: int = 8) -> None:
-        """An Auto Scaling group ``web`` with nobody in it and room for a few, behind the target group."""
+        """An Auto Scaling group ``web`` with nobody in it and room for a few, behind the load balancer."""
         self.asg = self.client("autoscaling")
         self.asg.create_auto_scaling_group(
             AutoScalingGroupName="web",
@@ -89,7 +99,7 @@ class Account:
             MaxSize=most,
             DesiredCapacity=0,
             LaunchTemplate={"LaunchTemplateName": "web", "Version": "$Latest"},
-            TargetGroupARNs=[self.target_group],
+            **({"LoadBalancerNames": ["web"]} if self.classic else {"TargetGroupARNs": [self.target_group]}),
             VPCZoneIdentifier=",".join(self.subnets),
         )
 
@@ -121,12 +131,19 @@ class Account:
         )
         ids = [one["InstanceId"] for one in made["Instances"]]
         self.ec2.get_waiter("instance_running").wait(InstanceIds=ids, WaiterConfig={"Delay": 1})
-        self.elb.register_targets(TargetGroupArn=self.target_group, Targets=[{"Id": one} for one in ids])
+        if self.classic:
+            these = [{"InstanceId": one} for one in ids]
+            self.old_elb.register_instances_with_load_balancer(LoadBalancerName="web", Instances=these)
+        else:
+            self.elb.register_targets(TargetGroupArn=self.target_group, Targets=[{"Id": one} for one in ids])
         wait_until(lambda: self.healthy() == set(ids), "healthy targets", 60)
         return ids
 
     def healthy(self) -> set[str]:
         """Who gets requests."""
+        if self.classic:
+            told = self.old_elb.describe_instance_health(LoadBalancerName="web")["InstanceStates"]
+            return {one["InstanceId"] for one in told if (one["State"], one["Description"]) == ("InService", "N/A")}
         found = self.elb.describe_target_health(TargetGroupArn=self.target_group)["TargetHealthDescriptions"]
         return {one["Target"]["Id"] for one in found if one["TargetHealth"]["State"] == "healthy"}
 
@@ -141,7 +158,7 @@ class Account:
         group = {
             "image": self.image,
             "select": {"tag:role": "web"},
-            "traffic": {"target_group": "web"},
+            "traffic": {"load_balancer" if self.classic else "target_group": "web"},
             "reach": {"ssh": {"user": "root", "key": str(deployment.key)}},
         }
         how = {"launch": {"template": "web", "subnets": self.subnets}}
@@ -152,7 +169,7 @@ class Account:
 
 
 @contextmanager
-def opened(golden: ImageInfo, images: Path, key: Path, *, volumes: int = 0) -> Iterator[Account]:
+def opened(golden: ImageInfo, images: Path, key: Path, *, volumes: int = 0, classic: bool = False) -> Iterator[Account]:
     """The account, and at the end nothing of it."""
     root = Path(tempfile.mkdtemp(prefix="da-"))
     deployment = LocalDeployment(root, images, golden, key)
@@ -163,7 +180,7 @@ def opened(golden: ImageInfo, images: Path, key: Path, *, volumes: int = 0) -> I
         with ExitStack() as stack:
             emulator = Emulator("--matter", stack.enter_context(listening(behind)), "--settle", "0.2")
             stack.callback(emulator.close)
-            account = Account(emulator.url, behind, volumes)
+            account = Account(emulator.url, behind, volumes, classic=classic)
             account.emulator = emulator
             yield account
     finally:

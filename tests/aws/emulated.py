@@ -138,8 +138,8 @@ class Cloud:
     def run(self, count=1, **said):
         said.setdefault("ImageId", self.image)
         said.setdefault("InstanceType", "t3.micro")
-        if "NetworkInterfaces" not in said and "LaunchTemplate" not in said:
-            said.setdefault("SubnetId", self.subnets[ZONE])
+        if not said.keys() & {"NetworkInterfaces", "LaunchTemplate", "SubnetId"}:
+            said["SubnetId"] = self.subnets[ZONE]
         made = self.ec2.run_instances(MinCount=count, MaxCount=count, **said)["Instances"]
         return [one["InstanceId"] for one in made]
 

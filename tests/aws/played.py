@@ -23,7 +23,7 @@ from driftd.core.leftovers import MARKS
 from driftd.core.looks import Look
 from driftd.core.replacement import TERMINAL, Record, State
 from driftd.core.world import Limits
-from driftd.edges.providers.aws import instances, scaling, volumes
+from driftd.edges.providers.aws import instances, interfaces, scaling, volumes
 from driftd.edges.providers.aws.cloud import action_of
 from driftd.edges.providers.aws.names import TAG_DEPLOYMENT, TAG_SLOT, TAG_TOKEN
 from driftd.edges.providers.aws.provider import create
@@ -175,7 +175,7 @@ class Story:
 
     def _no_waiting(self, monkeypatch: Any) -> None:
         passing = SimpleNamespace(sleep=self.forward, monotonic=lambda: self.now().timestamp())
-        for module in (instances, scaling, volumes):
+        for module in (instances, interfaces, scaling, volumes):
             monkeypatch.setattr(module, "time", passing)
         still = SimpleNamespace(sleep=lambda _: None)
         monkeypatch.setattr("botocore.endpoint.time", still)

@@ -1,6 +1,7 @@
 """The aws provider keeps the contract, against the emulator of AWS with real servers behind it.
 
-Twice: with instances that driftd alone launches, and with those of an Auto Scaling group.
+With instances that driftd alone launches, and with those of an Auto Scaling group; each behind a target group and
+behind a classic load balancer.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ pytestmark = [pytest.mark.servers, pytest.mark.machine]
 
 @pytest.fixture(scope="class")
 def account(request, golden_image, image_cache, login_key):
-    with accounts.opened(golden_image, image_cache, login_key, volumes=2) as made:
+    with accounts.opened(golden_image, image_cache, login_key, volumes=2, classic=request.cls.classic) as made:
         if request.cls.scaled:
             made.scaled()
         yield made
@@ -27,6 +28,7 @@ def account(request, golden_image, image_cache, login_key):
 
 class TestAws(ServedContract):
     scaled = False
+    classic = False
 
     @pytest.fixture
     def provider(self, account, monkeypatch):
@@ -47,6 +49,12 @@ class TestAws(ServedContract):
         session = ssm.start_session(Target=instance.id)["SessionId"]
         yield
         ssm.terminate_session(SessionId=session)
+
+
+class TestAwsClassic(TestAws):
+    """Behind a classic load balancer."""
+
+    classic = True
 
 
 class TestAwsScaling(TestAws):
@@ -116,3 +124,9 @@ class TestAwsScaling(TestAws):
         provider.compute.terminate(one.id)
         assert self.account_.members()[one.id].startswith("Terminating")
         assert provider.foreign("web") == ""
+
+
+class TestAwsScalingClassic(TestAwsScaling):
+    """An Auto Scaling group that a classic load balancer is attached to by its name."""
+
+    classic = True

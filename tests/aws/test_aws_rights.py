@@ -80,11 +80,14 @@ def place(cloud, monkeypatch):
 
 def test_there_is_a_way_to_know_of_every_call_in_the_policy():
     whole = Subject(
-        raw={"InstanceId": "i-1"},
+        raw={"InstanceId": "i-1", "NetworkInterfaces": [{"NetworkInterfaceId": "eni-1", "OwnerId": "1"}]},
         volume="vol-1",
         address={"AllocationId": "a"},
+        interface={"NetworkInterfaceId": "eni-2"},
         scaling_arn="arn",
         target_group="arn",
+        classic="web",
+        zone="Z1",
         bucket="arn",
     )
     asked = [*trials.asked(whole), *trials.looking(whole)]

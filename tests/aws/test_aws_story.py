@@ -29,6 +29,7 @@ from driftd.settings import load
 from driftd.wiring.house import WiredHouse
 
 pytestmark = [pytest.mark.servers, pytest.mark.machine, pytest.mark.timeout(400)]
+CLASSIC = "classic load balancer"
 CONFIG = """\
 store: sqlite:///driftd.db
 manifests: manifests
@@ -48,7 +49,7 @@ groups:
     provider: aws
     image: {image}
     select: {{"tag:role": web}}
-    traffic: {{target_group: web}}
+    traffic: {{{balancer}: web}}
     health: {{http: "http://{{address}}:8080/healthz"}}
     policy: [auto, shared-kernel, sessions, web.yaml]
     enforce: replace
@@ -90,6 +91,7 @@ class Place:
         deployment = account.behind.deployment
         self.config = home / "driftd.yaml"
         values = {"key": deployment.key, "url": account.url, "subnet": account.subnets[0], "image": account.image}
+        values["balancer"] = "load_balancer" if account.classic else "target_group"
         self.config.write_text(CONFIG.format(**values))
         (home / "web.yaml").write_text(RULES)
         (home / "manifests").mkdir()
@@ -121,8 +123,10 @@ class Place:
 
 
 @pytest.fixture
-def account(golden_image, image_cache, login_key, monkeypatch):
-    with accounts.opened(golden_image, image_cache, login_key) as made:
+def account(request, golden_image, image_cache, login_key, monkeypatch):
+    with accounts.opened(
+        golden_image, image_cache, login_key, classic=getattr(request, "param", "") == CLASSIC
+    ) as made:
         made.credentials(monkeypatch)
         yield made
 
@@ -134,6 +138,7 @@ def place(account):
     shutil.rmtree(home)
 
 
+@pytest.mark.parametrize("account", ["target group", CLASSIC], indirect=True)
 def test_who_was_logged_in_to_is_replaced_and_no_request_is_lost(place, account):
     before = set(account.launched(3))
     pid = run_daemon(place.config)

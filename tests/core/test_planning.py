@@ -42,7 +42,7 @@ ONE = {
 BEFORE = {"groups": {"web": GROUP}, "instances": {"i-1": ONE}}
 
 
-BESIDE = {"surge", "switch"}  # the newcomer serves before the old one is touched
+BESIDE = {"surge", "switch", "handover"}  # the newcomer serves before the old one is touched
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -50,11 +50,13 @@ BESIDE = {"surge", "switch"}  # the newcomer serves before the old one is touche
 @pytest.mark.parametrize("target", [True, False])
 def test_a_rehearsal_ends_the_old_one_last_and_within_its_limits(variant, volumes, target):
     owned = 0 if variant in BESIDE else volumes
-    shape = Shape(variant, LIMITS, Manner(), owned, (True,) * owned, target)
+    names = volumes if variant == "handover" else owned
+    shape = Shape(variant, LIMITS, Manner(), owned, (True,) * names, target)
     made = rehearse(shape)
     verbs = [one.verb.value for one in made.calls]
     assert verbs[-2:] == ["terminate", "tag"]
     assert verbs.count("attach") == verbs.count("detach") == owned
+    assert verbs.count("associate") == names
     assert ("drain" in verbs) == target
     assert LIMITS.soak + LIMITS.park <= made.takes <= at_most(shape)
     assert {one.on for one in made.calls} <= {"old", "new", ""}
@@ -79,6 +81,16 @@ def test_limits_that_nobody_could_keep_still_have_steps(variant):
     short = timedelta(seconds=1)
     limits = Limits(soak=timedelta(days=3), enroll_timeout=short, stop_timeout=short, drain_timeout=short, poll=short)
     assert rehearse(Shape(variant, limits, Manner())).takes >= limits.soak
+
+
+@pytest.mark.parametrize("variant", ["move", "handover"])
+def test_names_that_linger_make_it_longer(variant):
+    """A move keeps the old one for that anyway, where it is parked longer."""
+    limits = replace(LIMITS, park=timedelta(0))
+    shape = Shape(variant, limits, Manner(), int(variant == "move"), (True,))
+    more = rehearse(replace(shape, linger=timedelta(hours=1)))
+    assert more.takes - rehearse(shape).takes >= timedelta(hours=1)
+    assert more.takes <= at_most(replace(shape, linger=timedelta(hours=1)))
 
 
 TOLD = frozenset({"pre_drain", "post_attach", "pre_terminate"})

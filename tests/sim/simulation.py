@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -98,11 +99,12 @@ class Simulation:
         limits: Limits = LIMITS,
         manner: Manner | None = None,
         owning: bool = False,
+        named: timedelta | None = None,
     ) -> None:
-        """With ``owning`` each slot has a data volume and an address."""
+        """With ``owning`` each slot has a data volume and an address; with ``named`` a name that lingers so long."""
         self.clock = FakeClock()
-        slots = [f"web/{number}" for number in range(servers)] if owning else []
-        self.volumes = {slot: f"vol-{slot[-1]}" for slot in slots}
+        slots = [f"web/{number}" for number in range(servers)] if owning or named else []
+        self.volumes = {slot: f"vol-{slot[-1]}" for slot in slots} if owning else {}
         self.addresses = {slot: f"198.51.100.{slot[-1]}" for slot in slots}
         self.provider = FakeProvider(
             self.clock,
@@ -118,7 +120,10 @@ class Simulation:
             self.provider.traffic.register("web", made)
             if owning:
                 self.provider.volumes.attach(self.volumes[request.slot], made.id)
+            if slots:
                 self.provider.addresses.associate(self.addresses[request.slot], made.id)
+        for name, one in self.provider.address_table.items():
+            self.provider.address_table[name] = replace(one, linger=named or timedelta(0))
         if owning:
             self.provider.stateful.add("web")
             self.provider.services_write = True

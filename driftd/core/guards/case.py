@@ -14,7 +14,7 @@ from driftd.core.ports import Target, TargetState
 from driftd.core.replacement import Record, State
 from driftd.core.rollout import Rollout
 
-SURGE, SWITCH = "surge", "switch"
+SURGE, SWITCH, HANDOVER = "surge", "switch", "handover"
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +218,7 @@ class Case:
     @property
     def surge(self) -> bool:
         """The newcomer serves before the old one goes; so it is until a plan says otherwise."""
-        return self.record.variant in {"", SURGE, SWITCH}
+        return self.record.variant in {"", SURGE, SWITCH, HANDOVER}
 
     @property
     def goes_first(self) -> bool:

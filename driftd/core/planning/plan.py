@@ -20,7 +20,7 @@ from driftd.core.planning.reading import Candidate, Chosen, GroupReading, Readin
 from driftd.core.planning.rehearsal import Made, Rehearsal, Shape, at_most, rehearse
 from driftd.core.planning.verdicts import Verdicts, verdicts
 from driftd.core.replacement import WAITING, Record, State
-from driftd.core.variants import DELETE_FIRST, MOVE, SURGE, SWITCH
+from driftd.core.variants import DELETE_FIRST, HANDOVER, SURGE, SWITCH, usual
 from driftd.core.world import Plan as Frozen
 from driftd.core.zones import zone_of
 
@@ -179,7 +179,9 @@ class _Lengths:
     def shape(self, record: Record, frozen: Frozen) -> Rehearsal:
         group = self._reading.groups[record.group]
         owned = tuple(owner == record.old_id for owner in frozen.addresses.values())
+        known = [group.addresses[name].linger for name in frozen.addresses if name in group.addresses]
         shape = _shape(group, frozen.variant, len(frozen.volumes), owned, record)
+        shape = replace(shape, linger=max(known, default=timedelta(0)))
         if shape not in self._rehearsed:
             self._rehearsed[shape] = rehearse(shape)
         return self._rehearsed[shape]
@@ -191,7 +193,8 @@ class _Lengths:
     def _lasts(self, name: str, variant: str, canary: bool, keep_s: int) -> Length:  # cached by position
         group = self._reading.groups[name]
         owned = () if variant in {SURGE.name, SWITCH.name} else (True,)
-        shape = Shape(variant, group.limits, group.manner, len(owned), owned, canary=canary, keep_s=keep_s)
+        volumes = 0 if variant == HANDOVER.name else len(owned)
+        shape = Shape(variant, group.limits, group.manner, volumes, owned, canary=canary, keep_s=keep_s)
         low = rehearse(shape).takes
         took = sorted(one.took for one in group.past if one.variant == variant)
         if not took:
@@ -277,8 +280,8 @@ def _would_be(read: GroupReading, record: Record) -> Frozen:
     """What would be planned for one that cannot be let in."""
     volumes = {name: one.filesystem for name, one in sorted(read.volumes.items()) if record.slot == one.slot != ""}
     addresses = {name: one.attached_to for name, one in sorted(read.addresses.items()) if record.slot == one.slot != ""}
-    usual = MOVE if volumes or addresses else SURGE
-    return Frozen((DELETE_FIRST if read.manner.delete_first else usual).name, volumes, addresses)
+    found = usual(volumes, [read.addresses[name] for name in addresses])
+    return Frozen((DELETE_FIRST if read.manner.delete_first else found).name, volumes, addresses)
 
 
 def _named(calls: Sequence[Made], frozen: Frozen) -> tuple[Made, ...]:

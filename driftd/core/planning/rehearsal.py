@@ -43,7 +43,7 @@ class Shape:
 
     ``addresses`` says of each address whether the old one has it, ``target`` that the old one is behind the load
     balancer, ``canary`` that it goes first, ``keep_s`` how long an old one that goes with its set is kept,
-    ``quarantine`` that the old one is kept for good.
+    ``quarantine`` that the old one is kept for good, ``linger`` how long its addresses are asked for after they moved.
     """
 
     variant: str
@@ -55,6 +55,7 @@ class Shape:
     canary: bool = False
     keep_s: int = 0
     quarantine: bool = False
+    linger: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ def at_most(shape: Shape) -> timedelta:
     and its hooks.
     """
     limits = shape.limits
-    total = limits.canary_soak if shape.canary else limits.soak
+    total = (limits.canary_soak if shape.canary else limits.soak) + shape.linger
     stays = {State.PARKING: limits.park, State.KEEPING: timedelta(seconds=shape.keep_s)}
     for state in VARIANTS[shape.variant].forward[2:]:
         if state is State.CAPTURING and not shape.manner.evidence:
@@ -143,7 +144,7 @@ def _quick(limits: Limits, keep_s: int) -> Limits:
 def _begin(shape: Shape) -> tuple[Record, World]:
     volumes = {f"volume {number}": Volume(f"volume {number}", "slot", OLD) for number in range(shape.volumes)}
     addresses = {
-        f"address {number}": Address(f"address {number}", "slot", OLD if its else "")
+        f"address {number}": Address(f"address {number}", "slot", OLD if its else "", shape.linger)
         for number, its in enumerate(shape.addresses)
     }
     record = Record("R", "group", "slot", "image", OLD, "rehearsed", State.PLANNING, _BEGAN, _BEGAN, manual=True)

@@ -11,6 +11,7 @@ from driftd.core.replacement import Record, State
 from driftd.core.rollout import gated
 from driftd.core.steps.common import failed, ill, late, lost, newcomer_of, onward, spent
 from driftd.core.steps.hooking import hooked
+from driftd.core.variants import takes_over
 from driftd.core.world import (
     OUT_OF_SERVICE,
     ROLE,
@@ -133,7 +134,7 @@ def enrolling(record: Record, world: World, now: datetime, limits: Limits) -> An
     if target.state is TargetState.HEALTHY:
         good = record.streak + 1
         if good >= limits.healthy_reads:
-            first = None if record.owns else attached(record, world, "is enrolled")
+            first = None if takes_over(record) else attached(record, world, "is enrolled")
             return first or onward(record, f"{record.new_id} was healthy in {good} reads in a row")
         return Wait(now + limits.poll, f"{record.new_id} is healthy, {good} of {limits.healthy_reads} reads", good)
     if over:

@@ -9,7 +9,7 @@ from driftd.core.findings import Verdict
 from driftd.core.guards import Case, admission, allowed, budget
 from driftd.core.replacement import Record, State
 from driftd.core.steps.common import late, onward, short, spent
-from driftd.core.variants import DELETE_FIRST, MOVE, SURGE, SWITCH, Variant
+from driftd.core.variants import DELETE_FIRST, HANDOVER, SURGE, SWITCH, Variant, usual
 from driftd.core.wording import listed, printable, rollouts
 from driftd.core.world import TAG_RID, Advance, Answer, Finish, Limits, Plan, Sight, Wait, World
 
@@ -102,7 +102,7 @@ def _variant(record: Record, world: World) -> tuple[Variant, str]:
     if world.manner.delete_first:
         lacks = "" if world.manner.allow_gap else "variant delete-first leaves a gap, and allow_gap does not allow one"
         return DELETE_FIRST, lacks
-    return (MOVE if world.volumes or world.addresses else SURGE), ""
+    return usual(world.volumes, world.addresses.values()), ""
 
 
 def _rival(record: Record, world: World) -> str:
@@ -130,7 +130,7 @@ def _strangers(record: Record, world: World) -> str:
 
 def _gap(record: Record, world: World, variant: Variant, now: datetime) -> str:
     """A variant that takes the old one out of service first needs others that serve meanwhile."""
-    if variant in (SURGE, SWITCH):
+    if variant in (SURGE, SWITCH, HANDOVER):
         return ""
     # Only now is it known which variant it is. One that may not begin must not wait where it keeps its place.
     planned = replace(record, variant=variant.name)

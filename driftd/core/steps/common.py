@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from driftd.core.facts import Instance, InstanceState
 from driftd.core.guards import Case, health
@@ -88,7 +88,7 @@ def ill(record: Record, world: World) -> str:
         return f"the newcomer {record.new_id} is no target of the load balancer"
     if target.state is not TargetState.HEALTHY:
         return f"the load balancer calls the newcomer {record.new_id} {target.state}"
-    return elsewhere(record, world)
+    return elsewhere(record, world) if variant.passed(record.state, State.ADDRESSING) else ""
 
 
 def elsewhere(record: Record, world: World) -> str:
@@ -102,6 +102,13 @@ def elsewhere(record: Record, world: World) -> str:
         if address is None or address.attached_to != record.new_id:
             return f"address {name} is not the newcomer's"
     return ""
+
+
+def longest(record: Record, world: World) -> tuple[str, timedelta]:
+    """Which of the slot's addresses is asked for longest at whoever had it before, and for how long."""
+    known = [(world.addresses[name].linger, name) for name in record.addresses if name in world.addresses]
+    linger, name = max(known, default=(timedelta(0), ""))
+    return name, linger
 
 
 def short(record: Record, world: World) -> str:

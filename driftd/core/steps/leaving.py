@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from driftd.core.facts import InstanceState
 from driftd.core.ports import Target
 from driftd.core.replacement import Record, State
-from driftd.core.steps.common import aborted, called_off, failed, ill, late, newcomer_of, onward, short, spent
+from driftd.core.steps.common import aborted, called_off, failed, ill, late, longest, newcomer_of, onward, short, spent
 from driftd.core.steps.hooking import hooked
+from driftd.core.variants import takes_over
 from driftd.core.world import (
     OUT_OF_SERVICE,
     TAG_ATTEMPT,
@@ -110,7 +111,8 @@ def parking(record: Record, world: World, now: datetime, limits: Limits) -> Answ
         return called_off(back)
     if record.quarantine:
         return onward(record, f"{record.old_id} goes to quarantine as it is: what runs there is evidence, too")
-    if not limits.park:
+    name, kept = _how_long(record, world, limits)
+    if not kept:
         return onward(record, f"{record.old_id} is not kept: the parking time is 0")
     if not world.old_rests:
         if record.refusal:
@@ -119,11 +121,21 @@ def parking(record: Record, world: World, now: datetime, limits: Limits) -> Answ
             return aborted(f"{record.old_id} could not be stopped, and {spent(record, limits)}")
         return halt(record, world, now, limits)
     # The time counts from when it is seen at rest; stopping it may have taken long.
-    ends = (record.entered_at if record.streak else now) + limits.park
+    ends = (record.entered_at if record.streak else now) + kept
     if now < ends:
-        why = f"{record.old_id} is kept, stopped, until {ends:%H:%M:%S} UTC"
+        why = f"{record.old_id} is kept, stopped, until {ends:%H:%M:%S} UTC{name}"
         return Wait(min(ends, now + 5 * limits.poll), why, 1, restart=not record.streak)
-    return onward(record, f"{record.old_id} was stopped for {limits.park.total_seconds():.0f} s and nobody missed it")
+    return onward(record, f"{record.old_id} was stopped for {kept.total_seconds():.0f} s and nobody missed it")
+
+
+def _how_long(record: Record, world: World, limits: Limits) -> tuple[str, timedelta]:
+    """For how long it is kept, and why it is longer than the parking time: its address must be nobody else's while
+    somebody may still ask there.
+    """
+    name, linger = longest(record, world)
+    if not takes_over(record) or linger <= limits.park:
+        return "", limits.park
+    return f": so long a resolver may answer with its address for {name}", linger
 
 
 def keeping(record: Record, world: World, now: datetime, limits: Limits) -> Answer:

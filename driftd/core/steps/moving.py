@@ -10,12 +10,13 @@ from datetime import datetime
 
 from driftd.core.facts import InstanceState
 from driftd.core.hooks import HookName, OnFailure
+from driftd.core.ports import Address
 from driftd.core.replacement import Record, State
 from driftd.core.steps.arriving import attached
-from driftd.core.steps.common import aborted, called_off, failed, ill, late, onward, short, spent
+from driftd.core.steps.common import aborted, called_off, failed, ill, late, longest, onward, short, spent
 from driftd.core.steps.hooking import passed
 from driftd.core.steps.leaving import halt, returned
-from driftd.core.variants import variant_of
+from driftd.core.variants import takes_over, variant_of
 from driftd.core.world import Answer, Call, Do, Halt, Limits, Verb, Wait, World, token
 
 SERVE, QUIESCE = HookName.SERVE.value, HookName.QUIESCE.value
@@ -138,35 +139,62 @@ def attaching(record: Record, world: World, now: datetime, limits: Limits) -> An
 
 
 def addressing(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
-    """Each address is the newcomer's; taken only from whom it was read to belong to."""
-    if first := _unfenced(record, world, now, limits):
-        return first
+    """Each address is the newcomer's; taken only from whom it was read to belong to. Where the old one serves on, it
+    does so until nobody can have kept an answer that names it.
+    """
+    if takes_over(record):
+        if first := _unfenced(record, world, now, limits):
+            return first
+    elif amiss := ill(record, world):
+        return failed(amiss)
     for name in record.addresses:
-        address = world.addresses.get(name)
-        owner = address.attached_to if address else "?"
-        if owner == record.new_id:
-            continue
-        if owner not in {"", record.old_id}:
-            said = f"address {name} is {owner}'s" if address else f"address {name} is not listed"
-            if late(record, now, limits):
-                return failed(f"{said}, and {spent(record, limits)}")
-            return Wait(now + limits.poll, said)
-        if record.refusal or late(record, now, limits):
-            return failed(f"address {name} cannot be moved: {record.refusal or spent(record, limits)}")
-        call = Call(Verb.ASSOCIATE, record.new_id, thing=name, expected=record.old_id)
-        return Do(call, f"giving address {name} to {record.new_id}")
+        if answer := _address(record, name, world.addresses.get(name), now, limits):
+            return answer
+    if not takes_over(record) and (wait := _lingering(record, world, now, limits)):
+        return wait
     return onward(record, f"{record.new_id} has every address of the slot")
+
+
+def _address(record: Record, name: str, address: Address | None, now: datetime, limits: Limits) -> Answer | None:
+    """One step towards this one being the newcomer's, and everybody knowing it."""
+    owner = address.attached_to if address else "?"
+    over = late(record, now, limits)
+    if address is not None and owner == record.new_id:
+        if not address.underway:
+            return None
+        said = f"address {name} was given to {record.new_id}, and not everybody knows of it yet"
+        return failed(f"{said}, and {spent(record, limits)}") if over else Wait(now + limits.poll, said)
+    if owner not in {"", record.old_id}:
+        said = f"address {name} is {owner}'s" if address else f"address {name} is not listed"
+        return failed(f"{said}, and {spent(record, limits)}") if over else Wait(now + limits.poll, said)
+    if record.refusal or over:
+        return failed(f"address {name} cannot be moved: {record.refusal or spent(record, limits)}")
+    call = Call(Verb.ASSOCIATE, record.new_id, thing=name, expected=record.old_id)
+    return Do(call, f"giving address {name} to {record.new_id}")
+
+
+def _lingering(record: Record, world: World, now: datetime, limits: Limits) -> Wait | None:
+    """While the old one, which is not drained yet, may still be asked by those who resolved a name before it moved."""
+    name, linger = longest(record, world)
+    ends = (record.entered_at if record.streak else now) + linger
+    if world.old_gone or now >= ends:
+        return None
+    why = (
+        f"{record.old_id} serves on until {ends:%H:%M:%S} UTC: for {linger.total_seconds():.0f} s after {name} has "
+        "moved a resolver may still answer with its address"
+    )
+    return Wait(min(ends, now + 5 * limits.poll), why, 1, restart=not record.streak)
 
 
 def serving(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
     """The newcomer's service is started, by the group's own hook, and its application answers."""
     # Where the newcomer comes first the old one serves beside it; there is no fence to be kept.
-    fenced = variant_of(record).passed(State.SERVING, State.DRAINING)
+    fenced, took = variant_of(record).passed(State.SERVING, State.DRAINING), takes_over(record)
     if amiss := ill(record, world) or (_awake(record, world) if fenced else ""):
         return failed(amiss)
-    if record.owns and (first := attached(record, world, "has what the slot owns")):
+    if took and (first := attached(record, world, "has what the slot owns")):
         return first
-    if not record.owns and SERVE not in world.manner.hooks:
+    if not took and SERVE not in world.manner.hooks:
         return onward(record, "nothing moved, so nothing has to be started")
     over = late(record, now, limits)
     if SERVE in world.manner.hooks and not record.served and not passed(record, SERVE):
@@ -175,7 +203,7 @@ def serving(record: Record, world: World, now: datetime, limits: Limits) -> Answ
             return failed(f"the service on {record.new_id} did not start, and {spent(record, limits)}: {said}")
         return Do(Call(Verb.SERVE, record.new_id), f"starting the service on {record.new_id}")
     if world.unhealthy == "":
-        return onward(record, f"{record.new_id} serves" + (" with what the slot owns" if record.owns else ""))
+        return onward(record, f"{record.new_id} serves" + (" with what the slot owns" if took else ""))
     said = world.unhealthy or "it was not asked yet"
     if over:
         return failed(f"{record.new_id} does not serve, and {spent(record, limits)}: {said}")

@@ -106,6 +106,13 @@ def empty(name: str) -> str:
 EMPTY_HINT = "see what the group selects (hosts, select), and whether anything runs"
 
 
+def section_unused(name: str) -> str:
+    return f"no group says provider: {name}, so that section of providers is not read"
+
+
+SECTION_UNUSED_HINT = "name it in a group, or take it out"
+
+
 def only_looks(why: str, enforce: str) -> str:
     return f"enforce: {enforce} is asked for, and {why}"
 

@@ -19,7 +19,8 @@ def names() -> list[str]:
 def load(name: str, options: Mapping[str, object]) -> Provider:
     """Make the provider ``name``. Only this one is imported.
 
-    ``options`` is ``{"settings": the section providers.NAME, "groups": {name: the group's section}}``.
+    ``options`` is ``{"name": the section's name, "settings": the section providers.NAME, "groups": {name: the group's
+    section}}``.
     Raises ``BadInput`` when there is none of that name, when it cannot be imported, or when its options are wrong.
     """
     entry = next(iter(entry_points(group=GROUP, name=name)), None)

@@ -31,6 +31,11 @@ def checked(model: type[_M], value: object, where: str, page: str = "docs/provid
         raise BadInput(f"{field}: {first['msg']}", f"see {page}; known here: {known}") from error
 
 
+def section_of(options: Mapping[str, object], kind: str) -> str:
+    """What the section is called among ``providers``: as its provider, where nobody says."""
+    return str(options.get("name") or kind)
+
+
 def groups_of(options: Mapping[str, object], provider: str) -> Mapping[str, Mapping[str, Any]]:
     """The groups among the options that an entry point gets."""
     groups = options.get("groups") or {}

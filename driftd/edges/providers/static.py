@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from driftd.core.errors import BadInput
 from driftd.core.facts import Instance, Reach
 from driftd.core.ports import Addresses, Compute, Inventory, Traffic, Volumes
-from driftd.edges.providers.options import groups_of
+from driftd.edges.providers.options import groups_of, section_of
 
 # user@host:port; an IPv6 address stands in brackets when a port follows.
 _TARGET = re.compile(
@@ -64,7 +64,10 @@ def create(options: Mapping[str, object]) -> StaticProvider:
     """The entry point. Each group's ``hosts`` is a list of ``user@host:port`` or of mappings (``HostSettings``)."""
     settings = options.get("settings") or {}
     if settings:
-        raise BadInput("providers.static has no settings", "write the hosts into the group: groups.NAME.hosts")
+        raise BadInput(
+            f"providers.{section_of(options, 'static')} has no settings",
+            "write the hosts into the group: groups.NAME.hosts",
+        )
     groups = groups_of(options, "static")
     found: dict[str, list[Instance]] = {}
     seen: dict[str, str] = {}

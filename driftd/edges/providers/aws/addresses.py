@@ -1,4 +1,6 @@
-"""Movable addresses: Elastic IPs that carry the tag of the slot that owns them."""
+"""Movable addresses: Elastic IPs and interfaces that carry the tag of the slot that owns them, and records that are
+configured.
+"""
 
 from __future__ import annotations
 
@@ -10,25 +12,34 @@ from driftd.core.ports import Address
 from driftd.edges.providers.aws import names
 from driftd.edges.providers.aws.cloud import Cloud
 from driftd.edges.providers.aws.instances import Instances
+from driftd.edges.providers.aws.interfaces import AwsInterfaces
+from driftd.edges.providers.aws.records import AwsRecords
 
 
 class AwsAddresses:
     """Implements ``Addresses``."""
 
-    def __init__(self, cloud: Cloud, instances: Instances) -> None:
+    def __init__(self, cloud: Cloud, instances: Instances, records: AwsRecords, interfaces: AwsInterfaces) -> None:
         self._cloud = cloud
         self._instances = instances
+        self.interfaces = interfaces
+        self._others: tuple[AwsRecords | AwsInterfaces, ...] = (records, interfaces)
 
     def list(self) -> Sequence[Address]:
-        """See ``Addresses.list``: those with a tag ``driftd:slot`` and this deployment's name."""
+        """See ``Addresses.list``: those with a tag ``driftd:slot`` and this deployment's name, and the others."""
         found = [
             Address(raw["PublicIp"], names.tags_of(raw["Tags"])[names.TAG_SLOT], str(raw.get("InstanceId") or ""))
             for raw in self.owned()
         ]
-        return sorted(found, key=lambda one: (one.slot, one.address))
+        more = [one for others in self._others for one in others.list()]
+        return sorted([*found, *more], key=lambda one: (one.slot, one.address))
 
     def associate(self, address: str, instance_id: str, expected_owner: str = "") -> None:
         """See ``Addresses.associate``."""
+        for others in self._others:
+            if others.knows(address):
+                others.associate(address, instance_id, expected_owner)
+                return
         raw = self._raw(address)
         owner = str(raw.get("InstanceId") or "")
         if owner == instance_id:
@@ -46,6 +57,10 @@ class AwsAddresses:
 
     def release(self, address: str) -> None:
         """See ``Addresses.release``: it stays allocated, and nobody has it."""
+        for others in self._others:
+            if others.knows(address):
+                others.release(address)
+                return
         raw = self._raw(address)
         if association := raw.get("AssociationId"):
             try:

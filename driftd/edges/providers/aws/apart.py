@@ -49,7 +49,7 @@ class Apart:
     def _described(self, filters: list[dict[str, Any]], name: str) -> Mapping[str, Any]:
         found = self._cloud.ask("ec2", "describe_security_groups", Filters=filters)["SecurityGroups"]
         if not found:
-            raise Refused(f"there is no security group {name}", "correct providers.aws.quarantine_group")
+            raise Refused(f"there is no security group {name}", f"correct {self._cloud.section}.quarantine_group")
         one: Mapping[str, Any] = found[0]
         return one
 
@@ -74,7 +74,7 @@ class Apart:
         if group.get("IpPermissions"):
             raise Refused(
                 f"security group {group['GroupId']} lets something in, so nobody would be cut off by it",
-                "remove its rules, or name another: providers.aws.quarantine_group",
+                f"remove its rules, or name another: {self._cloud.section}.quarantine_group",
             )
         if out := group.get("IpPermissionsEgress"):
             self._cloud.do("ec2", "revoke_security_group_egress", GroupId=group["GroupId"], IpPermissions=out)

@@ -25,7 +25,7 @@ from driftd.core.errors import ProviderError, Refused
 from driftd.edges.providers.aws.errors import code_of, translated
 from driftd.edges.providers.aws.settings import AwsSettings
 
-_IAM_PREFIX = {"elbv2": "elasticloadbalancing"}
+_IAM_PREFIX = {"elb": "elasticloadbalancing", "elbv2": "elasticloadbalancing"}
 _READING = ("describe_", "list_", "lookup_", "get_")
 _ASIDE = frozenset({"s3", "ssm"})  # commands and their output: nothing that is listed of instances changes by them
 _CONNECT_S = 5
@@ -40,8 +40,9 @@ def action_of(service: str, operation: str) -> str:
 class Cloud:
     """boto3's clients of one region, made when they are first used. Any thread may ask."""
 
-    def __init__(self, settings: AwsSettings) -> None:
+    def __init__(self, settings: AwsSettings, section: str = "providers.aws") -> None:
         self.settings = settings
+        self.section = section  # where ``settings`` stand, for whoever is to correct them
         self.changes = 0  # calls of ``do`` that have ended and changed what is listed: what was read before may be old
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, bool], Any] = {}
@@ -82,7 +83,7 @@ class Cloud:
         except ProviderError as error:
             return None if code_of(error) == "DryRunOperation" else error
         if dry:
-            raise Refused(f"{service} {operation}: a dry run was not taken for one", "see providers.aws.endpoint")
+            raise Refused(f"{service} {operation}: a dry run was not taken for one", f"see {self.section}.endpoint")
         return None
 
     def close(self) -> None:

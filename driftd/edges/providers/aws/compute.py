@@ -14,6 +14,7 @@ from driftd.edges.providers.aws.errors import code_of
 from driftd.edges.providers.aws.instances import Instances
 from driftd.edges.providers.aws.launching import Launching
 from driftd.edges.providers.aws.scaling import Scaling
+from driftd.edges.providers.aws.traffic import AwsTraffic
 from driftd.edges.providers.aws.volumes import AwsVolumes
 
 _ENDED = frozenset({"shutting-down", "terminated"})
@@ -23,13 +24,20 @@ class AwsCompute:
     """Implements ``Compute`` and ``Inventory``."""
 
     def __init__(
-        self, cloud: Cloud, instances: Instances, launching: Launching, scaling: Scaling, volumes: AwsVolumes
+        self,
+        cloud: Cloud,
+        instances: Instances,
+        launching: Launching,
+        scaling: Scaling,
+        volumes: AwsVolumes,
+        traffic: AwsTraffic,
     ) -> None:
         self._cloud = cloud
         self._instances = instances
         self._launching = launching
         self._scaling = scaling
         self._volumes = volumes
+        self._traffic = traffic
 
     def find(self, group: str) -> Sequence[Instance]:
         """See ``Inventory.find``."""
@@ -85,7 +93,8 @@ class AwsCompute:
         except NotFound as error:
             return str(error)
         name = self._scaling.named(request.group)
-        return (self._scaling.full(name) if name else "") or self._protected(request)
+        full = self._scaling.full(name) if name else ""
+        return full or self._traffic.unfit(request.group) or self._protected(request)
 
     def _protected(self, request: LaunchRequest) -> str:
         """Whoever has the slot could not be ended afterwards: better said before anything is changed."""

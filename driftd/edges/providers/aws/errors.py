@@ -12,7 +12,16 @@ from botocore import exceptions as boto
 from driftd.core.errors import NoCapacity, NotFound, ProviderError, Refused, Throttled, Unavailable, Unreached
 from driftd.core.wording import printable
 
-_GONE = frozenset({"InvalidInstanceID.Malformed", "InvalidVolumeID.Malformed", "TargetGroupNotFound"})
+_GONE = frozenset(
+    {
+        "InvalidInstanceID.Malformed",
+        "InvalidVolumeID.Malformed",
+        "LoadBalancerNotFound",
+        "NoSuchChange",
+        "NoSuchHostedZone",
+        "TargetGroupNotFound",
+    }
+)
 _THROTTLED = frozenset(
     {
         "RequestLimitExceeded",
@@ -72,6 +81,7 @@ _LATER = frozenset(
         "ScalingActivityInProgress",
         "ConcurrentModification",
         "OperationInProgress",
+        "PriorRequestNotComplete",
     }
 )
 _NOT_ARRIVED = (boto.EndpointConnectionError, boto.ConnectTimeoutError, boto.ProxyConnectionError)

@@ -46,8 +46,11 @@ class _Pass:
 
     def serves(self, group: str, changes: int) -> bool:
         """Whether it is good enough for the group now."""
-        age = time.monotonic() - self.at
-        return self.changes == changes and age <= (_MOMENT_S if group in self.had else _PASS_S)
+        return self.holds(changes, _MOMENT_S if group in self.had else _PASS_S)
+
+    def holds(self, changes: int, within_s: float = _PASS_S) -> bool:
+        """Whether it is that new, and nothing was changed since."""
+        return self.changes == changes and time.monotonic() - self.at <= within_s
 
 
 class Instances:
@@ -80,6 +83,14 @@ class Instances:
                 known = self._pass = _Pass(changes, time.monotonic(), found)
             known.had.add(group)
         return sorted((one for one in known.found if one.group == group), key=lambda one: (one.slot, one.id))
+
+    def lately(self, group: str) -> list[Instance]:
+        """The same as of the last pass, where that is not old and driftd has changed nothing since."""
+        with self._lock:
+            known = self._pass
+            if known is not None and known.holds(self._cloud.changes):
+                return [one for one in known.found if one.group == group]
+        return self.of(group)
 
     def raw(self, instance_id: str) -> dict[str, Any]:
         """What EC2 tells of one. Raises ``NotFound``."""

@@ -100,7 +100,7 @@ class Launching:
         if like is None:
             raise Refused(
                 f"nothing says how to launch one of {served.name}: there is no launch template, and nobody in the slot",
-                f"name one: providers.aws.groups.{served.name}.launch.template",
+                f"name one: {self._cloud.section}.groups.{served.name}.launch.template",
             )
         made: dict[str, Any] = {"InstanceType": like["InstanceType"]}
         if like.get("KeyName"):

@@ -14,8 +14,10 @@ from driftd.edges.providers.aws.cloud import Cloud
 from driftd.edges.providers.aws.compute import AwsCompute
 from driftd.edges.providers.aws.gate import Gate
 from driftd.edges.providers.aws.instances import Instances
+from driftd.edges.providers.aws.interfaces import AwsInterfaces
 from driftd.edges.providers.aws.launching import Launching
 from driftd.edges.providers.aws.looker import CommandLooker
+from driftd.edges.providers.aws.records import AwsRecords
 from driftd.edges.providers.aws.rights import Trying
 from driftd.edges.providers.aws.roots import AwsRoots
 from driftd.edges.providers.aws.scaling import Scaling
@@ -24,31 +26,34 @@ from driftd.edges.providers.aws.subjects import Subjects
 from driftd.edges.providers.aws.traffic import AwsTraffic
 from driftd.edges.providers.aws.trail import Trail
 from driftd.edges.providers.aws.volumes import AwsVolumes
-from driftd.edges.providers.options import checked, groups_of
+from driftd.edges.providers.options import checked, groups_of, section_of
 
 
 class AwsProvider:
     """``Provider`` on one account and region, with all of core/asides.py but ``Foreign`` and ``Gated``."""
 
-    name = "aws"
-
-    def __init__(self, settings: AwsSettings, groups: Mapping[str, Served]) -> None:
-        self.cloud = Cloud(settings)
+    def __init__(self, settings: AwsSettings, groups: Mapping[str, Served], name: str = "aws") -> None:
+        self.name = name
+        self.cloud = Cloud(settings, f"providers.{name}")
         instances = Instances(self.cloud, groups)
         self._scaling = Scaling(self.cloud, groups)
         self._gate = Gate(self.cloud, groups, self._scaling)
         volumes = AwsVolumes(self.cloud, instances)
         launching = Launching(self.cloud, groups, instances, self._scaling)
-        compute = AwsCompute(self.cloud, instances, launching, self._scaling, volumes)
+        traffic = AwsTraffic(self.cloud, groups, instances, self._scaling)
+        compute = AwsCompute(self.cloud, instances, launching, self._scaling, volumes, traffic)
         self._apart = Apart(self.cloud, instances)
         self._roots = AwsRoots(self.cloud, instances)
         self._trail = Trail(self.cloud)
-        traffic = AwsTraffic(self.cloud, groups, instances, self._scaling)
-        addresses = AwsAddresses(self.cloud, instances)
-        subjects = Subjects(groups, instances, launching, self._scaling, traffic, volumes, addresses, self._roots)
+        records = AwsRecords(self.cloud, instances, settings.records)
+        interfaces = AwsInterfaces(self.cloud, instances)
+        addresses = AwsAddresses(self.cloud, instances, records, interfaces)
+        subjects = Subjects(
+            groups, instances, launching, self._scaling, traffic, volumes, addresses, self._roots, settings
+        )
         self._trying = Trying(self.cloud, subjects)
         self._looker = CommandLooker(self.cloud, groups)
-        balanced = any(one.traffic.all or one.auto_scaling_group for one in groups.values())
+        balanced = any(one.traffic.all or one.traffic.classic or one.auto_scaling_group for one in groups.values())
         self.inventory: Inventory = compute
         self.compute: Compute | None = compute
         self.traffic: Traffic | None = traffic if balanced else None
@@ -61,6 +66,14 @@ class AwsProvider:
     def close(self) -> None:
         """See ``Provider.close``."""
         self.cloud.close()
+
+    def place(self) -> str:
+        """See ``Placed.place``. Whose account it is where no role says so is known to AWS alone."""
+        settings = self.cloud.settings
+        account = settings.role.split(":")[4] if settings.role else ""
+        whose = f"account {account}" if account else f"the account of profile {settings.profile or 'default'}"
+        at = f", {settings.endpoint}" if settings.endpoint else ""
+        return f"{whose}, {settings.region}, deployment {settings.deployment}{at}"
 
     def isolate(self, instance_id: str) -> None:
         """See ``Isolating.isolate``."""
@@ -114,7 +127,9 @@ class AwsScalingProvider(AwsProvider):
 
 def create(options: Mapping[str, object]) -> AwsProvider:
     """The entry point. Raises ``BadInput``."""
-    settings = checked(AwsSettings, options.get("settings") or {}, "providers.aws", PAGE)
-    mine = served(settings, groups_of(options, "aws"))
+    name = section_of(options, "aws")
+    section = f"providers.{name}"
+    settings = checked(AwsSettings, options.get("settings") or {}, section, PAGE)
+    mine = served(settings, groups_of(options, "aws"), section)
     scaling = any(one.auto_scaling_group for one in mine.values())
-    return (AwsScalingProvider if scaling else AwsProvider)(settings, mine)
+    return (AwsScalingProvider if scaling else AwsProvider)(settings, mine, name)

@@ -49,7 +49,7 @@ class Scaling:
             where = self._cloud.settings.region
             raise NotFound(
                 f"there is no Auto Scaling group {name} in {where}",
-                "correct auto_scaling_group of the group, or providers.aws.region",
+                f"correct auto_scaling_group of the group, or {self._cloud.section}.region",
             )
         one: dict[str, Any] = found["AutoScalingGroups"][0]
         return one
@@ -65,7 +65,7 @@ class Scaling:
             raise Refused(
                 f"Auto Scaling group {served.auto_scaling_group} launches by a launch configuration, which AWS has "
                 "given up and driftd does not read",
-                f"give it a launch template, or name one: providers.aws.groups.{served.name}.launch.template",
+                f"give it a launch template, or name one: {self._cloud.section}.groups.{served.name}.launch.template",
             )
         return Launch(template=template["LaunchTemplateId"], version=str(template.get("Version") or "$Default"))
 

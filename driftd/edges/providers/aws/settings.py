@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,6 +12,7 @@ from driftd.edges.providers.options import Strict, checked
 
 _SELECTORS = ("vpc", "image", "subnet")
 PAGE = "docs/aws.md"
+_CLASSIC = r"^$|^[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?$"  # a name; of other kinds the target groups are named
 
 
 class Launch(Strict):
@@ -31,7 +32,7 @@ class Launch(Strict):
 
 
 class AwsGroup(Strict):
-    """What a group has on AWS: ``providers.aws.groups.NAME``. With ``auto_scaling_group`` its members are this
+    """What a group has on AWS: ``groups.NAME`` of the section. With ``auto_scaling_group`` its members are this
     group's instances, those of them that ``select`` fits if there is one, and newcomers join it. ``gate`` is the name
     of a launch hook of it that driftd completes, once an instance is seen to be as baked.
     """
@@ -47,14 +48,33 @@ class AwsGroup(Strict):
         return self
 
 
+class RecordSettings(Strict):
+    """A record of Route 53 that points at a slot's instance: of type A, with one private address.
+
+    ``set`` is its SetIdentifier, where it is one of several of its name. ``ttl`` counts where it has to be made.
+    """
+
+    zone: str = Field(pattern=r"^Z[A-Z0-9]{1,31}$")
+    name: str = Field(max_length=253, pattern=r"^[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})+$")
+    slot: str = Field(pattern=r"^[^/\s]+/\S+$")
+    set: str = Field(default="", max_length=128)
+    ttl: int = Field(default=60, ge=1, le=86400)
+
+    @property
+    def title(self) -> str:
+        """What a person calls it: the name, and which of several."""
+        return f"{self.name} {self.set}".strip()
+
+
 class AwsSettings(Strict):
-    """The section ``providers.aws``.
+    """A section of ``providers`` for one account and region.
 
     ``role`` is an ARN that is assumed, ``external_id`` what its trust policy wants; ``profile`` is one of the AWS
     configuration files. ``deployment`` tells this driftd's instances from another one's in the same account.
     ``endpoint`` is another URL for all services: an emulator's. ``address`` says which one an
     instance is reached at, ``host_keys`` where its host keys are known from.
     ``image_tag`` is the tag by which an AMI says which image it is; without one an image is its AMI's id.
+    ``records`` of Route 53 move with their slots.
     ``quarantine_group`` is the security group that lets nothing through; without one driftd makes one in each VPC.
     """
 
@@ -68,19 +88,29 @@ class AwsSettings(Strict):
     host_keys: Literal["console", "known_hosts"] = "console"
     image_tag: str = Field(default="", max_length=128)
     quarantine_group: str = Field(default="", pattern=r"^$|^sg-[0-9a-f]+$")
+    records: tuple[RecordSettings, ...] = ()
     groups: dict[str, AwsGroup] = Field(default_factory=dict)
 
 
 class Traffic(Strict):
-    """A group's ``traffic``: the target groups, by name or ARN, that its instances serve behind."""
+    """A group's ``traffic``: what its instances serve behind. Target groups by name or ARN, classic load balancers by
+    name.
+    """
 
     target_group: str = ""
     target_groups: tuple[str, ...] = ()
+    load_balancer: str = Field(default="", pattern=_CLASSIC)
+    load_balancers: tuple[Annotated[str, Field(pattern=_CLASSIC)], ...] = ()
 
     @property
     def all(self) -> tuple[str, ...]:
-        """All of them."""
+        """All target groups."""
         return ((self.target_group,) if self.target_group else ()) + self.target_groups
+
+    @property
+    def classic(self) -> tuple[str, ...]:
+        """All classic load balancers."""
+        return ((self.load_balancer,) if self.load_balancer else ()) + self.load_balancers
 
 
 class Ssm(Strict):
@@ -119,13 +149,16 @@ class Served(Strict):
         return value
 
 
-def served(settings: AwsSettings, groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Served]:
-    """The groups of the configuration, each with what ``providers.aws.groups`` says of it."""
+def served(
+    settings: AwsSettings, groups: Mapping[str, Mapping[str, Any]], section: str = "providers.aws"
+) -> dict[str, Served]:
+    """The groups of the configuration, each with what ``section`` says of it under ``groups``."""
     for name in settings.groups:
         if name not in groups:
             raise BadInput(
-                f"providers.aws.groups.{name} is no group of this provider", f"its groups are: {', '.join(groups)}"
+                f"{section}.groups.{name} is no group of this provider", f"its groups are: {', '.join(groups)}"
             )
+    _own_records(settings, groups, section)
     found = {}
     for name, group in groups.items():
         mine = settings.groups.get(name, AwsGroup())
@@ -149,6 +182,21 @@ def served(settings: AwsSettings, groups: Mapping[str, Mapping[str, Any]]) -> di
         if not found[name].select and not mine.auto_scaling_group:
             raise BadInput(
                 f"groups.{name} does not say which instances it has",
-                f"select: {{tag:NAME: VALUE}}, or providers.aws.groups.{name}.auto_scaling_group",
+                f"select: {{tag:NAME: VALUE}}, or {section}.groups.{name}.auto_scaling_group",
             )
     return found
+
+
+def _own_records(settings: AwsSettings, groups: Mapping[str, Mapping[str, Any]], section: str) -> None:
+    """Each is of a slot here, and of one slot."""
+    seen: dict[tuple[str, str, str], int] = {}
+    titles: set[str] = set()
+    for number, one in enumerate(settings.records):
+        where = f"{section}.records[{number}]"
+        if one.slot.partition("/")[0] not in groups:
+            raise BadInput(f"{where}: {one.slot} is a slot of no group of this provider", f"see {PAGE}")
+        if (other := seen.setdefault((one.zone, one.name, one.set), number)) != number:
+            raise BadInput(f"{where} is {section}.records[{other}] once more", "a record belongs to one slot")
+        if one.title in titles:
+            raise BadInput(f"{where}: there is another {one.title} in another zone", "let driftd move one of them")
+        titles.add(one.title)

@@ -13,7 +13,7 @@ from driftd.edges.providers.aws.instances import Instances
 from driftd.edges.providers.aws.launching import Launching
 from driftd.edges.providers.aws.roots import AwsRoots
 from driftd.edges.providers.aws.scaling import Scaling
-from driftd.edges.providers.aws.settings import Served
+from driftd.edges.providers.aws.settings import AwsSettings, Served
 from driftd.edges.providers.aws.traffic import AwsTraffic
 from driftd.edges.providers.aws.trials import Parameters, Subject
 from driftd.edges.providers.aws.volumes import AwsVolumes
@@ -35,7 +35,9 @@ class Subjects:
         volumes: AwsVolumes,
         addresses: AwsAddresses,
         roots: AwsRoots,
+        settings: AwsSettings,
     ) -> None:
+        self._settings = settings
         self._groups = groups
         self._instances = instances
         self._launching = launching
@@ -55,24 +57,30 @@ class Subjects:
         first = members[0]
         scaling = self._scaling.named(group)
         described = _listed(lambda: [self._scaling.described(scaling)]) if scaling else []
-        behind = _listed(lambda: self._traffic.behind(group))
+        behind = self._groups[group].traffic
+        named = behind.all[0] if behind.all else ""
+        arns = _listed(lambda: [self._traffic.target_group(named).arn]) if named else []
         plain = Subject(
             raw=self._instances.raw(first.id),
             scaling=scaling,
             scaling_arn=str(described[0]["AutoScalingGroupARN"]) if described else "",
             bucket=self._bucket(group),
-            target_group=str(behind[0]["TargetGroupArn"]) if behind else "",
+            target_group=arns[0] if arns else "",
+            classic=behind.classic[0] if behind.classic else "",
+            region=self._settings.region,
+            zone=next((one.zone for one in self._settings.records), ""),
         )
         if not changing:
             return plain
         volumes, copies = _listed(self._volumes.list), _listed(self._roots.root_copies)
-        addresses = _listed(self._addresses.owned)
+        addresses, interfaces = _listed(self._addresses.owned), _listed(self._addresses.interfaces.owned)
         return replace(
             plain,
             launch=self._launch(LaunchRequest(group, first.slot, first.image, _TOKEN, {})),
             volume=volumes[0].id if volumes else "",
             snapshot=copies[0].id if copies else "",
             address=addresses[0] if addresses else {},
+            interface=interfaces[0] if interfaces else {},
         )
 
     def _bucket(self, group: str) -> str:

@@ -1,33 +1,26 @@
-"""Target groups: a group's load balancer.
+"""A group's load balancers: target groups and classic ones.
 
 Elastic Load Balancing does not say how many connections a target has. So a target in service counts as busy, and one
-that drains as busy until AWS shows it as no target any more: that is after the deregistration delay, or at once where
-nothing was in flight.
+that drains as busy until AWS shows it as no target any more: that is after the deregistration delay (of a classic load
+balancer, connection draining's timeout), or at once where nothing was in flight.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Protocol
 
-from driftd.core.errors import NotFound, Refused
+from driftd.core.errors import Refused
 from driftd.core.facts import Instance
 from driftd.core.ports import Target, TargetState
+from driftd.edges.providers.aws.classic import ClassicBalancer
 from driftd.edges.providers.aws.cloud import Cloud
 from driftd.edges.providers.aws.instances import Instances
 from driftd.edges.providers.aws.scaling import STANDING_BY, Scaling
 from driftd.edges.providers.aws.settings import Served
+from driftd.edges.providers.aws.targetgroups import TargetGroup, TargetGroups
 
-# "TargetHealth" of the Elastic Load Balancing API reference. ``unused`` has several reasons; see ``_state``.
-_STATES = {
-    "initial": TargetState.INITIAL,
-    "healthy": TargetState.HEALTHY,
-    "unhealthy": TargetState.UNHEALTHY,
-    "unhealthy.draining": TargetState.DRAINING,
-    "draining": TargetState.DRAINING,
-    "unavailable": TargetState.HEALTHY,  # there are no health checks, and it gets requests
-}
-# Of several target groups the worst counts.
+# Behind several the worst counts.
 _ORDER = (
     TargetState.DRAINING,
     TargetState.UNHEALTHY,
@@ -38,6 +31,28 @@ _ORDER = (
 _BUSY = frozenset({TargetState.HEALTHY, TargetState.DRAINING})
 
 
+class Behind(Protocol):
+    """One thing that a group's instances serve behind; ``title`` is what a person calls it."""
+
+    title: str
+
+    def health(self, group: str) -> dict[str, TargetState]:
+        """Who is behind it, by instance, those of ``group`` that drain among them. Raises ``ProviderError``."""
+        ...
+
+    def put(self, instance_id: str) -> None:
+        """Register it; one that drains is taken back."""
+        ...
+
+    def out(self, instance_id: str) -> None:
+        """Deregister it; it drains. One that is not there is success."""
+        ...
+
+    def unfit(self) -> str:
+        """Why nobody could be replaced behind it, as it is now; "" when nothing speaks against it."""
+        ...
+
+
 class AwsTraffic:
     """Implements ``Traffic``."""
 
@@ -46,13 +61,13 @@ class AwsTraffic:
         self._groups = groups
         self._instances = instances
         self._scaling = scaling
-        self._known: dict[str, Mapping[str, Any]] = {}
+        self._target_groups = TargetGroups(cloud, instances)
 
     def targets(self, group: str) -> Sequence[Target]:
         """See ``Traffic.targets``."""
         states: dict[str, list[TargetState]] = {}
         for one in self.behind(group):
-            for name, state in self._health(one).items():
+            for name, state in one.health(group).items():
                 states.setdefault(name, []).append(state)
         found = {name: min(several, key=_ORDER.index) for name, several in states.items()}
         members = self._members(group) if found else {}
@@ -68,7 +83,7 @@ class AwsTraffic:
 
     def register(self, group: str, instance: Instance) -> None:
         """See ``Traffic.register``. Into an Auto Scaling group it is attached, or comes back from standby, and so into
-        the target groups that AWS has tied to it.
+        what AWS has tied to it.
         """
         self._instances.host_keys.keep(instance)
         if name := self._scaling.named(group):
@@ -79,98 +94,46 @@ class AwsTraffic:
 
     def _put(self, group: str, instance_id: str) -> None:
         for one in self.behind(group):
-            state = self._health(one).get(instance_id)
+            state = one.health(group).get(instance_id)
             if state is None or state is TargetState.DRAINING:
-                self._cloud.do(
-                    "elbv2",
-                    "register_targets",
-                    TargetGroupArn=one["TargetGroupArn"],
-                    Targets=self._as(one, instance_id),
-                )
+                one.put(instance_id)
 
     def drain(self, group: str, instance_id: str) -> None:
         """See ``Traffic.drain``. A member of an Auto Scaling group goes into standby: nobody fills its place."""
         if name := self._scaling.named(group):
             self._scaling.stand_by(name, instance_id)
         for one in self.behind(group):
-            state = self._health(one).get(instance_id)
+            state = one.health(group).get(instance_id)
             if state is not None and state is not TargetState.DRAINING:
-                self._out(one, instance_id)
+                one.out(instance_id)
 
     def deregister(self, group: str, instance_id: str) -> None:
         """See ``Traffic.deregister``: AWS removes what has drained by itself."""
         for one in self.behind(group):
-            state = self._health(one).get(instance_id)
+            state = one.health(group).get(instance_id)
             if state is not None and state in _BUSY:
                 raise Refused(
-                    f"{instance_id} is {state.value} in target group {one['TargetGroupName']}",
+                    f"{instance_id} is {state.value} in {one.title}",
                     "AWS removes it when it has drained",
                 )
             if state is not None:
-                self._out(one, instance_id)
+                one.out(instance_id)
 
-    def _out(self, one: Mapping[str, Any], instance_id: str) -> None:
-        try:
-            self._cloud.do(
-                "elbv2", "deregister_targets", TargetGroupArn=one["TargetGroupArn"], Targets=self._as(one, instance_id)
-            )
-        except NotFound:
-            return  # its address is nobody's any more
+    def unfit(self, group: str) -> str:
+        """Why nobody could be replaced in the group, as its load balancers are. Raises ``ProviderError``."""
+        return next((why for one in self.behind(group) if (why := one.unfit())), "")
 
-    # --- target groups ---
-
-    def behind(self, group: str) -> list[Mapping[str, Any]]:
-        """A group's target groups as AWS tells of them. Raises ``ProviderError``."""
+    def behind(self, group: str) -> list[Behind]:
+        """What a group's instances serve behind. Raises ``ProviderError``."""
         served = self._groups.get(group)
-        return [self._target_group(name) for name in served.traffic.all] if served else []
-
-    def _target_group(self, name: str) -> Mapping[str, Any]:
-        """What AWS tells of it, asked for once: ARN and kind of targets never change."""
-        if name not in self._known:
-            by = {"TargetGroupArns": [name]} if name.startswith("arn:") else {"Names": [name]}
-            found = self._found(by)
-            if not found:
-                raise NotFound(
-                    f"there is no target group {name} in {self._cloud.settings.region}",
-                    "correct traffic.target_group of the group, or providers.aws.region",
-                )
-            if found[0].get("TargetType", "instance") not in {"instance", "ip"}:
-                raise Refused(f"target group {name} takes {found[0]['TargetType']}, not instances")
-            if not found[0].get("HealthCheckEnabled", True):
-                raise Refused(
-                    f"target group {name} checks nobody's health, so no newcomer could be known to serve",
-                    "switch its health checks on",
-                )
-            self._known[name] = found[0]
-        return self._known[name]
-
-    def _found(self, by: Mapping[str, list[str]]) -> list[dict[str, Any]]:
-        """AWS says that there is none without saying which."""
-        try:
-            found: list[dict[str, Any]] = self._cloud.ask("elbv2", "describe_target_groups", **by)["TargetGroups"]
-        except NotFound:
+        if served is None:
             return []
-        return found
+        classic: list[Behind] = [ClassicBalancer(self._cloud, self._instances, name) for name in served.traffic.classic]
+        return [*(self.target_group(name) for name in served.traffic.all), *classic]
 
-    def _health(self, one: Mapping[str, Any]) -> dict[str, TargetState]:
-        """By instance. An address that nobody has any more is told of by itself."""
-        answer = self._cloud.ask("elbv2", "describe_target_health", TargetGroupArn=one["TargetGroupArn"])
-        found: dict[str, TargetState] = {}
-        for each in answer["TargetHealthDescriptions"]:
-            state = _state(each["TargetHealth"])
-            if state is not None:
-                found[each["Target"]["Id"]] = state
-        return self._by_instance(found) if one.get("TargetType") == "ip" else found
-
-    def _by_instance(self, found: Mapping[str, TargetState]) -> dict[str, TargetState]:
-        owners = {one.address: one.id for one in self._instances.all({}) if one.address}
-        return {owners.get(address, address): state for address, state in found.items()}
-
-    def _as(self, one: Mapping[str, Any], instance_id: str) -> list[dict[str, Any]]:
-        if one.get("TargetType") != "ip" or not instance_id.startswith("i-"):
-            return [{"Id": instance_id}]
-        raw = self._instances.raw(instance_id)
-        return [{"Id": raw["PrivateIpAddress"]}]
+    def target_group(self, name: str) -> TargetGroup:
+        """The one of this name or ARN. Raises ``ProviderError``."""
+        return self._target_groups.of(name)
 
 
 def _as_member(state: TargetState, lifecycle: str) -> TargetState:
@@ -182,13 +145,3 @@ def _as_member(state: TargetState, lifecycle: str) -> TargetState:
         return TargetState.MAINTENANCE
     joining = state is TargetState.HEALTHY and lifecycle not in {"", "InService"}
     return TargetState.INITIAL if joining else state
-
-
-def _state(health: Mapping[str, str]) -> TargetState | None:
-    """None where it is no target any more."""
-    state, reason = health["State"], health.get("Reason", "")
-    if state != "unused":
-        return _STATES.get(state, TargetState.UNHEALTHY)
-    if reason in {"Target.NotInUse", "Target.IpUnusable"}:
-        return TargetState.INITIAL  # its zone, or the whole target group, is at no load balancer: it gets nothing
-    return None if reason == "Target.NotRegistered" else TargetState.UNHEALTHY

@@ -27,6 +27,12 @@ BALANCING: tuple[Call, ...] = (
     ("elbv2", "deregister_targets"),
     ("elbv2", "register_targets"),
 )
+CLASSIC: tuple[Call, ...] = (
+    ("elb", "deregister_instances_from_load_balancer"),
+    ("elb", "register_instances_with_load_balancer"),
+)
+NAMING: tuple[Call, ...] = (("route53", "change_resource_record_sets"),)
+NAMED: tuple[Call, ...] = (("route53", "get_change"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +40,10 @@ class Subject:
     """What a group has to try calls on; "" where it has none.
 
     ``raw`` is one of its instances as EC2 tells of it, ``launch`` what a newcomer would be launched with. ``volume``,
-    ``snapshot`` and ``address`` are of this deployment, the last as EC2 tells of it. ``scaling`` is the Auto Scaling
-    group's name; ``scaling_arn`` and ``target_group`` are ARNs. ``bucket`` is the ARN of what looks by Run Command
-    leave in theirs.
+    ``snapshot``, ``address`` and ``interface`` are of this deployment, the last two as EC2 tells of them. ``scaling``
+    and ``classic`` are names: of the Auto Scaling group, of a classic load balancer. ``scaling_arn`` and
+    ``target_group`` are ARNs, ``bucket`` that of what looks by Run Command leave in theirs, ``zone`` is a hosted
+    zone's id.
     """
 
     raw: Mapping[str, Any] = field(default_factory=dict)
@@ -44,10 +51,24 @@ class Subject:
     volume: str = ""
     snapshot: str = ""
     address: Mapping[str, Any] = field(default_factory=dict)
+    interface: Mapping[str, Any] = field(default_factory=dict)
     scaling: str = ""
     scaling_arn: str = ""
     bucket: str = ""
     target_group: str = ""
+    classic: str = ""
+    region: str = ""
+    zone: str = ""
+
+    @property
+    def classic_arn(self) -> str:
+        """Of the classic load balancer, whose account is the one that the instance's interfaces are in."""
+        owners = [str(one["OwnerId"]) for one in self.raw.get("NetworkInterfaces", ()) if one.get("OwnerId")]
+        if not (self.classic and owners):
+            return ""
+        return (
+            f"arn:{_partition(self.region)}:elasticloadbalancing:{self.region}:{owners[0]}:loadbalancer/{self.classic}"
+        )
 
     @property
     def instance(self) -> str:
@@ -60,6 +81,8 @@ def reading(subject: Subject) -> dict[Call, Parameters | None]:
     behind = {"TargetGroupArn": subject.target_group} if subject.target_group else None
     member = {"AutoScalingGroupName": subject.scaling, "MaxRecords": 1} if subject.scaling else None
     instance = {"InstanceId": subject.instance} if subject.instance else None
+    zone = {"HostedZoneId": subject.zone, "MaxItems": "1"} if subject.zone else None
+    classic = {"LoadBalancerName": subject.classic} if subject.classic else None
     return {
         ("autoscaling", "describe_auto_scaling_groups"): {"MaxRecords": 1},
         ("autoscaling", "describe_auto_scaling_instances"): {"MaxRecords": 1},
@@ -72,13 +95,18 @@ def reading(subject: Subject) -> dict[Call, Parameters | None]:
         ("ec2", "describe_instance_attribute"): instance and {**instance, "Attribute": "disableApiTermination"},
         ("ec2", "describe_instances"): {},
         ("ec2", "describe_launch_template_versions"): {"Versions": ["$Default"]},
+        ("ec2", "describe_network_interfaces"): {},
         ("ec2", "describe_security_groups"): {},
         ("ec2", "describe_snapshots"): {"OwnerIds": ["self"]},
         ("ec2", "describe_subnets"): {},
         ("ec2", "describe_volumes"): {},
         ("ec2", "get_console_output"): instance,
+        ("elb", "describe_instance_health"): classic,
+        ("elb", "describe_load_balancer_attributes"): classic,
         ("elbv2", "describe_target_groups"): {"PageSize": 1},
         ("elbv2", "describe_target_health"): behind,
+        ("route53", "get_change"): None,  # of a change that was made: IAM is asked
+        ("route53", "list_resource_record_sets"): zone,
         ("ssm", "describe_sessions"): {"State": "Active", "MaxResults": 1},
         ("ssm", "list_command_invocations"): {"MaxResults": 1},
     }
@@ -101,6 +129,7 @@ def changing(subject: Subject) -> dict[Call, Parameters | None]:
         **_network(subject.raw),
         **_disks(subject),
         **_addresses(subject),
+        **_interfaces(subject),
     }
 
 
@@ -146,6 +175,18 @@ def _addresses(subject: Subject) -> dict[Call, Parameters | None]:
     }
 
 
+def _interfaces(subject: Subject) -> dict[Call, Parameters | None]:
+    interface = subject.interface
+    if not interface:
+        return {}
+    attachment = interface.get("Attachment", {}).get("AttachmentId")
+    onto = {"InstanceId": subject.instance, "DeviceIndex": 15}
+    return {
+        ("ec2", "attach_network_interface"): {"NetworkInterfaceId": interface["NetworkInterfaceId"], **onto},
+        ("ec2", "detach_network_interface"): {"AttachmentId": attachment} if attachment else None,
+    }
+
+
 def looking(subject: Subject) -> list[tuple[str, tuple[Call, ...]]]:
     """Resources by ARN, each with the calls for it that a look by Run Command makes; none where looks are others."""
     if not subject.bucket:
@@ -155,5 +196,24 @@ def looking(subject: Subject) -> list[tuple[str, tuple[Call, ...]]]:
 
 def asked(subject: Subject) -> list[tuple[str, tuple[Call, ...]]]:
     """Resources by ARN, each with the calls for it that change something and know no dry run."""
-    both = ((subject.scaling_arn, SCALING), (subject.target_group, BALANCING))
-    return [(arn, calls) for arn, calls in both if arn]
+    them = (
+        (subject.scaling_arn, SCALING),
+        (subject.target_group, BALANCING),
+        (subject.classic_arn, CLASSIC),
+        (_global(subject, "hostedzone/"), NAMING),
+        (_global(subject, "change/"), NAMED),
+    )
+    return [(arn, calls) for arn, calls in them if arn]
+
+
+def _global(subject: Subject, what: str) -> str:
+    """The ARN of something of Route 53: the hosted zone, or any change; "" where there is no zone."""
+    which = subject.zone if what.startswith("hosted") else "*"
+    return f"arn:{_partition(subject.region)}:route53:::{what}{which}" if subject.zone else ""
+
+
+def _partition(region: str) -> str:
+    """Which of AWS's partitions a region is in, as an ARN says it."""
+    return next(
+        (name for start, name in (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov")) if region.startswith(start)), "aws"
+    )

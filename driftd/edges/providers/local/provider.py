@@ -21,7 +21,7 @@ from driftd.edges.providers.local.roots import LocalRoots
 from driftd.edges.providers.local.settings import FleetSettings, frontends, logins, zones_of
 from driftd.edges.providers.local.tools import on_disk
 from driftd.edges.providers.local.volumes import LocalVolumes, VolumeSpec
-from driftd.edges.providers.options import Strict, checked, groups_of
+from driftd.edges.providers.options import Strict, checked, groups_of, section_of
 
 
 class VolumeSettings(Strict):
@@ -77,6 +77,10 @@ class FleetProvider:
     def isolate(self, instance_id: str) -> None:
         """See ``driftd.core.asides.Isolating``."""
         self._compute.isolate(instance_id)
+
+    def place(self) -> str:
+        """See ``driftd.core.asides.Placed``."""
+        return f"the directory {self.deployment.root}"
 
     def up(self) -> None:
         """Bring up what serves before the first instance: finish what a crash left, and start the load balancer."""
@@ -136,5 +140,5 @@ class LocalProvider(FleetProvider):
 
 def create(options: Mapping[str, object]) -> LocalProvider:
     """The entry point. ``options`` has ``settings`` (the section ``providers.local``) and ``groups`` (by name)."""
-    settings = checked(LocalSettings, options.get("settings") or {}, "providers.local")
+    settings = checked(LocalSettings, options.get("settings") or {}, f"providers.{section_of(options, 'local')}")
     return LocalProvider(settings, groups_of(options, "local"))

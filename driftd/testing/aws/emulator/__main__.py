@@ -11,7 +11,7 @@ import sys
 import threading
 from pathlib import Path
 
-OURS = ["front", "tokens", "launches", "lives", "listing", "addresses", "volumes", "traffic"]
+OURS = ["front", "tokens", "launches", "lives", "listing", "addresses", "volumes", "traffic", "classic", "names"]
 OURS += ["activities", "hooks", "refreshes", "groups", "scaling"]
 NEIGHBOURS = ["permits", "commands", "trail", "blocks", "events", "keys"]  # patched where they are there
 
@@ -40,6 +40,7 @@ def main() -> None:
     from werkzeug.serving import make_server
     from world import Knobs, World
 
+    del os.environ["MOTO_ACCOUNT_ID"]  # else every key would be of that account, those of assumed roles too
     world = World(Matter(said.matter), Knobs(settle=said.settle, lag=said.lag, gone=said.gone, checks=said.checks))
     for name in [*OURS, *(one for one in NEIGHBOURS if Path(__file__).with_name(f"{one}.py").exists())]:
         importlib.import_module(name).patch(world)

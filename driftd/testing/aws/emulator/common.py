@@ -31,6 +31,8 @@ KNOBS: dict[str, Any] = {
     "ssm_pending_s": 0.1,  # how long a command is pending
     "ssm_delivery_s": None,  # how long a command waits for its instance, instead of its own TimeoutSeconds
     "ssm_invocation_after_s": 0.0,  # how long after a command its invocations are unknown
+    "classic_lists_draining": True,  # whether a classic load balancer's list has those that drain (classic.py)
+    "dns_sync_s": 0.0,  # Route 53: how long a change is on its way to all name servers (names.py); AWS: about 60
     "key_s": 60.0,  # how long a pushed key is good (sessions.py)
     "block_images": {},  # EBS direct: files with a volume's bytes, by volume; "*" is for any other
     "denied": [],  # actions by IAM's names that nobody may take (permits.py)

@@ -17,6 +17,7 @@ from lives import ENDING
 from matter import MatterAway
 from moto.autoscaling.models import ASG_NAME_TAG, FakeAutoScalingGroup, InstanceState, autoscaling_backends
 from moto.core.exceptions import ServiceException
+from moto.elb.models import LoadBalancer, elb_backends
 from moto.elbv2.models import FakeTargetGroup, elbv2_backends
 from world import World, existing
 
@@ -113,8 +114,8 @@ class Groups:
             return "an EC2 health check indicating it has been terminated or stopped"
         if group.health_check_type != "ELB" or self.world.now() < state.since + (group.health_check_grace_period or 0):
             return None
-        members = [one for each in self._target_groups(group) for one in self._members(each, state)]
-        return "an ELB system health check failure" if any(one.state == "unhealthy" for one in members) else None
+        sick = any(one.state == "unhealthy" for one in self._behind(group, state))
+        return "an ELB system health check failure" if sick else None
 
     def _target_groups(self, group: FakeAutoScalingGroup) -> list[FakeTargetGroup]:
         known = elbv2_backends[group.account_id][group.region].target_groups
@@ -123,18 +124,33 @@ class Groups:
     def _members(self, target_group: FakeTargetGroup, state: InstanceState) -> list[Any]:
         return [one for one in self.world.traffic.of(target_group).values() if one.id == state.instance.id]
 
+    def classic_of(self, group: FakeAutoScalingGroup) -> list[LoadBalancer]:
+        """The group's classic load balancers."""
+        known = elb_backends[group.account_id][group.region].load_balancers
+        return [known[name] for name in group.load_balancer_names if name in known]
+
+    def _behind(self, group: FakeAutoScalingGroup, state: InstanceState) -> list[Any]:
+        """What its instance is, of each target group and load balancer that it is behind."""
+        found = [one for each in self._target_groups(group) for one in self._members(each, state)]
+        classic = [self.world.classic.of(one).get(state.instance.id) for one in self.classic_of(group)]
+        return [*found, *(one for one in classic if one is not None)]
+
     def _drains(self, group: FakeAutoScalingGroup, state: InstanceState) -> bool:
-        return any(one.until is not None for each in self._target_groups(group) for one in self._members(each, state))
+        return any(one.until is not None for one in self._behind(group, state))
 
     def register(self, group: FakeAutoScalingGroup, state: InstanceState) -> None:
         """Its instance becomes a target of all the group's target groups."""
         for one in self._target_groups(group):
             one.register([{"Id": state.instance.id}])
+        for balancer in self.classic_of(group):
+            self.world.classic.register(balancer, [state.instance.id])
 
     def deregister(self, group: FakeAutoScalingGroup, state: InstanceState) -> None:
         """It is no target any more, once it has drained."""
         for one in self._target_groups(group):
             one.deregister([{"Id": state.instance.id}])
+        for balancer in self.classic_of(group):
+            self.world.classic.deregister(balancer, [state.instance.id])
 
     def _standby(self, group: FakeAutoScalingGroup, state: InstanceState) -> bool:
         if self._drains(group, state):

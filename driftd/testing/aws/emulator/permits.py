@@ -16,7 +16,7 @@ from moto.core.responses import ActionResult, BaseResponse
 from moto.iam.responses import IamResponse
 from world import World, method
 
-PREFIXES = {"elbv2": "elasticloadbalancing", "monitoring": "cloudwatch"}
+PREFIXES = {"elb": "elasticloadbalancing", "elbv2": "elasticloadbalancing", "monitoring": "cloudwatch"}
 _PRINCIPAL = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:(user|group|role)/.+")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from matter import Matter, MatterAway
 
-GUARDED = {"ec2", "elbv2", "autoscaling"}
+GUARDED = {"ec2", "elb", "elbv2", "autoscaling", "route53"}
 BEAT_S = 0.2
 
 

@@ -11,7 +11,7 @@ from driftd.core.errors import BadInput
 from driftd.edges.providers.local.provider import FleetProvider
 from driftd.edges.providers.local.settings import FleetSettings
 from driftd.edges.providers.local.vm import machine
-from driftd.edges.providers.options import checked, groups_of
+from driftd.edges.providers.options import checked, groups_of, section_of
 
 
 class VmSettings(FleetSettings):
@@ -40,5 +40,5 @@ class VmProvider(FleetProvider):
 
 def create(options: Mapping[str, object]) -> VmProvider:
     """The entry point. ``options`` has ``settings`` (the section ``providers.local-vm``) and ``groups`` (by name)."""
-    settings = checked(VmSettings, options.get("settings") or {}, "providers.local-vm")
+    settings = checked(VmSettings, options.get("settings") or {}, f"providers.{section_of(options, 'local-vm')}")
     return VmProvider(settings, groups_of(options, "local-vm"))
