@@ -50,7 +50,7 @@ def metered(provider: Provider, meter: Meter) -> Provider:
 
 
 class _Metered:
-    """What the provider has besides its ports (``Foreign``, ``Doorman``) is found as it is."""
+    """What the provider has besides its ports (``Foreign``, ``Doorman``, ``Hearing``) is found as it is."""
 
     def __init__(self, provider: Provider, meter: Meter) -> None:
         self._provider = provider
@@ -58,7 +58,7 @@ class _Metered:
         for name, port in ports.items():
             setattr(self, name, None if port is None else _Port(port, name, provider.name, meter))
         # In the instance itself, where ``isinstance`` with a runtime protocol looks for it.
-        for name in ("foreign", "let_in"):
+        for name in ("foreign", "let_in", "listen", "taken", "own"):
             if (found := getattr(provider, name, None)) is not None:
                 setattr(self, name, found)
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from driftd.core import wording, zones
+from driftd.core.asides import Hearing
 from driftd.core.breakers.limits import DEFAULTS
 from driftd.core.errors import ProviderError
 from driftd.core.facts import Instance
@@ -243,6 +244,8 @@ class Sweeper:
             row = tx.instance(instance.id) or _new_row(instance, now)
             learn(tx, look.instance, now)
             told = record_look(tx, group, row, look, now)
+        if isinstance(group.provider, Hearing):
+            group.provider.taken(instance.id, look.at)
         return _sentences(look, told)
 
 

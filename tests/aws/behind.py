@@ -26,6 +26,7 @@ from driftd.core.ports import LaunchRequest, TargetState
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SPACES = ("--mount", "--pid", "--net", "--uts", "--ipc", "--root", "--wd=/")
 PLUGIN = "awsrunShellScript/0.awsrunShellScript"
+PUSHED = "/run/pushed-keys"  # in memory, as /run is
 IN = frozenset({"initial", "healthy", "unhealthy"})
 
 
@@ -153,8 +154,20 @@ class Behind:
         found = sorted((self.deployment.dir / "volumes" / self.disks[said["volume"]]).glob("disk-*.img"))
         return {"file": str(found[0])} if found else {}
 
+    # What sshd asks for there is in place of the metadata service: see ``tests/aws/pushed.py``.
+
     def _key(self, said: Mapping[str, Any]) -> None:
-        """There is no agent that would take a pushed key: it is only recorded."""
+        """A pushed key is good from now on. Where no sshd asks for such keys it changes nothing."""
+        self._held(said, f"cat >>{PUSHED}/{said['user']}", said["key"] + "\n")
+
+    def _unkey(self, said: Mapping[str, Any]) -> None:
+        """And from now on no more."""
+        file = f"{PUSHED}/{said['user']}"
+        self._held(said, f"grep -vxFf - {file} >{file}.new; mv {file}.new {file}", said["key"] + "\n")
+
+    def _held(self, said: Mapping[str, Any], script: str, text: str) -> None:
+        words = [*self._inside(said["id"]), "sh", "-c", f"mkdir -p {PUSHED}; {script}"]
+        subprocess.run(words, input=text.encode(), check=True, timeout=60)
 
     def run(self, said: Mapping[str, Any]) -> Mapping[str, Any]:
         """As the agent does: root, by ``sh -c`` of a script in a directory of the command's own, which stays."""

@@ -35,7 +35,9 @@ class Subjects:
         volumes: AwsVolumes,
         addresses: AwsAddresses,
         roots: AwsRoots,
+        queue: str = "",
     ) -> None:
+        self._queue = queue
         self._groups = groups
         self._instances = instances
         self._launching = launching
@@ -61,6 +63,8 @@ class Subjects:
             scaling=scaling,
             scaling_arn=str(described[0]["AutoScalingGroupARN"]) if described else "",
             bucket=self._bucket(group),
+            pushed=self._pushed(group),
+            queue=self._queue,
             target_group=str(behind[0]["TargetGroupArn"]) if behind else "",
         )
         if not changing:
@@ -80,6 +84,10 @@ class Subjects:
         if ssm is None:
             return ""
         return f"arn:aws:s3:::{'/'.join(part for part in (ssm.bucket, ssm.prefix, '*') if part)}"
+
+    def _pushed(self, group: str) -> str:
+        reach = self._groups[group].reach
+        return reach.user if reach.instance_connect else ""
 
     def _launch(self, request: LaunchRequest) -> Parameters:
         try:

@@ -1,0 +1,104 @@
+"""Messages of a queue that EventBridge sends CloudTrail's records to: what is one, and what is not.
+
+Others may write to a queue, so nothing in a message is believed because it stands there: it has to be an event of this
+account and region, of now, that lets somebody in. Shapes as in "AWS service events delivered via AWS CloudTrail".
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from driftd.edges.providers.aws.records import LETS_IN, Came, at, came
+
+KIND = "AWS API Call via CloudTrail"
+LONGEST = 256 * 1024  # an event of EventBridge is no longer
+AHEAD = timedelta(minutes=5)  # that AWS's clock may be
+KEPT = timedelta(hours=48)
+_ID = re.compile(r"[0-9a-fA-F-]{36}")
+_MOST = 50  # instances that one command names: "InstanceIds"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a message tells of: the event's id, and who came by it."""
+
+    event: str
+    came: Sequence[Came]
+
+
+class NotOurs(Exception):
+    """A message that tells of nobody here, and why: another account's, too old, not EventBridge's at all.
+
+    ``odd``: nothing that a rule of this module sends looks so.
+    """
+
+    def __init__(self, why: str, *, odd: bool = True) -> None:
+        super().__init__(why)
+        self.odd = odd
+
+
+def pattern() -> dict[str, Any]:
+    """Which events a rule has to send. Only AWS has sources that begin with "aws.", so nobody else's event fits."""
+    services = sorted(set(LETS_IN.values()))
+    return {
+        "source": [_source(one) for one in services],
+        "detail-type": [KIND],
+        "detail": {"eventSource": services, "eventName": sorted(LETS_IN)},
+    }
+
+
+def _source(service: str) -> str:
+    return "aws." + service.removesuffix(".amazonaws.com")
+
+
+def read(body: str, account: str, region: str, now: datetime) -> Told:
+    """What ``body`` tells of. Raises ``NotOurs``."""
+    event = _event(body)
+    detail = event.get("detail")
+    if not isinstance(detail, dict):
+        raise NotOurs("it has no record of CloudTrail's")
+    if (event.get("account"), detail.get("recipientAccountId", account)) != (account, account):
+        raise NotOurs("it is another account's", odd=False)
+    if (event.get("region"), detail.get("awsRegion")) != (region, region):
+        raise NotOurs("it is another region's", odd=False)
+    name, source = detail.get("eventName"), detail.get("eventSource")
+    if not isinstance(name, str) or LETS_IN.get(name, "") != source:
+        raise NotOurs("it tells of something else than of who is let in", odd=False)
+    if event.get("source") != _source(str(source)):
+        raise NotOurs("its source is not the service that it tells of")
+    if detail.get("errorCode"):
+        raise NotOurs("nobody was let in", odd=False)
+    number = detail.get("eventID")
+    if not isinstance(number, str) or not _ID.fullmatch(number):
+        raise NotOurs("its record has no id")
+    return Told(number, _came(detail, now))
+
+
+def _event(body: str) -> Mapping[str, Any]:
+    if len(body) > LONGEST:
+        raise NotOurs("it is longer than an event can be")
+    try:
+        event = json.loads(body)
+    except (ValueError, RecursionError):
+        raise NotOurs("it is not JSON") from None
+    if not isinstance(event, dict) or event.get("detail-type") != KIND:
+        raise NotOurs("it is no event of a call that CloudTrail recorded")
+    return event
+
+
+def _came(detail: Mapping[str, Any], now: datetime) -> Sequence[Came]:
+    try:
+        moment = at(detail)
+        if not now - KEPT <= moment <= now + AHEAD:
+            raise NotOurs("it is not of the last days", odd=moment > now)
+        found = came(detail, lambda _command: ())
+    except (TypeError, ValueError, AttributeError, KeyError, OverflowError):
+        raise NotOurs("its record has another form than CloudTrail's") from None
+    if len(found) > _MOST:
+        raise NotOurs(f"it names more than {_MOST} instances")
+    return found
