@@ -23,7 +23,8 @@ from driftd.core.visits import Parted, Way
 from driftd.edges.ssh.certificates import Shown, authority
 from driftd.edges.ssh.command import command
 from driftd.edges.ssh.failure import HOSTILE, SshError, quoted
-from driftd.edges.ssh.hostkeys import HostKey, checked_host, known, place
+from driftd.edges.ssh.hostcertificates import SUFFIX
+from driftd.edges.ssh.hostkeys import HostKey, KnownHosts, checked_host, known, place
 from driftd.edges.ssh.keys import Identity, fresh, identity
 from driftd.edges.ssh.options import MEBIBYTE, SshOptions
 from driftd.edges.ssh.tcp import Deadline, MeteredSocket, open_socket
@@ -76,7 +77,7 @@ def connect(reach: Reach, options: SshOptions, deadline: Deadline) -> Iterator[C
     checked_host(reach.host)
     with _shows(reach, options) as show:
         trusted = known(reach.host, reach.port, options.known_hosts, reach.vouched())
-        wanted = key_types(trusted.keys)
+        wanted = key_types(trusted)
         with handshake(
             reach.host, reach.port, wanted, deadline.within(options.connect_s + options.banner_s), options.connect_s
         ) as (transport, presented, socket):
@@ -175,7 +176,8 @@ def handshake(
         if error is not None or not transport.is_active() or not done.is_set():
             raise _handshake_failure(host, port, socket, error) from error
         key = transport.get_remote_server_key()
-        yield transport, HostKey(_plain_type(key), key.asbytes()), socket
+        shown = key.public_blob.key_blob if key.public_blob is not None else b""
+        yield transport, HostKey(_plain_type(key), key.asbytes(), shown), socket
     finally:
         if transport is not None:
             transport.close()
@@ -187,15 +189,15 @@ def handshake(
 
 
 def _plain_type(key: paramiko.PKey) -> str:
-    # A certificate is judged by the key in it: driftd knows keys, not authorities.
-    return str(key.get_name()).removesuffix("-cert-v01@openssh.com")
+    return str(key.get_name()).removesuffix(SUFFIX)
 
 
-def key_types(keys: Sequence[HostKey]) -> tuple[str, ...]:
-    """Those that are known first, so that a server with several presents one of them."""
-    types = {key.type for key in keys}
+def key_types(trusted: KnownHosts) -> tuple[str, ...]:
+    """Those that are known first, so that of several one of them is presented; then certificates, if they count."""
+    types = {key.type for key in trusted.keys}
     first = [name for name in HOST_KEY_TYPES if name in types or ("rsa" in name and "ssh-rsa" in types)]
-    return (*first, *(name for name in HOST_KEY_TYPES if name not in first))
+    certified = [name + SUFFIX for name in HOST_KEY_TYPES] if trusted.authorities else []
+    return (*first, *certified, *(name for name in HOST_KEY_TYPES if name not in first))
 
 
 def _prefer(transport: paramiko.Transport, key_types: Sequence[str]) -> None:
