@@ -20,6 +20,7 @@ LONGEST = 256 * 1024  # an event of EventBridge is no longer
 AHEAD = timedelta(minutes=5)  # that AWS's clock may be
 KEPT = timedelta(hours=48)
 _ID = re.compile(r"[0-9a-fA-F-]{36}")
+_LONGEST_NAME = 2048  # of which ARNs are the longest
 _MOST = 50  # instances that one command names: "InstanceIds"
 
 
@@ -101,4 +102,11 @@ def _came(detail: Mapping[str, Any], now: datetime) -> Sequence[Came]:
         raise NotOurs("its record has another form than CloudTrail's") from None
     if len(found) > _MOST:
         raise NotOurs(f"it names more than {_MOST} instances")
+    if any(len(name) > _LONGEST_NAME for one in found for name in _names(one)):
+        raise NotOurs("it has a name that is longer than any of AWS's")
     return found
+
+
+def _names(one: Came) -> Sequence[str]:
+    session = one.session
+    return one.instance_id, one.address, session.source, session.key_id, session.tty, session.user
