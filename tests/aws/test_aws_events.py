@@ -180,6 +180,29 @@ def test_many_messages_are_read_in_one_go_and_no_more_than_can_be_kept(late, mon
     assert len(late.provider.listen().came) == 15
 
 
+def test_while_the_queue_tells_the_history_is_read_less_often_and_ends_of_sessions_are_asked_for(place, monkeypatch):
+    clock = [10.0**9]
+    monkeypatch.setattr(trail.time, "monotonic", lambda: clock[0])
+    session = place.ssm.start_session(Target=place.one)["SessionId"]
+
+    def asked(seconds):
+        clock[0] += seconds
+        place.emulator.forget_calls()
+        live = [one.live for one in place.provider.let_in(place.instances[place.one], EVER)]
+        return live, place.emulator.calls().get("LookupEvents", 0)
+
+    assert asked(0) == ([True], len(trail.EVENTS))
+    assert asked(31) == ([True], len(trail.EVENTS))
+    place.provider.listen()
+    assert asked(31) == ([True], 0)
+    place.ssm.terminate_session(SessionId=session)
+    assert asked(31) == ([False], 0)
+    assert asked(300) == ([False], len(trail.EVENTS))
+    place.emulator.knobs(denied=["sqs:ReceiveMessage"])
+    place.provider.listen()
+    assert asked(31) == ([False], len(trail.EVENTS))
+
+
 # --- what is not so --------------------------------------------------------------------------------------------------
 
 

@@ -174,6 +174,14 @@ def test_looks_by_pushed_keys_need_a_right_of_their_own(place):
     assert place.rights(changing=False, reach=reach).missing == (action,)
 
 
+def test_a_queue_that_tells_of_sessions_needs_rights_of_its_own(place):
+    lacking = ["sqs:DeleteMessage", "sqs:ReceiveMessage"]
+    place.emulator.knobs(denied=lacking)
+    assert place.rights(changing=False).missing == ()
+    place.settings["events"] = {"queue": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/who"}
+    assert list(place.rights(changing=False).missing) == lacking
+
+
 def test_where_iam_may_not_be_asked_what_knows_no_dry_run_is_unknown(place):
     place.emulator.knobs(denied=["iam:SimulatePrincipalPolicy"])
     found = place.rights("web")

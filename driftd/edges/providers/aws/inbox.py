@@ -72,6 +72,7 @@ class Inbox:
             except ProviderError as error:
                 self._trouble, self._again_at = error, time.monotonic() + _AGAIN_S
         trouble = self._trouble
+        self._trail.hears = trouble is None
         return Heard(
             tuple(came),
             (*self._odd(odd), *self._unfounded()),
