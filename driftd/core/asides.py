@@ -127,11 +127,13 @@ class Arrival:
 class Heard:
     """What a provider was told since it was last asked: who came, and what else is to be said, in sentences.
 
-    ``trouble`` says why it hears nothing now, as long as that lasts; ``hint`` what to do about it.
+    ``changed``: instances came or went, so that its inventory is worth reading. ``trouble`` says why it hears nothing
+    now, as long as that lasts; ``hint`` what to do about it.
     """
 
     came: tuple[Arrival, ...] = ()
     said: tuple[str, ...] = ()
+    changed: bool = False
     trouble: str = ""
     hint: str = ""
 

@@ -1,9 +1,9 @@
-"""Hear: whom a provider is told to have let in is looked at now, and not only when its next look is due."""
+"""Hear: what a provider is told of is looked at now, and not only when it is due: who was let in, and new instances."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 
 from driftd.core.asides import Arrival, Hearing
 from driftd.core.memory import Queue, Store
@@ -11,22 +11,33 @@ from driftd.core.whose import Visit, strangers
 from driftd.flows.groups import Group
 from driftd.flows.sweep import KIND
 
-SOONEST = timedelta(seconds=30)  # from one look that was brought forward to the next at the same instance
+# From one look that was brought forward to the next at the same instance, and from one inventory to the next.
+SOONEST = timedelta(seconds=30)
 
 
 class Listener:
-    """Asks every provider that is told of who comes (``Hearing``)."""
+    """Asks every provider that is told of who comes (``Hearing``). ``discover`` has inventories of groups read."""
 
     def __init__(
-        self, store: Store, groups: Mapping[str, Group], queue: Queue, *, clock: Callable[[], datetime]
+        self,
+        store: Store,
+        groups: Mapping[str, Group],
+        queue: Queue,
+        *,
+        clock: Callable[[], datetime],
+        discover: Callable[[Iterable[str]], None],
     ) -> None:
         self._store = store
         self._queue = queue
         self._clock = clock
+        self._discover = discover
+        self._groups = groups
         found = {id(group.provider): group.provider for group in groups.values()}
         self._hearing = [one for one in found.values() if isinstance(one, Hearing)]
         self._trouble: dict[int, str] = {}
         self._hurried: dict[str, datetime] = {}
+        self._changed: set[str] = set()
+        self._listed = datetime.min.replace(tzinfo=UTC)
 
     @property
     def listens(self) -> bool:
@@ -49,7 +60,17 @@ class Listener:
                     provider.own(one.event)
                 elif one.new:
                     self._hurry(one.instance_id)
+            if heard.changed:
+                self._changed |= {name for name, group in self._groups.items() if group.provider is provider}
+        self._list()
         return said
+
+    def _list(self) -> None:
+        """Have the inventories read in which something changed, those of a moment together."""
+        now = self._clock()
+        if self._changed and now >= self._listed + SOONEST:
+            self._discover(self._changed)
+            self._changed, self._listed = set(), now
 
     def _is_own(self, one: Arrival) -> bool:
         """Whether it was driftd that came, as far as the store has it by now."""

@@ -108,7 +108,7 @@ class WiredEngine:
         )
         self._watching = watching = Watching(house, store, watch.groups, queue, sweeper.known, visitor.others)
         self._metrics.watch(watching.stands)
-        listener = Listener(store, watch.groups, queue, clock=clock)
+        listener = Listener(store, watch.groups, queue, clock=clock, discover=sweeper.rediscover)
         replacer = Replacer(
             store,
             watch.groups,

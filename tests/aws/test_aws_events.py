@@ -30,6 +30,7 @@ class Place:
         tags = [{"ResourceType": "instance", "Tags": [{"Key": "role", "Value": "web"}]}]
         self.one, self.other = sorted(cloud.run(2, TagSpecifications=tags))
         cloud.state(self.one)
+        self.sqs.purge_queue(QueueUrl=self.url)
         self.made = []
         self.provider = self.again()
 
@@ -203,6 +204,19 @@ def test_while_the_queue_tells_the_history_is_read_less_often_and_ends_of_sessio
     assert asked(31) == ([False], len(trail.EVENTS))
 
 
+def test_that_instances_came_or_went_is_told_and_nothing_more_is_kept_of_it(late):
+    assert not late.provider.listen().changed
+    late.cloud.run(1)
+    assert late.waiting() == 1
+    heard = late.provider.listen()
+    assert (heard.changed, heard.came, heard.said) == (True, (), ())
+    assert late.waiting() == 0
+    assert not late.provider.listen().changed
+    late.emulator.client("ec2").terminate_instances(InstanceIds=[late.other])
+    late.cloud.state(late.other)
+    assert late.provider.listen().changed
+
+
 # --- what is not so --------------------------------------------------------------------------------------------------
 
 
@@ -224,7 +238,9 @@ def changed(event, path, value):
     return made
 
 
+STATE = {"detail-type": "EC2 Instance State-change Notification", "source": "aws.ec2", "detail": {"state": "running"}}
 ODD = {
+    "a state of another source": lambda event: event | STATE | {"source": "mine"},
     "not JSON": lambda _: "{",
     "nested too deep": lambda _: "[" * 100_000,
     "no event": lambda _: [1],
@@ -243,6 +259,8 @@ ODD = {
     ),
 }
 NOBODYS = {
+    "another account's instance": lambda event: event | STATE | {"account": "999999999999"},
+    "another region's instance": lambda event: event | STATE | {"region": "eu-west-1"},
     "another account": lambda event: changed(event, ["account"], "999999999999"),
     "another recipient": lambda event: changed(event, ["detail", "recipientAccountId"], "999999999999"),
     "another region": lambda event: changed(event, ["region"], "eu-west-1"),
@@ -258,7 +276,7 @@ NOBODYS = {
 def test_what_is_no_event_of_ours_is_deleted_and_nobody_came_by_it(late, case):
     late.send((ODD | NOBODYS)[case](real(late)))
     heard = late.provider.listen()
-    assert heard.came == ()
+    assert (heard.came, heard.changed) == ((), False)
     assert late.waiting() == 0
     assert late.came(late.one) == []
     assert len(heard.said) == (case in ODD)

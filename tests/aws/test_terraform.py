@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from driftd.edges.providers.aws.messages import pattern
+from driftd.edges.providers.aws.messages import changes, pattern
 from driftd.edges.providers.aws.permissions import MODES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,14 +72,15 @@ def test_the_policies_are_those_of_the_code():
 
 
 def test_the_rule_sends_what_the_code_reads_and_only_the_rule_may_send(parsed):
-    assert (MODULE / "policies/events.json").read_text() == json.dumps(pattern(), indent=2) + "\n"
     text = (MODULE / "sessions.tf").read_text()
-    assert 'event_pattern = file("${path.module}/policies/events.json")' in text
+    for name, said in (("events", pattern()), ("states", changes())):
+        assert (MODULE / f"policies/{name}.json").read_text() == json.dumps(said, indent=2) + "\n"
+        assert f'event_pattern = file("${{path.module}}/policies/{name}.json")' in text
     (document,) = (one for one in parsed["sessions.tf"]["data"] if "aws_iam_policy_document" in str(one))
     (said,) = (one["sessions"] for one in document.values())
     conditions = {one["sid"][0]: one["condition"][0] for one in said["statement"]}
     assert {name: one["test"] + one["variable"] for name, one in conditions.items()} == {
-        "TheRuleSends": ["ArnEquals", "aws:SourceArn"],
+        "TheRulesSend": ["ArnEquals", "aws:SourceArn"],
         "NobodyElseSends": ["ArnNotEquals", "aws:SourceArn"],
     }
 

@@ -25,8 +25,9 @@ class Telling:
         self.url = self.sqs.create_queue(QueueName="who", Attributes={"Policy": policy})["QueueUrl"]
         said = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["QueueArn"])["Attributes"]
         events = client("events")
-        events.put_rule(Name="who", EventPattern=json.dumps(messages.pattern()), State="ENABLED")
-        events.put_targets(Rule="who", Targets=[{"Id": "1", "Arn": said["QueueArn"]}])
+        for name, pattern in (("who", messages.pattern()), ("states", messages.changes())):
+            events.put_rule(Name=name, EventPattern=json.dumps(pattern), State="ENABLED")
+            events.put_targets(Rule=name, Targets=[{"Id": "1", "Arn": said["QueueArn"]}])
 
     def waiting(self) -> int:
         """How many messages are in the queue, hidden ones too."""

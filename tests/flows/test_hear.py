@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from driftd.core.asides import Arrival, Heard
 from driftd.core.facts import Session
 from driftd.core.findings import Judgement, Verdict
+from driftd.core.ports import LaunchRequest
 from driftd.core.visits import Trace, Way
 from driftd.flows.hear import SOONEST, Listener
 
@@ -23,7 +25,9 @@ def heard(fleet):
     provider.owned, provider.stored = [], []
     provider.own = provider.owned.append
     provider.taken = lambda name, since: provider.stored.append((name, since))
-    fleet.listener = Listener(fleet.store, fleet.groups, fleet.queue, clock=fleet.clock)
+    fleet.listener = Listener(
+        fleet.store, fleet.groups, fleet.queue, clock=fleet.clock, discover=fleet.sweeper.rediscover
+    )
     fleet.sweeper.tick()
     fleet.looked.clear()
     provider.stored.clear()
@@ -78,6 +82,27 @@ def test_driftd_itself_brings_nothing_forward_and_is_stored_already(fleet, heard
     assert fleet.looked == ["i-0003"], "that was another's visit"
 
 
+def test_a_new_instance_is_found_at_once_and_no_oftener_than_is_good(fleet, heard):
+    def launch(number):
+        fleet.provider.compute.launch(LaunchRequest("web", f"web/{number}", "golden", f"t{number}"))
+
+    def ticked():
+        fleet.listener.tick()
+        fleet.sweeper.tick()
+        return len(fleet.read("instances"))
+
+    fleet.groups["web"] = fleet.group = replace(fleet.group, every=timedelta(hours=1))
+    launch(7)
+    assert ticked() == 3, "nobody told of it"
+    heard.append(Heard(changed=True))
+    assert ticked() == 4
+    launch(8)
+    heard.append(Heard(changed=True))
+    assert ticked() == 4
+    fleet.clock.advance(SOONEST.total_seconds())
+    assert ticked() == 5, "told once is enough"
+
+
 def test_trouble_is_told_once_and_so_is_its_end(fleet, heard):
     gone = Heard(trouble="the queue is gone", hint="see it")
     heard += [gone, gone, Heard(said=("odd",)), Heard(), gone]
@@ -95,6 +120,6 @@ def test_a_look_that_was_not_written_stores_nothing(fleet, heard):
 
 
 def test_a_provider_that_is_told_of_nobody_is_not_asked(fleet):
-    listener = Listener(fleet.store, fleet.groups, fleet.queue, clock=fleet.clock)
+    listener = Listener(fleet.store, fleet.groups, fleet.queue, clock=fleet.clock, discover=fleet.sweeper.rediscover)
     assert not listener.listens
     assert listener.tick() == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from driftd.edges.providers.aws.messages import pattern
+from driftd.edges.providers.aws.messages import changes, pattern
 from driftd.edges.providers.aws.permissions import MODES, policy
 
 ROOT = Path(__file__).parents[2]
@@ -14,7 +14,7 @@ PLACES = (ROOT / "docs" / "aws", ROOT / "deploy" / "terraform" / "aws" / "polici
 
 def pages() -> dict[Path, str]:
     """Each file and what it holds."""
-    made = {mode: policy(mode) for mode in MODES} | {"events": pattern()}
+    made = {mode: policy(mode) for mode in MODES} | {"events": pattern(), "states": changes()}
     return {place / f"{name}.json": json.dumps(one, indent=2) + "\n" for place in PLACES for name, one in made.items()}
 
 

@@ -1,7 +1,9 @@
-# A queue that tells driftd who was let in, seconds after CloudTrail saw it. Needs a trail that logs management events.
+# A queue that tells driftd who was let in, seconds after CloudTrail saw it, which needs a trail that logs management
+# events; and which instances came and went.
 
 locals {
   sessions = var.sessions_queue ? 1 : 0
+  rules    = concat(aws_cloudwatch_event_rule.sessions[*].arn, aws_cloudwatch_event_rule.states[*].arn)
 }
 
 resource "aws_sqs_queue" "sessions" {
@@ -40,12 +42,12 @@ resource "aws_sqs_queue_redrive_allow_policy" "dead" {
   })
 }
 
-# Whoever can send may claim that somebody was on an instance: only the rule may, whatever a policy of IAM's says.
+# Whoever can send may claim that somebody was on an instance: only the rules may, whatever a policy of IAM's says.
 data "aws_iam_policy_document" "sessions" {
   count = local.sessions
 
   statement {
-    sid       = "TheRuleSends"
+    sid       = "TheRulesSend"
     actions   = ["sqs:SendMessage"]
     resources = [aws_sqs_queue.sessions[0].arn]
 
@@ -57,7 +59,7 @@ data "aws_iam_policy_document" "sessions" {
     condition {
       test     = "ArnEquals"
       variable = "aws:SourceArn"
-      values   = [aws_cloudwatch_event_rule.sessions[0].arn]
+      values   = local.rules
     }
   }
 
@@ -75,7 +77,7 @@ data "aws_iam_policy_document" "sessions" {
     condition {
       test     = "ArnNotEquals"
       variable = "aws:SourceArn"
-      values   = [aws_cloudwatch_event_rule.sessions[0].arn]
+      values   = local.rules
     }
   }
 }
@@ -87,7 +89,7 @@ resource "aws_sqs_queue_policy" "sessions" {
   policy    = data.aws_iam_policy_document.sessions[0].json
 }
 
-# The pattern is made from the events that driftd's code reads.
+# The patterns are made from the events that driftd's code reads.
 resource "aws_cloudwatch_event_rule" "sessions" {
   count = local.sessions
 
@@ -101,6 +103,22 @@ resource "aws_cloudwatch_event_target" "sessions" {
   count = local.sessions
 
   rule = aws_cloudwatch_event_rule.sessions[0].name
+  arn  = aws_sqs_queue.sessions[0].arn
+}
+
+resource "aws_cloudwatch_event_rule" "states" {
+  count = local.sessions
+
+  name          = "${var.name}-states"
+  description   = "Instances that come and go, for driftd: docs/aws.md of driftd"
+  event_pattern = file("${path.module}/policies/states.json")
+  tags          = var.tags
+}
+
+resource "aws_cloudwatch_event_target" "states" {
+  count = local.sessions
+
+  rule = aws_cloudwatch_event_rule.states[0].name
   arn  = aws_sqs_queue.sessions[0].arn
 }
 

@@ -57,6 +57,7 @@ class Inbox:
         self._known = known
         self._lock = threading.Lock()
         self._waiting: dict[str, _Waiting] = {}  # by the event's id
+        self._changed = False
         self._trouble: ProviderError | None = None
         self._again_at = 0.0
 
@@ -64,6 +65,7 @@ class Inbox:
         """See ``Hearing.listen``. After an error the queue is left alone for a minute."""
         came: list[Arrival] = []
         odd: list[str] = []
+        self._changed = False
         if time.monotonic() >= self._again_at:
             try:
                 self._tidy()
@@ -73,12 +75,8 @@ class Inbox:
                 self._trouble, self._again_at = error, time.monotonic() + _AGAIN_S
         trouble = self._trouble
         self._trail.hears = trouble is None
-        return Heard(
-            tuple(came),
-            (*self._odd(odd), *self._unfounded()),
-            f"{trouble}" if trouble else "",
-            _HINT if trouble else "",
-        )
+        said = (*self._odd(odd), *self._unfounded())
+        return Heard(tuple(came), said, self._changed, f"{trouble}" if trouble else "", _HINT if trouble else "")
 
     def taken(self, instance_id: str, since: datetime) -> None:
         """See ``Hearing.taken``."""
@@ -121,6 +119,10 @@ class Inbox:
         except NotOurs as why:
             if why.odd:
                 odd.append(str(why))
+            self._delete(handle)
+            return
+        if told.changed:  # a listing that is asked for on its own has it, too: nothing is lost with it
+            self._changed = True
             self._delete(handle)
             return
         with self._lock:

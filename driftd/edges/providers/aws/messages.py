@@ -16,6 +16,8 @@ from typing import Any
 from driftd.edges.providers.aws.records import LETS_IN, Came, at, came
 
 KIND = "AWS API Call via CloudTrail"
+CHANGE = "EC2 Instance State-change Notification"
+STATES = ("running", "stopped", "terminated")
 LONGEST = 256 * 1024  # an event of EventBridge is no longer
 AHEAD = timedelta(minutes=5)  # that AWS's clock may be
 KEPT = timedelta(hours=48)
@@ -26,10 +28,11 @@ _MOST = 50  # instances that one command names: "InstanceIds"
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a message tells of: the event's id, and who came by it."""
+    """What a message tells of: the event's id, and who came by it. Or that an instance came or went: ``changed``."""
 
     event: str
     came: Sequence[Came]
+    changed: bool = False
 
 
 class NotOurs(Exception):
@@ -53,6 +56,11 @@ def pattern() -> dict[str, Any]:
     }
 
 
+def changes() -> dict[str, Any]:
+    """Which events another rule may send: that instances came or went."""
+    return {"source": ["aws.ec2"], "detail-type": [CHANGE], "detail": {"state": list(STATES)}}
+
+
 def _source(service: str) -> str:
     return "aws." + service.removesuffix(".amazonaws.com")
 
@@ -65,8 +73,12 @@ def read(body: str, account: str, region: str, now: datetime) -> Told:
         raise NotOurs("it has no record of CloudTrail's")
     if (event.get("account"), detail.get("recipientAccountId", account)) != (account, account):
         raise NotOurs("it is another account's", odd=False)
-    if (event.get("region"), detail.get("awsRegion")) != (region, region):
+    if event.get("region") != region:
         raise NotOurs("it is another region's", odd=False)
+    if event["detail-type"] == CHANGE:
+        return _changed(event)
+    if detail.get("awsRegion") != region:
+        raise NotOurs("its record is another region's", odd=False)
     name, source = detail.get("eventName"), detail.get("eventSource")
     if not isinstance(name, str) or LETS_IN.get(name, "") != source:
         raise NotOurs("it tells of something else than of who is let in", odd=False)
@@ -87,9 +99,16 @@ def _event(body: str) -> Mapping[str, Any]:
         event = json.loads(body)
     except (ValueError, RecursionError):
         raise NotOurs("it is not JSON") from None
-    if not isinstance(event, dict) or event.get("detail-type") != KIND:
-        raise NotOurs("it is no event of a call that CloudTrail recorded")
+    if not isinstance(event, dict) or event.get("detail-type") not in (KIND, CHANGE):
+        raise NotOurs("it is no event that a rule of driftd's module sends")
     return event
+
+
+def _changed(event: Mapping[str, Any]) -> Told:
+    """What is listed is asked for then, so that nothing more is believed of it."""
+    if event.get("source") != "aws.ec2":
+        raise NotOurs("its source is not the service that it tells of")
+    return Told("", (), changed=True)
 
 
 def _came(detail: Mapping[str, Any], now: datetime) -> Sequence[Came]:
