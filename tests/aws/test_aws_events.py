@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -29,7 +30,9 @@ class Place:
         self.url, self.waiting = telling.url, telling.waiting
         tags = [{"ResourceType": "instance", "Tags": [{"Key": "role", "Value": "web"}]}]
         self.one, self.other = sorted(cloud.run(2, TagSpecifications=tags))
-        cloud.state(self.one)
+        for one in (self.one, self.other):
+            eventually(lambda one=one: cloud.state(one) == "running")
+        eventually(lambda: self.waiting() == 2)
         self.sqs.purge_queue(QueueUrl=self.url)
         self.made = []
         self.provider = self.again()
@@ -54,6 +57,14 @@ class Place:
         began = datetime.now(UTC)
         self.provider.let_in(self.instances[instance], EVER)
         self.provider.taken(instance, began)
+
+
+def eventually(true):
+    """The emulator's states go on with its own beat."""
+    ends = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < ends
+        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -97,7 +108,7 @@ def test_each_kind_that_the_code_reads_comes_through_the_rule(late):
     late.connect.send_ssh_public_key(InstanceId=late.one, InstanceOSUser="admin", SSHPublicKey=key)
     late.emulator.client("ec2").enable_serial_console_access()
     late.connect.send_serial_console_ssh_public_key(InstanceId=late.one, SerialPort=0, SSHPublicKey=key + " x" * 100)
-    late.emulator.client("ec2").stop_instances(InstanceIds=[late.other])
+    late.emulator.client("ec2").create_tags(Resources=[late.other], Tags=[{"Key": "a", "Value": "b"}])
     late.ssm.describe_sessions(State="Active")
     assert late.waiting() == 4
     kinds = sorted(one.session.kind for one in late.provider.listen().came)
@@ -175,10 +186,13 @@ def test_many_messages_are_read_in_one_go_and_no_more_than_can_be_kept(late, mon
         event["detail"]["eventID"] = str(uuid.uuid4())
         late.send(event)
     monkeypatch.setattr(inbox, "MOST", 20)
-    assert len(late.provider.listen().came) == 20
+    heard = late.provider.listen()
+    assert len(heard.came) == 20
+    assert "has told of 20 events that no look has written down yet" in heard.trouble
     assert late.provider.listen().came == (), "the others wait in the queue"
     monkeypatch.setattr(inbox, "MOST", 5000)
-    assert len(late.provider.listen().came) == 15
+    heard = late.provider.listen()
+    assert (len(heard.came), heard.trouble) == (15, "")
 
 
 def test_while_the_queue_tells_the_history_is_read_less_often_and_ends_of_sessions_are_asked_for(place, monkeypatch):
@@ -206,15 +220,16 @@ def test_while_the_queue_tells_the_history_is_read_less_often_and_ends_of_sessio
 
 def test_that_instances_came_or_went_is_told_and_nothing_more_is_kept_of_it(late):
     assert not late.provider.listen().changed
-    late.cloud.run(1)
-    assert late.waiting() == 1
+    (made,) = late.cloud.run(1)
+    eventually(lambda: late.cloud.state(made) == "running")
+    eventually(lambda: late.waiting() == 1)
     heard = late.provider.listen()
     assert (heard.changed, heard.came, heard.said) == (True, (), ())
     assert late.waiting() == 0
     assert not late.provider.listen().changed
     late.emulator.client("ec2").terminate_instances(InstanceIds=[late.other])
-    late.cloud.state(late.other)
-    assert late.provider.listen().changed
+    eventually(lambda: late.cloud.state(late.other) == "terminated")
+    eventually(lambda: late.provider.listen().changed)
 
 
 # --- what is not so --------------------------------------------------------------------------------------------------

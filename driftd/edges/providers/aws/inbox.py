@@ -73,10 +73,10 @@ class Inbox:
                 self._trouble = None
             except ProviderError as error:
                 self._trouble, self._again_at = error, time.monotonic() + _AGAIN_S
-        trouble = self._trouble
-        self._trail.hears = trouble is None
+        trouble = f"{self._trouble or ''}" or self._full()
+        self._trail.hears = not trouble
         said = (*self._odd(odd), *self._unfounded())
-        return Heard(tuple(came), said, self._changed, f"{trouble}" if trouble else "", _HINT if trouble else "")
+        return Heard(tuple(came), said, self._changed, trouble, _HINT if trouble else "")
 
     def taken(self, instance_id: str, since: datetime) -> None:
         """See ``Hearing.taken``."""
@@ -166,10 +166,16 @@ class Inbox:
         return (f"{sentence}, and no longer {'are' if len(odd) > 1 else 'is'} there: {_ELSE}",)
 
     def _unfounded(self) -> Sequence[str]:
-        return tuple(
-            f"{printable(self._url)} told of {event}, of which CloudTrail knows nothing: {_ELSE}"
-            for event in self._trail.unfounded()
-        )
+        events = self._trail.unfounded()
+        if not events:
+            return ()
+        many = f"{len(events)} events, {events[0]} among them," if len(events) > 1 else f"{events[0]},"
+        return (f"{printable(self._url)} told of {many} of which CloudTrail knows nothing: {_ELSE}",)
+
+    def _full(self) -> str:
+        if len(self._waiting) < MOST:
+            return ""
+        return f"{printable(self._url)} has told of {MOST} events that no look has written down yet, and is not read on"
 
 
 def _concerned(came: Sequence[Came], known: Mapping[str, str]) -> set[str]:
