@@ -8,11 +8,21 @@ from driftd.settingparts import Strict
 
 
 class SshReach(Strict):
-    """How a group's instances are reached over SSH; what is left out comes from the top-level ``ssh`` section."""
+    """How a group's instances are reached over SSH; what is left out comes from the top-level ``ssh`` section.
+
+    With ``instance_connect`` no key is there already: the provider lets in one that is made for the connection.
+    """
 
     user: str = ""
     key: str = ""
     port: int = Field(default=0, ge=0, le=65535)
+    instance_connect: bool = False
+
+    @model_validator(mode="after")
+    def _one_key(self) -> SshReach:
+        if self.key and self.instance_connect:
+            raise ValueError("key and instance_connect exclude each other; a pushed key is made for each connection")
+        return self
 
 
 class SsmReach(Strict):

@@ -73,6 +73,17 @@ class Looking(Protocol):
 
 
 @runtime_checkable
+class Admitting(Protocol):
+    """It can have a key let in at its instances for a moment: at those whose ``Reach.admission`` it has set."""
+
+    def let_key_in(self, instance: Instance, key: str) -> None:
+        """Have the public key ("ssh-ed25519 AAAA…") let in as the user of the instance's ``Reach``, for long enough to
+        log in once. Both ends keep record of it. The same one again is no harm. Raises ``ProviderError``.
+        """
+        ...
+
+
+@runtime_checkable
 class Foreign(Protocol):
     """It knows of operations that somebody else has under way in a group."""
 
@@ -131,6 +142,50 @@ class Permissioned(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """That somebody came, driftd itself perhaps; ``event`` is the provider's name of it. ``new``: nobody knew yet."""
+
+    event: str
+    instance_id: str
+    session: Session
+    new: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a provider was told since it was last asked: who came, and what else is to be said, in sentences.
+
+    ``changed``: instances came or went, so that its inventory is worth reading. ``trouble`` says why it hears nothing
+    now, as long as that lasts; ``hint`` what to do about it.
+    """
+
+    came: tuple[Arrival, ...] = ()
+    said: tuple[str, ...] = ()
+    changed: bool = False
+    trouble: str = ""
+    hint: str = ""
+
+
+@runtime_checkable
+class Hearing(Protocol):
+    """A ``Doorman`` that is told of who comes, sooner than it could ask."""
+
+    def listen(self) -> Heard:
+        """What has come. Asked again and again, by one thread; waits a moment at most, and never raises."""
+        ...
+
+    def taken(self, instance_id: str, since: datetime) -> None:
+        """What ``let_in`` has told of an instance since then is in the store. What was not, is kept wherever it came
+        from, so that it comes again should this process end.
+        """
+        ...
+
+    def own(self, event: str) -> None:
+        """It was driftd itself, of which the store knows."""
+        ...
+
+
 @runtime_checkable
 class Doorman(Protocol):
     """It has ways in of its own (a session manager, a console), of which it keeps record."""
@@ -149,7 +204,18 @@ class Doorman(Protocol):
 METHODS = tuple(
     sorted(
         name
-        for aside in (Doorman, Foreign, Gated, Isolating, Looking, Permissioned, Placed, RootCopying)
+        for aside in (
+            Admitting,
+            Doorman,
+            Foreign,
+            Gated,
+            Hearing,
+            Isolating,
+            Looking,
+            Permissioned,
+            Placed,
+            RootCopying,
+        )
         for name, found in vars(aside).items()
         if callable(found) and not name.startswith("_")
     )

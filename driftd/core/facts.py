@@ -35,6 +35,19 @@ class InstanceState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Admission:
+    """A way to have a key let in for a moment (``core.asides.Admitting``). ``by`` is what the provider calls it,
+    ``otherwise`` what to see to where the instance then refuses the key.
+
+    ``let_in`` is told the public half ("ssh-ed25519 AAAA…") and raises ``ProviderError``. The same again is no harm.
+    """
+
+    by: str
+    otherwise: str
+    let_in: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Reach:
     """How to get to an instance. ``root`` is set for a local tree, the rest for SSH.
 
@@ -44,7 +57,8 @@ class Reach:
     ``host_keys`` are public host keys in known_hosts form ("ssh-ed25519 AAAA…") that the provider vouches for;
     empty means that the operator's known_hosts file decides. ``vouching`` is asked for them by whoever is about to
     connect, where a provider would have to ask about each instance by itself. ``visit`` is set for as long as a visit
-    lasts: whoever connects tells it of the connection.
+    lasts: whoever connects tells it of the connection. With an ``admission`` no key is there already: whoever connects
+    makes one for the connection, and has it let in.
     """
 
     host: str = ""
@@ -56,6 +70,7 @@ class Reach:
     means: str = ""
     visit: Announced | None = field(default=None, compare=False, repr=False)
     vouching: Callable[[], tuple[str, ...]] | None = field(default=None, compare=False, repr=False)
+    admission: Admission | None = field(default=None, compare=False, repr=False)
 
     def vouched(self) -> tuple[str, ...]:
         """The host keys to connect by. May take as long as a provider's answer, and never raises."""

@@ -30,8 +30,9 @@ class Parted(StrEnum):
 class Way:
     """The connection of one visit: driftd's own address and port, the user, and the fingerprint of the key shown.
 
-    ``certified`` when the key was shown in a certificate whose key id names the visit. Where there is no connection,
-    since the provider carries commands there, ``source`` is ``COMMANDS`` and ``key`` their names (``by_commands``).
+    ``certified`` when the key was shown in a certificate whose key id names the visit. ``pushed`` when the key was made
+    for the visit, and the provider had it let in. Where there is no connection, since the provider carries commands
+    there, ``source`` is ``COMMANDS`` and ``key`` their names (``by_commands``).
     """
 
     source: str
@@ -39,6 +40,7 @@ class Way:
     user: str
     key: str
     certified: bool = False
+    pushed: bool = False
 
     @classmethod
     def by_commands(cls, names: Sequence[str]) -> Way:

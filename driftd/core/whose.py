@@ -6,7 +6,8 @@ that it began, how long it lasted and what it was for all agree; a visit explain
 agrees in part is a person's. So a stolen key, a forged name or driftd's own address are worth nothing by themselves.
 
 Where addresses are translated between driftd and the instance (the very session that the probe came by shows that), a
-port proves nothing: then a certificate's id must agree, or, with a plain key, all the rest. Visits from before any of
+port proves nothing: then a certificate's id must agree, or a key that was made for the visit, or, with a plain key, all
+the rest. Visits from before any of
 this was kept are known by key and time. The session whose sshd is an ancestor of the probe is always this look's.
 """
 
@@ -141,12 +142,16 @@ def split(
 
 
 def strangers(admitted: Sequence[Session], visits: Iterable[Visit]) -> Sequence[Session]:
-    """Those whom the provider let in and who are not driftd: no command of these visits has their name.
+    """Those whom the provider let in and who are not driftd: no command of these visits has their name, and no key that
+    was made for one of them was let in.
 
-    The name is the provider's own and nobody else's to give, and each is of one command; so nothing else is asked.
+    The name is the provider's own and nobody else's to give, and each is of one command; so nothing else is asked. Nor
+    of a key: its private half was in driftd's memory alone, so whoever had it let in let in driftd.
     """
-    sent = {name for visit in visits if visit.way is not None for name in visit.way.commands}
-    return [one for one in admitted if one.tty not in sent]
+    ways = [visit.way for visit in visits if visit.way is not None]
+    sent = {name for way in ways for name in way.commands}
+    pushed = {(way.user, way.key) for way in ways if way.pushed and way.key}
+    return [one for one in admitted if one.tty not in sent and (one.user, one.key) not in pushed]
 
 
 def identity(session: Session) -> _Identity:
@@ -240,6 +245,8 @@ class _Judge:
         elif way.certified:
             told = session.key_id == visit.trace.key_id and session.key in {"", way.key}
             named = told and (peer or self._elsewhere(session))
+        elif way.pushed:
+            named = session.key == way.key and (peer or self._elsewhere(session))
         else:
             named = peer and session.key == way.key
         return named and self._like(visit, way, session, ahead, named=True)
@@ -249,7 +256,7 @@ class _Judge:
         way = visit.way
         if visit.trace is None:
             return session.key == visit.key
-        if way is None or way.certified or not self._elsewhere(session):
+        if way is None or way.certified or way.pushed or not self._elsewhere(session):
             return False
         return session.key == way.key and self._like(visit, way, session, ahead, named=False)
 

@@ -359,7 +359,7 @@ def _blind(sessions: Sequence[Session]) -> bool:
 
 def _afar(visit: Visit, split: whose.Split) -> str:
     """One sentence where addresses are translated, if that weakens what driftd's visits are known by."""
-    plain = visit.way is not None and not visit.way.certified
+    plain = visit.way is not None and not (visit.way.certified or visit.way.pushed)
     return visiting.translated(printable(split.translated)) if plain and split.translated else ""
 
 

@@ -51,7 +51,7 @@ def metered(provider: Provider, meter: Meter) -> Provider:
 
 
 class _Metered:
-    """What the provider has besides its ports (``Foreign``, ``Doorman``) is found as it is."""
+    """What the provider has besides its ports (``Foreign``, ``Doorman``, ``Hearing``) is found as it is."""
 
     def __init__(self, provider: Provider, meter: Meter) -> None:
         self._provider = provider

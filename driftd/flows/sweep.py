@@ -7,12 +7,13 @@ row and adds no journal line.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from driftd.core import wording, zones
+from driftd.core.asides import Hearing
 from driftd.core.breakers.limits import DEFAULTS
 from driftd.core.errors import ProviderError
 from driftd.core.facts import Instance
@@ -76,13 +77,19 @@ class Sweeper:
         self._known: dict[str, Instance] = {}
         self._missing: dict[str, set[str]] = {}
         self._discovered: dict[str, datetime] = {}
+        self._soon: set[str] = set()
+
+    def rediscover(self, groups: Iterable[str]) -> None:
+        """Read the inventories of these groups at the next tick. From any thread."""
+        self._soon = self._soon | set(groups)
 
     def tick(self) -> list[str]:
         """Discover what is due to be discovered, look at what is due; what happened, in sentences."""
         said: list[str] = []
+        soon, self._soon = self._soon, set()
         for group in self._groups.values():
             last = self._discovered.get(group.name)
-            if last is None or self._clock() >= last + group.every:
+            if last is None or group.name in soon or self._clock() >= last + group.every:
                 said += self._discover_safely(group.name)
         return said + self.sweep()
 
@@ -243,6 +250,8 @@ class Sweeper:
             row = tx.instance(instance.id) or _new_row(instance, now)
             learn(tx, look.instance, now)
             told = record_look(tx, group, row, look, now)
+        if isinstance(group.provider, Hearing):
+            group.provider.taken(instance.id, look.at)
         return _sentences(look, told)
 
 

@@ -50,7 +50,7 @@ def fleet(house: WiredHouse, targets: Sequence[str], *, login: bool, most: int) 
     wanted = made.wanted(targets)
     for image in dict.fromkeys(one.image for one in wanted):
         yield Check("manifests", image or "unnamed", partial(made.image, image))
-    for key in dict.fromkeys(one.reach.key_file for one in wanted if not (one.reach.root or one.reach.means)):
+    for key in dict.fromkeys(one.reach.key_file for one in wanted if _by_key(one)):
         yield Check("ssh", key or "key", partial(made.key, key))
     for name in house.settings.groups:
         mine = [one for one in wanted if one.group == name]
@@ -60,6 +60,12 @@ def fleet(house: WiredHouse, targets: Sequence[str], *, login: bool, most: int) 
         if left := len(mine) - len(visited):
             point = Point("instances", name, Mark.NOTE, say.left_out(left, most), say.LEFT_OUT_HINT)
             yield Check("instances", name, partial(_told, point))
+
+
+def _by_key(instance: Instance) -> bool:
+    """Whether it is reached by a key that is there already."""
+    reach = instance.reach
+    return not (reach.root or reach.means or reach.admission)
 
 
 class _Fleet:

@@ -21,6 +21,7 @@ from driftd.edges.store import SqlQueue, SqlStore, here, open_store
 from driftd.flows.audit import Visits
 from driftd.flows.expire import Expirer
 from driftd.flows.gatekeep import Gatekeeper
+from driftd.flows.hear import Listener
 from driftd.flows.janitor import Janitor
 from driftd.flows.keep import Keeper
 from driftd.flows.remembering import Known
@@ -109,6 +110,7 @@ class WiredEngine:
         )
         self._watching = watching = Watching(house, store, watch.groups, queue, sweeper.known, visitor.others)
         self._metrics.watch(watching.stands)
+        listener = Listener(store, watch.groups, queue, clock=clock, discover=sweeper.rediscover)
         replacer = Replacer(
             store,
             watch.groups,
@@ -132,6 +134,7 @@ class WiredEngine:
             Beat("journal", JOURNAL_BEAT, keeper.tick),
             Beat("sweep", pace.tick, sweeper.tick, patience, sweeping.sign),
             Beat("watch", pace.tick, watching.watcher.tick),
+            *([Beat("hear", pace.tick, listener.tick)] if listener.listens else []),
             Beat("trip", pace.tick, watch.tripper(janitor.left, tripping).tick, patience, tripping.sign),
             Beat("rollout", pace.tick, roller.tick, patience, rolling.sign),
             Beat("replace", pace.tick, replacer.tick, patience, replacing.sign),

@@ -7,7 +7,7 @@ from dataclasses import fields
 from math import ceil
 from typing import Any
 
-from driftd.core.asides import Looking, Placed, StoppableLooker
+from driftd.core.asides import Admitting, Looking, Placed, StoppableLooker
 from driftd.core.custody.terms import Terms
 from driftd.core.errors import BadInput
 from driftd.core.ports import Provider
@@ -37,6 +37,11 @@ def join(settings: Settings) -> Mapping[str, Group]:
             raise BadInput(
                 f"groups.{name}.reach.ssm: the provider {group.provider} cannot look by it",
                 "ssm is a way in on AWS (docs/aws.md); elsewhere write reach: {ssh: …}",
+            )
+        if group.reach.ssh.instance_connect and not isinstance(loaded[group.provider], Admitting):
+            raise BadInput(
+                f"groups.{name}.reach.ssh.instance_connect: the provider {group.provider} cannot push keys",
+                "instance_connect is a way in on AWS (docs/aws.md); elsewhere write reach: {ssh: {key: …}}",
             )
     return {
         name: Group(
@@ -109,11 +114,12 @@ def own_lookers(groups: Mapping[str, Group]) -> Mapping[str, StoppableLooker]:
 def _section(settings: Settings, group: GroupSettings) -> dict[str, Any]:
     """What a provider reads of a group, with defaults filled in and paths made absolute."""
     ssh, ssm = group.reach.ssh, group.reach.ssm
-    key = ssh.key or settings.ssh.key
+    key = "" if ssh.instance_connect else ssh.key or settings.ssh.key
     by_ssh = {
         "user": ssh.user or settings.ssh.user,
         "key": str(settings.path(key)) if key else "",
         **({"port": ssh.port} if ssh.port else {}),
+        **({"instance_connect": True} if ssh.instance_connect else {}),
     }
     return {
         "image": group.image,

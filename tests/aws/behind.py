@@ -17,6 +17,7 @@ __all__ = ["Behind", "listening"]
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SPACES = ("--mount", "--pid", "--net", "--uts", "--ipc", "--root", "--wd=/")
 PLUGIN = "awsrunShellScript/0.awsrunShellScript"
+PUSHED = "/run/pushed-keys"  # in memory, as /run is
 
 
 class Behind(behind.Behind):
@@ -64,6 +65,21 @@ class Behind(behind.Behind):
             return {}
         found = sorted((self.deployment.dir / "volumes" / self.disks[said["volume"]]).glob("disk-*.img"))
         return {"file": str(found[0])} if found else {}
+
+    # What sshd asks for there is in place of the metadata service: see ``tests/aws/pushed.py``.
+
+    def do_key(self, said: Mapping[str, Any]) -> None:
+        """A pushed key is good from now on. Where no sshd asks for such keys it changes nothing."""
+        self._held(said, f"cat >>{PUSHED}/{said['user']}", said["key"] + "\n")
+
+    def do_unkey(self, said: Mapping[str, Any]) -> None:
+        """And from now on no more."""
+        file = f"{PUSHED}/{said['user']}"
+        self._held(said, f"grep -vxFf - {file} >{file}.new; mv {file}.new {file}", said["key"] + "\n")
+
+    def _held(self, said: Mapping[str, Any], script: str, text: str) -> None:
+        words = [*self._inside(said["id"]), "sh", "-c", f"mkdir -p {PUSHED}; {script}"]
+        subprocess.run(words, input=text.encode(), check=True, timeout=60)
 
     def run(self, said: Mapping[str, Any]) -> Mapping[str, Any]:
         """As the agent does: root, by ``sh -c`` of a script in a directory of the command's own, which stays."""

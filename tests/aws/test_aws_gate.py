@@ -12,8 +12,8 @@ import accounts
 import pytest
 from daemons import run_daemon, wait_for_end
 from emulated import REGION
+from placed import Place
 from servers import wait_until
-from test_aws_story import Place
 from test_emulator_hooks import LAUNCHING, complete, hook, put
 from test_emulator_scaling import group, members
 

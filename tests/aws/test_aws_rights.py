@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from emulated import ACCOUNT
@@ -90,7 +91,7 @@ def test_there_is_a_way_to_know_of_every_call_in_the_policy():
         zone="Z1",
         bucket="arn",
     )
-    asked = [*trials.asked(whole), *trials.looking(whole)]
+    asked = [*trials.asked(whole), *trials.looking(whole), *trials.looking(replace(whole, pushed="admin", queue="arn"))]
     known = {*trials.reading(whole), *trials.changing(whole)}.union(*(calls for _, calls in asked))
     assert known | set(permissions.CHECK) == set().union(*permissions.MODES.values())
     assert set(trials.reading(whole)) == set(permissions.READ)
@@ -165,6 +166,23 @@ def test_looks_by_run_command_need_rights_of_their_own(place):
     found = place.rights(changing=False, reach={"ssm": {"bucket": "looks", "prefix": "driftd"}})
     assert list(found.missing) == lacking
     assert {"s3:DeleteObject", "ssm:GetCommandInvocation"} <= set(found.held)
+
+
+def test_looks_by_pushed_keys_need_a_right_of_their_own(place):
+    action = "ec2-instance-connect:SendSSHPublicKey"
+    reach = {"ssh": {"user": "admin", "instance_connect": True}}
+    assert action in place.rights(changing=False, reach=reach).held
+    place.emulator.knobs(denied=[action])
+    assert place.rights(changing=False).missing == ()
+    assert place.rights(changing=False, reach=reach).missing == (action,)
+
+
+def test_a_queue_that_tells_of_sessions_needs_rights_of_its_own(place):
+    lacking = ["sqs:DeleteMessage", "sqs:ReceiveMessage"]
+    place.emulator.knobs(denied=lacking)
+    assert place.rights(changing=False).missing == ()
+    place.settings["events"] = {"queue": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/who"}
+    assert list(place.rights(changing=False).missing) == lacking
 
 
 def test_where_iam_may_not_be_asked_what_knows_no_dry_run_is_unknown(place):

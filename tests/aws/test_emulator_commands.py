@@ -6,7 +6,7 @@ import time
 
 import pytest
 from botocore.exceptions import ClientError
-from standing import Standing
+from standing import REGION, Standing
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMOMiMAXcWMHX+3mlA5xNwXkCJO1cVVtNXMOJFlKGRnU somebody"
 
@@ -341,6 +341,15 @@ class TestInstanceConnect:
         assert aws.world.heard("unkey") == []
         aws.forward(3)
         eventually(lambda: aws.world.heard("unkey") == [{"do": "unkey", **told}])
+
+    def test_the_zone_that_is_named_is_the_instances_own(self, aws):
+        """https://docs.aws.amazon.com/ec2-instance-connect/latest/APIReference/API_SendSSHPublicKey.html."""
+        [one] = aws.launch(Placement={"AvailabilityZone": f"{REGION}b"})
+        call = aws.client("ec2-instance-connect").send_ssh_public_key
+        common = {"InstanceId": one, "InstanceOSUser": "admin", "SSHPublicKey": KEY}
+        assert call(**common, AvailabilityZone=f"{REGION}b")["Success"] is True
+        assert refused(call, **common, AvailabilityZone=f"{REGION}a") == "EC2InstanceNotFoundException"
+        assert len(aws.world.heard("key")) == 1
 
     def test_it_refuses_who_is_not_there_not_running_or_no_key(self, aws):
         [one] = aws.launch()

@@ -135,6 +135,34 @@ def test_own_events_have_their_account_too(aws):
     assert (event["account"], event["resources"], event["detail"]) == (ACCOUNT, ["r"], {"a": 1})
 
 
+def test_nobody_but_aws_has_sources_of_awss(aws):
+    """https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html."""
+    queue = Queue(aws, "forged").wants({"source": ["aws.ssm"]})
+    entry = {"DetailType": "AWS API Call via CloudTrail", "Detail": '{"eventName": "StartSession"}'}
+    entries = [{**entry, "Source": one} for one in ("aws.ssm", "mine")]
+    said = aws.client("events").put_events(Entries=entries)
+    assert said["FailedEntryCount"] == 1
+    assert said["Entries"][0]["ErrorCode"] == "NotAuthorizedForSourceException"
+    assert said["Entries"][1]["EventId"]
+    assert queue.taken() == []
+
+
+def test_a_message_that_was_received_is_hidden_and_comes_again_unless_it_is_deleted(aws, changes):
+    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html."""
+    aws.launch()
+    sqs = aws.client("sqs")
+    asked = {"QueueUrl": changes.url, "MaxNumberOfMessages": 10, "VisibilityTimeout": 900}
+    first = sqs.receive_message(**asked)["Messages"]
+    assert "Messages" not in sqs.receive_message(**asked)
+    sqs.delete_message(QueueUrl=changes.url, ReceiptHandle=first[0]["ReceiptHandle"])
+    aws.forward(899)
+    assert "Messages" not in sqs.receive_message(**asked)
+    aws.forward(2)
+    again = sqs.receive_message(**asked)["Messages"]
+    assert {one["MessageId"] for one in again} == {one["MessageId"] for one in first[1:]}
+    assert {one["ReceiptHandle"] for one in again}.isdisjoint({one["ReceiptHandle"] for one in first})
+
+
 class TestCalls:
     @pytest.fixture
     def calls(self, aws):

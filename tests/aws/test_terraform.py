@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from driftd.edges.providers.aws.messages import changes, pattern
+from driftd.edges.providers.aws.permissions import MODES
+
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "deploy/terraform/aws"
 BIN = ROOT / ".venv-checkov/bin"
@@ -28,6 +31,10 @@ def scan(module: Path) -> tuple[int, set[tuple[str, str]]]:
     return found["summary"]["passed"], failed
 
 
+def text_of(module: Path) -> str:
+    return "".join(file.read_text() for file in sorted(module.glob("*.tf")))
+
+
 @pytest.fixture(scope="module")
 def parsed() -> dict:
     """Every file, as HCL reads it."""
@@ -38,7 +45,7 @@ def parsed() -> dict:
 
 def test_every_variable_is_told_of_checked_for_its_type_and_used(parsed):
     variables = {name: said for one in parsed["variables.tf"]["variable"] for name, said in one.items()}
-    used = set(re.findall(r"\bvar\.([a-z_]+)", (MODULE / "main.tf").read_text()))
+    used = set(re.findall(r"\bvar\.([a-z_]+)", text_of(MODULE)))
     assert used == set(variables)
     for name, said in variables.items():
         assert {"description", "type", "default"} <= set(said), name
@@ -46,18 +53,36 @@ def test_every_variable_is_told_of_checked_for_its_type_and_used(parsed):
 
 def test_what_is_given_out_and_what_is_joined_is_there(parsed):
     made = {
-        f"{kind}.{name}" for one in parsed["main.tf"]["resource"] for kind, named in one.items() for name in named
-    } | {f"data.{kind}.{name}" for one in parsed["main.tf"]["data"] for kind, named in one.items() for name in named}
-    text = "".join(file.read_text() for file in MODULE.glob("*.tf"))
-    named = re.findall(r"\b((?:data\.)?aws_[a-z_]+\.[a-z]+)[.\[]", text)
+        f"{prefix}{kind}.{name}"
+        for file in parsed.values()
+        for what, prefix in (("resource", ""), ("data", "data."))
+        for one in file.get(what, ())
+        for kind, named in one.items()
+        for name in named
+    }
+    named = re.findall(r"\b((?:data\.)?aws_[a-z_]+\.[a-z]+)[.\[]", text_of(MODULE))
     assert set(named) <= made
     assert {"aws_iam_role.driftd", "aws_iam_policy.driftd"} <= set(named)
 
 
 def test_the_policies_are_those_of_the_code():
-    for mode in ("observe", "enforce", "look-by-ssm"):
+    for mode in MODES:
         mine = (MODULE / f"policies/{mode}.json").read_text()
         assert mine == (ROOT / f"docs/aws/{mode}.json").read_text()
+
+
+def test_the_rule_sends_what_the_code_reads_and_only_the_rule_may_send(parsed):
+    text = (MODULE / "sessions.tf").read_text()
+    for name, said in (("events", pattern()), ("states", changes())):
+        assert (MODULE / f"policies/{name}.json").read_text() == json.dumps(said, indent=2) + "\n"
+        assert f'event_pattern = file("${{path.module}}/policies/{name}.json")' in text
+    (document,) = (one for one in parsed["sessions.tf"]["data"] if "aws_iam_policy_document" in str(one))
+    (said,) = (one["sessions"] for one in document.values())
+    conditions = {one["sid"][0]: one["condition"][0] for one in said["statement"]}
+    assert {name: one["test"] + one["variable"] for name, one in conditions.items()} == {
+        "TheRulesSend": ["ArnEquals", "aws:SourceArn"],
+        "NobodyElseSends": ["ArnNotEquals", "aws:SourceArn"],
+    }
 
 
 def test_checkov_finds_nothing_and_would_find_something(tmp_path):

@@ -196,6 +196,27 @@ def test_a_command_is_driftds_own_by_the_name_that_the_provider_gave_it_and_by_n
     assert strangers([COMMAND], [VISIT, NEVER]) == [COMMAND]
 
 
+PUSHED = replace(VISIT, trace=replace(TRACE, way=replace(WAY, pushed=True)))
+PUSH = Session("cloud", "root", HERE, CAME, ended_at=CAME, key=KEY, key_id="role/driftd")
+
+
+def test_a_pushed_key_is_driftds_own_where_it_was_made_for_the_visit():
+    others = [replace(PUSH, key="SHA256:eve"), replace(PUSH, user="admin"), replace(PUSH, key="")]
+    assert strangers([PUSH, *others], [PUSHED, NEVER]) == others
+    assert strangers([PUSH], [VISIT]) == [PUSH], "a key that stays may be stolen, and pushed by whoever has it"
+
+
+def test_a_key_that_was_made_for_the_visit_says_whose_it_is_where_a_port_proves_nothing():
+    came = replace(ANCESTOR, port=50001, source=THERE)
+    far = replace(OURS, source=THERE, port=50002)
+    assert split([far, came], [PUSHED, THIS], NOW).others == ()
+    long = replace(far, ended_at=CAME + 8 * SECOND + LINGER + SECOND)
+    assert split([long, came], [PUSHED, THIS], NOW).others == (long,)
+    eve = replace(far, key="SHA256:eve")
+    assert split([eve, came], [PUSHED, THIS], NOW).others == (eve,)
+    assert split([replace(far, source=HERE), came], [PUSHED, THIS], NOW).others != ()
+
+
 def test_a_visit_by_commands_explains_no_login_and_says_nothing_of_translated_addresses():
     sent = replace(VISIT, trace=SENT)
     forged = [replace(OURS, key=SENT.way.key, user="", source="commands", port=0), replace(OURS, key="", user="")]

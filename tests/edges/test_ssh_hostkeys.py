@@ -117,11 +117,14 @@ def test_a_changed_key_shows_both_fingerprints_and_how_to_mend(tmp_path):
     assert f"ssh-keygen -R 'web-1' -f {path}" in error.value.hint
 
 
-def test_an_authority_is_refused_in_a_sentence(tmp_path):
+def test_a_key_without_a_certificate_is_refused_where_only_an_authority_is_known(tmp_path):
     path = tmp_path / "known_hosts"
     path.write_text(f"@cert-authority *.example {A.line}\n")
-    with pytest.raises(SshError, match=r"certificate authority .*line 1.* does not check host certificates"):
-        known("web.example", 22, [path]).check(A)
+    for key in (A, B):
+        with pytest.raises(SshError, match=r"known only by certificates; it presented .*: without a certificate"):
+            known("web.example", 22, [path]).check(key)
+    with pytest.raises(SshError, match="is unknown"):
+        known("elsewhere", 22, [path]).check(A)
 
 
 def test_what_the_provider_vouches_for_decides_alone(tmp_path):

@@ -1,10 +1,11 @@
-"""Writes the IAM policies, for people and for Terraform: ``PYTHONPATH=tests/house python -m aws_page``."""
+"""Writes policies and the rule's pattern, for docs and Terraform: ``PYTHONPATH=tests/house:. python -m aws_page``."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+from driftd.edges.providers.aws.messages import changes, pattern
 from driftd.edges.providers.aws.permissions import MODES, policy
 
 ROOT = Path(__file__).parents[2]
@@ -13,7 +14,8 @@ PLACES = (ROOT / "docs" / "aws", ROOT / "deploy" / "terraform" / "aws" / "polici
 
 def pages() -> dict[Path, str]:
     """Each file and what it holds."""
-    return {place / f"{mode}.json": json.dumps(policy(mode), indent=2) + "\n" for place in PLACES for mode in MODES}
+    made = {mode: policy(mode) for mode in MODES} | {"events": pattern(), "states": changes()}
+    return {place / f"{name}.json": json.dumps(one, indent=2) + "\n" for place in PLACES for name, one in made.items()}
 
 
 if __name__ == "__main__":

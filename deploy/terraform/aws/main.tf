@@ -90,6 +90,26 @@ resource "aws_iam_role_policy_attachment" "looks" {
   policy_arn = aws_iam_policy.looks[0].arn
 }
 
+# To look over SSH by keys that EC2 Instance Connect pushes.
+resource "aws_iam_policy" "pushes" {
+  count = var.instance_connect_user == null ? 0 : 1
+
+  name        = "${var.name}-pushes"
+  description = "What driftd needs to look by EC2 Instance Connect: docs/aws.md of driftd"
+  policy = replace(replace(
+    file("${path.module}/policies/look-by-instance-connect.json"),
+    "OSUSER", var.instance_connect_user),
+  "arn:aws:", "arn:${data.aws_partition.current.partition}:")
+  tags = var.tags
+}
+
+resource "aws_iam_role_policy_attachment" "pushes" {
+  count = var.instance_connect_user == null ? 0 : 1
+
+  role       = aws_iam_role.driftd.name
+  policy_arn = aws_iam_policy.pushes[0].arn
+}
+
 data "aws_iam_policy_document" "manifests" {
   count = var.manifests_bucket == null ? 0 : 1
 

@@ -7,3 +7,8 @@ output "instance_profile" {
   description = "The name of the instance profile for the instance that driftd runs on; null where principals are named."
   value       = one(aws_iam_instance_profile.driftd[*].name)
 }
+
+output "sessions_queue" {
+  description = "The URL of the queue that tells who was let in: providers.aws.events.queue of driftd's configuration; null without one."
+  value       = one(aws_sqs_queue.sessions[*].url)
+}

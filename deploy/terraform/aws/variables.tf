@@ -51,6 +51,18 @@ variable "looks_prefix" {
   default     = "driftd"
 }
 
+variable "instance_connect_user" {
+  description = "The user of groups that are looked at by EC2 Instance Connect (reach: {ssh: {instance_connect: true}}); null: none."
+  type        = string
+  default     = null
+}
+
+variable "sessions_queue" {
+  description = "Whether a queue tells driftd who was let in (events of driftd's configuration). A trail that logs management events has to be there."
+  type        = bool
+  default     = false
+}
+
 variable "permissions_boundary" {
   description = "The ARN of a permissions boundary for the role; null: none."
   type        = string

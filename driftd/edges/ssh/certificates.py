@@ -7,7 +7,6 @@ there is no terminal and no forwarding. The key in it is made for the visit too 
 
 from __future__ import annotations
 
-import io
 import secrets
 import time
 from contextlib import suppress
@@ -21,8 +20,6 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
-    NoEncryption,
-    PrivateFormat,
     PublicFormat,
     SSHCertificateBuilder,
     SSHCertificateType,
@@ -31,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from driftd.core.visits import KEY_ID
 from driftd.edges.ssh.failure import SshError
-from driftd.edges.ssh.keys import Identity, fingerprint, read_private
+from driftd.edges.ssh.keys import Identity, fingerprint, made, read_private
 from driftd.edges.ssh.options import CertificateOptions
 
 _MAKE_ONE = "make one with `ssh-keygen -t ed25519 -N '' -f FILE` and name its public half in TrustedUserCAKeys"
@@ -94,10 +91,9 @@ class Authority:
         )
         if options.forced:
             builder = builder.add_critical_option(b"force-command", command.encode())
-        pem = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
-        private = paramiko.Ed25519Key.from_private_key(io.StringIO(pem))
-        private.load_certificate(builder.sign(self._key).public_bytes().decode())
-        return Identity(_blob(key), private), shown
+        mine = made(key)
+        mine.private.load_certificate(builder.sign(self._key).public_bytes().decode())
+        return mine, shown
 
 
 def authority(options: CertificateOptions) -> Authority:

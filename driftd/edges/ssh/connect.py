@@ -17,13 +17,15 @@ from dataclasses import dataclass
 import paramiko
 from paramiko.ssh_exception import IncompatiblePeer, PartialAuthentication
 
-from driftd.core.facts import Reach
+from driftd.core.errors import ProviderError
+from driftd.core.facts import Admission, Reach
 from driftd.core.visits import Parted, Way
 from driftd.edges.ssh.certificates import Shown, authority
 from driftd.edges.ssh.command import command
 from driftd.edges.ssh.failure import HOSTILE, SshError, quoted
-from driftd.edges.ssh.hostkeys import HostKey, checked_host, known, place
-from driftd.edges.ssh.keys import Identity, identity
+from driftd.edges.ssh.hostcertificates import SUFFIX
+from driftd.edges.ssh.hostkeys import HostKey, KnownHosts, checked_host, known, place
+from driftd.edges.ssh.keys import Identity, fresh, identity
 from driftd.edges.ssh.options import MEBIBYTE, SshOptions
 from driftd.edges.ssh.tcp import Deadline, MeteredSocket, open_socket
 
@@ -75,7 +77,7 @@ def connect(reach: Reach, options: SshOptions, deadline: Deadline) -> Iterator[C
     checked_host(reach.host)
     with _shows(reach, options) as show:
         trusted = known(reach.host, reach.port, options.known_hosts, reach.vouched())
-        wanted = key_types(trusted.keys)
+        wanted = key_types(trusted)
         with handshake(
             reach.host, reach.port, wanted, deadline.within(options.connect_s + options.banner_s), options.connect_s
         ) as (transport, presented, socket):
@@ -84,8 +86,18 @@ def connect(reach: Reach, options: SshOptions, deadline: Deadline) -> Iterator[C
             socket.deadline = deadline.within(options.auth_s)
             mine, certificate = show(socket.source)
             if reach.visit is not None:
-                way = Way(socket.source, socket.port, reach.user, mine.fingerprint, certified=certificate is not None)
+                way = Way(
+                    socket.source,
+                    socket.port,
+                    reach.user,
+                    mine.fingerprint,
+                    certified=certificate is not None,
+                    pushed=reach.admission is not None,
+                )
                 reach.visit.came(way)
+            if reach.admission is not None:
+                _admit(reach, reach.admission, mine)
+                socket.deadline = deadline.within(options.auth_s)
             _log_in(transport, socket, reach, mine, certificate)
             if reach.visit is not None:
                 reach.visit.entered()
@@ -102,8 +114,8 @@ def allowance(options: SshOptions) -> int:
 
 
 def own_key(reach: Reach, options: SshOptions) -> str:
-    """The fingerprint of the key that is shown; "" for a certificate, whose key is made for the visit, and for none."""
-    if options.certificate is not None and not _named(reach, options):
+    """The fingerprint of the key that is shown; "" where a key is made for the visit, and for none."""
+    if reach.admission is not None or (options.certificate is not None and not _named(reach, options)):
         return ""
     try:
         with identity(reach.key_file, options) as mine:
@@ -120,6 +132,9 @@ def _named(reach: Reach, options: SshOptions) -> bool:
 @contextmanager
 def _shows(reach: Reach, options: SshOptions) -> Iterator[Callable[[str], tuple[Identity, Shown | None]]]:
     """What is shown at the login, by the address that the connection leaves from: a key, or a new certificate."""
+    if reach.admission is not None:
+        yield lambda _source: (fresh(), None)
+        return
     if options.certificate is None or _named(reach, options):
         with identity(reach.key_file, options) as mine:
             yield lambda _source: (mine, None)
@@ -127,6 +142,17 @@ def _shows(reach: Reach, options: SshOptions) -> Iterator[Callable[[str], tuple[
     scan = reach.visit.trace.scan if reach.visit else secrets.token_hex(16)
     signs = authority(options.certificate)
     yield lambda source: signs.mint(scan, reach.user, source.partition("%")[0], command(reach.user, options))
+
+
+def _admit(reach: Reach, admission: Admission, mine: Identity) -> None:
+    """Have the key let in; the store knows it by now. Nobody logs in where that fails."""
+    try:
+        admission.let_in(mine.line)
+    except ProviderError as error:
+        if reach.visit is not None:
+            reach.visit.parts(Parted.REFUSED)
+        where = place(reach.host, reach.port)
+        raise SshError(f"{admission.by} did not take a key for {where}: {error}", error.hint) from error
 
 
 @contextmanager
@@ -150,7 +176,8 @@ def handshake(
         if error is not None or not transport.is_active() or not done.is_set():
             raise _handshake_failure(host, port, socket, error) from error
         key = transport.get_remote_server_key()
-        yield transport, HostKey(_plain_type(key), key.asbytes()), socket
+        shown = key.public_blob.key_blob if key.public_blob is not None else b""
+        yield transport, HostKey(_plain_type(key), key.asbytes(), shown), socket
     finally:
         if transport is not None:
             transport.close()
@@ -162,15 +189,15 @@ def handshake(
 
 
 def _plain_type(key: paramiko.PKey) -> str:
-    # A certificate is judged by the key in it: driftd knows keys, not authorities.
-    return str(key.get_name()).removesuffix("-cert-v01@openssh.com")
+    return str(key.get_name()).removesuffix(SUFFIX)
 
 
-def key_types(keys: Sequence[HostKey]) -> tuple[str, ...]:
-    """Those that are known first, so that a server with several presents one of them."""
-    types = {key.type for key in keys}
+def key_types(trusted: KnownHosts) -> tuple[str, ...]:
+    """Those that are known first, so that of several one of them is presented; then certificates, if they count."""
+    types = {key.type for key in trusted.keys}
     first = [name for name in HOST_KEY_TYPES if name in types or ("rsa" in name and "ssh-rsa" in types)]
-    return (*first, *(name for name in HOST_KEY_TYPES if name not in first))
+    certified = [name + SUFFIX for name in HOST_KEY_TYPES] if trusted.authorities else []
+    return (*first, *certified, *(name for name in HOST_KEY_TYPES if name not in first))
 
 
 def _prefer(transport: paramiko.Transport, key_types: Sequence[str]) -> None:
@@ -233,7 +260,7 @@ def _log_in(
     if answered or isinstance(error, paramiko.AuthenticationException):
         if reach.visit is not None:
             reach.visit.parts(Parted.REFUSED)
-        raise _refused(where, user, mine, certificate, socket.source)
+        raise _refused(where, reach, mine, certificate, socket.source)
     if socket.stopped == "deadline":
         raise SshError(
             f"{where} did not answer the login of {user} within {socket.deadline.limit_s:.0f} s",
@@ -245,8 +272,17 @@ def _log_in(
     )
 
 
-def _refused(where: str, user: str, mine: Identity, certificate: Shown | None, source: str) -> SshError:
+def _refused(where: str, reach: Reach, mine: Identity, certificate: Shown | None, source: str) -> SshError:
     """The far end said no. It does not say why: its log does (docs/ssh.md lists its words)."""
+    user = quoted(reach.user)
+    if reach.admission is not None:
+        by = reach.admission.by
+        return SshError(f"{where} refused the key for user {user} that {by} had taken", reach.admission.otherwise)
+    if mine.certificate:
+        return SshError(
+            f"{where} refused the key {mine.fingerprint}, with the certificate {mine.certificate}, for user {user}",
+            "see that it is good there (TrustedUserCAKeys, its principals, both clocks); sshd's log names the reason",
+        )
     if certificate is None:
         return SshError(
             f"{where} refused the key {mine.fingerprint} for user {user}",

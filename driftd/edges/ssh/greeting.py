@@ -53,7 +53,7 @@ def knock(instance: Instance, options: SshOptions, *, deadline_s: float) -> Unse
     reach, deadline = instance.reach, Deadline(deadline_s)
     try:
         trusted = known(reach.host, reach.port, options.known_hosts, reach.vouched())
-        wanted, within = key_types(trusted.keys), deadline.within(options.connect_s + options.banner_s)
+        wanted, within = key_types(trusted), deadline.within(options.connect_s + options.banner_s)
         with handshake(reach.host, reach.port, wanted, within, options.connect_s) as (_transport, presented, _socket):
             trusted.check(presented)
     except SshError as error:

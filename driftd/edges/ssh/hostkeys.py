@@ -12,12 +12,14 @@ import fnmatch
 import hashlib
 import hmac
 import re
+import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from driftd.core.errors import BadInput
 from driftd.edges.ssh.failure import SshError, quoted
+from driftd.edges.ssh.hostcertificates import refused
 from driftd.edges.ssh.keys import fingerprint
 
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._:%-]*)")
@@ -26,10 +28,14 @@ _REVOKED, _AUTHORITY = "@revoked", "@cert-authority"
 
 @dataclass(frozen=True, slots=True, order=True)
 class HostKey:
-    """A server's public key: its type ("ssh-ed25519") and its bytes in SSH wire form."""
+    """A server's public key: its type ("ssh-ed25519") and its bytes in SSH wire form.
+
+    ``certificate`` is the one that it was presented in, b"" where it was in none.
+    """
 
     type: str
     blob: bytes
+    certificate: bytes = field(default=b"", compare=False, repr=False)
 
     @property
     def fingerprint(self) -> str:
@@ -56,13 +62,16 @@ class HostKey:
 
 @dataclass(frozen=True, slots=True)
 class KnownHosts:
-    """What is known about one host. ``sources`` are the files asked, for the sentences; ``vouched`` by the provider."""
+    """What is known about one host. ``sources`` are the files asked, for the sentences; ``vouched`` by the provider.
+
+    ``authorities`` are keys that may sign the host's certificates, none where the provider vouches.
+    """
 
     host: str
     port: int
     keys: tuple[HostKey, ...] = ()
     revoked: tuple[HostKey, ...] = ()
-    authorities: tuple[str, ...] = ()
+    authorities: tuple[HostKey, ...] = ()
     sources: tuple[Path, ...] = ()
     vouched: bool = False
 
@@ -77,20 +86,32 @@ class KnownHosts:
             )
         if presented in self.keys:
             return
+        why = self._uncertified(presented)
+        if not why:
+            return
         if self.keys:
             raise self._changed(presented, where)
         trust = "driftd trust " + (self.host if self.port == 22 else f"{self.host}:{self.port}")
         if self.authorities:
+            shown = f"{presented.fingerprint} ({presented.type})"
             raise SshError(
-                f"{where} is known only through a certificate authority ({self.authorities[0]}), and driftd does not "
-                f"check host certificates; the server presented {presented.fingerprint} ({presented.type})",
-                f"record the host's own key: {trust}",
+                f"{where} is known only by certificates; it presented {shown}: {why}",
+                f"give the server a certificate of an authority that known_hosts has, or record its own key: {trust}",
             )
         asked = ", ".join(str(path) for path in self.sources) or "no known_hosts file is configured"
         raise SshError(
             f"the host key of {where} is unknown ({asked}); it presented {presented.fingerprint} ({presented.type})",
             f"compare it with the server's own and record it: {trust}",
         )
+
+    def _uncertified(self, presented: HostKey) -> str:
+        """Why no certificate says that the key is the host's; "" where one does."""
+        if not presented.certificate:
+            return "without a certificate"
+        revoked = {key.blob for key in self.revoked}
+        authorities = {key.blob for key in self.authorities} - revoked
+        why = refused(presented.certificate, self.host, time.time(), authorities)
+        return why and f"its certificate does not count, for {why}"
 
     def _changed(self, presented: HostKey, where: str) -> SshError:
         expected = ", ".join(f"{key.fingerprint} ({key.type})" for key in self.keys)
@@ -136,15 +157,12 @@ def known(host: str, port: int, files: Sequence[Path], vouched: Iterable[str] = 
     name = lookup_name(host, port)
     keys: list[HostKey] = []
     revoked: list[HostKey] = []
-    authorities: list[str] = []
+    authorities: list[HostKey] = []
     sources = tuple(path.expanduser() for path in files)
     for path in sources:
         for number, line in enumerate(_read(path).split("\n"), 1):
             marker, patterns, rest = _fields(line)
             if not _matches(patterns, name):
-                continue
-            if marker == _AUTHORITY:
-                authorities.append(f"{path} line {number}")
                 continue
             try:
                 key = HostKey.parse(rest)
@@ -154,14 +172,14 @@ def known(host: str, port: int, files: Sequence[Path], vouched: Iterable[str] = 
                         f"{path} line {number} revokes a host key that cannot be read", "mend or remove the line"
                     ) from None
                 continue
-            (revoked if marker == _REVOKED else keys).append(key)
+            {_REVOKED: revoked, _AUTHORITY: authorities}.get(marker, keys).append(key)
     given = _vouched(host, vouched)
     return KnownHosts(
         checked_host(host),
         port,
         given or tuple(dict.fromkeys(keys)),
         tuple(revoked),
-        tuple(authorities),
+        () if given else tuple(dict.fromkeys(authorities)),
         sources,
         vouched=bool(given),
     )

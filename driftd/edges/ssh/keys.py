@@ -7,12 +7,24 @@ import hashlib
 import io
 import os
 import stat
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import paramiko
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    SSHCertificate,
+    SSHCertificateType,
+    load_ssh_public_identity,
+)
 
 from driftd.edges.ssh.failure import HOSTILE, SshError, quoted
 from driftd.edges.ssh.options import SshOptions
@@ -24,15 +36,24 @@ _MAKE_ONE = "make one with `ssh-keygen -t ed25519 -N '' -f FILE` and add its pub
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The key that a visit is made with. ``blob`` is its public half; ``private`` signs and is never shown."""
+    """The key that a visit is made with. ``blob`` is its public half; ``private`` signs and is never shown.
+
+    ``certificate`` says of the one that stood beside the key's file what it is, where there was one.
+    """
 
     blob: bytes
     private: paramiko.PKey
+    certificate: str = ""
 
     @property
     def fingerprint(self) -> str:
         """In the form in which sshd logs it: "SHA256:…"."""
         return fingerprint(self.blob)
+
+    @property
+    def line(self) -> str:
+        """The public half as it stands in ``authorized_keys``: "ssh-ed25519 AAAA…"."""
+        return f"{ED25519} {base64.b64encode(self.blob).decode()}"
 
     def __repr__(self) -> str:
         return f"Identity({self.fingerprint})"
@@ -41,6 +62,18 @@ class Identity:
 def fingerprint(blob: bytes) -> str:
     """The SHA-256 fingerprint of a public key in SSH wire form, as ``ssh-keygen -l`` prints it."""
     return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).rstrip(b"=").decode()
+
+
+def fresh() -> Identity:
+    """A new key, in memory alone."""
+    return made(Ed25519PrivateKey.generate())
+
+
+def made(key: Ed25519PrivateKey) -> Identity:
+    """``key`` as what a visit is made with."""
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
+    private = paramiko.Ed25519Key.from_private_key(io.StringIO(pem))
+    return Identity(private.asbytes(), private)
 
 
 @contextmanager
@@ -73,13 +106,47 @@ def _load(path: Path) -> Identity | bytes:
     try:
         text = data.decode("ascii")
         key = paramiko.Ed25519Key.from_private_key(io.StringIO(text))
-        return Identity(key.asbytes(), key)
     except paramiko.PasswordRequiredException:
         return _public_of_encrypted(path, data)
     except HOSTILE:
-        # What the parser says may quote the file, so it is dropped, cause and all.
-        pass
-    raise SshError(f"{path} is not an Ed25519 private key in OpenSSH's format", _MAKE_ONE)
+        key = None
+    if key is None:  # what the parser says may quote the file, so it is dropped, cause and all
+        raise SshError(f"{path} is not an Ed25519 private key in OpenSSH's format", _MAKE_ONE)
+    blob = key.asbytes()
+    return Identity(blob, key, _certified(path, key, blob))
+
+
+def _certified(path: Path, key: paramiko.PKey, blob: bytes) -> str:
+    """Have ``key`` shown in the certificate that stands beside it (FILE-cert.pub, as for ssh), and say what that is.
+
+    One that is over, or not yet good, is left out, as ssh does after the server refused it.
+    """
+    beside = path.with_name(f"{path.name}-cert.pub")
+    try:
+        text = beside.read_bytes()[:KEY_FILE_LIMIT]
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise SshError(
+            f"the certificate {beside} cannot be read: {error.strerror}", "let driftd's user read it"
+        ) from None
+    found = None
+    with suppress(ValueError, TypeError, UnsupportedAlgorithm):
+        found = load_ssh_public_identity(text)
+    if not isinstance(found, SSHCertificate) or found.type is not SSHCertificateType.USER:
+        raise SshError(f"{beside} is not a user's certificate in OpenSSH's format", "sign the key anew, or remove it")
+    if blob != _wire(found.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)):
+        raise SshError(f"the certificate {beside} is another key's", f"sign {path}.pub anew, or remove it")
+    said = f"{quoted(found.key_id)} of {beside}"
+    if not found.valid_after <= time.time() < found.valid_before:
+        return f"{said}, which is not good now"
+    key.load_certificate(text.decode("ascii"))
+    return said
+
+
+def _wire(line: bytes) -> bytes:
+    """A public key in SSH wire form."""
+    return base64.b64decode(line.split()[1])
 
 
 def read_private(path: Path, hint: str = _MAKE_ONE) -> bytes:

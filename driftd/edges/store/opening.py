@@ -28,7 +28,7 @@ from driftd.edges.store.sql import SqlStore, begun
 # "drft": says whose file it is, to file(1) and to us.
 APPLICATION_ID = 0x64726674
 # The newest step of the migrations; a test compares.
-HEAD = "0015"
+HEAD = "0016"
 # How long a write waits for another process's write before it says that the store is locked.
 PATIENCE_S = 10.0
 

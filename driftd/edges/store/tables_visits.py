@@ -42,6 +42,7 @@ class VisitTable(SQLModel, table=True):
     came_at: datetime | None = _maybe()
     entered_at: datetime | None = _maybe()
     parted_at: datetime | None = _maybe()
+    pushed: bool = Field(default=False, sa_column_kwargs={"server_default": text("0")})
 
 
 VISIT: Table = SQLModel.metadata.tables["visit"]

@@ -16,9 +16,8 @@ from driftd.edges.store.tables_visits import VISIT
 _OF = update(VISIT).where(VISIT.c.id == bindparam("number"))
 _CLOSE = _OF.where(VISIT.c.closed_at.is_(None)).values(closed_at=bindparam("now"))
 _MOMENTS = ("came_at", "entered_at", "parted_at")
-_TRACE = _OF.values(
-    {name: bindparam(f"new_{name}") for name in ("key", "source", "port", "user", "certified", "parted", *_MOMENTS)}
-)
+_WAY = ("key", "source", "port", "user", "certified", "pushed")
+_TRACE = _OF.values({name: bindparam(f"new_{name}") for name in (*_WAY, "parted", *_MOMENTS)})
 _VISITS = (
     select(VISIT)
     .where(VISIT.c.instance_id == bindparam("instance_id"))
@@ -56,7 +55,7 @@ def _row(row: Row) -> VisitRow:
     if row["scan"]:
         way = None
         if row["came_at"] is not None:
-            way = Way(row["source"], row["port"], row["user"], row["key"], row["certified"])
+            way = Way(row["source"], row["port"], row["user"], row["key"], row["certified"], row["pushed"])
         trace = Trace(row["scan"], way, row["came_at"], row["entered_at"], row["parted_at"], row["parted"])
     return VisitRow(row["key"], row["opened_at"], row["closed_at"], trace)
 
@@ -70,8 +69,7 @@ class VisitPart(Statements):
     def trace_visit(self, visit_id: int, trace: Trace) -> None:
         if trace.way is None:
             return
-        way = trace.way
-        told = {"key": way.key, "source": way.source, "port": way.port, "user": way.user, "certified": way.certified}
+        told = {name: getattr(trace.way, name) for name in _WAY}
         told |= {"parted": trace.parted} | {name: getattr(trace, name) for name in _MOMENTS}
         self.run(_TRACE, {"number": visit_id} | {f"new_{name}": value for name, value in told.items()})
 

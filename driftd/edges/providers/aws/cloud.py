@@ -1,8 +1,8 @@
 """One account and region of AWS: every call that driftd makes goes through here.
 
-``ask`` reads and may be repeated by botocore; ``do`` changes something and is sent once, since whoever asked looks at
-what became of it before asking again. The names of services and operations stand as literals at each call, so that the
-policies in docs/aws.md can be made from the calls that the code can make.
+``ask`` reads, or does what may be done twice, and may be repeated by botocore; ``do`` changes something and is sent
+once, since whoever asked looks at what became of it before asking again. The names of services and operations stand as
+literals at each call, so that the policies in docs/aws.md can be made from the calls that the code can make.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from driftd.edges.providers.aws.errors import code_of, translated
 from driftd.edges.providers.aws.settings import AwsSettings
 
 _IAM_PREFIX = {"elb": "elasticloadbalancing", "elbv2": "elasticloadbalancing"}
+_NAMES = {"send_ssh_public_key": "SendSSHPublicKey"}  # those that do not follow from the operation's
 _READING = ("describe_", "list_", "lookup_", "get_")
 _ASIDE = frozenset({"s3", "ssm"})  # commands and their output: nothing that is listed of instances changes by them
 _CONNECT_S = 5
@@ -34,7 +35,8 @@ _READ_S = 30
 
 def action_of(service: str, operation: str) -> str:
     """What IAM calls an operation: ``ec2``, ``describe_instances`` is ``ec2:DescribeInstances``."""
-    return f"{_IAM_PREFIX.get(service, service)}:{''.join(part.title() for part in operation.split('_'))}"
+    name = _NAMES.get(operation) or "".join(part.title() for part in operation.split("_"))
+    return f"{_IAM_PREFIX.get(service, service)}:{name}"
 
 
 class Cloud:

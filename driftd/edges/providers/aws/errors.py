@@ -51,7 +51,9 @@ _ROOM = frozenset(
         "Unsupported",
     }
 )
-_FORBIDDEN = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "OptInRequired"})
+_FORBIDDEN = frozenset(
+    {"UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "AuthException", "OptInRequired"}
+)
 _CREDENTIALS = frozenset(
     {
         "ExpiredToken",
@@ -68,6 +70,8 @@ _CREDENTIALS = frozenset(
 # Not now, and perhaps later: what is asked of is on its way somewhere.
 _LATER = frozenset(
     {
+        "EC2InstanceStateInvalidException",
+        "EC2InstanceUnavailableException",
         "IncorrectInstanceState",
         "IncorrectState",
         "InternalError",

@@ -13,6 +13,7 @@ from typing import Any
 from driftd.core.errors import NotFound, Refused
 from driftd.core.facts import Instance, InstanceState, Reach
 from driftd.edges.providers.aws import names
+from driftd.edges.providers.aws.admitting import Pushing
 from driftd.edges.providers.aws.cloud import Cloud
 from driftd.edges.providers.aws.hostkeys import HostKeys, tagged
 from driftd.edges.providers.aws.images import Images
@@ -59,6 +60,7 @@ class Instances:
     def __init__(self, cloud: Cloud, groups: Mapping[str, Served]) -> None:
         self.host_keys = HostKeys(cloud)
         self.images = Images(cloud)
+        self._pushing = Pushing(cloud)
         self._cloud = cloud
         self._groups = groups
         self._lock = threading.Lock()
@@ -91,6 +93,11 @@ class Instances:
             if known is not None and known.holds(self._cloud.changes):
                 return [one for one in known.found if one.group == group]
         return self.of(group)
+
+    def known(self) -> Mapping[str, str]:
+        """The addresses of those that were read last, by their ids. AWS is not asked."""
+        known = self._pass
+        return {one.id: one.address for one in known.found} if known is not None else {}
 
     def raw(self, instance_id: str) -> dict[str, Any]:
         """What EC2 tells of one. Raises ``NotFound``."""
@@ -151,7 +158,7 @@ class Instances:
             launched_at=_launched(raw),
             tags=tags,
             reach=self._reach(raw, tags, group, address),
-            zone=str(raw.get("Placement", {}).get("AvailabilityZone") or ""),
+            zone=_zone(raw),
             isolated=self._isolated(raw),
         )
 
@@ -160,19 +167,25 @@ class Instances:
             return Reach(host=address, means=SSM)
         console = self._cloud.settings.host_keys == "console"
         asked = console and raw["State"]["Name"] == "running"
+        user, pushed = group.reach.user, group.reach.instance_connect
         return Reach(
             host=address,
             port=group.reach.port,
-            user=group.reach.user,
-            key_file=group.reach.key,
+            user=user,
+            key_file="" if pushed else group.reach.key,
             host_keys=tagged(tags) if console else (),
             vouching=partial(self.host_keys.of, raw["InstanceId"]) if asked else None,
+            admission=self._pushing.admission(raw["InstanceId"], user, _zone(raw)) if pushed else None,
         )
 
     def _isolated(self, raw: Mapping[str, Any]) -> bool:
         """Whether each of its interfaces is in a quarantine group and in no other."""
         interfaces = raw.get("NetworkInterfaces", ())
         return bool(interfaces) and all(_shut(one.get("Groups", ()), self._cloud) for one in interfaces)
+
+
+def _zone(raw: Mapping[str, Any]) -> str:
+    return str(raw.get("Placement", {}).get("AvailabilityZone") or "")
 
 
 def quarantine_name(cloud: Cloud) -> str:

@@ -80,14 +80,23 @@ CHECK = (
 COMMAND = (("ssm", "send_command"),)
 COMMANDS = (("ssm", "cancel_command"), ("ssm", "get_command_invocation"), ("ssm", "list_commands"))
 BUCKET = (("s3", "delete_object"), ("s3", "get_object"))
+# To look over SSH by keys that are pushed for it, beside either of the two.
+PUSH = (("ec2-instance-connect", "send_ssh_public_key"),)
+# To be told by a queue who was let in, beside either of the two.
+QUEUE = (("sqs", "delete_message"), ("sqs", "receive_message"))
 MODES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "observe": READ,
     "enforce": (*READ, *CHANGE, *CHECK),
     "look-by-ssm": (*COMMAND, *COMMANDS, *BUCKET),
+    "look-by-instance-connect": PUSH,
+    "hear-by-sqs": QUEUE,
 }
 # Who may send any command anywhere is root everywhere; BUCKET and PREFIX are the group's own.
 _DOCUMENT = ("arn:aws:ssm:*::document/AWS-RunShellScript", "arn:aws:ec2:*:*:instance/*")
 _OBJECTS = "arn:aws:s3:::BUCKET/PREFIX/*"
+# Whoever may push a key for any user is that user; OSUSER is the group's own.
+INSTANCES = "arn:aws:ec2:*:*:instance/*"
+OS_USER = "ec2:osuser"
 
 
 def policy(mode: str) -> dict[str, Any]:
@@ -95,6 +104,11 @@ def policy(mode: str) -> dict[str, Any]:
     if mode == "look-by-ssm":
         parts = (("Send", COMMAND, [*_DOCUMENT]), ("Commands", COMMANDS, "*"), ("Answers", BUCKET, _OBJECTS))
         return _document([_statement(*part) for part in parts])
+    if mode == "look-by-instance-connect":
+        condition = {"Condition": {"StringEquals": {OS_USER: "OSUSER"}}}
+        return _document([{**_statement("Push", PUSH, INSTANCES), **condition}])
+    if mode == "hear-by-sqs":
+        return _document([_statement("Hear", QUEUE, "QUEUE_ARN")])
     statements = [_statement(mode.title(), MODES[mode], "*")]
     if mode == "enforce":
         statements.append(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from driftd.core.asides import Rights, StoppableLooker
+from driftd.core.errors import Refused
 from driftd.core.facts import Instance, Session
 from driftd.core.ports import Addresses, Compute, Inventory, Snapshot, Traffic, Volumes
 from driftd.edges.providers.aws.addresses import AwsAddresses
@@ -13,6 +14,7 @@ from driftd.edges.providers.aws.apart import Apart
 from driftd.edges.providers.aws.cloud import Cloud
 from driftd.edges.providers.aws.compute import AwsCompute
 from driftd.edges.providers.aws.gate import Gate
+from driftd.edges.providers.aws.inbox import Inbox
 from driftd.edges.providers.aws.instances import Instances
 from driftd.edges.providers.aws.interfaces import AwsInterfaces
 from driftd.edges.providers.aws.launching import Launching
@@ -48,6 +50,9 @@ class AwsProvider:
         records = AwsRecords(self.cloud, instances, settings.records)
         interfaces = AwsInterfaces(self.cloud, instances)
         addresses = AwsAddresses(self.cloud, instances, records, interfaces)
+        if settings.events is not None:  # only then it is ``Hearing``
+            inbox = Inbox(self.cloud, settings.events, settings.account, self._trail, instances.known)
+            self.listen, self.taken, self.own = inbox.listen, inbox.taken, inbox.own
         subjects = Subjects(
             groups, instances, launching, self._scaling, traffic, volumes, addresses, self._roots, settings
         )
@@ -98,6 +103,12 @@ class AwsProvider:
     def looker(self) -> StoppableLooker:
         """See ``Looking.looker``."""
         return self._looker
+
+    def let_key_in(self, instance: Instance, key: str) -> None:
+        """See ``Admitting.let_key_in``."""
+        if instance.reach.admission is None:
+            raise Refused(f"no key is pushed to {instance.id}", "see reach of its group (docs/aws.md)")
+        instance.reach.admission.let_in(key)
 
     def let_in(self, instance: Instance, since: datetime) -> Sequence[Session]:
         """See ``Doorman.let_in``."""

@@ -11,6 +11,7 @@ from driftd.core.errors import ProviderError
 from driftd.edges.providers.aws import trials
 from driftd.edges.providers.aws.cloud import Cloud, action_of
 from driftd.edges.providers.aws.errors import is_denied, statement
+from driftd.edges.providers.aws.permissions import OS_USER
 from driftd.edges.providers.aws.subjects import Subjects
 from driftd.edges.providers.aws.trials import Call
 
@@ -61,7 +62,7 @@ class Trying:
             untried = tuple(call for call, how in tries.items() if how is None)
             asked += [*trials.asked(subject), ("*", untried)]
         for resource, calls in asked:
-            found += self._asked(calls, resource)
+            found += self._asked(calls, resource, subject.pushed)
         return found
 
     # --- tried ---
@@ -75,20 +76,21 @@ class Trying:
 
     # --- asked ---
 
-    def _asked(self, calls: Sequence[Call], resource: str) -> list[_Right]:
-        """What IAM says of these, on one resource."""
+    def _asked(self, calls: Sequence[Call], resource: str, user: str) -> list[_Right]:
+        """What IAM says of these, on one resource; ``user`` is the one that keys are pushed for."""
         wanted = [action_of(*call) for call in calls]
         if not wanted:
             return []
         try:
-            said = self._simulated(wanted, resource)
+            said = self._simulated(wanted, resource, user)
         except ProviderError as error:
             why = f"{NO_TRIAL}, and IAM does not say: {error}"
             return [_Right(name, None, why, ASK_HINT) for name in wanted]
         return [_judged(name, said.get(name, {})) for name in wanted]
 
-    def _simulated(self, actions: Sequence[str], resource: str) -> dict[str, Mapping[str, Any]]:
+    def _simulated(self, actions: Sequence[str], resource: str, user: str) -> dict[str, Mapping[str, Any]]:
         """By action. Raises ``ProviderError``."""
+        said = [{"ContextKeyName": OS_USER, "ContextKeyValues": [user], "ContextKeyType": "string"}] if user else []
         found = self._cloud.pages(
             "iam",
             "simulate_principal_policy",
@@ -96,6 +98,7 @@ class Trying:
             PolicySourceArn=self._principal(),
             ActionNames=list(actions),
             ResourceArns=[resource],
+            ContextEntries=said,
         )
         return {one["EvalActionName"]: one for one in found}
 

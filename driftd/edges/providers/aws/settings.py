@@ -66,13 +66,22 @@ class RecordSettings(Strict):
         return f"{self.name} {self.set}".strip()
 
 
+class Events(Strict):
+    """A queue of SQS to which a rule of EventBridge sends who was let in, as CloudTrail saw it. ``account`` is the
+    fleet's, where neither ``role`` nor the queue is of that account.
+    """
+
+    queue: str = Field(pattern=r"^https?://[^\s/]+/\d{12}/[A-Za-z0-9_-]{1,80}$")
+    account: str = Field(default="", pattern=r"^$|^\d{12}$")
+
+
 class AwsSettings(Strict):
     """A section of ``providers`` for one account and region.
 
     ``role`` is an ARN that is assumed, ``external_id`` what its trust policy wants; ``profile`` is one of the AWS
     configuration files. ``deployment`` tells this driftd's instances from another one's in the same account.
     ``endpoint`` is another URL for all services: an emulator's. ``address`` says which one an
-    instance is reached at, ``host_keys`` where its host keys are known from.
+    instance is reached at, ``host_keys`` where its host keys are known from. ``events`` is where AWS says who came.
     ``image_tag`` is the tag by which an AMI says which image it is; without one an image is its AMI's id.
     ``records`` of Route 53 move with their slots.
     ``quarantine_group`` is the security group that lets nothing through; without one driftd makes one in each VPC.
@@ -87,9 +96,26 @@ class AwsSettings(Strict):
     address: Literal["private", "public"] = "private"
     host_keys: Literal["console", "known_hosts"] = "console"
     image_tag: str = Field(default="", max_length=128)
+    events: Events | None = None
     quarantine_group: str = Field(default="", pattern=r"^$|^sg-[0-9a-f]+$")
     records: tuple[RecordSettings, ...] = ()
     groups: dict[str, AwsGroup] = Field(default_factory=dict)
+
+    @property
+    def queue_arn(self) -> str:
+        """Of the queue in ``events``; "" without one."""
+        if self.events is None:
+            return ""
+        account, name = self.events.queue.split("/")[3:5]
+        return f"arn:aws:sqs:{self.region}:{account}:{name}"
+
+    @property
+    def account(self) -> str:
+        """The fleet's, as far as these say; "" where they do not."""
+        if self.events is None:
+            return ""
+        of_role = self.role.split(":")[4] if self.role else ""
+        return self.events.account or of_role or self.events.queue.split("/")[3]
 
 
 class Traffic(Strict):
@@ -121,11 +147,14 @@ class Ssm(Strict):
 
 
 class Reach(Strict):
-    """How a group's instances are reached: over SSH, or with ``ssm`` by Run Command."""
+    """How a group's instances are reached: over SSH, with ``instance_connect`` by keys that are pushed for it, or with
+    ``ssm`` by Run Command.
+    """
 
     user: str = "root"
     port: int = 22
     key: str = ""
+    instance_connect: bool = False
     ssm: Ssm | None = None
 
 
@@ -172,6 +201,7 @@ def served(
                 user=str(ssh.get("user") or "root"),
                 port=int(ssh.get("port") or 22),
                 key=str(ssh.get("key") or ""),
+                instance_connect=bool(ssh.get("instance_connect")),
                 ssm=checked(Ssm, ssm, f"groups.{name}.reach.ssm", PAGE) if ssm else None,
             ),
             "launch": mine.launch,

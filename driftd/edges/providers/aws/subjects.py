@@ -65,6 +65,8 @@ class Subjects:
             scaling=scaling,
             scaling_arn=str(described[0]["AutoScalingGroupARN"]) if described else "",
             bucket=self._bucket(group),
+            pushed=self._pushed(group),
+            queue=self._settings.queue_arn,
             target_group=arns[0] if arns else "",
             classic=behind.classic[0] if behind.classic else "",
             region=self._settings.region,
@@ -88,6 +90,10 @@ class Subjects:
         if ssm is None:
             return ""
         return f"arn:aws:s3:::{'/'.join(part for part in (ssm.bucket, ssm.prefix, '*') if part)}"
+
+    def _pushed(self, group: str) -> str:
+        reach = self._groups[group].reach
+        return reach.user if reach.instance_connect else ""
 
     def _launch(self, request: LaunchRequest) -> Parameters:
         try:

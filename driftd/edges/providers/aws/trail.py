@@ -1,8 +1,8 @@
 """Whom AWS itself let in, as CloudTrail tells: by Systems Manager, pushed keys, tunnels and consoles.
 
-Records have the shapes of "Logging AWS Systems Manager API calls with AWS CloudTrail" and "Log EC2 Instance Connect API
-calls using AWS CloudTrail". They come late, as a rule within five minutes: each time those of the last while are asked
-for again, and what is known is kept for as long as anybody may ask.
+Its history is late, as a rule by five minutes: each time the events of the last while are asked for again, and what is
+known is kept for as long as anybody may ask. What a queue tells sooner (inbox.py) is believed until the history tells
+it otherwise, or does not tell it at all.
 """
 
 from __future__ import annotations
@@ -18,70 +18,95 @@ from typing import Any
 from driftd.core.errors import Unavailable
 from driftd.core.facts import Instance, Session
 from driftd.edges.providers.aws.cloud import Cloud
-from driftd.probe.keys import read_line
+from driftd.edges.providers.aws.messages import KEPT, Told
+from driftd.edges.providers.aws.trailrecords import ENDS, LETS_IN, Came, at, came, ended
 
-EVENTS = (
-    "StartSession",
-    "TerminateSession",
-    "SendCommand",
-    "SendSSHPublicKey",
-    "SendSerialConsoleSSHPublicKey",
-    "OpenTunnel",
-)
+EVENTS = (*LETS_IN, ENDS)
 LATE = timedelta(minutes=20)  # CloudTrail "typically delivers events within about 5 minutes"; some take longer
-KEPT = timedelta(hours=48)
-KEY_LASTS = timedelta(seconds=60)  # "SendSSHPublicKey": the key can be used for 60 seconds
-TUNNEL_LONGEST_S = 3600  # "OpenTunnel": maxTunnelDuration
 _FRESH_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Came:
-    """One event that let somebody in, on the instance ``instance_id`` or whoever has ``address``."""
-
-    at: datetime
-    session: Session
-    instance_id: str = ""
-    address: str = ""
-    session_id: str = ""
+_HEARING_S = 300.0  # while a queue tells sooner
 
 
 @dataclass(slots=True)
 class _Known:
-    came: dict[str, _Came] = field(default_factory=dict)  # by the event's id
+    came: dict[str, Sequence[Came]] = field(default_factory=dict)  # by the event's id
+    heard: set[str] = field(default_factory=set)  # those of them that only a queue told of
     ended: dict[str, datetime] = field(default_factory=dict)  # by the session's id
     until: datetime | None = None  # asked so far
     asked_at: float = 0.0
+    took_s: float = 0.0
+    ends_at: float = 0.0  # when it was last asked which sessions have ended
 
 
 class Trail:
-    """Implements ``Doorman.let_in``."""
+    """Implements ``Doorman.let_in``. ``hears``: a queue tells sooner, so that the history need not be read so often."""
 
     def __init__(self, cloud: Cloud, *, fresh_s: float = _FRESH_S) -> None:
         self._cloud = cloud
         self._fresh_s = fresh_s
+        self.hears = False
         self._lock = threading.Lock()
         self._known = _Known()
+        self._unfounded: list[str] = []
+        self._told: dict[tuple[str, str], datetime] = {}  # when last, by event and instance: of those that were heard
 
     def let_in(self, instance: Instance, since: datetime) -> Sequence[Session]:
         """See ``Doorman.let_in``. CloudTrail is asked at most every half minute, for everybody at once."""
         with self._lock:
-            if not self._known.asked_at or time.monotonic() - self._known.asked_at > self._fresh_s:
+            known, moment = self._known, time.monotonic()
+            # It answers twice a second, whoever asks: where there is much to read, others are to have their turn.
+            fresh = max(_HEARING_S if self.hears else self._fresh_s, 2 * known.took_s)
+            if not known.asked_at or moment - known.asked_at > fresh:
                 self._ask(since)
-            mine = [one for one in self._known.came.values() if _is_of(one, instance)]
-            found = [self._finished(one) for one in mine]
-        now = datetime.now(UTC)
+            elif moment - known.ends_at > self._fresh_s:
+                self._end_sessions(datetime.now(UTC))
+            now = datetime.now(UTC)
+            mine = [(event, one) for event, one in self._all() if one.is_of(instance.id, instance.address)]
+            self._told |= {(event, instance.id): now for event, _ in mine}
+            found = [self._finished(one) for _, one in mine]
         told = [replace(one, live=one.ended_at is None or one.ended_at > now) for one in found]
         told = [replace(one, ended_at=None) if one.live else one for one in told]
         return sorted((one for one in told if one.live or _left(one) >= since), key=lambda one: one.started_at)
 
-    def _finished(self, one: _Came) -> Session:
-        ended = self._known.ended.get(one.session_id)
-        return one.session if ended is None else replace(one.session, ended_at=max(ended, one.session.started_at))
+    # --- what a queue tells ---
+
+    def hear(self, told: Told) -> bool:
+        """Take what a message tells; False where it was known. What the history told is not changed by it."""
+        with self._lock:
+            if told.event in self._known.came:
+                return False
+            self._known.came[told.event] = told.came
+            self._known.heard.add(told.event)
+            return True
+
+    def told_at(self, event: str, instance_id: str) -> datetime | None:
+        """When ``let_in`` last told of an event on an instance; None: it never did."""
+        with self._lock:
+            return self._told.get((event, instance_id))
+
+    def knows(self, event: str) -> bool:
+        """Whether ``let_in`` may tell of it yet."""
+        with self._lock:
+            return event in self._known.came
+
+    def unfounded(self) -> Sequence[str]:
+        """The events that were heard of and that the history did not have in time, each once."""
+        with self._lock:
+            found, self._unfounded = self._unfounded, []
+            return found
+
+    # --- what the history tells ---
+
+    def _all(self) -> Iterator[tuple[str, Came]]:
+        return ((event, one) for event, several in self._known.came.items() for one in several)
+
+    def _finished(self, one: Came) -> Session:
+        over = self._known.ended.get(one.session_id)
+        return one.session if over is None else replace(one.session, ended_at=max(over, one.session.started_at))
 
     def _ask(self, since: datetime) -> None:
         """Read what is new, and forget what is old."""
-        now = datetime.now(UTC)
+        now, began = datetime.now(UTC), time.monotonic()
         begin = max(since, now - KEPT)
         if self._known.until is not None:
             begin = min(max(begin, self._known.until - LATE), now)
@@ -89,10 +114,22 @@ class Trail:
             for record in self._looked_up(name, begin):
                 self._take(record)
         self._end_sessions(now)
-        self._known.came = {key: one for key, one in self._known.came.items() if one.at > now - KEPT}
-        asked_for = {one.session_id for one in self._known.came.values()}
-        self._known.ended = {name: at for name, at in self._known.ended.items() if name in asked_for}
+        self._forget(now)
+        asked_for = {one.session_id for _, one in self._all()}
+        self._known.ended = {name: over for name, over in self._known.ended.items() if name in asked_for}
         self._known.until, self._known.asked_at = now, time.monotonic()
+        self._known.took_s = self._known.asked_at - began
+
+    def _forget(self, now: datetime) -> None:
+        """What nobody asks for any more, and what was heard of and never was: the history would have it by now."""
+        known = self._known
+        since = {event: now - (2 * LATE if event in known.heard else KEPT) for event in known.came}
+        known.came = {
+            event: several for event, several in known.came.items() if any(one.at > since[event] for one in several)
+        }
+        self._unfounded += sorted(known.heard - known.came.keys())
+        known.heard &= known.came.keys()
+        self._told = {(event, where): told for (event, where), told in self._told.items() if event in known.came}
 
     def _looked_up(self, name: str, begin: datetime) -> Iterator[Mapping[str, Any]]:
         attributes = [{"AttributeKey": "EventName", "AttributeValue": name}]
@@ -106,16 +143,16 @@ class Trail:
                 yield record
 
     def _take(self, record: Mapping[str, Any]) -> None:
-        if record.get("eventName") == "TerminateSession":
-            session = str((record.get("requestParameters") or {}).get("sessionId") or "")
-            self._known.ended.setdefault(session, _at(record))
+        if record.get("eventName") == ENDS:
+            self._known.ended.setdefault(ended(record), at(record))
             return
-        for number, one in enumerate(self._read(record)):
-            self._known.came[f"{record.get('eventID')}/{number}"] = one
+        event = str(record.get("eventID"))
+        self._known.came[event] = came(record, self._reached)
+        self._known.heard.discard(event)
 
     def _end_sessions(self, now: datetime) -> None:
         """Sessions end by themselves, too: by time, and when their instance stops."""
-        open_ids = {one.session_id for one in self._known.came.values() if one.session_id} - set(self._known.ended)
+        open_ids = {one.session_id for _, one in self._all() if one.session_id} - set(self._known.ended)
         if not open_ids:
             return
         active = {one["SessionId"] for one in self._cloud.pages("ssm", "describe_sessions", "Sessions", State="Active")}
@@ -124,67 +161,13 @@ class Trail:
             past = self._cloud.ask("ssm", "describe_sessions", State="History", Filters=filters)["Sessions"]
             if past:
                 self._known.ended[session] = past[0].get("EndDate") or now
+        self._known.ends_at = time.monotonic()
 
-    # --- records ---
-
-    def _read(self, record: Mapping[str, Any]) -> list[_Came]:
-        asked = record.get("requestParameters") or {}
-        answered = record.get("responseElements") or {}
-        name = record.get("eventName")
-        base = Session("cloud", "", str(record.get("sourceIPAddress") or ""), _at(record), key_id=_who(record))
-        if name == "StartSession":
-            session = str(answered.get("sessionId") or "")
-            made = replace(base, tty=session, kind="interactive")
-            return [_Came(base.started_at, made, str(asked.get("target") or ""), session_id=session)]
-        if name == "SendCommand":
-            command = str((answered.get("command") or {}).get("commandId") or "")
-            made = replace(base, tty=command, kind="command", ended_at=base.started_at)
-            return [_Came(base.started_at, made, one) for one in self._reached(asked, command)]
-        if name == "OpenTunnel":
-            lasts = timedelta(seconds=_number(asked.get("maxTunnelDuration"), TUNNEL_LONGEST_S))
-            made = replace(base, ended_at=base.started_at + lasts, kind="forward")
-            return [_Came(base.started_at, made, address=str(asked.get("privateIpAddress") or ""))]
-        user = str(asked.get("osUser") or asked.get("instanceOSUser") or "")
-        made = replace(base, user=user, ended_at=base.started_at + KEY_LASTS, key=_key(asked))
-        return [_Came(base.started_at, made, str(asked.get("instanceId") or ""))]
-
-    def _reached(self, asked: Mapping[str, Any], command: str) -> list[str]:
-        """Whom a command was sent to: by their ids, or by what selected them, of which SSM knows."""
-        ids = asked.get("instanceIds")
-        if ids:
-            return [str(one) for one in ids]
-        if not command:
-            return []
+    def _reached(self, command: str) -> list[str]:
+        """Whom a command was sent to that was sent to whatever some tags select: of that SSM knows."""
         pages = self._cloud.pages("ssm", "list_command_invocations", "CommandInvocations", CommandId=command)
         return [str(one["InstanceId"]) for one in pages]
 
 
-def _is_of(one: _Came, instance: Instance) -> bool:
-    if one.instance_id:
-        return one.instance_id == instance.id
-    return bool(one.address) and one.address == instance.address
-
-
 def _left(one: Session) -> datetime:
     return one.ended_at or one.started_at
-
-
-def _at(record: Mapping[str, Any]) -> datetime:
-    return datetime.fromisoformat(str(record["eventTime"]))
-
-
-def _who(record: Mapping[str, Any]) -> str:
-    """The ARN of who it was: of an assumed role it ends in the session's name."""
-    identity = record.get("userIdentity") or {}
-    return str(identity.get("arn") or identity.get("principalId") or identity.get("type") or "nobody that is named")
-
-
-def _key(asked: Mapping[str, Any]) -> str:
-    told = asked.get("SSHKey") or asked.get("sSHPublicKey") or asked.get("sshPublicKey") or ""
-    text = str(told.get("publicKey") or "") if isinstance(told, Mapping) else str(told)
-    key = read_line(text.encode("ascii", "replace"))
-    return key.fingerprint.decode() if key else ""
-
-
-def _number(told: object, most: int) -> int:
-    return min(int(told), most) if isinstance(told, (int, str)) and str(told).isdecimal() else most

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from driftd.edges.providers.aws.permissions import BUCKET, COMMAND, COMMANDS
+from driftd.edges.providers.aws.permissions import BUCKET, COMMAND, COMMANDS, INSTANCES, PUSH, QUEUE
 
 Call = tuple[str, str]
 Parameters = dict[str, Any]
@@ -43,7 +43,7 @@ class Subject:
     ``snapshot``, ``address`` and ``interface`` are of this deployment, the last two as EC2 tells of them. ``scaling``
     and ``classic`` are names: of the Auto Scaling group, of a classic load balancer. ``scaling_arn`` and
     ``target_group`` are ARNs, ``bucket`` that of what looks by Run Command leave in theirs, ``zone`` is a hosted
-    zone's id.
+    zone's id. ``pushed`` is the user that keys are pushed for, ``queue`` the ARN of the one that tells who came.
     """
 
     raw: Mapping[str, Any] = field(default_factory=dict)
@@ -55,6 +55,8 @@ class Subject:
     scaling: str = ""
     scaling_arn: str = ""
     bucket: str = ""
+    pushed: str = ""
+    queue: str = ""
     target_group: str = ""
     classic: str = ""
     region: str = ""
@@ -188,10 +190,15 @@ def _interfaces(subject: Subject) -> dict[Call, Parameters | None]:
 
 
 def looking(subject: Subject) -> list[tuple[str, tuple[Call, ...]]]:
-    """Resources by ARN, each with the calls for it that a look by Run Command makes; none where looks are others."""
-    if not subject.bucket:
-        return []
-    return [(DOCUMENT, COMMAND), ("*", COMMANDS), (subject.bucket, BUCKET)]
+    """Resources by ARN, each with the calls for it that no group makes that is reached by a key of its own, and whose
+    sessions no queue tells of.
+    """
+    found: list[tuple[str, tuple[Call, ...]]] = [(subject.queue, QUEUE)] if subject.queue else []
+    if subject.pushed:
+        found.append((INSTANCES, PUSH))
+    if subject.bucket:
+        found += [(DOCUMENT, COMMAND), ("*", COMMANDS), (subject.bucket, BUCKET)]
+    return found
 
 
 def asked(subject: Subject) -> list[tuple[str, tuple[Call, ...]]]:

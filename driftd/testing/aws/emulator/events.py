@@ -19,8 +19,9 @@ from typing import Any
 from common import bind, now, zulu
 from moto.autoscaling.models import autoscaling_backends
 from moto.cloudtrail.models import cloudtrail_backends
-from moto.events.models import Rule, events_backends
+from moto.events.models import EventsBackend, Rule, events_backends
 from moto.events.utils import EventTemplateParser
+from moto.sqs import models as sqs
 from moto.sqs.models import sqs_backends
 from moto.utilities.arns import parse_arn
 from moto.utilities.utils import get_partition
@@ -191,9 +192,27 @@ def _send(rule: Rule, event: Event, plain: Callable[..., None], *said: Any, **mo
         plain(others, event, *said, **more)
 
 
+def _put(self: Any, entries: list[Event], plain: Callable[..., list[Event]]) -> list[Event]:
+    """Nobody but AWS has sources that begin with "aws.".
+
+    https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html
+    """
+    refused = {"ErrorCode": "NotAuthorizedForSourceException", "ErrorMessage": "Not authorized for the source."}
+    theirs = [str(one.get("Source") or "").startswith("aws.") for one in entries]
+    answers = iter(plain(self, [one for one, aws in zip(entries, theirs, strict=True) if not aws]))
+    return [dict(refused) if aws else next(answers) for aws in theirs]
+
+
 def patch(world: World) -> None:
-    """Listen, and deliver."""
+    """Listen, and deliver. A queue's clock is the emulator's.
+
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html
+    """
     bind(world)
+    sqs.unix_time = lambda: now().timestamp()
+    sqs.unix_time_millis = lambda: now().timestamp() * 1000
+    put = EventsBackend.put_events
+    EventsBackend.put_events = lambda self, entries: _put(self, entries, put)
     bus, plain = Bus(world), Rule.send_to_targets
     Rule.send_to_targets = lambda self, event, *said, **more: _send(self, event, plain, *said, **more)
     activities = getattr(world, "activities", None)

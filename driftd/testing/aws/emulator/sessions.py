@@ -108,7 +108,7 @@ def _reached(response: Any, asked: dict[str, Any]) -> Any:
     if not found:
         raise ApiError("EC2InstanceNotFoundException", f"{asked['InstanceId']} was not found.")
     zone = asked.get("AvailabilityZone")
-    if zone and zone != found[0].placement:
+    if zone and zone != found[0].placement.zone:
         raise ApiError("EC2InstanceNotFoundException", f"{asked['InstanceId']} is not in {zone}.")
     if found[0].state != "running":
         raise ApiError("EC2InstanceStateInvalidException", f"{asked['InstanceId']} is not running.")
