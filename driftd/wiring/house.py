@@ -47,6 +47,7 @@ from driftd.wiring.attesting import Attesting
 from driftd.wiring.baking import DEADLINE_S, Baking, tree
 from driftd.wiring.calibrating import Calibrating
 from driftd.wiring.custody import Custody
+from driftd.wiring.disks import Disks
 from driftd.wiring.doctoring import Doctoring
 from driftd.wiring.explaining import Explaining
 from driftd.wiring.exports import Exporting
@@ -267,6 +268,9 @@ class WiredHouse:
         overlays = documents.OverlayDirectory(manifest.parent, manifest)
         rules = Rules(documents.load_policy(policy, Path()), (), strict, overlays, showing, self.packages)
         return audit(instance, self.looker, Given(made), rules, tuple, self.now, keys=self.keys, deadline_s=DEADLINE_S)
+
+    def disks(self) -> Disks:
+        return Disks(self)
 
     @cached_property
     def _explaining(self) -> Explaining:
