@@ -86,6 +86,7 @@ def test_there_is_a_way_to_know_of_every_call_in_the_policy():
         scaling_arn="arn",
         target_group="arn",
         bucket="arn",
+        disks=True,
     )
     asked = [*trials.asked(whole), *trials.looking(whole)]
     known = {*trials.reading(whole), *trials.changing(whole)}.union(*(calls for _, calls in asked))

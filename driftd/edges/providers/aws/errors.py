@@ -21,6 +21,7 @@ _THROTTLED = frozenset(
         "ThrottledException",
         "TooManyRequestsException",
         "RequestThrottled",
+        "RequestThrottledException",
         "SlowDown",
         "SnapshotCreationPerVolumeRateExceeded",
     }

@@ -66,14 +66,21 @@ CHECK = (
 COMMAND = (("ssm", "send_command"),)
 COMMANDS = (("ssm", "cancel_command"), ("ssm", "get_command_invocation"), ("ssm", "list_commands"))
 BUCKET = (("s3", "delete_object"), ("s3", "get_object"))
+# To read disks from outside, beside either: a snapshot is taken, read by block, compared with its image's, and deleted.
+BLOCKS = (("ebs", "get_snapshot_block"), ("ebs", "list_changed_blocks"), ("ebs", "list_snapshot_blocks"))
+IMAGE = (("ec2", "describe_images"),)
+SNAPSHOT = (("ec2", "create_snapshot"), ("ec2", "create_tags"))
+DELETE = (("ec2", "delete_snapshot"),)
 MODES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "observe": READ,
     "enforce": (*READ, *CHANGE, *CHECK),
     "look-by-ssm": (*COMMAND, *COMMANDS, *BUCKET),
+    "out-of-band": (*BLOCKS, *IMAGE, *SNAPSHOT, *DELETE),
 }
 # Who may send any command anywhere is root everywhere; BUCKET and PREFIX are the group's own.
 _DOCUMENT = ("arn:aws:ssm:*::document/AWS-RunShellScript", "arn:aws:ec2:*:*:instance/*")
 _OBJECTS = "arn:aws:s3:::BUCKET/PREFIX/*"
+_SNAPSHOTS = "arn:aws:ec2:*::snapshot/*"
 
 
 def policy(mode: str) -> dict[str, Any]:
@@ -81,6 +88,8 @@ def policy(mode: str) -> dict[str, Any]:
     if mode == "look-by-ssm":
         parts = (("Send", COMMAND, [*_DOCUMENT]), ("Commands", COMMANDS, "*"), ("Answers", BUCKET, _OBJECTS))
         return _document([_statement(*part) for part in parts])
+    if mode == "out-of-band":
+        return _out_of_band()
     statements = [_statement(mode.title(), MODES[mode], "*")]
     if mode == "enforce":
         statements.append(
@@ -93,6 +102,18 @@ def policy(mode: str) -> dict[str, Any]:
             }
         )
     return _document(statements)
+
+
+def _out_of_band() -> dict[str, Any]:
+    """Snapshots may be made of any volume, tagged as they are made, and deleted where they are such."""
+    made = _statement("Tag", SNAPSHOT[1:], _SNAPSHOTS) | {
+        "Condition": {"StringEquals": {"ec2:CreateAction": "CreateSnapshot"}}
+    }
+    gone = _statement("Delete", DELETE, _SNAPSHOTS) | {
+        "Condition": {"StringLike": {"aws:ResourceTag/driftd:read": "*"}}
+    }
+    plain = (("Blocks", BLOCKS, _SNAPSHOTS), ("Image", IMAGE, "*"), ("Snapshot", SNAPSHOT[:1], "*"))
+    return _document([*(_statement(*part) for part in plain), made, gone])
 
 
 def _statement(name: str, calls: Iterable[tuple[str, str]], resource: str | list[str]) -> dict[str, Any]:

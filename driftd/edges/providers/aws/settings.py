@@ -39,6 +39,15 @@ class AwsGroup(Strict):
     auto_scaling_group: str = Field(default="", max_length=255)
 
 
+class BaseDisks(Strict):
+    """Where disks of images are kept, so that of an instance's disk only what differs is read; at most ``gib`` of them.
+    Without a ``dir`` none are kept.
+    """
+
+    dir: str = ""
+    gib: int = Field(default=32, ge=1, le=65536)
+
+
 class AwsSettings(Strict):
     """The section ``providers.aws``.
 
@@ -47,6 +56,7 @@ class AwsSettings(Strict):
     ``endpoint`` is another URL for all services: an emulator's. ``address`` says which one an
     instance is reached at, ``host_keys`` where its host keys are known from.
     ``quarantine_group`` is the security group that lets nothing through; without one driftd makes one in each VPC.
+    ``base_disks`` is where disks of images are kept for looks out of band.
     """
 
     region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
@@ -58,6 +68,7 @@ class AwsSettings(Strict):
     address: Literal["private", "public"] = "private"
     host_keys: Literal["console", "known_hosts"] = "console"
     quarantine_group: str = Field(default="", pattern=r"^$|^sg-[0-9a-f]+$")
+    base_disks: BaseDisks = BaseDisks()
     groups: dict[str, AwsGroup] = Field(default_factory=dict)
 
 
@@ -98,6 +109,7 @@ class Served(Strict):
     reach: Reach = Reach()
     launch: Launch = Launch()
     auto_scaling_group: str = ""
+    out_of_band: bool = False
 
     @field_validator("select")
     @classmethod
@@ -132,6 +144,7 @@ def served(settings: AwsSettings, groups: Mapping[str, Mapping[str, Any]]) -> di
             ),
             "launch": mine.launch,
             "auto_scaling_group": mine.auto_scaling_group,
+            "out_of_band": bool(group.get("out_of_band")),
         }
         found[name] = checked(Served, value, f"groups.{name}", PAGE)
         if not found[name].select and not mine.auto_scaling_group:

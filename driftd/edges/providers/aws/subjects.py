@@ -61,6 +61,7 @@ class Subjects:
             scaling=scaling,
             scaling_arn=str(described[0]["AutoScalingGroupARN"]) if described else "",
             bucket=self._bucket(group),
+            disks=self._groups[group].out_of_band,
             target_group=str(behind[0]["TargetGroupArn"]) if behind else "",
         )
         if not changing:

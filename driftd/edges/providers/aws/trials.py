@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from driftd.edges.providers.aws.permissions import BUCKET, COMMAND, COMMANDS
+from driftd.edges.providers.aws.permissions import BLOCKS, BUCKET, COMMAND, COMMANDS, DELETE, IMAGE, SNAPSHOT
 
 Call = tuple[str, str]
 Parameters = dict[str, Any]
@@ -34,7 +34,7 @@ class Subject:
     ``raw`` is one of its instances as EC2 tells of it, ``launch`` what a newcomer would be launched with. ``volume``,
     ``snapshot`` and ``address`` are of this deployment, the last as EC2 tells of it. ``scaling`` is the Auto Scaling
     group's name; ``scaling_arn`` and ``target_group`` are ARNs. ``bucket`` is the ARN of what looks by Run Command
-    leave in theirs.
+    leave in theirs. ``disks`` are read from outside.
     """
 
     raw: Mapping[str, Any] = field(default_factory=dict)
@@ -46,6 +46,7 @@ class Subject:
     scaling_arn: str = ""
     bucket: str = ""
     target_group: str = ""
+    disks: bool = False
 
     @property
     def instance(self) -> str:
@@ -143,10 +144,9 @@ def _addresses(subject: Subject) -> dict[Call, Parameters | None]:
 
 
 def looking(subject: Subject) -> list[tuple[str, tuple[Call, ...]]]:
-    """Resources by ARN, each with the calls for it that a look by Run Command makes; none where looks are others."""
-    if not subject.bucket:
-        return []
-    return [(DOCUMENT, COMMAND), ("*", COMMANDS), (subject.bucket, BUCKET)]
+    """Resources by ARN, each with the calls for it that looks by Run Command and at disks make; if any."""
+    commands = [(DOCUMENT, COMMAND), ("*", COMMANDS), (subject.bucket, BUCKET)] if subject.bucket else []
+    return [*commands, *([("*", (*BLOCKS, *IMAGE, *SNAPSHOT, *DELETE))] if subject.disks else [])]
 
 
 def asked(subject: Subject) -> list[tuple[str, tuple[Call, ...]]]:
