@@ -7,7 +7,7 @@ from dataclasses import fields
 from math import ceil
 from typing import Any
 
-from driftd.core.asides import Looking, StoppableLooker
+from driftd.core.asides import DiskReading, Looking, StoppableLooker
 from driftd.core.custody.terms import Terms
 from driftd.core.errors import BadInput
 from driftd.core.world import Limits, Manner
@@ -41,6 +41,11 @@ def join(settings: Settings) -> Mapping[str, Group]:
             raise BadInput(
                 f"groups.{name}.reach.ssm: the provider {group.provider} cannot look by it",
                 "ssm is a way in on AWS (docs/aws.md); elsewhere write reach: {ssh: …}",
+            )
+        if group.out_of_band.every is not None and not isinstance(loaded[group.provider], DiskReading):
+            raise BadInput(
+                f"groups.{name}.out_of_band.every: the provider {group.provider} reads no disks",
+                "local-vm and aws do (docs/out-of-band.md); elsewhere leave it out",
             )
     return {
         name: Group(
@@ -87,6 +92,7 @@ def _section(settings: Settings, group: GroupSettings) -> dict[str, Any]:
         "hosts": list(group.hosts),
         "traffic": dict(group.traffic),
         "zones": list(group.zones),
+        "out_of_band": group.out_of_band.every is not None,
         "reach": {"ssm": ssm.model_dump()} if ssm is not None else {"ssh": by_ssh},
     }
 

@@ -214,7 +214,7 @@ class WiredHouse:
 
         # The store learns of the visit, lest a later look takes it for a stranger's.
         with self.store() as store:
-            looks = several(self._visitor(store, look, run), list(instances), self.settings.daemon.lookers)
+            looks = several(self.visitor(store, look, run), list(instances), self.settings.daemon.lookers)
             with store.read() as tx:
                 accepted = tx.suppressions(self.now())
             yield from run.completed(looks, lambda group: Rules(self.policies[group], accepted, strict))
@@ -255,7 +255,8 @@ class WiredHouse:
             return None
         return Wanted(self.settings.groups[group].image, known.chosen, known.rollouts)
 
-    def _visitor(self, store: Store, look: Audit, run: Run) -> Visitor:
+    def visitor(self, store: Store, look: Audit, run: Run | None = None) -> Visitor:
+        """Whoever looks with a visit open in the store."""
         longest = self.settings.ssh.look_timeout * 2
         return Visitor(store, look, self.looker.own_key, clock=self.now, longest=longest, run=run)
 

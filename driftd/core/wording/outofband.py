@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from driftd.core.findings import Finding
 from driftd.core.wording import count, printable, shown
@@ -12,6 +13,22 @@ IN_FORCE = "a disk shows what is configured, not what is in force"
 OF_A_DISK = "the disk was read, so nothing was seen of what runs"
 HIDES = "the instance shows it as it was baked, and its disk has something else: what answers there hides it"
 ON_ITS_WAY = "the disk was copied while this changed, or before it was written there: that hides nothing"
+AGAIN = "the disk has what the instance denies: looking once more, at another copy"
+
+
+def waiting(left: timedelta) -> str:
+    """Why nothing happens for a while."""
+    return f"waiting {left.total_seconds():.0f} s, until what the instance wrote is on its disk"
+
+
+def unread(why: str) -> str:
+    """There is no disk to look at; that says nothing of the instance."""
+    return f"its disk could not be read: {why}"
+
+
+def no_disks(provider: str) -> str:
+    """The provider has no such means."""
+    return f"the provider {provider} reads no disks"
 
 
 def hidden(found: Sequence[Finding]) -> str:

@@ -47,6 +47,16 @@ def look_at_all(context: Context, house: House, targets: list[str], each: Each, 
     return sorted(looks, key=lambda look: (look.instance.group, look.instance.slot, look.instance.id))
 
 
+def look_from_outside(context: Context, house: House, targets: list[str], each: Each, *, strict: bool) -> list[Look]:
+    """Of every target two looks: at the instance and at its disk."""
+    instances, looks = house.find(targets), []
+    with working(context.err, "looking") as tell:
+        for look in house.disks().both(instances, strict=strict, tell=tell):
+            looks.append(look)
+            each(look)
+    return sorted(looks, key=lambda look: (look.instance.group, look.instance.slot, look.instance.id))
+
+
 @dataclass(frozen=True, slots=True)
 class Offline:
     """What is looked at without any instance: a directory, a disk, or neither."""
@@ -116,6 +126,10 @@ def audit(
     unpacked_limit: Annotated[
         int | None, typer.Option(min=1, metavar="GIB", help="With --disk: the most that its files may have.")
     ] = None,
+    out_of_band: Annotated[
+        bool,
+        typer.Option("--out-of-band", help="Read each one's disk from outside, too, and compare what both say."),
+    ] = False,
     packages: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Where changed packages are verified (default: the configured directory)."),
@@ -135,12 +149,16 @@ def audit(
     limit = unpacked_limit << 30 if unpacked_limit else None
     offline = Offline(root, Disk(disk, partition, replay_journal, limit) if disk else None)
     offline.check(manifest, targets, key, partition or replay_journal or unpacked_limit)
+    if out_of_band and manifest is not None:
+        raise BadInput("--out-of-band is for instances, and something offline is looked at here", "leave out either")
     streamed = form is Format.NDJSON and output is None
     each: Each = _line if streamed else _nothing
     if manifest is not None:
         with working(context.err, f"looking at {root or disk}"):
             looks = [offline.look(house, manifest, policy, strict=strict, keys=key or [])]
         each(looks[0])
+    elif out_of_band:
+        looks = look_from_outside(context, house, targets or [], each, strict=strict)
     else:
         looks = look_at_all(context, house, targets or [], each, strict=strict)
     if not streamed:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from driftd.core.facts import Instance
 from driftd.core.looks import Look
+
+Tell = Callable[[str], None]
+
+
+def quiet(_what: str) -> None:
+    """Nobody is told what is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,4 +38,11 @@ class DiskDesk(Protocol):
         self, disk: Disk, manifest: Path, policy: Sequence[str], *, strict: bool, keys: Sequence[Path] = ()
     ) -> Look:
         """Hold a disk against a manifest. ``keys`` are as for ``House.audit_root``. What cannot be read is UNKNOWN."""
+        ...
+
+    def both(self, instances: Sequence[Instance], *, strict: bool, tell: Tell = quiet) -> Iterator[Look]:
+        """Of each instance two looks: at itself, and at its disk with the verdict that both views have together.
+
+        ``tell`` hears what is done. Raises BadInput where a provider reads no disks.
+        """
         ...
