@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -145,13 +146,24 @@ def reading_of(provider: Provider) -> DiskReading:
     return provider
 
 
-def outside(house: WiredHouse, views: Views, reading: DiskReading, group: str, tell: Tell = quiet) -> Outside:
+def _slept(left: timedelta) -> None:
+    time.sleep(left.total_seconds())
+
+
+def outside(
+    house: WiredHouse,
+    views: Views,
+    reading: DiskReading,
+    group: str,
+    tell: Tell = quiet,
+    wait: Callable[[timedelta], None] = _slept,
+) -> Outside:
     """Who looks at a group's disks."""
     return Outside(
         views,
         reading,
         clock=house.now,
-        wait=lambda left: time.sleep(left.total_seconds()),
+        wait=wait,
         name=lambda: f"read-{secrets.token_hex(8)}",
         limit=LARGEST,
         settled=house.settings.groups[group].out_of_band.settle,

@@ -19,9 +19,11 @@ from driftd.doors.jobs import signs_of
 from driftd.edges import logs
 from driftd.edges.store import SqlQueue, SqlStore, here, open_store
 from driftd.flows.audit import Visits
+from driftd.flows.disks import DiskLooks, Stopping
 from driftd.flows.expire import Expirer
 from driftd.flows.janitor import Janitor
 from driftd.flows.keep import Keeper
+from driftd.flows.outofband import Both
 from driftd.flows.remembering import Known
 from driftd.flows.remind import Reminder
 from driftd.flows.replace import Replacer
@@ -31,6 +33,7 @@ from driftd.flows.tainting import Marker
 from driftd.flows.visit import Visitor
 from driftd.settings import Settings
 from driftd.wiring.breaking import Watch
+from driftd.wiring.disks import HouseViews, outside, reading_of
 from driftd.wiring.house import WiredHouse
 from driftd.wiring.keeping import GENERATOR
 from driftd.wiring.notifying import Notifying
@@ -45,6 +48,7 @@ JOURNAL_BEAT = timedelta(seconds=5)
 STATUS_BEAT = timedelta(seconds=30)
 # What a job may be silent for before it counts as hung. Whatever it waits for besides has a limit of its own.
 PATIENCE = timedelta(minutes=10)
+DISKS_S = 2.0  # that a look out of band is waited for at the end: what it leaves is swept
 LEASE_PATIENCE = timedelta(minutes=2)
 
 
@@ -105,6 +109,16 @@ class WiredEngine:
             stopping=self._stopping.is_set,
             within=house.settings.breakers.reported_within,
         )
+        self._disks = disks = DiskLooks(
+            store,
+            watch.groups,
+            self._look_outside,
+            queue,
+            sweeper.known,
+            clock=clock,
+            stopping=self._stopping.is_set,
+            looked=self._metrics.looked_outside,
+        )
         self._watching = watching = Watching(house, store, watch.groups, queue, sweeper.known, visitor.others)
         self._metrics.watch(watching.stands)
         replacer = Replacer(
@@ -137,6 +151,7 @@ class WiredEngine:
             Beat("janitor", pace.janitor, janitor.tick, patience, tidying.sign),
             Beat("evidence", pace.janitor, expirer.tick),
             *self._notifying.beats(),
+            *([Beat("disks", pace.tick, disks.tick)] if any(g.disks_every for g in house.groups.values()) else []),
             *([Beat("status", STATUS_BEAT, self._say_status)] if house.manager().listens else []),
         )
 
@@ -145,6 +160,16 @@ class WiredEngine:
         look = self._house.judged_look(instance, visits, known, self._store, looker=looker)
         self._metrics.looked(look)
         return look
+
+    def _look_outside(self, instance: Instance) -> Both:
+        house = self._house
+        views, reader = HouseViews(house, self._store), reading_of(house.provider(instance.group))
+        return outside(house, views, reader, instance.group, wait=self._let_pass).look(instance)
+
+    def _let_pass(self, left: timedelta) -> None:
+        """Raises ``Stopping`` where the daemon ends first."""
+        if self._stopping.wait(left.total_seconds()):
+            raise Stopping
 
     def _outside(self, group: str) -> str:
         """The pause file holds even when the store cannot be reached; and nothing is changed before it was read."""
@@ -184,6 +209,7 @@ class WiredEngine:
         """See ``Engine.close``. What fails here has nobody left to tell."""
         self._served.close()
         self._sweeper.close()
+        self._disks.wait(DISKS_S)
         self._watching.close()
         try:
             self._keeper.finish()

@@ -59,6 +59,7 @@ def join(settings: Settings) -> Mapping[str, Group]:
             else None,
             every=group.every,
             watch=group.watch,
+            disks_every=group.out_of_band.every,
             hooks=hooks_of(settings, group, name),
             manner=manner_of(group),
             keep_snapshots=group.replacing.keep_snapshots,

@@ -16,6 +16,11 @@ ON_ITS_WAY = "the disk was copied while this changed, or before it was written t
 AGAIN = "the disk has what the instance denies: looking once more, at another copy"
 
 
+def said(instance: str, verdict: str, reason: str) -> str:
+    """What a look at a disk came to, for the log."""
+    return f"the disk of {instance} is {verdict}: {reason}"
+
+
 def waiting(left: timedelta) -> str:
     """Why nothing happens for a while."""
     return f"waiting {left.total_seconds():.0f} s, until what the instance wrote is on its disk"
