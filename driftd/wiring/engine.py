@@ -109,16 +109,7 @@ class WiredEngine:
             stopping=self._stopping.is_set,
             within=house.settings.breakers.reported_within,
         )
-        self._disks = disks = DiskLooks(
-            store,
-            watch.groups,
-            self._look_outside,
-            queue,
-            sweeper.known,
-            clock=clock,
-            stopping=self._stopping.is_set,
-            looked=self._metrics.looked_outside,
-        )
+        self._disks = disks = self._disk_looks(watch, queue)
         self._watching = watching = Watching(house, store, watch.groups, queue, sweeper.known, visitor.others)
         self._metrics.watch(watching.stands)
         replacer = Replacer(
@@ -160,6 +151,18 @@ class WiredEngine:
         look = self._house.judged_look(instance, visits, known, self._store, looker=looker)
         self._metrics.looked(look)
         return look
+
+    def _disk_looks(self, watch: Watch, queue: SqlQueue) -> DiskLooks:
+        return DiskLooks(
+            self._store,
+            watch.groups,
+            self._look_outside,
+            queue,
+            self._sweeper.known,
+            clock=self._house.now,
+            stopping=self._stopping.is_set,
+            looked=self._metrics.looked_outside,
+        )
 
     def _look_outside(self, instance: Instance) -> Both:
         house = self._house

@@ -116,6 +116,7 @@ def test_who_hides_something_is_tampered_with_and_stays_so_whatever_it_says_of_i
     assert any("is tampered" in one for one in said)
     assert disks.row().verdict is Verdict.TAMPERED
     since = disks.row().verdict_since
+    assert since == disks.fleet.clock()
     for _ in range(2):
         disks.swept()
         row = disks.row()
