@@ -211,9 +211,10 @@ def _taint(tx: Tx, group: Group, row: InstanceRow, look: Look, now: datetime) ->
     if not look.enforceable:
         action = capped(action, Action.ALERT)  # what would come instead could not be verified
     came = at_least(Action.OBSERVE, look.others, look.judgement.findings)
-    said = row.taint or taint_of(came) or why_of(sessions)
-    tainted = replace(row, action=action, taint=said, taint_since=row.taint_since or now)
     hidden = hiding(sessions)
+    before = "" if row.taint.startswith(outofband.TWO_THINGS) else row.taint  # that may have been accepted meanwhile
+    said = why_of(sessions) if hidden else before or taint_of(came) or why_of(sessions)
+    tainted = replace(row, action=action, taint=said, taint_since=row.taint_since or now)
     if not hidden or row.verdict in {Verdict.UNKNOWN, Verdict.TAMPERED}:
         return tainted
     return replace(tainted, verdict=Verdict.TAMPERED, reason=f"{outofband.hidden(hidden)}; else: {row.reason}")

@@ -11,6 +11,7 @@ from pathlib import Path
 import accounts
 import pytest
 from lying import HIDDEN, HIDE, SHOWN
+from servers import wait_until
 
 from driftd import settingparts, wiring
 from driftd.core.errors import BadInput
@@ -24,6 +25,7 @@ TESTS = Path(__file__).parent.parent
 CONFIG = """\
 store: sqlite:///driftd.db
 manifests: .
+metrics: {{listen: ""}}
 trust: {{unsigned: look}}
 providers: {{aws: {{region: eu-central-1, endpoint: "{url}"}}}}
 groups:
@@ -34,7 +36,8 @@ groups:
     traffic: {{target_group: web}}
     reach: {{ssh: {{user: root, key: "{key}"}}}}
     policy: [auto, shared-kernel, sessions, "{tests}/web.yaml"]
-    out_of_band: {{settle: {settle}}}
+    every: 1s
+    out_of_band: {{settle: {settle}, every: 10m}}
 """
 
 
@@ -135,3 +138,30 @@ def test_the_command_says_both_and_waits_as_long_as_it_is_told(account, tmp_path
 def test_too_short_a_wait_is_refused_and_says_why(account, tmp_path):
     with pytest.raises(BadInput, match="settle is at least 45s"):
         Scene(account, tmp_path, "5s")
+
+
+def test_the_daemon_finds_it_out_by_itself_and_no_later_look_lifts_it(scene):
+    engine = scene.house.engine()
+    try:
+        beats = {beat.name: beat for beat in engine.beats}
+
+        def tampered():
+            for name in ("lease", "journal", "sweep", "disks"):
+                beats[name].run()
+            with scene.house.store(read_only=True) as store, store.read() as tx:
+                row = tx.instance(scene.instance.id)
+                found = [one.finding for one in tx.open_findings(scene.instance.id)]
+            return row is not None and row.verdict is Verdict.TAMPERED and (row, found)
+
+        row, found = wait_until(tampered, "the verdict", 120)
+        assert {one.subject.decode() for one in found if one.kind == "hidden"} == HIDDEN
+        assert "it hides" in row.taint
+        seen = row.looked_at
+        assert wait_until(lambda: (now := tampered()) and now[0].looked_at != seen, "another look", 60)
+        assert tampered()
+        with scene.house.store(read_only=True) as store, store.read() as tx:
+            assert "tampered" in [line.body.get("out_of_band") for line in tx.journal_lines()]
+    finally:
+        engine.stop()
+        engine.close()
+    assert scene.snapshots() == []

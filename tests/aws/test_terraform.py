@@ -55,7 +55,7 @@ def test_what_is_given_out_and_what_is_joined_is_there(parsed):
 
 
 def test_the_policies_are_those_of_the_code():
-    for mode in ("observe", "enforce", "look-by-ssm"):
+    for mode in ("observe", "enforce", "look-by-ssm", "out-of-band"):
         mine = (MODULE / f"policies/{mode}.json").read_text()
         assert mine == (ROOT / f"docs/aws/{mode}.json").read_text()
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
-from sweeping import Fleet, drifted, finding
+from sweeping import MALLORY, VISITED, Fleet, drifted, finding
 
 from driftd.core.difference import Change, Difference
 from driftd.core.findings import Action, Judgement, Verdict
@@ -167,8 +167,9 @@ def test_a_person_who_accepts_it_lifts_it(disks):
 def test_it_counts_as_tampered_in_the_metrics_also_while_it_cannot_be_reached(disks):
     disks.says["web/0"] = TAMPERED
     disks.all()
-    disks.fleet.said["web/0"] = (Judgement(Verdict.UNKNOWN, "no answer"), ())
+    disks.fleet.said[disks.row().id] = (Judgement(Verdict.UNKNOWN, "no answer"), ())
     disks.swept()
+    assert disks.row().verdict is Verdict.UNKNOWN
     registry = CollectorRegistry()
     registry.register(StoreCollector(disks.fleet.store, disks.fleet.clock))
     assert b'driftd_tampered_instances{group="web"} 1.0' in generate_latest(registry)
@@ -213,3 +214,17 @@ def test_a_look_that_was_cut_off_is_no_news_and_is_made_by_the_next_daemon(disks
     disks.fleet.clock.advance(48 * 3600)
     assert disks.all() == []
     assert len(disks.asked) == 4
+
+
+def test_once_it_is_accepted_the_taint_tells_of_those_who_were_there_alone(disks):
+    disks.fleet.said[disks.row().id] = (drifted(VISITED), (MALLORY,))
+    disks.swept()
+    disks.says["web/0"] = TAMPERED
+    disks.all()
+    assert "it hides" in disks.row().taint
+    now = disks.fleet.clock()
+    with disks.fleet.store.write() as tx:
+        tx.add_suppression(Suppression(0, HIDES.signature, "", "ann", "mine", now, now + timedelta(days=1)))
+    disks.swept()
+    assert "it hides" not in disks.row().taint
+    assert "mallory" in disks.row().taint

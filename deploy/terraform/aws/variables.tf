@@ -51,6 +51,12 @@ variable "looks_prefix" {
   default     = "driftd"
 }
 
+variable "out_of_band" {
+  description = "Whether root disks are read from outside (out_of_band: {every: …}, driftd audit --out-of-band)."
+  type        = bool
+  default     = false
+}
+
 variable "permissions_boundary" {
   description = "The ARN of a permissions boundary for the role; null: none."
   type        = string

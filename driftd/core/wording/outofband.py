@@ -12,6 +12,7 @@ RUNNING = "a disk shows nothing of what runs"
 IN_FORCE = "a disk shows what is configured, not what is in force"
 OF_A_DISK = "the disk was read, so nothing was seen of what runs"
 HIDES = "the instance shows it as it was baked, and its disk has something else: what answers there hides it"
+TWO_THINGS = "its disk and what it shows of itself are two things"
 ON_ITS_WAY = "the disk was copied while this changed, or before it was written there: that hides nothing"
 AGAIN = "the disk has what the instance denies: looking once more, at another copy"
 
@@ -41,7 +42,7 @@ def hidden(found: Sequence[Finding]) -> str:
     first = found[0]
     rest = f" and {len(found) - 1} more" if len(found) > 1 else ""
     what = f"{printable(first.actual.get('hidden', ''))} {shown(first.subject)}"
-    return f"its disk and what it shows of itself are two things: it hides {what}{rest}"
+    return f"{TWO_THINGS}: it hides {what}{rest}"
 
 
 def drifted(told: int, alone: int) -> str:
