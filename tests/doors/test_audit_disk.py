@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from imaging import MIB, partitioned, run
 
+from driftd.core.difference import Change, Difference
+from driftd.core.facts import Instance
+from driftd.core.findings import Action, Finding, Judgement, Severity, Verdict, signature
+from driftd.core.looks import DISK, Look
+from driftd.doors.report.formats import Format, render
+
 TABLE = "label: gpt\nstart=2048, size=2048, type=21686148-6449-6E6F-744E-656564454649\nstart=4096, size=65536\n"
 LIVE = {"binfmt", "bpf", "container", "firewall", "listener", "process", "session"}
+
+
+def finding(one: Difference) -> Finding:
+    shape = signature(one)
+    return Finding(
+        one.kind, one.subject, one.change, Severity.CRITICAL, Action.REPLACE, shape, "driftd:default", "it lies",
+        one.expected, one.actual,
+    )  # fmt: skip
 
 
 class Server:
@@ -148,3 +164,18 @@ def test_a_mistake_is_one_sentence(server, monkeypatch, words, status: int, said
     found = server.driftd("audit", *words)
     assert found.status == status, found.out + found.err
     assert said in " ".join((found.out + found.err).split())
+
+
+@pytest.mark.parametrize("form", [*Format])
+def test_every_format_tells_an_instance_from_its_disk(form: Format):
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    web = Instance("i-1", "web", "img", slot="web/0")
+    hides = finding(Difference("hidden", b"/usr/bin/hider", Change.ADDED, {}, {"hidden": "file"}))
+    bad = Judgement(Verdict.TAMPERED, "it hides file /usr/bin/hider", (hides,), action=Action.REPLACE)
+    inside = Look(web, now, 1.0, Judgement(Verdict.CLEAN, "nothing differs from img"), root=b"r" * 32)
+    said = render(form, [inside, replace(inside, judgement=bad, means=DISK)], now)
+    assert "hider" in said
+    assert "its disk" in said or "disk" in said.lower()
+    assert said.lower().count("tampered") >= 1 or form is Format.SARIF
+    alone = render(form, [inside], now)
+    assert "its disk" not in alone

@@ -198,6 +198,7 @@ class LineInstanceShape(_Strict):
     reason: str
     hint: str
     looked_at: datetime
+    means: str | None = None
 
 
 class LineShape(_Strict):
