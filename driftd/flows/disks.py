@@ -22,6 +22,7 @@ from driftd.flows.sweep import left_alone
 KIND = "disk"
 LEASE_S = 6 * 3600.0
 AGAIN = timedelta(hours=1)  # after one that could not be made
+SOON = timedelta(minutes=5)
 
 _log = logging.getLogger(__name__)
 
@@ -85,22 +86,39 @@ class DiskLooks:
             self._thread.join(timeout_s)
 
     def _job(self, job: Job) -> None:
-        instance = self._known().get(job.key.removeprefix(f"{KIND}/"))
-        group = self._groups.get(instance.group) if instance is not None else None
         try:
-            if instance is None or group is None or group.disks_every is None:
+            due = self._again(job)
+            if due is None:
                 self._queue.done(job)
-                return
-            well = self._one(instance, group)
-            self._queue.retry(job, self._clock() + (group.disks_every if well else min(AGAIN, group.disks_every)))
+            else:
+                self._queue.retry(job, due)
         except Stopping:
             return  # it is reclaimed by the next daemon
         except (StoreUnavailable, LeaseHeld) as error:
             self._said.append(str(error))
-        except Exception as error:  # noqa: BLE001  # one that breaks us must not stop the others
+            self._fresh = True  # nobody works on it any more
+
+    def _again(self, job: Job) -> datetime | None:
+        """Do it; when it is due the next time, None for never."""
+        name = job.key.removeprefix(f"{KIND}/")
+        instance = self._known().get(name)
+        if instance is None:
+            with self._store.read() as tx:
+                row = tx.instance(name)
+            gone = row is None or row.gone_at is not None
+            return None if gone else self._clock() + SOON  # its inventory was not read yet, say
+        group = self._groups.get(instance.group)
+        if group is None or group.disks_every is None:
+            return None
+        try:
+            well = self._one(instance, group)
+        except (Stopping, StoreUnavailable, LeaseHeld):
+            raise
+        except Exception as error:  # noqa: BLE001  # per instance: one that breaks us must not stop the others
             _log.exception("%s: a look out of band failed in a way nobody foresaw", job.key)
-            self._said.append(f"{job.key}: {type(error).__name__} in a look out of band; it is tried again")
-            self._queue.retry(job, self._clock() + AGAIN)
+            self._said.append(f"{name}: {type(error).__name__} in a look out of band; it is tried again")
+            well = False
+        return self._clock() + (group.disks_every if well else min(AGAIN, group.disks_every))
 
     def _one(self, instance: Instance, group: Group) -> bool:
         """One look and all that follows from it; whether the disk could be read."""

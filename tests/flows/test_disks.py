@@ -12,7 +12,7 @@ from sweeping import MALLORY, VISITED, Fleet, drifted, finding
 from driftd.core.difference import Change, Difference
 from driftd.core.findings import Action, Judgement, Verdict
 from driftd.core.looks import DISK, Look
-from driftd.core.memory import Suppression
+from driftd.core.memory import StoreUnavailable, Suppression
 from driftd.core.outofband import HIDDEN
 from driftd.edges.gauges import StoreCollector
 from driftd.flows.disks import DiskLooks, Stopping
@@ -228,3 +228,47 @@ def test_once_it_is_accepted_the_taint_tells_of_those_who_were_there_alone(disks
     disks.swept()
     assert "it hides" not in disks.row().taint
     assert "mallory" in disks.row().taint
+
+
+def test_a_daemon_that_has_read_no_inventory_yet_forgets_nobodys_time(disks):
+    disks.all()
+    disks.fleet.clock.advance(24 * 3600 + 1)
+    disks.fleet.restart()
+    disks.restart()
+    for _ in range(4):
+        disks.all()
+    assert len(disks.asked) == 3
+    disks.fleet.sweeper.tick()
+    disks.all()
+    assert len(disks.asked) == 3, "a few minutes later"
+    disks.fleet.clock.advance(301)
+    disks.all()
+    assert len(disks.asked) == 6
+    disks.all()
+    assert len(disks.asked) == 6
+
+
+def test_who_is_gone_is_looked_at_no_more(disks):
+    disks.all()
+    gone = disks.row("web/1").id
+    disks.fleet.provider.compute.terminate(gone)
+    for _ in range(3):
+        disks.fleet.clock.advance(60)
+        disks.fleet.sweeper.tick()
+    disks.fleet.clock.advance(24 * 3600 + 1)
+    disks.all()
+    disks.fleet.clock.advance(24 * 3600 + 1)
+    disks.all()
+    assert disks.asked.count(gone) == 1
+    assert disks.fleet.queue.take("disk", 9, 1.0, disks.fleet.clock() + timedelta(days=9)), "the others wait"
+
+
+def test_a_store_that_cannot_be_written_loses_no_look(disks):
+    disks.says.update({f"web/{number}": StoreUnavailable("the disk is full") for number in range(3)})
+    disks.looks.tick()
+    disks.looks.wait()
+    disks.says.clear()
+    said = disks.all()
+    assert "the disk is full" in said
+    assert len(disks.asked) == 4
+    assert len(set(disks.asked)) == 3
