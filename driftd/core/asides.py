@@ -69,6 +69,18 @@ class DiskReading(Protocol):
         ...
 
 
+@runtime_checkable
+class SnapshotReading(Protocol):
+    """It can read a snapshot of a disk that it keeps, or the disk of an image."""
+
+    def read_snapshot(self, name: str, into: Path, limit: int) -> str:
+        """The disk of the snapshot, or of the image, of this name, as ``DiskReading.read_root`` writes one.
+
+        Nothing is made for it. Raises ``NotFound`` where there is none of that name.
+        """
+        ...
+
+
 class StoppableLooker(Looker, Protocol):
     """A looker whose looks can be ended."""
 

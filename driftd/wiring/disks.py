@@ -23,22 +23,19 @@ from driftd.core.policy import judge
 from driftd.core.ports import Provider
 from driftd.core.wording import outofband as words
 from driftd.doors.desks.disks import Disk, Tell, quiet
-from driftd.edges import documents, rooms
-from driftd.edges import store as stores
+from driftd.edges import documents
 from driftd.edges.images.looker import UNPACKED_LIMIT, ImageLooker
 from driftd.edges.images.program import DISK, Spec
 from driftd.edges.local import converse
 from driftd.flows.audit import Rules, Visits, audit
 from driftd.flows.outofband import Both, Outside, Seeing, Views
 from driftd.flows.remembering import Known
-from driftd.wiring.baking import DEADLINE_S
+from driftd.wiring.baking import DEADLINE_S, LARGEST
 from driftd.wiring.looking import several
 from driftd.wiring.trust import Given
 
 if TYPE_CHECKING:
     from driftd.wiring.house import WiredHouse
-
-LARGEST = 4 << 40  # bytes that a root disk may have; what is not on it takes no room here
 
 
 class Disks:
@@ -128,7 +125,7 @@ class HouseViews:
 
     @contextmanager
     def room(self) -> Iterator[Path]:
-        with rooms.alone(Path(stores.path_of(self._house.store_url)).parent / "disks") as room:
+        with self._house.room() as room:
             yield room
 
     def _rules(self, instance: Instance) -> Rules:

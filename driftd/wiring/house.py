@@ -26,7 +26,7 @@ from driftd.core.transactions.contents import PackageSource
 from driftd.core.wording import near
 from driftd.doors.demo.stage import Stage
 from driftd.doors.house import Engine, HostKey
-from driftd.edges import documents, logs, providers
+from driftd.edges import documents, logs, providers, rooms
 from driftd.edges import store as stores
 from driftd.edges.local import LocalLooker
 from driftd.edges.packages import PackageDirectory
@@ -117,6 +117,10 @@ class WiredHouse:
         """The store's address with its path made absolute."""
         scheme, separator, path = self.settings.store.partition(":///")
         return f"{scheme}:///{self.settings.path(path)}" if separator and path else self.settings.store
+
+    def room(self) -> AbstractContextManager[Path]:
+        """A private directory beside the store for one disk, nobody else's meanwhile."""
+        return rooms.alone(Path(stores.path_of(self.store_url)).parent / "disks")
 
     @cached_property
     def trusting(self) -> Trusting:

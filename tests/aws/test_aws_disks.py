@@ -11,8 +11,10 @@ from types import SimpleNamespace
 import pytest
 from imaging import MIB, disk, file_system, partitioned, seen
 
-from driftd.core.asides import DiskReading
-from driftd.core.errors import NoCapacity, NotFound, Refused, Throttled, Unavailable
+from driftd import wiring
+from driftd.core.asides import DiskReading, SnapshotReading
+from driftd.core.errors import BadInput, NoCapacity, NotFound, Refused, Throttled, Unavailable
+from driftd.doors.desks.baking import Source
 from driftd.edges.providers.aws import reading
 from driftd.edges.providers.aws.basedisks import BaseDisks
 from driftd.edges.providers.aws.cloud import Cloud
@@ -102,6 +104,7 @@ def scene(cloud, tmp_path, monkeypatch):
 
 def test_the_whole_disk_is_read_and_its_snapshot_deleted(scene):
     assert isinstance(scene.provider(), DiskReading)
+    assert isinstance(scene.provider(), SnapshotReading)
     (scene.root / "etc/drift\n[bold]").write_text("x")
     scene.written()
     said, into = scene.read()
@@ -156,6 +159,38 @@ def test_where_aws_does_not_compare_all_is_read_and_said(scene):
     assert said.startswith("all ")
     assert "its image has no disk that could be kept" in said
     scene.same(into)
+
+
+CONFIG = """\
+store: sqlite:///driftd.db
+manifests: .
+providers: {{aws: {{region: us-east-1, endpoint: "{url}", host_keys: known_hosts}}}}
+groups:
+  web: {{provider: aws, image: {image}, select: {{"tag:role": web}}}}
+"""
+
+
+def test_an_image_is_baked_from_its_own_snapshot_as_from_its_disk(scene):
+    home = scene.home / "house"
+    home.mkdir()
+    (home / "driftd.yaml").write_text(CONFIG.format(url=scene.emulator.url, image=scene.image))
+    house = wiring.build(home / "driftd.yaml")
+    scene.emulator.forget_calls()
+    expected = house.baking().made(Source(disk=scene.disk), "img")
+    (described,) = scene.ec2.describe_images(ImageIds=[scene.image])["Images"]
+    snapshot = described["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    for name in (scene.image, snapshot):
+        assert house.baking().made(Source(snapshot=name, partition=2), "img").text == expected.text
+    assert [one.name for one in (home / "disks").iterdir()] == ["lock"]
+    assert "CreateSnapshot" not in scene.emulator.calls(), "it is there already"
+    for name, said in (
+        ("ami-0123456789abcdef0", "no image"),
+        ("snap-0123456789abcdef0", "SNAPSHOT_NOT_FOUND|does not"),
+    ):
+        with pytest.raises(NotFound, match=said):
+            house.baking().made(Source(snapshot=name), "img")
+    with pytest.raises(BadInput, match="bake reads one thing"):
+        house.baking().made(Source(snapshot=snapshot, disk=scene.disk), "img")
 
 
 # --- what goes wrong -------------------------------------------------------------------------------------------------

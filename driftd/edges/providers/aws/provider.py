@@ -85,6 +85,10 @@ class AwsProvider:
         """See ``DiskReading.read_root``."""
         return self._disks.read_root(instance_id, token, into, limit)
 
+    def read_snapshot(self, name: str, into: Path, limit: int) -> str:
+        """See ``SnapshotReading.read_snapshot``."""
+        return self._disks.read_snapshot(name, into, limit)
+
     def tidy_reads(self) -> Sequence[str]:
         """See ``DiskReading.tidy_reads``."""
         return self._disks.tidy_reads()

@@ -74,6 +74,21 @@ class AwsDisks:
         finally:
             self._gone(snapshot, token)
 
+    def read_snapshot(self, name: str, into: Path, limit: int) -> str:
+        """See ``SnapshotReading.read_snapshot``: ``snap-…``, or the root disk of ``ami-…``."""
+        if into.exists():
+            raise Refused(f"{into} is there already", "name a new file")
+        snapshot = self._snapshot_of(name) if name.startswith("ami-") else name
+        if not snapshot:
+            raise NotFound(f"there is no image {name} whose root is a snapshot", "is it of this account and region?")
+        try:
+            listed = self._all(snapshot, limit)
+            self._filled(snapshot, listed, into)
+        except BaseException:
+            into.unlink(missing_ok=True)
+            raise
+        return f"all {len(listed.blocks)} blocks of {snapshot} were read"
+
     def tidy_reads(self) -> Sequence[str]:
         """See ``DiskReading.tidy_reads``."""
         now, gone = datetime.now(UTC), []
