@@ -95,3 +95,23 @@ def _sections(value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 Sections = Annotated[dict[str, dict[str, Any]], AfterValidator(_sections)]
+LEAST_SETTLE = timedelta(seconds=45)  # what Linux takes to write out a page, as it is set by default, and a little
+
+
+class OutOfBand(Strict):
+    """Looks at an instance's disk from outside (docs/out-of-band.md): how often the daemon makes one, None for never.
+
+    ``settle`` is how long what an instance writes may take to its disk: that old a look must be to speak against it.
+    """
+
+    every: Duration | None = Field(default=None, ge=timedelta(minutes=10))
+    settle: Duration = timedelta(minutes=2)
+
+    @model_validator(mode="after")
+    def _settles(self) -> OutOfBand:
+        if self.settle < LEAST_SETTLE:
+            least = LEAST_SETTLE.total_seconds()
+            raise ValueError(
+                f"settle is at least {least:.0f}s: until then what an instance wrote may not be on its disk"
+            )
+        return self

@@ -24,7 +24,7 @@ from driftd.core.wording import near
 from driftd.settingevidence import Evidence, EvidencePlace
 from driftd.settinghooks import HookSettings
 from driftd.settingnotify import Notify
-from driftd.settingparts import Certificates, Duration, Sections, Sessions, Strict
+from driftd.settingparts import Certificates, Duration, OutOfBand, Sections, Sessions, Strict
 from driftd.settingplaces import CREDENTIAL, credential
 from driftd.settingpublished import Published
 from driftd.settingreach import Reach
@@ -206,6 +206,7 @@ class GroupSettings(Strict):
     replacing: Replacing = Replacing()
     hooks: HookSettings = HookSettings()
     evidence: Evidence = Evidence()
+    out_of_band: OutOfBand = OutOfBand()
 
     @model_validator(mode="after")
     def _watched(self) -> GroupSettings:

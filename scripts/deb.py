@@ -176,7 +176,7 @@ def control(stage: Path, full: str, architecture: str) -> None:
         "Maintainer": MAINTAINER,
         "Installed-Size": str(size // 1024 + 1),
         "Depends": needs,
-        "Recommends": "systemd, gpgv",
+        "Recommends": "systemd, e2fsprogs, gpgv",
         "Suggests": "haproxy, mmdebstrap, qemu-system-x86",
         "Section": "admin",
         "Priority": "optional",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from driftd.core.facts import Instance, Session
@@ -52,6 +53,41 @@ class RootCopying(Protocol):
 
     def delete_root_copy(self, copy_id: str) -> None:
         """Delete one. Gone already is success."""
+        ...
+
+
+@runtime_checkable
+class DiskReading(Protocol):
+    """It can read a running instance's root disk from outside, without asking the instance."""
+
+    def read_root(self, instance_id: str, token: str, into: Path, limit: int) -> str:
+        """Its root disk as it is at one moment of this call, as a raw image in the file ``into``, which is made.
+
+        One sentence on how it was read is returned. As after a power cut: what the instance has written and not yet
+        brought to its disk is not there. The instance runs on. ``limit`` is the most bytes that the disk may have.
+        Raises ``NotFound``, ``Unavailable``, ``NoCapacity`` where there is no room for it here, and ``Refused``; then
+        there is no ``into``. What was made for it at the provider carries ``token`` and is deleted when this returns or
+        raises, or by ``tidy_reads`` where this process ended before.
+        """
+        ...
+
+    def tidy_reads(self) -> Sequence[str]:
+        """Delete what reads that broke off left behind, once no read can need it any more; what was deleted, by name.
+
+        May raise ``ProviderError``.
+        """
+        ...
+
+
+@runtime_checkable
+class SnapshotReading(Protocol):
+    """It can read a snapshot of a disk that it keeps, or the disk of an image."""
+
+    def read_snapshot(self, name: str, into: Path, limit: int) -> str:
+        """The disk of the snapshot, or of the image, of this name, as ``DiskReading.read_root`` writes one.
+
+        Nothing is made for it. Raises ``NotFound`` where there is none of that name.
+        """
         ...
 
 
@@ -206,6 +242,7 @@ METHODS = tuple(
         name
         for aside in (
             Admitting,
+            DiskReading,
             Doorman,
             Foreign,
             Gated,
@@ -215,6 +252,7 @@ METHODS = tuple(
             Permissioned,
             Placed,
             RootCopying,
+            SnapshotReading,
         )
         for name, found in vars(aside).items()
         if callable(found) and not name.startswith("_")

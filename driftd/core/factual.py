@@ -25,7 +25,7 @@ from driftd.core.manifest import Manifest
 
 LIVE_KINDS = frozenset({"binfmt", "bpf", "container", "firewall", "listener", "process"})
 # Kinds with both sides, and the fields that tell of the live one.
-_LIVE_FIELDS = {
+LIVE_FIELDS = {
     "kernel": frozenset({"live"}),
     "module": frozenset({"live", "taint", "shown"}),
     "mount": frozenset({"live"}),
@@ -60,7 +60,7 @@ def compare(manifest: Manifest, fingerprint: Fingerprint, own_key: str = "") -> 
         kind_of_kind = _Kind(
             kind=kind,
             files=looked and kind not in LIVE_KINDS,
-            live=fingerprint.live and (kind in LIVE_KINDS or kind in _LIVE_FIELDS),
+            live=fingerprint.live and (kind in LIVE_KINDS or kind in LIVE_FIELDS),
             baked_live=looked and manifest.live,
             partly=kind in partly,
         )
@@ -199,7 +199,7 @@ class _Kind:
         return {self._is_live(name) for name in fields} or {self.kind in LIVE_KINDS}
 
     def _is_live(self, field: str) -> bool:
-        return self.kind in LIVE_KINDS or field in _LIVE_FIELDS.get(self.kind, frozenset())
+        return self.kind in LIVE_KINDS or field in LIVE_FIELDS.get(self.kind, frozenset())
 
     def _live_changes(self, before: dict[str, str], after: dict[str, str]) -> set[str]:
         wanted = before if self.baked_live else {}

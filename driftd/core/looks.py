@@ -14,6 +14,8 @@ from driftd.core.manifest import Manifest
 from driftd.core.marks import Mark
 from driftd.core.shown import Exhibit
 
+DISK = "disk"
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -26,7 +28,7 @@ class Look:
     digests of what makes it itself, by path. A ``partial`` look saw a few names and perhaps the sessions, and can only
     add: of what it does not show, what was known still stands. ``attributions`` has, by signature, what each finding is
     tied to; a partial look says nothing of that. ``manifest`` is what it was held against, ``policies`` name the
-    documents that it was judged by.
+    documents that it was judged by. ``means`` is DISK where a disk was read and no instance was asked, else "".
     """
 
     instance: Instance
@@ -48,3 +50,4 @@ class Look:
     extent: Extent = Extent.WHOLE
     manifest: Manifest | None = field(default=None, compare=False, repr=False)
     policies: tuple[str, ...] = ()
+    means: str = ""

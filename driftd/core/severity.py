@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from driftd.core import globs, identity, imagedrift
+from driftd.core import globs, identity, imagedrift, outofband
 from driftd.core.difference import Change, Difference
 from driftd.core.findings import Severity
 from driftd.core.interpreted import obeyed
+from driftd.core.wording.outofband import HIDES
 
 Judged = tuple[Severity, str]
 
@@ -252,6 +253,7 @@ _KINDS: dict[str, Judged] = {
     imagedrift.ROLLED_BACK: (Severity.HIGH, "its group went back from this image"),
     "key": (Severity.CRITICAL, "whoever has its other half may log in"),
     "listener": (Severity.HIGH, "it waits for connections that the image does not provide for"),
+    outofband.HIDDEN: (Severity.CRITICAL, HIDES),
     "module": (Severity.CRITICAL, "it runs inside the kernel, with every right"),
     "mount": (Severity.HIGH, "it puts other files in the place of those that the image has"),
     "nss": (Severity.CRITICAL, "it says where names and accounts are looked up"),

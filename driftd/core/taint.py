@@ -1,4 +1,7 @@
-"""Taint: distrust that a clean look cannot lift, since who was there may have removed the traces. Only a person can."""
+"""Taint: distrust that a clean look cannot lift, since who was there may have removed the traces. Only a person can.
+
+So, too, for what an instance hides that its disk has: from the next look it is hidden as well.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +14,22 @@ from driftd.core.confidence import UNVERIFIED
 from driftd.core.facts import Session
 from driftd.core.findings import Action, Finding
 from driftd.core.memory import FindingRow, Suppression
-from driftd.core.wording import printable, tainted
+from driftd.core.outofband import HIDDEN
+from driftd.core.wording import outofband, printable, tainted
 
 SESSION = "session"
+STICKY = frozenset({SESSION, HIDDEN})  # no later look resolves these
 _WAY = ("door", "user", "source", "key")
 
 
 def standing(rows: Iterable[FindingRow], suppressions: Sequence[Suppression], group: str) -> list[Finding]:
-    """The session findings that still count: open in the store, whether or not the last look saw them, not accepted.
+    """The findings of sessions, and of what is hidden, that still count: open in the store and not accepted, whether or
+    not the last look saw them.
 
     ``suppressions`` are those in force now.
     """
     accepted = Acceptances(suppressions, group)
-    return [row.finding for row in rows if row.finding.kind == SESSION and accepted.of(row.finding) is None]
+    return [row.finding for row in rows if row.finding.kind in STICKY and accepted.of(row.finding) is None]
 
 
 def taint_action(sessions: Iterable[Finding]) -> Action:
@@ -33,6 +39,8 @@ def taint_action(sessions: Iterable[Finding]) -> Action:
 
 def why_of(sessions: Sequence[Finding]) -> str:
     """Why an instance is tainted, by what its findings say; there is one at least."""
+    if hidden := hiding(sessions):
+        return outofband.hidden(hidden)
     first = min(sessions, key=lambda one: one.actual.get("started_at", "") or one.expected.get("started_at", ""))
     said = first.actual
     if not said.get("door"):
@@ -40,6 +48,11 @@ def why_of(sessions: Sequence[Finding]) -> str:
     user, source = printable(said.get("user", "")), printable(said.get("source", ""))
     unverified = said.get("confidence") == UNVERIFIED
     return tainted(user, source, said["door"], said.get("started_at", ""), len(sessions) - 1, unverified=unverified)
+
+
+def hiding(found: Iterable[Finding]) -> list[Finding]:
+    """Those of what an instance hides that its disk has."""
+    return [one for one in found if one.kind == HIDDEN]
 
 
 def anybody(session: Session) -> bool:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from driftd.doors.desks.baking import BakeDesk
     from driftd.doors.desks.calibration import CalibrationDesk
     from driftd.doors.desks.custody import EvidenceDesk
+    from driftd.doors.desks.disks import DiskDesk
     from driftd.doors.desks.doctor import DoctorDesk
     from driftd.doors.desks.explaining import ExplainDesk
     from driftd.doors.desks.exports import ExportDesk
@@ -129,6 +130,10 @@ class House(Protocol):
 
         Where there are none at all, a manifest that nobody signed is taken, and the look says so.
         """
+        ...
+
+    def disks(self) -> DiskDesk:
+        """Disks, read without the instances that they are of."""
         ...
 
     def attesting(self) -> AttestDesk:

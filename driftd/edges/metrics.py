@@ -103,6 +103,9 @@ class Metrics:
             ["group", "extent"],
             registry=self.registry,
         )
+        self._disks = Counter(
+            "driftd_out_of_band_looks", "Looks at disks from outside.", ["group", "verdict"], registry=self.registry
+        )
         # The label is not called "job": Prometheus names what it scrapes so.
         self._jobs = Counter(
             "driftd_job_failures", "Runs of a job that ended in an error.", ["name"], registry=self.registry
@@ -133,6 +136,10 @@ class Metrics:
         self._looks.labels(look.instance.group, look.judgement.verdict).inc()
         self._extents.labels(look.instance.group, look.extent).inc()
         self._seconds.labels(look.instance.group).observe(look.duration_s)
+
+    def looked_outside(self, look: Look) -> None:
+        """Count one look at a disk."""
+        self._disks.labels(look.instance.group, look.judgement.verdict).inc()
 
     def job_ended(self, job: str, now: datetime, *, well: bool) -> None:
         """Note that a run of a job ended."""

@@ -40,6 +40,11 @@ class Gatekeeper:
         self._fence = fence
         self._since: dict[str, datetime] = {}
 
+    @property
+    def keeps(self) -> bool:
+        """Whether any group may have a gate."""
+        return any(isinstance(group.provider, Gated) for group in self._groups.values())
+
     def tick(self) -> list[str]:
         """One round through all gates; what was done, and why not, in sentences."""
         said: list[str] = []

@@ -31,7 +31,8 @@ class Group:
     kind is watched, None where none goes first; ``hooks`` is what its owner has
     written to stop, hand over and start its service. Snapshots that replacements took are deleted when they are older
     than ``keep_snapshots``; None keeps them. ``evidence`` says how much is kept of an
-    old one, where ``manner`` asks. ``watch`` keeps a resident probe on each instance.
+    old one, where ``manner`` asks. ``watch`` keeps a resident probe on each instance;
+    ``disks_every`` is how often each one's disk is looked at from outside, None for never.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Group:
     keep_snapshots: timedelta | None = timedelta(days=30)
     manner: Manner = field(default_factory=Manner)
     evidence: Terms = field(default_factory=Terms)
+    disks_every: timedelta | None = None
 
     def members(self) -> Sequence[Instance]:
         """Everybody in the group: all that its inventory finds, but for what was launched to learn from, and what is

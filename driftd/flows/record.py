@@ -18,8 +18,8 @@ from driftd.core.looks import Look
 from driftd.core.memory import FindingRow, InstanceRow, Message, Tx
 from driftd.core.replacement import Record, State
 from driftd.core.sessions import differences, taint_of
-from driftd.core.taint import SESSION, at_least, same_one, standing, taint_action, why_of
-from driftd.core.wording import leftovers
+from driftd.core.taint import SESSION, STICKY, at_least, hiding, same_one, standing, taint_action, why_of
+from driftd.core.wording import leftovers, outofband
 from driftd.core.wording.causes import alone
 from driftd.core.wording.holds import denied_lately
 from driftd.core.world import TAG_RID
@@ -29,6 +29,7 @@ from driftd.flows.likeness import likeness
 from driftd.flows.opening import image_for, new_record, plan
 from driftd.flows.together import News, tell
 
+_BAD = {Verdict.DRIFTED: 1, Verdict.TAMPERED: 2}
 UNKNOWN_FOR_LONG = timedelta(minutes=30)
 SHOWN = 50
 
@@ -52,6 +53,8 @@ def record_look(tx: Tx, group: Group, row: InstanceRow, look: Look, now: datetim
         tx.put_marks(row.id, look.marks)
         tx.put_identities(row.id, look.identities)
     after = _taint(tx, group, _kept(tx, row, _row(row, look, now), look), look, now)
+    if after.verdict is row.verdict:
+        after = replace(after, verdict_since=row.verdict_since)
     alike = likeness(tx, after, look, now)
     changed = bool(
         merged.opened
@@ -93,14 +96,14 @@ def _findings(tx: Tx, group: str, instance_id: str, look: Look, now: datetime) -
     rows = tx.open_findings(instance_id)
     by_id = {row.id: row for row in rows}
     merged = merge([(row.id, row.finding.signature) for row in rows], seen)
-    # That somebody was there does not become untrue when the log no longer says so.
+    # That somebody was there does not become untrue when the log no longer says so, nor that an instance lied.
     # Nor is what was found while this look was under way, or where it did not look.
     merged = replace(
         merged,
         resolved=tuple(
             i
             for i in merged.resolved
-            if by_id[i].finding.kind != SESSION and by_id[i].first_seen <= look.at and not look.partial
+            if by_id[i].finding.kind not in STICKY and by_id[i].first_seen <= look.at and not look.partial
         ),
     )
     covered = {row.id for row in rows if row.finding.suppressed_by and row.finding.kind != SESSION}
@@ -177,7 +180,7 @@ def _kept(tx: Tx, before: InstanceRow, after: InstanceRow, look: Look) -> Instan
     """``after``, unless something was found while this look was under way: then it makes nothing better."""
     if look.partial or after.verdict not in {Verdict.CLEAN, Verdict.EXPLAINED}:
         return after
-    late = (one for one in tx.open_findings(after.id) if one.first_seen > look.at and one.finding.kind != SESSION)
+    late = (one for one in tx.open_findings(after.id) if one.first_seen > look.at and one.finding.kind not in STICKY)
     if all(one.finding.suppressed_by for one in late):
         return after
     return replace(
@@ -192,13 +195,15 @@ def _kept(tx: Tx, before: InstanceRow, after: InstanceRow, look: Look) -> Instan
 def _added(row: InstanceRow, judgement: Judgement, now: datetime) -> InstanceRow:
     """What a partial look changes: it makes nothing better, and takes nothing for looked at."""
     action = max(row.action, judgement.action, key=lambda one: one.rank)
-    if judgement.verdict is not Verdict.DRIFTED or row.verdict in {Verdict.DRIFTED, Verdict.TAMPERED}:
+    if _BAD.get(judgement.verdict, 0) <= _BAD.get(row.verdict, 0):
         return replace(row, action=action)
     return replace(row, verdict=judgement.verdict, reason=judgement.reason, verdict_since=now, action=action)
 
 
 def _taint(tx: Tx, group: Group, row: InstanceRow, look: Look, now: datetime) -> InstanceRow:
-    """Sticky: set by somebody's session, lifted only when every one of them was accepted by a person."""
+    """Sticky: set by somebody's session, or by what its disk has and it hides; lifted only when every one of them was
+    accepted by a person.
+    """
     sessions = standing(tx.open_findings(row.id), tx.suppressions(now), group.name)
     if not sessions:
         return replace(row, taint="", taint_since=None)
@@ -206,8 +211,13 @@ def _taint(tx: Tx, group: Group, row: InstanceRow, look: Look, now: datetime) ->
     if not look.enforceable:
         action = capped(action, Action.ALERT)  # what would come instead could not be verified
     came = at_least(Action.OBSERVE, look.others, look.judgement.findings)
-    said = row.taint or taint_of(came) or why_of(sessions)
-    return replace(row, action=action, taint=said, taint_since=row.taint_since or now)
+    hidden = hiding(sessions)
+    before = "" if row.taint.startswith(outofband.TWO_THINGS) else row.taint  # that may have been accepted meanwhile
+    said = why_of(sessions) if hidden else before or taint_of(came) or why_of(sessions)
+    tainted = replace(row, action=action, taint=said, taint_since=row.taint_since or now)
+    if not hidden or row.verdict in {Verdict.UNKNOWN, Verdict.TAMPERED}:
+        return tainted
+    return replace(tainted, verdict=Verdict.TAMPERED, reason=f"{outofband.hidden(hidden)}; else: {row.reason}")
 
 
 def _planned(tx: Tx, group: Group, look: Look, row: InstanceRow, now: datetime) -> Record | str:

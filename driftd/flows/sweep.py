@@ -237,7 +237,7 @@ class Sweeper:
         """One look at one instance, and all that follows from it, in one transaction."""
         group = self._groups[instance.group]
         with self._store.read() as tx:
-            if why := _left_alone(instance, tx):
+            if why := left_alone(instance, tx):
                 _log.debug("%s is not looked at: %s", instance.id, why)
                 return []
         look = self._look(instance)
@@ -245,7 +245,7 @@ class Sweeper:
             return []  # a look that was cut off is no news
         now = self._clock()
         with self._store.write() as tx:
-            if _left_alone(instance, tx):
+            if left_alone(instance, tx):
                 return []  # it was ended while we looked, so that we saw it go
             row = tx.instance(instance.id) or _new_row(instance, now)
             learn(tx, look.instance, now)
@@ -255,7 +255,7 @@ class Sweeper:
         return _sentences(look, told)
 
 
-def _left_alone(instance: Instance, tx: Tx) -> str:
+def left_alone(instance: Instance, tx: Tx) -> str:
     """Why sweeping passes over an instance: its replacement looks at it, or ends it, or it is gone."""
     row = tx.instance(instance.id)
     if row is not None and row.gone_at is not None:

@@ -17,7 +17,7 @@ from driftd.core.findings import Action, Finding, Severity, signature
 from driftd.core.memory import InstanceRow, Message, Store, Tx
 from driftd.core.ports import Compute
 from driftd.core.sessions import moment
-from driftd.core.taint import SESSION
+from driftd.core.taint import SESSION, STICKY
 from driftd.core.wording import printable
 from driftd.core.wording import tainting as wording
 from driftd.core.world import TAG_TAINT
@@ -35,7 +35,7 @@ def learn(tx: Tx, instance: Instance, now: datetime) -> bool:
     reason comes of a store that was lost or put back, or of somebody else's hand.
     """
     found = instance.tags.get(TAG_TAINT, "")
-    if not found or any(row.finding.kind == SESSION for row in tx.open_findings(instance.id)):
+    if not found or any(row.finding.kind in STICKY for row in tx.open_findings(instance.id)):
         return False
     since = printable(found[:_LONGEST])
     said = {"evidence": "mark", "instance": instance.id, "started_at": since, "last_at": since}
@@ -121,7 +121,7 @@ class Marker:
         if row.taint:
             return moment(row.taint_since or self._clock()), row.taint
         with self._store.read() as tx:
-            known = any(one.finding.kind == SESSION for one in tx.open_findings(row.id))
+            known = any(one.finding.kind in STICKY for one in tx.open_findings(row.id))
         return ("", wording.LIFTED) if known else None
 
     def _tag(self, compute: Compute, row: InstanceRow, value: str, why: str) -> str:

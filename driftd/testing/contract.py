@@ -14,6 +14,7 @@ no port can: keep a request in flight, leave a mark on the disk, use a volume. E
 from __future__ import annotations
 
 from driftd.testing.contracts.addresses import AddressesContract
+from driftd.testing.contracts.disks import DisksContract
 from driftd.testing.contracts.doorman import DoormanContract
 from driftd.testing.contracts.foreign import ForeignContract
 from driftd.testing.contracts.instances import InstancesContract
@@ -32,5 +33,6 @@ class ProviderContract(
     DoormanContract,
     IsolatingContract,
     RootsContract,
+    DisksContract,
 ):
     """Subclass, set ``group`` and ``image``, override ``provider`` and those hooks that your provider needs."""

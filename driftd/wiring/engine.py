@@ -19,11 +19,13 @@ from driftd.doors.jobs import signs_of
 from driftd.edges import logs
 from driftd.edges.store import SqlQueue, SqlStore, here, open_store
 from driftd.flows.audit import Visits
+from driftd.flows.disks import DiskLooks, Stopping
 from driftd.flows.expire import Expirer
 from driftd.flows.gatekeep import Gatekeeper
 from driftd.flows.hear import Listener
 from driftd.flows.janitor import Janitor
 from driftd.flows.keep import Keeper
+from driftd.flows.outofband import Both
 from driftd.flows.remembering import Known
 from driftd.flows.remind import Reminder
 from driftd.flows.replace import Replacer
@@ -33,6 +35,7 @@ from driftd.flows.tainting import Marker
 from driftd.flows.visit import Visitor
 from driftd.settings import Settings
 from driftd.wiring.breaking import Watch
+from driftd.wiring.disks import HouseViews, outside, reading_of
 from driftd.wiring.house import WiredHouse
 from driftd.wiring.keeping import GENERATOR
 from driftd.wiring.notifying import Notifying
@@ -48,6 +51,7 @@ JOURNAL_BEAT = timedelta(seconds=5)
 STATUS_BEAT = timedelta(seconds=30)
 # What a job may be silent for before it counts as hung. Whatever it waits for besides has a limit of its own.
 PATIENCE = timedelta(minutes=10)
+DISKS_S = 2.0  # that a look out of band is waited for at the end: what it leaves is swept
 LEASE_PATIENCE = timedelta(minutes=2)
 
 
@@ -97,7 +101,7 @@ class WiredEngine:
             checkpoint_every=house.settings.journal.every,
         )
         queue = SqlQueue(store)
-        sweeping, replacing, rolling, tidying, marking, tripping = (Pulse(clock) for _ in range(6))
+        sweeping, replacing, rolling, tidying, tripping = (Pulse(clock) for _ in range(5))
         self._sweeper = sweeper = Sweeper(
             store,
             watch.groups,
@@ -108,6 +112,7 @@ class WiredEngine:
             stopping=self._stopping.is_set,
             within=house.settings.breakers.reported_within,
         )
+        self._disks = disks = self._disk_looks(watch, queue)
         self._watching = watching = Watching(house, store, watch.groups, queue, sweeper.known, visitor.others)
         self._metrics.watch(watching.stands)
         listener = Listener(store, watch.groups, queue, clock=clock, discover=sweeper.rediscover)
@@ -124,10 +129,6 @@ class WiredEngine:
         )
         roller = Roller(store, watch.groups, clock=rolling, pause=self._outside)
         janitor = Janitor(store, watch.groups, clock=tidying, pause=self._outside, fence=self._renew, keep=pace.keep)
-        marker = Marker(store, watch.groups, clock=marking, pause=self._outside, fence=self._renew)
-        expirer = Expirer(store, house.custody().place(), watch.groups, clock=clock, fence=self._renew)
-        gatekeeper = Gatekeeper(store, watch.groups, clock=clock, pause=self._outside, fence=self._renew)
-        reminder = Reminder(store, house.groups, clock=clock)
         patience = patience_of(house.settings)
         return (
             Beat("lease", LEASE_BEAT, self._hold_lease, LEASE_PATIENCE),
@@ -138,13 +139,26 @@ class WiredEngine:
             Beat("trip", pace.tick, watch.tripper(janitor.left, tripping).tick, patience, tripping.sign),
             Beat("rollout", pace.tick, roller.tick, patience, rolling.sign),
             Beat("replace", pace.tick, replacer.tick, patience, replacing.sign),
-            Beat("marks", pace.tick, marker.tick, patience, marking.sign),
-            Beat("gate", GATE_BEAT, gatekeeper.tick),
-            Beat("remind", REMIND_BEAT, reminder.tick),
             Beat("janitor", pace.janitor, janitor.tick, patience, tidying.sign),
-            Beat("evidence", pace.janitor, expirer.tick),
+            *self._chores(watch, patience),
             *self._notifying.beats(),
+            *([Beat("disks", pace.tick, disks.tick)] if any(g.disks_every for g in house.groups.values()) else []),
             *([Beat("status", STATUS_BEAT, self._say_status)] if house.manager().listens else []),
+        )
+
+    def _chores(self, watch: Watch, patience: timedelta) -> Sequence[Beat]:
+        """What is done around looks and replacements."""
+        house, store, clock = self._house, self._store, self._house.now
+        pace, marking = house.settings.daemon, Pulse(clock)
+        marker = Marker(store, watch.groups, clock=marking, pause=self._outside, fence=self._renew)
+        gatekeeper = Gatekeeper(store, watch.groups, clock=clock, pause=self._outside, fence=self._renew)
+        reminder = Reminder(store, house.groups, clock=clock)
+        expirer = Expirer(store, house.custody().place(), watch.groups, clock=clock, fence=self._renew)
+        return (
+            Beat("marks", pace.tick, marker.tick, patience, marking.sign),
+            *([Beat("gate", GATE_BEAT, gatekeeper.tick)] if gatekeeper.keeps else []),
+            Beat("remind", REMIND_BEAT, reminder.tick),
+            Beat("evidence", pace.janitor, expirer.tick),
         )
 
     def _audit(self, instance: Instance, visits: Visits, known: Known) -> Look:
@@ -152,6 +166,28 @@ class WiredEngine:
         look = self._house.judged_look(instance, visits, known, self._store, looker=looker)
         self._metrics.looked(look)
         return look
+
+    def _disk_looks(self, watch: Watch, queue: SqlQueue) -> DiskLooks:
+        return DiskLooks(
+            self._store,
+            watch.groups,
+            self._look_outside,
+            queue,
+            self._sweeper.known,
+            clock=self._house.now,
+            stopping=self._stopping.is_set,
+            looked=self._metrics.looked_outside,
+        )
+
+    def _look_outside(self, instance: Instance) -> Both:
+        house = self._house
+        views, reader = HouseViews(house, self._store), reading_of(house.provider(instance.group))
+        return outside(house, views, reader, instance.group, wait=self._let_pass).look(instance)
+
+    def _let_pass(self, left: timedelta) -> None:
+        """Raises ``Stopping`` where the daemon ends first."""
+        if self._stopping.wait(left.total_seconds()):
+            raise Stopping
 
     def _outside(self, group: str) -> str:
         """The pause file holds even when the store cannot be reached; and nothing is changed before it was read."""
@@ -191,6 +227,7 @@ class WiredEngine:
         """See ``Engine.close``. What fails here has nobody left to tell."""
         self._served.close()
         self._sweeper.close()
+        self._disks.wait(DISKS_S)
         self._watching.close()
         try:
             self._keeper.finish()

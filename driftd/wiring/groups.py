@@ -7,7 +7,7 @@ from dataclasses import fields
 from math import ceil
 from typing import Any
 
-from driftd.core.asides import Admitting, Looking, Placed, StoppableLooker
+from driftd.core.asides import Admitting, DiskReading, Looking, Placed, StoppableLooker
 from driftd.core.custody.terms import Terms
 from driftd.core.errors import BadInput
 from driftd.core.ports import Provider
@@ -43,6 +43,11 @@ def join(settings: Settings) -> Mapping[str, Group]:
                 f"groups.{name}.reach.ssh.instance_connect: the provider {group.provider} cannot push keys",
                 "instance_connect is a way in on AWS (docs/aws.md); elsewhere write reach: {ssh: {key: …}}",
             )
+        if group.out_of_band.every is not None and not isinstance(loaded[group.provider], DiskReading):
+            raise BadInput(
+                f"groups.{name}.out_of_band.every: the provider {group.provider} reads no disks",
+                "local-vm and aws do (docs/out-of-band.md); elsewhere leave it out",
+            )
     return {
         name: Group(
             name=name,
@@ -55,6 +60,7 @@ def join(settings: Settings) -> Mapping[str, Group]:
             else None,
             every=group.every,
             watch=group.watch,
+            disks_every=group.out_of_band.every,
             hooks=hooks_of(settings, group, name),
             manner=manner_of(group),
             keep_snapshots=group.replacing.keep_snapshots,
@@ -127,6 +133,7 @@ def _section(settings: Settings, group: GroupSettings) -> dict[str, Any]:
         "hosts": list(group.hosts),
         "traffic": dict(group.traffic),
         "zones": list(group.zones),
+        "out_of_band": group.out_of_band.every is not None,
         "reach": {"ssm": ssm.model_dump()} if ssm is not None else {"ssh": by_ssh},
     }
 

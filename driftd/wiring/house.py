@@ -26,7 +26,7 @@ from driftd.core.transactions.contents import PackageSource
 from driftd.core.wording import near
 from driftd.doors.demo.stage import Stage, Where
 from driftd.doors.house import Engine, HostKey
-from driftd.edges import documents, logs, providers
+from driftd.edges import documents, logs, providers, rooms
 from driftd.edges import store as stores
 from driftd.edges.local import LocalLooker
 from driftd.edges.packages import PackageDirectory
@@ -47,6 +47,7 @@ from driftd.wiring.attesting import Attesting
 from driftd.wiring.baking import DEADLINE_S, Baking, tree
 from driftd.wiring.calibrating import Calibrating
 from driftd.wiring.custody import Custody
+from driftd.wiring.disks import Disks
 from driftd.wiring.doctoring import Doctoring
 from driftd.wiring.explaining import Explaining
 from driftd.wiring.exports import Exporting
@@ -116,6 +117,10 @@ class WiredHouse:
         """The store's address with its path made absolute."""
         scheme, separator, path = self.settings.store.partition(":///")
         return f"{scheme}:///{self.settings.path(path)}" if separator and path else self.settings.store
+
+    def room(self) -> AbstractContextManager[Path]:
+        """A private directory beside the store for one disk, nobody else's meanwhile."""
+        return rooms.alone(Path(stores.path_of(self.store_url)).parent / "disks")
 
     @cached_property
     def trusting(self) -> Trusting:
@@ -213,7 +218,7 @@ class WiredHouse:
 
         # The store learns of the visit, lest a later look takes it for a stranger's.
         with self.store() as store:
-            looks = several(self._visitor(store, look, run), list(instances), self.settings.daemon.lookers)
+            looks = several(self.visitor(store, look, run), list(instances), self.settings.daemon.lookers)
             with store.read() as tx:
                 accepted = tx.suppressions(self.now())
             yield from run.completed(looks, lambda group: Rules(self.policies[group], accepted, strict))
@@ -254,7 +259,8 @@ class WiredHouse:
             return None
         return Wanted(self.settings.groups[group].image, known.chosen, known.rollouts)
 
-    def _visitor(self, store: Store, look: Audit, run: Run) -> Visitor:
+    def visitor(self, store: Store, look: Audit, run: Run | None = None) -> Visitor:
+        """Whoever looks with a visit open in the store."""
         longest = self.settings.ssh.look_timeout * 2
         return Visitor(store, look, self.looker.own_key, clock=self.now, longest=longest, run=run)
 
@@ -267,6 +273,9 @@ class WiredHouse:
         overlays = documents.OverlayDirectory(manifest.parent, manifest)
         rules = Rules(documents.load_policy(policy, Path()), (), strict, overlays, showing, self.packages)
         return audit(instance, self.looker, Given(made), rules, tuple, self.now, keys=self.keys, deadline_s=DEADLINE_S)
+
+    def disks(self) -> Disks:
+        return Disks(self)
 
     @cached_property
     def _explaining(self) -> Explaining:

@@ -60,9 +60,9 @@ class Behind(behind.Behind):
         return made
 
     def do_image(self, said: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The disk of a data volume; a root is an overlay here, and no disk."""
+        """The disk of a data volume; a root is an overlay here, and becomes a disk of its own."""
         if said["volume"] not in self.disks:
-            return {}
+            return {"file": self._root_disk(self.ours[said["of"]])} if said.get("of") in self.ours else {}
         found = sorted((self.deployment.dir / "volumes" / self.disks[said["volume"]]).glob("disk-*.img"))
         return {"file": str(found[0])} if found else {}
 
@@ -80,6 +80,23 @@ class Behind(behind.Behind):
     def _held(self, said: Mapping[str, Any], script: str, text: str) -> None:
         words = [*self._inside(said["id"]), "sh", "-c", f"mkdir -p {PUSHED}; {script}"]
         subprocess.run(words, input=text.encode(), check=True, timeout=60)
+
+    def _root_disk(self, local_id: str) -> str:
+        """An ext4 file system with all that the server's root has now."""
+        home, place = self.deployment.dir / "instances" / local_id, self.deployment.root
+        disk, merged = place / f"root-{local_id}.img", place / f"root-{local_id}"
+        merged.mkdir(exist_ok=True)
+        disk.unlink(missing_ok=True)
+        layers = f"ro,lowerdir={home / 'upper'}:{self.deployment.image.rootfs}"
+        words = ["mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-d", str(merged), str(disk), "600M"]
+        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, str(merged)], check=True, timeout=60)
+        try:
+            subprocess.run(words, check=True, timeout=60)
+        finally:
+            subprocess.run(["umount", str(merged)], check=True, timeout=60)
+        if not (self.deployment.image.rootfs / "lost+found").exists():
+            subprocess.run(["debugfs", "-w", "-R", "rmdir /lost+found", str(disk)], check=True, capture_output=True)
+        return str(disk)
 
     def run(self, said: Mapping[str, Any]) -> Mapping[str, Any]:
         """As the agent does: root, by ``sh -c`` of a script in a directory of the command's own, which stays."""

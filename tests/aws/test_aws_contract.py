@@ -6,6 +6,7 @@ behind a classic load balancer.
 
 from __future__ import annotations
 
+import subprocess
 from contextlib import contextmanager
 
 import accounts
@@ -42,6 +43,11 @@ class TestAws(ServedContract):
 
     def server(self, instance):
         return self.account_.behind.server(instance.id)
+
+    def mark_on_disk(self, provider, instance, disk):
+        """As e2fsprogs read it."""
+        done = subprocess.run(["debugfs", "-R", "cat /var/lib/mark", disk], check=True, capture_output=True)
+        return done.stdout == b"here\n"
 
     @contextmanager
     def somebody_let_in(self, provider, instance):

@@ -90,6 +90,7 @@ def test_there_is_a_way_to_know_of_every_call_in_the_policy():
         classic="web",
         zone="Z1",
         bucket="arn",
+        disks=True,
     )
     asked = [*trials.asked(whole), *trials.looking(whole), *trials.looking(replace(whole, pushed="admin", queue="arn"))]
     known = {*trials.reading(whole), *trials.changing(whole)}.union(*(calls for _, calls in asked))

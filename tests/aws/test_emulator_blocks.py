@@ -217,6 +217,35 @@ def test_a_snapshot_that_is_not_there(disk, volume, shoot, ebs, ec2):
     assert refused(ebs.list_snapshot_blocks, SnapshotId=one) == missing
 
 
+@pytest.mark.parametrize(
+    ("kind", "code", "status"),
+    [
+        ("throttle", "RequestThrottledException", 400),
+        ("500", "InternalServerException", 500),
+        ("denied", "AccessDeniedException", 403),
+    ],
+)
+def test_it_fails_as_its_page_of_errors_says(volume, shoot, ebs, aws, kind, code, status):
+    """https://docs.aws.amazon.com/ebs/latest/APIReference/API_ListSnapshotBlocks.html: Errors."""
+    one = shoot(volume)
+    aws.emulator.fault("ebs.GET", kind)
+    with pytest.raises(ClientError) as caught:
+        ebs.list_snapshot_blocks(SnapshotId=one)
+    said = caught.value.response
+    assert (said["Error"]["Code"], said["ResponseMetadata"]["HTTPStatusCode"]) == (code, status)
+    ebs.list_snapshot_blocks(SnapshotId=one)
+
+
+def test_what_is_denied_is_denied_here_too(volume, shoot, ebs, aws):
+    """https://docs.aws.amazon.com/ebs/latest/userguide/ebsapi-permissions.html"""
+    one = shoot(volume)
+    aws.knobs(denied=["ebs:ListSnapshotBlocks"])
+    with pytest.raises(ClientError) as caught:
+        ebs.list_snapshot_blocks(SnapshotId=one)
+    assert caught.value.response["Error"]["Code"] == "AccessDeniedException"
+    aws.knobs(denied=[])
+
+
 def test_without_bytes_behind_it_a_volume_is_empty(volume, shoot, ebs):
     got = ebs.list_snapshot_blocks(SnapshotId=shoot(volume))
     assert (got["Blocks"], got["VolumeSize"]) == ([], 1)

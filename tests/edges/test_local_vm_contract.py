@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import subprocess
 from contextlib import contextmanager
 
 import pytest
@@ -57,3 +58,9 @@ class TestLocalVm(ProviderContract):
     def has_mark(self, provider, instance):
         self.deployment_.ready(instance, (8080,))
         return "here" in fetch(instance.address, 8080, "/mark")
+
+    def mark_on_disk(self, provider, instance, disk):
+        """As e2fsprogs read it, on a copy, once its journal is played back."""
+        subprocess.run(["e2fsck", "-fp", disk], check=False, capture_output=True)
+        done = subprocess.run(["debugfs", "-R", "cat /www/mark", disk], check=True, capture_output=True)
+        return done.stdout == b"here\n"

@@ -155,3 +155,10 @@ def test_an_aside_is_found_behind_the_counting_of_calls(house):
     for name in ("waiting", "copy_root", "isolate", "let_in"):
         assert name in asides.METHODS
         assert inspect.getattr_static(provider, name)
+
+
+def test_no_aside_is_left_out():
+    protocols = [one for one in vars(asides).values() if getattr(one, "_is_runtime_protocol", False)]
+    assert len(protocols) > 9
+    names = {name for one in protocols for name, found in vars(one).items() if callable(found) and name[0] != "_"}
+    assert names == set(asides.METHODS)

@@ -110,6 +110,25 @@ resource "aws_iam_role_policy_attachment" "pushes" {
   policy_arn = aws_iam_policy.pushes[0].arn
 }
 
+# To read root disks from outside, by snapshots.
+resource "aws_iam_policy" "disks" {
+  count = var.out_of_band ? 1 : 0
+
+  name        = "${var.name}-disks"
+  description = "What driftd needs to read disks out of band: docs/aws.md of driftd"
+  policy = replace(
+    file("${path.module}/policies/out-of-band.json"),
+  "arn:aws:", "arn:${data.aws_partition.current.partition}:")
+  tags = var.tags
+}
+
+resource "aws_iam_role_policy_attachment" "disks" {
+  count = var.out_of_band ? 1 : 0
+
+  role       = aws_iam_role.driftd.name
+  policy_arn = aws_iam_policy.disks[0].arn
+}
+
 data "aws_iam_policy_document" "manifests" {
   count = var.manifests_bucket == null ? 0 : 1
 

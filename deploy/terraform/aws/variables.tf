@@ -63,6 +63,12 @@ variable "sessions_queue" {
   default     = false
 }
 
+variable "out_of_band" {
+  description = "Whether root disks are read from outside (out_of_band: {every: …}, driftd audit --out-of-band)."
+  type        = bool
+  default     = false
+}
+
 variable "permissions_boundary" {
   description = "The ARN of a permissions boundary for the role; null: none."
   type        = string

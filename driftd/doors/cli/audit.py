@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +18,7 @@ from driftd.doors.cli.app import CLEAN, DRIFTED, UNSEEN, Context, app, of
 from driftd.doors.cli.complete import instances as complete
 from driftd.doors.cli.files import ready, write
 from driftd.doors.cli.progress import counting, working
+from driftd.doors.desks.disks import Disk
 from driftd.doors.house import House
 from driftd.doors.report.formats import Format, render
 
@@ -45,6 +47,52 @@ def look_at_all(context: Context, house: House, targets: list[str], each: Each, 
     return sorted(looks, key=lambda look: (look.instance.group, look.instance.slot, look.instance.id))
 
 
+def look_from_outside(context: Context, house: House, targets: list[str], each: Each, *, strict: bool) -> list[Look]:
+    """Of every target two looks: at the instance and at its disk."""
+    instances, looks = house.find(targets), []
+    with working(context.err, "looking") as tell:
+        for look in house.disks().both(instances, strict=strict, tell=tell):
+            looks.append(look)
+            each(look)
+    return sorted(looks, key=lambda look: (look.instance.group, look.instance.slot, look.instance.id))
+
+
+@dataclass(frozen=True, slots=True)
+class Offline:
+    """What is looked at without any instance: a directory, a disk, or neither."""
+
+    root: Path | None
+    disk: Disk | None
+
+    def check(
+        self, manifest: Path | None, targets: list[str] | None, keys: list[Path] | None, of_disk: int | None
+    ) -> None:
+        """Raise BadInput for options that do not go together."""
+        if self.root is not None and self.disk is not None:
+            raise BadInput("--root and --disk are two things to look at", "give one of them")
+        flag = "--disk" if self.disk is not None else "--root"
+        if (self.root is None and self.disk is None) != (manifest is None):
+            raise BadInput(
+                f"{flag} and --manifest go together", "bake one with: driftd bake --root DIR --image NAME -o FILE"
+            )
+        if of_disk and self.disk is None:
+            raise BadInput("--partition, --replay-journal and --unpacked-limit are for --disk", "leave them out")
+        if manifest is not None and targets:
+            raise BadInput(f"{flag} takes no targets", "leave out either")
+        if manifest is None and keys:
+            raise BadInput("--key goes with --root and --manifest", "name keys of the fleet under trust: manifest_keys")
+
+    def look(self, house: House, manifest: Path, policy: list[str] | None, *, strict: bool, keys: list[Path]) -> Look:
+        """The one look."""
+        from driftd.core import packs  # noqa: PLC0415  # costs --help a quarter of a second
+
+        names = policy or packs.DEFAULT
+        if self.disk is not None:
+            return house.disks().audit(self.disk, manifest, names, strict=strict, keys=keys)
+        assert self.root is not None  # noqa: S101  # ``check`` saw to it
+        return house.audit_root(self.root, manifest, names, strict=strict, keys=keys)
+
+
 @app.command()
 def audit(
     ctx: typer.Context,
@@ -55,16 +103,33 @@ def audit(
         ),
     ] = None,
     root: Annotated[Path | None, typer.Option(help="Look at this directory as the root of a server, offline.")] = None,
-    manifest: Annotated[Path | None, typer.Option(help="The manifest to hold --root against.")] = None,
+    disk: Annotated[
+        Path | None, typer.Option(help="Look at this disk image, raw or qcow2, as the disk of a server, offline.")
+    ] = None,
+    manifest: Annotated[Path | None, typer.Option(help="The manifest to hold --root or --disk against.")] = None,
     policy: Annotated[
         list[str] | None,
-        typer.Option(help="Policy packs or files for --root (default: auto, sessions).", show_default=False),
+        typer.Option(help="Policy packs or files for --root and --disk (default: auto, sessions).", show_default=False),
     ] = None,
     key: Annotated[
         list[Path] | None,
         typer.Option(metavar="PUB", help="The --manifest must be signed with this key (default: the configured ones)."),
     ] = None,
     *,
+    partition: Annotated[
+        int | None, typer.Option(min=1, help="With --disk: the partition that holds the root file system.")
+    ] = None,
+    replay_journal: Annotated[
+        bool,
+        typer.Option("--replay-journal", help="With --disk: play a dirty journal back, onto a private copy."),
+    ] = False,
+    unpacked_limit: Annotated[
+        int | None, typer.Option(min=1, metavar="GIB", help="With --disk: the most that its files may have.")
+    ] = None,
+    out_of_band: Annotated[
+        bool,
+        typer.Option("--out-of-band", help="Read each one's disk from outside, too, and compare what both say."),
+    ] = False,
     packages: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Where changed packages are verified (default: the configured directory)."),
@@ -81,22 +146,19 @@ def audit(
     ready(output)
     if packages is not None:
         house.use_packages(packages)
-    if (root is None) != (manifest is None):
-        raise BadInput(
-            "--root and --manifest go together", "bake one with: driftd bake --root DIR --image NAME -o FILE"
-        )
+    limit = unpacked_limit << 30 if unpacked_limit else None
+    offline = Offline(root, Disk(disk, partition, replay_journal, limit) if disk else None)
+    offline.check(manifest, targets, key, partition or replay_journal or unpacked_limit)
+    if out_of_band and manifest is not None:
+        raise BadInput("--out-of-band is for instances, and something offline is looked at here", "leave out either")
     streamed = form is Format.NDJSON and output is None
     each: Each = _line if streamed else _nothing
-    if root is not None and manifest is not None:
-        if targets:
-            raise BadInput("--root takes no targets", "leave out either")
-        from driftd.core import packs  # noqa: PLC0415  # costs --help a quarter of a second
-
-        with working(context.err, f"looking at {root}"):
-            looks = [house.audit_root(root, manifest, policy or packs.DEFAULT, strict=strict, keys=key or [])]
+    if manifest is not None:
+        with working(context.err, f"looking at {root or disk}"):
+            looks = [offline.look(house, manifest, policy, strict=strict, keys=key or [])]
         each(looks[0])
-    elif key:
-        raise BadInput("--key goes with --root and --manifest", "name keys of the fleet under trust: manifest_keys")
+    elif out_of_band:
+        looks = look_from_outside(context, house, targets or [], each, strict=strict)
     else:
         looks = look_at_all(context, house, targets or [], each, strict=strict)
     if not streamed:

@@ -35,19 +35,27 @@ def bake(
         Path | None, typer.Option(help="Read this OCI image: an image layout, as a directory or archive.")
     ] = None,
     disk: Annotated[Path | None, typer.Option(help="Read this disk image, raw or qcow2.")] = None,
+    snapshot: Annotated[
+        str, typer.Option(help="Read this snapshot, or this image's, from the provider: snap-… or ami-… on AWS.")
+    ] = "",
     platform: Annotated[
         str, typer.Option(help="With --oci: which of its images, as OS/ARCHITECTURE, or OS/ARCHITECTURE/VARIANT.")
     ] = "",
     partition: Annotated[
-        int | None, typer.Option(min=1, help="With --disk: the partition that holds the root file system.")
+        int | None,
+        typer.Option(min=1, help="With --disk and --snapshot: the partition that holds the root file system."),
     ] = None,
     replay_journal: Annotated[
         bool,
-        typer.Option("--replay-journal", help="With --disk: play a dirty journal back, onto a private copy."),
+        typer.Option(
+            "--replay-journal", help="With --disk and --snapshot: play a dirty journal back, onto a private copy."
+        ),
     ] = False,
     unpacked_limit: Annotated[
         int | None,
-        typer.Option(min=1, metavar="GIB", help="With --oci and --disk: the most that the image may unpack to."),
+        typer.Option(
+            min=1, metavar="GIB", help="With --oci, --disk and --snapshot: the most that the image may unpack to."
+        ),
     ] = None,
     policy: Annotated[
         list[str] | None,
@@ -61,7 +69,8 @@ def bake(
 ) -> None:
     """Write the canonical manifest of an image: the same tree gives the same bytes."""
     context = of(ctx)
-    source = Source(root, host, oci, disk, platform, partition, replay_journal, unpacked_limit and unpacked_limit << 30)
+    limit = unpacked_limit << 30 if unpacked_limit else None
+    source = Source(root, host, oci, disk, platform, partition, replay_journal, limit, snapshot)
     desk = context.house().baking()
     ready(output)
     with working(context.err, "baking") as tell:

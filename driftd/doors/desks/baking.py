@@ -20,7 +20,8 @@ def quiet(_what: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a bake reads: exactly one of ``root``, ``host``, ``oci`` and ``disk``.
+    """What a bake reads: exactly one of ``root``, ``host``, ``oci``, ``disk`` and ``snapshot`` (a provider's name of a
+    disk's snapshot, or of an image whose disk is one).
 
     ``platform`` (OS/ARCHITECTURE[/VARIANT]) chooses among the images of an OCI index, ``partition`` (its number) among
     those of a disk that could be a root file system. ``replay_journal`` lets the journal of a disk that was not
@@ -35,6 +36,7 @@ class Source:
     partition: int | None = None
     replay_journal: bool = False
     unpacked_limit: int | None = None
+    snapshot: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ def render(looks: Sequence[Look], now: datetime) -> str:
 def _title(looks: Sequence[Look], verdicts: Counter[Verdict]) -> str:
     drifted = sum(verdicts[one] for one in told.DRIFT)
     if len(looks) == 1:
-        return f"driftd: {told.name(looks[0].instance)} is {looks[0].judgement.verdict}"
+        return f"driftd: {told.view(looks[0])} is {looks[0].judgement.verdict}"
     return f"driftd: {count(drifted, 'drifted instance')} of {len(looks)}"
 
 
@@ -71,7 +71,7 @@ def _instance(look: Look) -> dict[str, Any]:
     judgement, (step, command) = look.judgement, told.step_and_command(look)
     return {
         "verdict": judgement.verdict,
-        "name": told.name(look.instance),
+        "name": told.view(look),
         "image": printable(look.instance.image),
         "particulars": told.particulars(look.instance),
         "reason": printable(judgement.reason),

@@ -84,6 +84,7 @@ def _instance(look: Look) -> InstanceShape:
         ignored=judgement.ignored,
         sessions=[*_sessions(look.others, own=False), *_sessions(look.own, own=True)],
         zone=zones.named(instance.zone) or None,
+        means=look.means or None,
     )
 
 

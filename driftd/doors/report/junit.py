@@ -32,7 +32,7 @@ def render(looks: Sequence[Look], _now: datetime) -> str:
 
 def _suite(suites: Element, look: Look) -> Element:
     instance, judgement = look.instance, look.judgement
-    suite = SubElement(suites, "testsuite", name=told.name(instance))
+    suite = SubElement(suites, "testsuite", name=told.view(look))
     properties = SubElement(suite, "properties")
     for name, value in (
         ("id", instance.id),
@@ -70,7 +70,7 @@ def _suite(suites: Element, look: Look) -> Element:
 
 
 def _case(suite: Element, look: Look, name: str, seconds: float) -> Element:
-    classname = "driftd." + told.name(look.instance).replace(".", "_").replace("/", ".")
+    classname = "driftd." + told.view(look).replace(".", "_").replace("/", ".")
     return SubElement(suite, "testcase", name=name, classname=classname, time=f"{seconds:.3f}")
 
 

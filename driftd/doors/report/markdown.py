@@ -88,7 +88,7 @@ def words(sentence: str) -> str:
 
 def _block(look: Look) -> Iterator[str]:
     instance, judgement = look.instance, look.judgement
-    yield f"## {judgement.verdict}: {code(told.name(instance))}\n"
+    yield f"## {judgement.verdict}: {code(told.view(look))}\n"
     if particulars := told.particulars(instance):
         yield ", ".join(code(one) for one in particulars) + "\n"
     yield f"{words(judgement.reason)}\n"
@@ -163,7 +163,7 @@ def _still(looks: Sequence[Look]) -> list[str]:
     """Those that need nobody, by verdict."""
     lines = []
     for verdict in (Verdict.EXPLAINED, Verdict.CLEAN):
-        names = [told.name(look.instance) for look in looks if look.judgement.verdict is verdict]
+        names = [told.view(look) for look in looks if look.judgement.verdict is verdict]
         if names:
             more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
             lines.append(f"{verdict}: {', '.join(code(one) for one in names[:_NAMED])}{more}\n")

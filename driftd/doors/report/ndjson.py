@@ -33,6 +33,7 @@ def lines(look: Look) -> Iterator[str]:
         reason=judgement.reason,
         hint=look.hint,
         looked_at=look.at,
+        means=look.means or None,
     )
     if not judgement.findings:
         yield compact(LineShape(schema=LINE_SCHEMA, type="look", instance=brief))

@@ -104,8 +104,8 @@ def _looked(look: Look) -> dict[str, Any]:
     status_id, status = _STATUSES[verdict]
     event = _event(look, 2003, "Compliance Finding", severity)
     event |= {
-        "message": f"{told.name(look.instance)} is {verdict}: {reason}",
-        "finding_info": {"uid": printable(look.instance.id), "title": f"{verdict}: {reason}", "types": ["look"]},
+        "message": f"{told.view(look)} is {verdict}: {reason}",
+        "finding_info": {"uid": told.uid(look), "title": f"{verdict}: {reason}", "types": ["look"]},
         "compliance": {
             "control": _CONTROL,
             "standards": ["driftd"],
@@ -131,9 +131,9 @@ def _found(finding: Finding, look: Look) -> dict[str, Any]:
     event = _event(look, 2004, "Detection Finding", _SEVERITIES[finding.severity])
     made = told.tied_to(finding, look)
     event |= {
-        "message": f"{told.what(finding)} on {told.name(look.instance)}",
+        "message": f"{told.what(finding)} on {told.view(look)}",
         "finding_info": {
-            "uid": f"{printable(look.instance.id)}:{finding.signature}",
+            "uid": f"{told.uid(look)}:{finding.signature}",
             "title": told.what(finding),
             "desc": printable(finding.because),
             "types": [printable(finding.kind)],

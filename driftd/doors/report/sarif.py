@@ -182,7 +182,7 @@ def _invocation(look: Look) -> dict[str, Any]:
         "startTimeUtc": _time(look.at - timedelta(seconds=look.duration_s)),
         "endTimeUtc": _time(look.at),
         "toolExecutionNotifications": [
-            {"level": level, "message": {"text": _text(f"{told.name(instance)}: {said}")}, "timeUtc": _time(look.at)}
+            {"level": level, "message": {"text": _text(f"{told.view(look)}: {said}")}, "timeUtc": _time(look.at)}
             for level, said in _notifications(look)
         ],
         "properties": {

@@ -149,7 +149,7 @@ class InstanceShape(_Strict):
     """One look at one instance. ``root`` is hexadecimal, "" when nothing could be seen.
 
     ``accepted`` counts the findings that somebody accepted; they are among ``findings``. ``zone`` is the failure
-    domain, where the provider tells one.
+    domain, where the provider tells one, ``means`` "disk" where a disk was read and no instance was asked.
     """
 
     id: str
@@ -172,6 +172,7 @@ class InstanceShape(_Strict):
     ignored: int
     sessions: list[SessionShape]
     zone: str | None = None
+    means: str | None = None
 
 
 class ReportShape(_Strict):
@@ -197,6 +198,7 @@ class LineInstanceShape(_Strict):
     reason: str
     hint: str
     looked_at: datetime
+    means: str | None = None
 
 
 class LineShape(_Strict):

@@ -19,7 +19,7 @@ from driftd.core.attributed import Level
 from driftd.core.causes import Cause, gather
 from driftd.core.difference import Change
 from driftd.core.findings import Finding, Verdict
-from driftd.core.looks import Look
+from driftd.core.looks import DISK, Look
 from driftd.core.shown import Comparison, short
 from driftd.core.wording import count, covered, kept, printable, shown, three_ways
 from driftd.core.wording.attribution import clause
@@ -79,6 +79,8 @@ def _block(look: Look) -> Iterator[RenderableType]:
     title = Text(no_wrap=True, overflow="ellipsis")
     title.append(f" {judgement.verdict.upper()} ", style=f"{style} reverse")
     title.append(f" {printable(instance.slot or instance.id)}", style="bold")
+    if look.means == DISK:
+        title.append("  its disk" if look.instance.group else "  a disk", style="bold")
     where = [instance.id if instance.slot else "", instance.address, instance.image, zones.named(instance.zone)]
     title.append("".join(f"  {printable(part)}" for part in where if part), style="dim")
     yield title

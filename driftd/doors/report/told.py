@@ -14,7 +14,7 @@ from driftd.core.causes import gather
 from driftd.core.difference import Change
 from driftd.core.facts import Instance, Session
 from driftd.core.findings import Finding, Verdict
-from driftd.core.looks import Look
+from driftd.core.looks import DISK, Look
 from driftd.core.shown import Exhibit
 from driftd.core.wording import attribution, count, covered, kept, printable, shown
 from driftd.doors.report.table import evidence
@@ -30,6 +30,16 @@ MEANT = "what is meant belongs into the image, or into a policy"
 def name(instance: Instance) -> str:
     """What people call it."""
     return printable(instance.slot or instance.id)
+
+
+def view(look: Look) -> str:
+    """The same, where one of its looks is at its disk: that one says so."""
+    return f"{name(look.instance)} (its disk)" if look.means == DISK and look.instance.group else name(look.instance)
+
+
+def uid(look: Look) -> str:
+    """An instance's id, and another one for its disk."""
+    return printable(look.instance.id) + (":disk" if look.means == DISK and look.instance.group else "")
 
 
 def particulars(instance: Instance) -> list[str]:

@@ -14,7 +14,8 @@ from driftd.core.breakers.sight import is_full
 from driftd.core.difference import Change
 from driftd.core.findings import Severity, Verdict
 from driftd.core.memory import FindingRow, InstanceRow, Suppression, Tx
-from driftd.core.taint import SESSION
+from driftd.core.outofband import HIDDEN
+from driftd.core.taint import SESSION, STICKY
 from driftd.edges.gauges.scope import Scope, by_group, seconds
 
 
@@ -39,7 +40,7 @@ def _accepted(
     by_group = {row.group: Acceptances(suppressions, row.group) for row in by_id.values()}
 
     def covered(row: FindingRow) -> bool:
-        if row.finding.kind != SESSION:
+        if row.finding.kind not in STICKY:
             return bool(row.finding.suppressed_by)
         return by_group[by_id[row.instance_id].group].of(row.finding) is not None
 
@@ -63,12 +64,15 @@ def _tampered(
 ) -> Metric:
     gauge = by_group(
         "driftd_tampered_instances",
-        "Instances whose verdict is tampered, or whose log lost lines of a login, which nobody accepted.",
+        "Instances whose verdict is tampered, that hide what their disk has, or whose log lost lines of a login, "
+        "unless somebody accepted it.",
     )
-    erased = {
-        row.instance_id for row in findings if row.finding.kind == SESSION and row.finding.change is Change.REMOVED
+    lied = {
+        row.instance_id
+        for row in findings
+        if row.finding.kind == HIDDEN or (row.finding.kind == SESSION and row.finding.change is Change.REMOVED)
     }
-    found = erased | {row.id for row in rows if row.verdict is Verdict.TAMPERED}
+    found = lied | {row.id for row in rows if row.verdict is Verdict.TAMPERED}
     counted = Tally(by_id[name].group for name in found)
     for group in names:
         gauge.add_metric([group], counted[group])

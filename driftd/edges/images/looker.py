@@ -28,13 +28,16 @@ Converse = Callable[[Sequence[str], bytes, Talk, float], Fingerprint | Unseen]
 class ImageLooker:
     """Sees one image, whatever instance it is asked for. ``converse`` starts a program and holds a talk with it.
 
-    ``spec`` says which image; where its failures go is filled in. After a look, ``notes`` are sentences about what of
-    the image was not seen and what was done to see it.
+    ``spec`` says which image; where its failures go is filled in. Private copies are made in ``room``, or where
+    temporary files are. ``own`` is the key that looks at the image's running instance are made with. After a look,
+    ``notes`` are sentences about what of the image was not seen and what was done to see it.
     """
 
-    def __init__(self, spec: Spec, converse: Converse) -> None:
+    def __init__(self, spec: Spec, converse: Converse, *, own: str = "", room: Path | None = None) -> None:
         self._spec = spec
         self._converse = converse
+        self._own = own
+        self._place = room
         self.notes: tuple[str, ...] = ()
 
     def look(
@@ -52,7 +55,7 @@ class ImageLooker:
         nonce = secrets.token_bytes(16)
         request = wire.encode_request(nonce, sections=sections, key=key.secret if key else b"")
         talk = Talk(Reader(nonce, sections, image=image), ask, secrets.token_bytes(16))
-        with _room() as room:
+        with _room(self._place) as room:
             failure = room / "failure"
             try:
                 command = program.command(replace(self._spec, failure=str(failure)))
@@ -67,11 +70,11 @@ class ImageLooker:
         return seen
 
     def own_key(self, instance: Instance) -> str:  # noqa: ARG002  # the port's signature
-        """No key: nobody has to get in."""
-        return ""
+        """The one that is in the image for driftd, if any; nobody has to get in."""
+        return self._own
 
 
 @contextmanager
-def _room() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="driftd-image-") as room:
+def _room(place: Path | None) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="driftd-image-", dir=place) as room:
         yield Path(room)

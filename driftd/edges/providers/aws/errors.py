@@ -30,6 +30,7 @@ _THROTTLED = frozenset(
         "ThrottledException",
         "TooManyRequestsException",
         "RequestThrottled",
+        "RequestThrottledException",
         "SlowDown",
         "SnapshotCreationPerVolumeRateExceeded",
     }

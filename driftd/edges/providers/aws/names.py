@@ -17,9 +17,21 @@ TAG_REQUEST = "driftd:request"  # the digest of what was asked for with the toke
 TAG_FILESYSTEM = "driftd:filesystem"
 TAG_OF = "driftd:of"  # the instance that a copy of a root volume was taken of
 TAG_UNTIL = "driftd:until"  # how long evidence is meant to be kept, RFC 3339
+TAG_READ = "driftd:read"  # the instance whose disk is read from this snapshot, which is deleted then
+TAG_EXPIRES = "driftd:expires"
 _TOKEN_LONGEST = 64  # "Ensuring idempotency in Amazon EC2 API requests": a token has up to 64 ASCII characters
 
-__all__ = ["TAG_DEPLOYMENT", "TAG_FILESYSTEM", "TAG_GROUP", "TAG_OF", "TAG_REQUEST", "TAG_SLOT", "TAG_TOKEN"]
+__all__ = [
+    "TAG_DEPLOYMENT",
+    "TAG_EXPIRES",
+    "TAG_FILESYSTEM",
+    "TAG_GROUP",
+    "TAG_OF",
+    "TAG_READ",
+    "TAG_REQUEST",
+    "TAG_SLOT",
+    "TAG_TOKEN",
+]
 
 
 def client_token(token: str) -> str:

@@ -84,12 +84,18 @@ BUCKET = (("s3", "delete_object"), ("s3", "get_object"))
 PUSH = (("ec2-instance-connect", "send_ssh_public_key"),)
 # To be told by a queue who was let in, beside either of the two.
 QUEUE = (("sqs", "delete_message"), ("sqs", "receive_message"))
+# To read disks from outside, beside either: a snapshot is taken, read by block, compared with its image's, and deleted.
+BLOCKS = (("ebs", "get_snapshot_block"), ("ebs", "list_changed_blocks"), ("ebs", "list_snapshot_blocks"))
+IMAGE = (("ec2", "describe_images"),)
+SNAPSHOT = (("ec2", "create_snapshot"), ("ec2", "create_tags"))
+DELETE = (("ec2", "delete_snapshot"),)
 MODES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "observe": READ,
     "enforce": (*READ, *CHANGE, *CHECK),
     "look-by-ssm": (*COMMAND, *COMMANDS, *BUCKET),
     "look-by-instance-connect": PUSH,
     "hear-by-sqs": QUEUE,
+    "out-of-band": (*BLOCKS, *IMAGE, *SNAPSHOT, *DELETE),
 }
 # Who may send any command anywhere is root everywhere; BUCKET and PREFIX are the group's own.
 _DOCUMENT = ("arn:aws:ssm:*::document/AWS-RunShellScript", "arn:aws:ec2:*:*:instance/*")
@@ -97,6 +103,7 @@ _OBJECTS = "arn:aws:s3:::BUCKET/PREFIX/*"
 # Whoever may push a key for any user is that user; OSUSER is the group's own.
 INSTANCES = "arn:aws:ec2:*:*:instance/*"
 OS_USER = "ec2:osuser"
+_SNAPSHOTS = "arn:aws:ec2:*::snapshot/*"
 
 
 def policy(mode: str) -> dict[str, Any]:
@@ -109,6 +116,8 @@ def policy(mode: str) -> dict[str, Any]:
         return _document([{**_statement("Push", PUSH, INSTANCES), **condition}])
     if mode == "hear-by-sqs":
         return _document([_statement("Hear", QUEUE, "QUEUE_ARN")])
+    if mode == "out-of-band":
+        return _out_of_band()
     statements = [_statement(mode.title(), MODES[mode], "*")]
     if mode == "enforce":
         statements.append(
@@ -121,6 +130,18 @@ def policy(mode: str) -> dict[str, Any]:
             }
         )
     return _document(statements)
+
+
+def _out_of_band() -> dict[str, Any]:
+    """Snapshots may be made of any volume, tagged as they are made, and deleted where they are such."""
+    made = _statement("Tag", SNAPSHOT[1:], _SNAPSHOTS) | {
+        "Condition": {"StringEquals": {"ec2:CreateAction": "CreateSnapshot"}}
+    }
+    gone = _statement("Delete", DELETE, _SNAPSHOTS) | {
+        "Condition": {"StringLike": {"aws:ResourceTag/driftd:read": "*"}}
+    }
+    plain = (("Blocks", BLOCKS, _SNAPSHOTS), ("Image", IMAGE, "*"), ("Snapshot", SNAPSHOT[:1], "*"))
+    return _document([*(_statement(*part) for part in plain), made, gone])
 
 
 def _statement(name: str, calls: Iterable[tuple[str, str]], resource: str | list[str]) -> dict[str, Any]:

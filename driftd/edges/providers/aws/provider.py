@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 
 from driftd.core.asides import Rights, StoppableLooker
 from driftd.core.errors import Refused
@@ -11,6 +12,7 @@ from driftd.core.facts import Instance, Session
 from driftd.core.ports import Addresses, Compute, Inventory, Snapshot, Traffic, Volumes
 from driftd.edges.providers.aws.addresses import AwsAddresses
 from driftd.edges.providers.aws.apart import Apart
+from driftd.edges.providers.aws.basedisks import BaseDisks
 from driftd.edges.providers.aws.cloud import Cloud
 from driftd.edges.providers.aws.compute import AwsCompute
 from driftd.edges.providers.aws.gate import Gate
@@ -19,6 +21,7 @@ from driftd.edges.providers.aws.instances import Instances
 from driftd.edges.providers.aws.interfaces import AwsInterfaces
 from driftd.edges.providers.aws.launching import Launching
 from driftd.edges.providers.aws.looker import CommandLooker
+from driftd.edges.providers.aws.reading import AwsDisks
 from driftd.edges.providers.aws.records import AwsRecords
 from driftd.edges.providers.aws.rights import Trying
 from driftd.edges.providers.aws.roots import AwsRoots
@@ -46,6 +49,8 @@ class AwsProvider:
         compute = AwsCompute(self.cloud, instances, launching, self._scaling, volumes, traffic)
         self._apart = Apart(self.cloud, instances)
         self._roots = AwsRoots(self.cloud, instances)
+        kept = Path(settings.base_disks.dir).expanduser() if settings.base_disks.dir else None
+        self._disks = AwsDisks(self.cloud, instances, BaseDisks(kept, settings.base_disks.gib << 30))
         self._trail = Trail(self.cloud)
         records = AwsRecords(self.cloud, instances, settings.records)
         interfaces = AwsInterfaces(self.cloud, instances)
@@ -95,6 +100,18 @@ class AwsProvider:
     def delete_root_copy(self, copy_id: str) -> None:
         """See ``RootCopying.delete_root_copy``."""
         self._roots.delete_root_copy(copy_id)
+
+    def read_root(self, instance_id: str, token: str, into: Path, limit: int) -> str:
+        """See ``DiskReading.read_root``."""
+        return self._disks.read_root(instance_id, token, into, limit)
+
+    def read_snapshot(self, name: str, into: Path, limit: int) -> str:
+        """See ``SnapshotReading.read_snapshot``."""
+        return self._disks.read_snapshot(name, into, limit)
+
+    def tidy_reads(self) -> Sequence[str]:
+        """See ``DiskReading.tidy_reads``."""
+        return self._disks.tidy_reads()
 
     def rights(self, group: str, *, changing: bool) -> Rights:
         """See ``Permissioned.rights``."""

@@ -25,7 +25,7 @@ class AwsRoots:
         known = [one for one in self.root_copies() if one.token == token]
         if known:
             return known[0]
-        volume = _root(self._instances.raw(instance_id))
+        volume = root_volume(self._instances.raw(instance_id))
         tags = {
             names.TAG_TOKEN: token,
             names.TAG_OF: instance_id,
@@ -56,7 +56,8 @@ class AwsRoots:
             return
 
 
-def _root(raw: Mapping[str, Any]) -> str:
+def root_volume(raw: Mapping[str, Any]) -> str:
+    """The id of an instance's root volume. Raises ``Refused``."""
     for one in raw.get("BlockDeviceMappings", ()):
         if one["DeviceName"] == raw.get("RootDeviceName") and "Ebs" in one:
             return str(one["Ebs"]["VolumeId"])

@@ -75,6 +75,15 @@ class Events(Strict):
     account: str = Field(default="", pattern=r"^$|^\d{12}$")
 
 
+class BaseDisks(Strict):
+    """Where disks of images are kept, so that of an instance's disk only what differs is read; at most ``gib`` of them.
+    Without a ``dir`` none are kept.
+    """
+
+    dir: str = ""
+    gib: int = Field(default=32, ge=1, le=65536)
+
+
 class AwsSettings(Strict):
     """A section of ``providers`` for one account and region.
 
@@ -85,6 +94,7 @@ class AwsSettings(Strict):
     ``image_tag`` is the tag by which an AMI says which image it is; without one an image is its AMI's id.
     ``records`` of Route 53 move with their slots.
     ``quarantine_group`` is the security group that lets nothing through; without one driftd makes one in each VPC.
+    ``base_disks`` is where disks of images are kept for looks out of band.
     """
 
     region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
@@ -99,6 +109,7 @@ class AwsSettings(Strict):
     events: Events | None = None
     quarantine_group: str = Field(default="", pattern=r"^$|^sg-[0-9a-f]+$")
     records: tuple[RecordSettings, ...] = ()
+    base_disks: BaseDisks = BaseDisks()
     groups: dict[str, AwsGroup] = Field(default_factory=dict)
 
     @property
@@ -168,6 +179,7 @@ class Served(Strict):
     launch: Launch = Launch()
     auto_scaling_group: str = ""
     gate: str = ""
+    out_of_band: bool = False
 
     @field_validator("select")
     @classmethod
@@ -207,6 +219,7 @@ def served(
             "launch": mine.launch,
             "auto_scaling_group": mine.auto_scaling_group,
             "gate": mine.gate,
+            "out_of_band": bool(group.get("out_of_band")),
         }
         found[name] = checked(Served, value, f"groups.{name}", PAGE)
         if not found[name].select and not mine.auto_scaling_group:

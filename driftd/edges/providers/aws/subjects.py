@@ -65,6 +65,7 @@ class Subjects:
             scaling=scaling,
             scaling_arn=str(described[0]["AutoScalingGroupARN"]) if described else "",
             bucket=self._bucket(group),
+            disks=self._groups[group].out_of_band,
             pushed=self._pushed(group),
             queue=self._settings.queue_arn,
             target_group=arns[0] if arns else "",

@@ -8,7 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from driftd.edges.providers.aws.permissions import BUCKET, COMMAND, COMMANDS, INSTANCES, PUSH, QUEUE
+from driftd.edges.providers.aws.permissions import (
+    BLOCKS,
+    BUCKET,
+    COMMAND,
+    COMMANDS,
+    DELETE,
+    IMAGE,
+    INSTANCES,
+    PUSH,
+    QUEUE,
+    SNAPSHOT,
+)
 
 Call = tuple[str, str]
 Parameters = dict[str, Any]
@@ -44,6 +55,7 @@ class Subject:
     and ``classic`` are names: of the Auto Scaling group, of a classic load balancer. ``scaling_arn`` and
     ``target_group`` are ARNs, ``bucket`` that of what looks by Run Command leave in theirs, ``zone`` is a hosted
     zone's id. ``pushed`` is the user that keys are pushed for, ``queue`` the ARN of the one that tells who came.
+    ``disks`` are read from outside.
     """
 
     raw: Mapping[str, Any] = field(default_factory=dict)
@@ -58,6 +70,7 @@ class Subject:
     pushed: str = ""
     queue: str = ""
     target_group: str = ""
+    disks: bool = False
     classic: str = ""
     region: str = ""
     zone: str = ""
@@ -190,14 +203,16 @@ def _interfaces(subject: Subject) -> dict[Call, Parameters | None]:
 
 
 def looking(subject: Subject) -> list[tuple[str, tuple[Call, ...]]]:
-    """Resources by ARN, each with the calls for it that no group makes that is reached by a key of its own, and whose
-    sessions no queue tells of.
+    """Resources by ARN, each with the calls for it that no group makes that is reached by a key of its own, whose
+    sessions no queue tells of, and whose disks nobody reads from outside.
     """
     found: list[tuple[str, tuple[Call, ...]]] = [(subject.queue, QUEUE)] if subject.queue else []
     if subject.pushed:
         found.append((INSTANCES, PUSH))
     if subject.bucket:
         found += [(DOCUMENT, COMMAND), ("*", COMMANDS), (subject.bucket, BUCKET)]
+    if subject.disks:
+        found.append(("*", (*BLOCKS, *IMAGE, *SNAPSHOT, *DELETE)))
     return found
 
 

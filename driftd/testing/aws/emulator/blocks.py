@@ -123,8 +123,14 @@ class Shots:
         named = KNOBS["block_images"]
         found = named.get(volume.id) or named.get("*")
         if found is None:
+            attached = volume.attachment
+            of = (
+                {"of": attached.instance.id}
+                if attached and attached.device == attached.instance.root_device_name
+                else {}
+            )
             try:
-                found = self.world.matter.ask("image", volume=volume.id, id=snapshot.id).get("file")
+                found = self.world.matter.ask("image", volume=volume.id, id=snapshot.id, **of).get("file")
             except Busy:
                 return None
         return Path(found) if found else None

@@ -8,37 +8,59 @@ from __future__ import annotations
 import json
 import socket
 import time
-from io import BufferedRWPair
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from driftd.core.errors import Unavailable
 
 LINE = 1 << 20
+_SILENCE_S = 5.0
 
 
-def ask(path: Path, command: str, *, timeout_s: float = 5.0, **arguments: object) -> object:
-    """What ``command`` returns. Raises ``Unavailable`` when nobody answers in time, or answers with an error."""
-    deadline = time.monotonic() + timeout_s
+class Monitor:
+    """One connection; ``opened`` makes it, and turns whatever it raises into ``Unavailable``."""
+
+    def __init__(self, wire: socket.socket, deadline: float) -> None:
+        self._wire = wire
+        self._stream = wire.makefile("rb")
+        self._deadline = deadline
+        json.loads(self._stream.readline(LINE))  # the greeting
+        self.ask("qmp_capabilities")
+
+    def ask(self, command: str, *, file: int = -1, **arguments: Any) -> Any:
+        """What ``command`` returns; an open ``file`` goes with it. Names have dashes where these have underscores."""
+        named = {name.replace("_", "-"): value for name, value in arguments.items()}
+        request = json.dumps({"execute": command, "arguments": named}).encode() + b"\n"
+        if file >= 0:
+            socket.send_fds(self._wire, [request], [file])
+        else:
+            self._wire.sendall(request)
+        while time.monotonic() < self._deadline:
+            answer = json.loads(self._stream.readline(LINE))
+            if "return" in answer:
+                return answer["return"]
+            if "error" in answer:
+                raise Unavailable(f"the machine's monitor refuses {command}: {answer['error'].get('desc', '')}")
+            # else an event: somebody else's news
+        raise TimeoutError(f"no answer to {command}")
+
+
+@contextmanager
+def opened(path: Path, *, timeout_s: float = 5.0) -> Iterator[Monitor]:
+    """A connection that lasts ``timeout_s`` at most. Raises ``Unavailable``."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as wire:
-            wire.settimeout(timeout_s)
+            wire.settimeout(min(timeout_s, _SILENCE_S))
             wire.connect(str(path))
-            with wire.makefile("rwb") as stream:
-                json.loads(stream.readline(LINE))  # the greeting
-                _execute(stream, "qmp_capabilities", {}, deadline)
-                return _execute(stream, command, arguments, deadline)
-    except (OSError, ValueError) as error:
+            yield Monitor(wire, time.monotonic() + timeout_s)
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise Unavailable(f"the machine's monitor {path} does not answer: {error}") from error
 
 
-def _execute(stream: BufferedRWPair, command: str, arguments: dict[str, object], deadline: float) -> object:
-    stream.write(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")
-    stream.flush()
-    while time.monotonic() < deadline:
-        answer = json.loads(stream.readline(LINE))
-        if "return" in answer:
-            return answer["return"]
-        if "error" in answer:
-            raise Unavailable(f"the machine's monitor refuses {command}: {answer['error'].get('desc', '')}")
-        # else an event: somebody else's news
-    raise TimeoutError(f"no answer to {command}")
+def ask(path: Path, command: str, *, timeout_s: float = 5.0, **arguments: Any) -> object:
+    """What ``command`` returns. Raises ``Unavailable`` when nobody answers in time, or answers with an error."""
+    with opened(path, timeout_s=timeout_s) as monitor:
+        found: object = monitor.ask(command, **arguments)
+        return found
