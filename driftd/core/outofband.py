@@ -174,7 +174,8 @@ def told(disk: Look, found: Sorted, judge: Callable[[Sequence[Difference]], Judg
     elif disk.judgement.verdict is not Verdict.DRIFTED:
         verdict, reason = disk.judgement.verdict, disk.judgement.reason
     else:
-        verdict, reason = Verdict.EXPLAINED, words.on_its_way(len(unsure))
+        said = [words.on_its_way(len(unsure))] if unsure or not hidden.findings else []
+        verdict, reason = Verdict.EXPLAINED, "; ".join([*([hidden.reason] if hidden.findings else []), *said])
     judgement = replace(
         disk.judgement,
         verdict=verdict,

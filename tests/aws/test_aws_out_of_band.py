@@ -133,6 +133,7 @@ def test_the_command_says_both_and_waits_as_long_as_it_is_told(account, tmp_path
     assert "means" not in inside
     assert (disk["means"], disk["verdict"]) == ("disk", "tampered")
     assert {one["subject"] for one in disk["findings"] if one["kind"] == "hidden"} == HIDDEN
+    assert scene.snapshots() == []
 
 
 def test_too_short_a_wait_is_refused_and_says_why(account, tmp_path):

@@ -131,7 +131,10 @@ def test_what_somebody_accepted_is_not_tampering():
     (hidden,) = first.judgement.findings
     accepted = Suppression(1, hidden.signature, "", "ann", "mine", NOW, NOW + timedelta(days=1))
     again = verdict(seen(file(HIDER, b"x", 0o755)), around(CLEAN, CLEAN), suppressions=[accepted])
-    assert again.judgement.verdict is not Verdict.TAMPERED
+    assert again.judgement.verdict is Verdict.EXPLAINED
+    assert "accepted" in again.judgement.reason
+    assert "no difference" not in again.judgement.reason
+    assert again.judgement.action is Action.IGNORE
     assert again.judgement.findings[0].suppressed_by
 
 

@@ -11,6 +11,7 @@ import pytest
 from servers import fetch
 from vms import machines
 
+from driftd.edges.providers.local.vm import qmp, reading
 from driftd.testing import ProviderContract
 
 # The first of these may have to build the image.
@@ -64,3 +65,31 @@ class TestLocalVm(ProviderContract):
         subprocess.run(["e2fsck", "-fp", disk], check=False, capture_output=True)
         done = subprocess.run(["debugfs", "-R", "cat /www/mark", disk], check=True, capture_output=True)
         return done.stdout == b"here\n"
+
+    def test_a_copy_that_its_driftd_left_under_way_is_ended_by_the_next_one(self, provider, launch, tmp_path):
+        one = launch("web/0")
+        left = (tmp_path / "left").open("xb+")
+        left.truncate(64 << 20)
+        with (
+            left,
+            (tmp_path / "left").open("rb") as same,
+            qmp.opened(self.deployment_.home(one).path / "qmp") as monitor,
+        ):
+            for file in (left, same):
+                monitor.ask("add-fd", file=file.fileno(), fdset_id=reading.FILES)
+            monitor.ask(
+                "drive-backup",
+                job_id=reading.JOB,
+                device="root",
+                sync="full",
+                target=f"/dev/fdset/{reading.FILES}",
+                format="raw",
+                mode="existing",
+                speed=1 << 20,
+                auto_dismiss=False,
+            )
+        provider.read_root(one.id, "next", tmp_path / "disk", 1 << 30)
+        assert (tmp_path / "disk").stat().st_size == 64 << 20
+        with qmp.opened(self.deployment_.home(one).path / "qmp") as monitor:
+            assert monitor.ask("query-jobs") == []
+            assert monitor.ask("query-fdsets") == []

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from driftd.core.errors import Unavailable
 
@@ -22,9 +22,9 @@ _SILENCE_S = 5.0
 class Monitor:
     """One connection; ``opened`` makes it, and turns whatever it raises into ``Unavailable``."""
 
-    def __init__(self, wire: socket.socket, deadline: float) -> None:
+    def __init__(self, wire: socket.socket, stream: BinaryIO, deadline: float) -> None:
         self._wire = wire
-        self._stream = wire.makefile("rb")
+        self._stream = stream
         self._deadline = deadline
         json.loads(self._stream.readline(LINE))  # the greeting
         self.ask("qmp_capabilities")
@@ -54,7 +54,8 @@ def opened(path: Path, *, timeout_s: float = 5.0) -> Iterator[Monitor]:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as wire:
             wire.settimeout(min(timeout_s, _SILENCE_S))
             wire.connect(str(path))
-            yield Monitor(wire, time.monotonic() + timeout_s)
+            with wire.makefile("rb") as stream:  # as long as it is open, so is the connection, and qemu serves one
+                yield Monitor(wire, stream, time.monotonic() + timeout_s)
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise Unavailable(f"the machine's monitor {path} does not answer: {error}") from error
 

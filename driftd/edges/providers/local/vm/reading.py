@@ -1,7 +1,7 @@
 """A running machine's root disk, copied by the qemu that it runs in: as it was at one moment; the machine runs on.
 
 qemu keeps what is written meanwhile out of the copy (copy before write). It writes into an open file that it is handed,
-so it needs no right to any directory. Were there no room for the copy, qemu would fail the guest's own writes; so
+so it needs no right to any directory. Were there no room for the copy, qemu might fail the guest's own writes; so
 all the room is taken beforehand.
 """
 
