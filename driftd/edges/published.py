@@ -9,11 +9,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, HTTPClientError
 
 from driftd.core.errors import ProviderError, Refused, Unavailable
+from driftd.core.wording import count
 from driftd.edges.documents.names import ENVELOPE, MANIFEST, OVERLAY, SIDECAR, SIZE_LIMIT, file_name
 from driftd.edges.providers.aws.cloud import Cloud
 from driftd.edges.providers.aws.errors import code_of
@@ -21,6 +23,18 @@ from driftd.edges.providers.aws.errors import code_of
 _PIECE = 1 << 20
 _ABSENT = frozenset({"NoSuchKey", "404"})
 _SAME = frozenset({"304", "NotModified"})
+
+
+@dataclass(frozen=True, slots=True)
+class Care:
+    """How a bucket keeps what was published. ``lock`` is the mode and the time of Object Lock, "" without one; ``why``
+    is why that could not be read.
+    """
+
+    versions: bool = False
+    lock: str = ""
+    why: str = ""
+    hint: str = ""
 
 
 class Bucket:
@@ -69,6 +83,29 @@ class Bucket:
         """See ``Source.forget``."""
         self._tags.pop(image, None)
         self._due.pop(image, None)
+
+    def care(self) -> Care:
+        """How what is published is kept there. Raises ``ProviderError`` where nothing can be read there at all."""
+        self._object("driftd-doctor", MANIFEST)
+        try:
+            kept = self._cloud.ask("s3", "get_bucket_versioning", Bucket=self._bucket).get("Status") == "Enabled"
+            return Care(kept, self._lock() if kept else "")
+        except ProviderError as error:
+            return Care(why=str(error), hint=error.hint)
+
+    def _lock(self) -> str:
+        """What Object Lock does to each new version by itself; it needs versions."""
+        try:
+            said = self._cloud.ask("s3", "get_object_lock_configuration", Bucket=self._bucket)
+        except ProviderError as error:
+            if code_of(error) == "ObjectLockConfigurationNotFoundError":
+                return ""
+            raise
+        rule = said.get("ObjectLockConfiguration", {}).get("Rule", {}).get("DefaultRetention", {})
+        if not rule:
+            return ""
+        length = count(int(rule["Years"]), "year") if rule.get("Years") else count(int(rule.get("Days", 0)), "day")
+        return f"{str(rule.get('Mode', '')).lower()}, {length}"
 
     def _as_before(self, image: str) -> Mapping[str, bytes]:
         if why := self._why.get(image):

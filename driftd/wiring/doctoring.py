@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from driftd.core import checkup
 from driftd.core.checkup import Check, Listening, Mark, Point
+from driftd.core.errors import ProviderError
 from driftd.core.wording import doctor as say
 from driftd.core.wording import printable
 from driftd.core.wording import trust as wording
@@ -46,6 +47,7 @@ class Doctoring:
             Check("daemon", "lease", self._daemon),
             Check("daemon", "pause", self._pauses),
             *self._keys(),
+            *self._published(),
             *(Check("policies", name, partial(self._policy, name)) for name in settings.groups),
             *self._asked(),
         ]
@@ -150,6 +152,25 @@ class Doctoring:
         return points
 
     # --- keys and files ---
+
+    def _published(self) -> Iterator[Check]:
+        if self._settings.manifests_from is not None:
+            yield Check("manifests", self._settings.manifests_from.s3, self._bucket)
+
+    def _bucket(self) -> Sequence[Point]:
+        """Whether it can be read, and whether what was published there can be overwritten without a trace."""
+        bucket, said = self._house.trust().published, self._settings.manifests_from
+        if bucket is None or said is None:
+            return []
+        try:
+            care = bucket.care()
+        except ProviderError as error:
+            return [Point("manifests", said.s3, Mark.UNSEEN, str(error), error.hint)]
+        if care.why:
+            return [Point("manifests", said.s3, Mark.NOTE, say.bucket_unknown(care.why), care.hint)]
+        if not care.versions:
+            return [Point("manifests", said.s3, Mark.NOTE, say.BUCKET_PLAIN, say.BUCKET_PLAIN_HINT)]
+        return [Point("manifests", said.s3, Mark.GOOD, say.bucket(care.lock))]
 
     def _keys(self) -> Iterator[Check]:
         settings = self._settings

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -23,6 +24,9 @@ from driftd.edges import documents
 from driftd.edges.documents import Trust
 from driftd.flows.remembering import Known
 from driftd.settingpublished import Published
+
+if TYPE_CHECKING:
+    from driftd.edges.published import Bucket
 from driftd.settings import Settings, Unsigned
 
 
@@ -49,7 +53,12 @@ class Trusting:
     def manifests(self) -> documents.ManifestDirectory:
         """Manifests by image, each by what is trusted."""
         directory = self._settings.path(self._settings.manifests)
-        return documents.ManifestDirectory(directory, lambda: self.trust, _source(self._settings.manifests_from))
+        return documents.ManifestDirectory(directory, lambda: self.trust, self.published)
+
+    @cached_property
+    def published(self) -> Bucket | None:
+        """Where manifests are published, if anywhere. Raises BadInput."""
+        return _source(self._settings.manifests_from)
 
     def given(self, file: Path, keys: Sequence[Path] = ()) -> Manifest:
         """A manifest that a person names: it must verify where there is any key, and need not be signed without."""
@@ -109,7 +118,7 @@ class Trusting:
         )  # fmt: skip
 
 
-def _source(said: Published | None) -> documents.Source | None:
+def _source(said: Published | None) -> Bucket | None:
     """Where manifests are published. Raises BadInput where the extra lacks."""
     if said is None:
         return None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
 
-from driftd.core.errors import BadInput
+from driftd.core.errors import BadInput, Refused
 from driftd.core.facts import Unseen
 from driftd.core.manifest import Manifest
 from driftd.doors.desks.baking import Source
@@ -15,7 +17,7 @@ from driftd.edges import documents
 from driftd.edges.documents.names import file_name, files_of
 from driftd.edges.providers.aws.cloud import Cloud
 from driftd.edges.providers.aws.settings import AwsSettings
-from driftd.edges.published import Bucket
+from driftd.edges.published import Bucket, Care
 from driftd.settings import load
 from driftd.wiring.house import WiredHouse
 
@@ -224,3 +226,35 @@ def test_what_is_no_bucket_is_refused(pipeline, url):
     file.write_text(CONFIG.format(url=url, endpoint=pipeline.emulator.url))
     with pytest.raises(BadInput, match=r"manifests_from\.s3"):
         load(file)
+
+
+def care(pipeline, bucket="images"):
+    cloud = Cloud(AwsSettings(region=REGION, endpoint=pipeline.emulator.url))
+    return Bucket(cloud, f"s3://{bucket}/driftd", 300).care()
+
+
+def test_whether_what_was_published_is_kept_is_read(pipeline):
+    assert care(pipeline) == Care()
+    pipeline.s3.put_bucket_versioning(Bucket="images", VersioningConfiguration={"Status": "Enabled"})
+    assert care(pipeline) == Care(versions=True)
+    pipeline.s3.create_bucket(Bucket="locked", ObjectLockEnabledForBucket=True)
+    assert care(pipeline, "locked") == Care(versions=True)
+    rule = {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 30}}
+    locked = {"ObjectLockEnabled": "Enabled", "Rule": rule}
+    pipeline.s3.put_object_lock_configuration(Bucket="locked", ObjectLockConfiguration=locked)
+    assert care(pipeline, "locked") == Care(versions=True, lock="compliance, 30 days")
+
+
+def test_a_right_that_lacks_for_that_is_named_and_no_harm(pipeline):
+    pipeline.emulator.fault("s3.GET", "denied", times=9)
+    with pytest.raises(Refused, match="s3:GetObject"):
+        care(pipeline)
+
+
+@pytest.mark.parametrize(("status", "said"), [("Suspended", "can be overwritten"), ("Enabled", "versions are kept")])
+def test_the_doctor_says_it(pipeline, status, said):
+    pipeline.s3.put_bucket_versioning(Bucket="images", VersioningConfiguration={"Status": status})
+    words = [sys.executable, "-m", "driftd", "--config", str(pipeline.home / "driftd.yaml"), "doctor", "--no-login"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    (line,) = [one for one in done.stdout.splitlines() if "s3://images/driftd" in one]
+    assert said in line

@@ -144,6 +144,13 @@ data "aws_iam_policy_document" "manifests" {
     actions   = ["s3:ListBucket"]
     resources = ["arn:${data.aws_partition.current.partition}:s3:::${var.manifests_bucket}"]
   }
+
+  # `driftd doctor` says whether what was published is kept.
+  statement {
+    sid       = "DriftdManifestsKept"
+    actions   = ["s3:GetBucketVersioning", "s3:GetBucketObjectLockConfiguration"]
+    resources = ["arn:${data.aws_partition.current.partition}:s3:::${var.manifests_bucket}"]
+  }
 }
 
 resource "aws_iam_policy" "manifests" {

@@ -59,6 +59,17 @@ PAUSE_PLACE_HINT = "make the directory writable for whoever runs driftd, or name
 
 # --- keys and manifests ----------------------------------------------------------------------------------------------
 
+BUCKET_PLAIN = "it can be read; versions are not kept there, so that what was published can be overwritten"
+BUCKET_PLAIN_HINT = "switch on versioning of the bucket, and Object Lock where nobody may delete one (docs/manifest.md)"
+
+
+def bucket(lock: str) -> str:
+    return f"it can be read; versions are kept there, {f'locked ({lock})' if lock else 'and none is locked'}"
+
+
+def bucket_unknown(why: str) -> str:
+    return f"it can be read; whether versions are kept there is not known: {why}"
+
 
 def public_key(short: str) -> str:
     return f"it is the public key {short}"

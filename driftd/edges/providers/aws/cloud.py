@@ -26,7 +26,11 @@ from driftd.edges.providers.aws.errors import code_of, translated
 from driftd.edges.providers.aws.settings import AwsSettings
 
 _IAM_PREFIX = {"elb": "elasticloadbalancing", "elbv2": "elasticloadbalancing"}
-_NAMES = {"send_ssh_public_key": "SendSSHPublicKey"}  # those that do not follow from the operation's
+# Those that do not follow from the operation's.
+_NAMES = {
+    "get_object_lock_configuration": "GetBucketObjectLockConfiguration",
+    "send_ssh_public_key": "SendSSHPublicKey",
+}
 _READING = ("describe_", "list_", "lookup_", "get_")
 _ASIDE = frozenset({"s3", "ssm"})  # commands and their output: nothing that is listed of instances changes by them
 _CONNECT_S = 5
