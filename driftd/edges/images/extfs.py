@@ -63,6 +63,7 @@ class _Library:
             raise ImageError("libext2fs is not on this machine", "install e2fsprogs") from None
         self._com_err.error_message.restype = ctypes.c_char_p
         self._com_err.error_message.argtypes = [ctypes.c_long]
+        self._ext2fs.initialize_ext2_error_table()  # else an error is a number
         self.manager = ctypes.c_void_p.in_dll(self._ext2fs, "unix_io_manager")
 
     def call(self, name: str, *arguments: Any, what: str) -> None:
