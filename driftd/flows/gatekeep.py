@@ -54,12 +54,20 @@ class Gatekeeper:
                 continue
             try:
                 waiting = group.provider.waiting(group.name)
-                met |= set(waiting)
-                said += [self._answer(group, group.provider, one) for one in waiting]
             except ProviderError as error:
                 said.append(wording.unknown(group.name, f"{error}"))
+                continue
+            met |= set(waiting)
+            said += [self._answer_safely(group, group.provider, one) for one in waiting]
         self._since = {one: at for one, at in self._since.items() if one in met}
         return said
+
+    def _answer_safely(self, group: Group, provider: Gated, instance_id: str) -> str:
+        """One that cannot be answered keeps no other waiting."""
+        try:
+            return self._answer(group, provider, instance_id)
+        except ProviderError as error:
+            return wording.unanswered(instance_id, group.name, f"{error}")
 
     def _answer(self, group: Group, provider: Gated, instance_id: str) -> str:
         now = self._clock()
@@ -67,7 +75,8 @@ class Gatekeeper:
         if stopped := stops(self._store, group.name, self._pause).any:
             return wording.waits(instance_id, group.name, stopped)
         with self._store.read() as tx:
-            answer = gate.decide(tx.instance(instance_id), _replacement_of(tx, instance_id), group.every, now)
+            record = _replacement_of(tx, instance_id)
+            answer = gate.decide(instance_id, tx.instance(instance_id), record, group.every, now)
         self._fence()
         if not answer.admits:
             provider.keep_waiting(group.name, instance_id)

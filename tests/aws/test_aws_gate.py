@@ -66,6 +66,16 @@ def test_a_gate_that_is_not_there_is_said_with_the_command_that_makes_it(cloud, 
         provider.waiting("web")
 
 
+def test_a_heartbeat_has_nothing_read_anew(cloud, emulator, provider):
+    (one,) = group(cloud, size=1, LifecycleHookSpecificationList=[hook("look", LAUNCHING)])
+    provider.inventory.find("web")
+    emulator.forget_calls()
+    for _ in range(3):
+        provider.keep_waiting("web", one)
+        provider.inventory.find("web")
+    assert emulator.calls() == {"RecordLifecycleActionHeartbeat": 3}
+
+
 def test_a_gate_without_an_auto_scaling_group_is_wrong_at_once():
     with pytest.raises(BadInput, match="gate is a lifecycle hook of an Auto Scaling group"):
         create({"settings": {"region": REGION, "groups": {"web": {"gate": "look"}}}, "groups": {"web": {}}})

@@ -108,6 +108,30 @@ def test_one_that_was_deregistered_is_what_it_was_known_to_be(cloud, opened, mon
     assert opened().compute.describe(one).image == cloud.image, "who never saw its tag does not guess"
 
 
+def test_what_is_launched_by_a_name_is_of_that_name_at_once(cloud, opened):
+    """A pipeline tries an AMI before it names it, and driftd may have read it then."""
+    provider, old = opened(), run(cloud)
+    assert provider.compute.describe(old).image == cloud.image
+    tagged(cloud, "web-8", cloud.image)
+    assert provider.compute.launch(request("web-8", f"web/{old}")).image == "web-8"
+
+
+def test_a_name_that_comes_late_is_heard_within_a_minute(cloud, opened, monkeypatch):
+    provider, one = opened(), run(cloud)
+    assert provider.compute.describe(one).image == cloud.image
+    tagged(cloud, "web-7", cloud.image)
+    monkeypatch.setattr(images, "_NAMELESS_S", 0.0)
+    assert provider.compute.describe(one).image == "web-7"
+
+
+def test_nobody_elses_amis_are_asked_about(cloud, opened):
+    provider = opened()
+    cloud.run()
+    cloud.emulator.forget_calls()
+    assert provider.inventory.find("web") == []
+    assert asked(cloud) == 0
+
+
 def test_a_tag_that_moved_on_is_heard_within_the_hour(cloud, opened, monkeypatch):
     provider, one = opened(), run(cloud)
     tagged(cloud, "web-7", cloud.image)

@@ -28,14 +28,15 @@ class Gate(FakeProvider):
         self.at_gate: list[str] = []
         self.told: list[tuple[str, str]] = []
         self.fails: Exception | None = None
+        self.fails_for = ""
 
     def waiting(self, group: str):
-        if isinstance(self.fails, Refused):
+        if isinstance(self.fails, Refused) and not self.fails_for:
             raise self.fails
         return list(self.at_gate)
 
     def admit(self, group: str, instance_id: str) -> None:
-        if self.fails:
+        if self.fails and self.fails_for in {"", instance_id}:
             raise self.fails
         self.told.append(("admit", instance_id))
         self.at_gate.remove(instance_id)
@@ -127,10 +128,19 @@ def test_an_answer_that_does_not_come_is_no_admission(house):
     house.arrived(verdict=Verdict.CLEAN)
     house.provider.fails = Unavailable("503")
     (said,) = house.keeper.tick()
-    assert said == "the gate of web is not kept: 503"
+    assert said == "i-9 waits at the gate of web, which could not be told anything: 503"
     assert house.journal() == [("intent", ""), ("result", "no answer")]
     house.provider.fails = None
     assert house.keeper.tick() == ["i-9 was let through the gate of web: it is clean"]
+
+
+def test_one_that_cannot_be_answered_keeps_no_other_waiting(house):
+    house.arrived("i-8", verdict=Verdict.CLEAN)
+    house.arrived("i-9", verdict=Verdict.CLEAN)
+    house.provider.fails, house.provider.fails_for = Refused("AWS does not permit it"), "i-8"
+    said = house.keeper.tick()
+    assert len(said) == 2
+    assert house.provider.told == [("admit", "i-9")]
 
 
 def test_a_gate_that_is_not_there_is_said(house):

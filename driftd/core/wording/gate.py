@@ -15,6 +15,16 @@ def not_verified(rid: str) -> str:
     return f"replacement {rid} has not verified it yet"
 
 
+def undone(rid: str) -> str:
+    """A newcomer that is taken back."""
+    return f"replacement {rid} is undone"
+
+
+def gone() -> str:
+    """One that is no member any more."""
+    return "it is in quarantine, or was taken for gone"
+
+
 def replaced(rid: str) -> str:
     """One that is to go."""
     return f"replacement {rid} replaces it"
@@ -50,6 +60,11 @@ def waits(instance_id: str, group: str, why: str) -> str:
     return f"{instance_id} waits at the gate of {group}: {why}"
 
 
+def unanswered(instance_id: str, group: str, why: str) -> str:
+    """Nothing could be said about one."""
+    return f"{instance_id} waits at the gate of {group}, which could not be told anything: {why}"
+
+
 def unknown(group: str, why: str) -> str:
-    """Who waits could not be read, or nothing could be said to it."""
+    """Who waits could not be read."""
     return f"the gate of {group} is not kept: {why}"

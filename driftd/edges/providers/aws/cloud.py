@@ -33,6 +33,7 @@ _NAMES = {
 }
 _READING = ("describe_", "list_", "lookup_", "get_")
 _ASIDE = frozenset({"s3", "ssm"})  # commands and their output: nothing that is listed of instances changes by them
+_UNLISTED = frozenset({"record_lifecycle_action_heartbeat"})
 _CONNECT_S = 5
 _READ_S = 30
 
@@ -72,7 +73,7 @@ class Cloud:
         try:
             return self._call(service, operation, parameters, once=True)
         finally:
-            self.changes += service not in _ASIDE
+            self.changes += service not in _ASIDE and operation not in _UNLISTED
 
     def try_out(self, service: str, operation: str, parameters: Mapping[str, Any]) -> ProviderError | None:
         """Whether a call would be permitted, with nothing done; None where it would be.

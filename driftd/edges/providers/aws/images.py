@@ -12,7 +12,8 @@ from driftd.edges.providers.aws import names
 from driftd.edges.providers.aws.cloud import Cloud
 
 AMI = "ami-"
-_KEPT_S = 3600.0  # whoever tags an AMI anew is heard within the hour
+_KEPT_S = 3600.0  # whoever tags an AMI anew is heard within the hour,
+_NAMELESS_S = 60.0  # and sooner where it had no name: a pipeline names what it has tried
 _VALUES = 200  # "Filter": the most values that one filter takes
 
 
@@ -42,7 +43,7 @@ class Images:
 
     def _fresh(self, ami: str, now: float) -> bool:
         known = self._known.get(ami)
-        return known is not None and now - known[1] < _KEPT_S
+        return known is not None and now - known[1] < (_KEPT_S if known[0] else _NAMELESS_S)
 
     def _name(self, ami: str, said: dict[str, str]) -> str:
         """What its tag says; what was known of one that is not told of any more, since its instances live on."""
@@ -62,7 +63,10 @@ class Images:
         filters = [*names.wanted({self._tag: image}), {"Name": "state", "Values": ["available"]}]
         found = self._cloud.ask("ec2", "describe_images", Filters=filters, IncludeDeprecated=True)["Images"]
         if len(found) == 1:
-            return str(found[0]["ImageId"])
+            ami = str(found[0]["ImageId"])
+            with self._lock:
+                self._known[ami] = (image, self._clock())  # whoever is launched from it is of this image
+            return ami
         where, tag = self._cloud.settings.region, f"{self._tag}={printable(image)}"
         if not found:
             raise Refused(

@@ -70,7 +70,8 @@ class Instances:
         """Every one of these groups that is not gone and carries all of ``tags``."""
         filters = [{"Name": "instance-state-name", "Values": list(PRESENT)}, *names.wanted(tags)]
         told = list(self.described(filters))
-        self.images.learn({str(one.get("ImageId") or "") for one in told})
+        mine = (one for one in told if self._group(one, names.tags_of(one.get("Tags", ()))))
+        self.images.learn(str(one.get("ImageId") or "") for one in mine)  # nobody else's AMIs
         found = [self.seen(one) for one in told]
         return [one for one in found if one is not None and _carries(one, tags)]
 
