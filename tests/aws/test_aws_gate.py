@@ -15,7 +15,7 @@ from emulated import REGION
 from placed import Place
 from servers import wait_until
 from test_emulator_hooks import LAUNCHING, complete, hook, put
-from test_emulator_scaling import group, members
+from test_emulator_scaling import described, group, members
 
 from driftd.core.errors import BadInput, Refused
 from driftd.edges.providers.aws.provider import create
@@ -64,6 +64,18 @@ def test_a_gate_that_is_not_there_is_said_with_the_command_that_makes_it(cloud, 
     put(cloud, "look", "autoscaling:EC2_INSTANCE_TERMINATING")
     with pytest.raises(Refused, match="no launch hook look"):
         provider.waiting("web")
+
+
+def test_who_is_put_into_quarantine_there_outlives_its_hook(cloud, emulator, provider):
+    (one,) = group(cloud, size=1, LifecycleHookSpecificationList=[hook("look", LAUNCHING)])
+    provider.isolate(one)
+    assert members(cloud) == {one: "Standby"}
+    assert described(cloud)["DesiredCapacity"] == 0
+    assert provider.compute.describe(one).isolated
+    emulator.forward(200_000)
+    assert (members(cloud), cloud.state(one)) == ({one: "Standby"}, "running")
+    provider.isolate(one)
+    assert provider.waiting("web") == []
 
 
 def test_a_heartbeat_has_nothing_read_anew(cloud, emulator, provider):

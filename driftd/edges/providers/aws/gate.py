@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from driftd.core.errors import ProviderError, Refused
+from driftd.core.errors import ProviderError, Refused, Unavailable
 from driftd.edges.providers.aws.cloud import Cloud
 from driftd.edges.providers.aws.errors import code_of
 from driftd.edges.providers.aws.scaling import WAITS, Scaling
@@ -19,6 +19,7 @@ from driftd.edges.providers.aws.settings import Served
 
 _LAUNCHING = "autoscaling:EC2_INSTANCE_LAUNCHING"
 _OVER = "No active Lifecycle Action found"
+_POLL_S, _WAIT_S = 0.5, 60.0
 _KNOWN_S = 600.0  # a hook that somebody removes is missed within ten minutes
 
 
@@ -36,6 +37,7 @@ class Gate:
         self._groups = groups
         self._scaling = scaling
         self._clock = clock
+        self.poll_s, self.wait_s = _POLL_S, _WAIT_S
         self._there: dict[str, float] = {}
         self._over: dict[str, set[str]] = {}  # who waits on, for somebody else's hook
 
@@ -62,6 +64,22 @@ class Gate:
         action = self._action(group, instance_id)
         with self._unless_over(group, instance_id):
             self._cloud.do("autoscaling", "record_lifecycle_action_heartbeat", **action)
+
+    def set_apart(self, instance_id: str) -> None:
+        """One that waits, and is cut off from everybody, comes to stand by: a hook keeps nobody for good. It can only
+        go there by way of service, where nobody reaches it.
+        """
+        for group, served in self._groups.items():
+            name = served.auto_scaling_group
+            if not served.gate or self._scaling.state(name, instance_id) != WAITS:
+                continue
+            self.admit(group, instance_id)
+            until = self._clock() + self.wait_s
+            while (state := self._scaling.state(name, instance_id)) != "InService":
+                if not state or self._clock() > until:
+                    raise Unavailable(f"{instance_id} is cut off, and stands not by in {name} yet: it is {state}")
+                time.sleep(self.poll_s)
+            self._scaling.stand_by(name, instance_id)
 
     def _action(self, group: str, instance_id: str) -> dict[str, str]:
         served = self._groups[group]

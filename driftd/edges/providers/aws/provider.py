@@ -135,6 +135,11 @@ class AwsProvider:
 class AwsScalingProvider(AwsProvider):
     """One that has Auto Scaling groups, and so ``Foreign`` and ``Gated``: others may change them, and launch there."""
 
+    def isolate(self, instance_id: str) -> None:
+        """See ``Isolating.isolate``. Who waited at a gate stands by from then on."""
+        super().isolate(instance_id)
+        self._gate.set_apart(instance_id)
+
     def foreign(self, group: str) -> str:
         """See ``Foreign.foreign``."""
         name = self._scaling.named(group)
