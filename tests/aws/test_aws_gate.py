@@ -37,7 +37,7 @@ def test_who_is_launched_waits_until_it_is_let_through(cloud, emulator, provider
     (one,) = group(cloud, size=1, LifecycleHookSpecificationList=[hook("look", LAUNCHING)])
     assert provider.waiting("web") == [one]
     for _ in range(3):
-        emulator.forward(99)
+        emulator.forward(60)
         provider.keep_waiting("web", one)
     assert members(cloud) == {one: "Pending:Wait"}
     provider.admit("web", one)
