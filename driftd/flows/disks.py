@@ -12,7 +12,7 @@ from driftd.core.facts import Instance
 from driftd.core.findings import Verdict
 from driftd.core.looks import Look
 from driftd.core.memory import Job, LeaseHeld, Queue, Store, StoreUnavailable
-from driftd.core.taint import hiding
+from driftd.core.outofband import hidden_alone
 from driftd.core.wording import outofband as words
 from driftd.flows.groups import Group
 from driftd.flows.outofband import Both
@@ -134,9 +134,8 @@ class DiskLooks:
             row = tx.instance(instance.id)
             if row is None or left_alone(instance, tx):
                 return True  # it was ended meanwhile
-            if hidden := hiding(disk.findings):
+            if (found := hidden_alone(disk)) is not None:
                 # It adds what it alone can know. The rest is for looks at the instance to find, and to see gone.
-                found = replace(disk, findings=tuple(hidden), explained=())
                 self._said += record_look(
                     tx, group, row, replace(both.disk, judgement=found, partial=True), now
                 ).sentences

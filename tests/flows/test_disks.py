@@ -164,6 +164,38 @@ def test_a_person_who_accepts_it_lifts_it(disks):
     assert (disks.row().verdict, disks.row().taint) == (Verdict.CLEAN, "")
 
 
+ALONE = finding(Difference("file", b"/srv/under/x", Change.ADDED, {}, {"mode": "0644"}))
+
+
+def test_once_it_is_accepted_what_else_the_disk_has_is_left_to_looks_at_the_instance(disks):
+    disks.says["web/0"] = TAMPERED
+    disks.all()
+    now = disks.fleet.clock()
+    with disks.fleet.store.write() as tx:
+        tx.add_suppression(Suppression(0, HIDES.signature, "", "ann", "mine", now, now + timedelta(days=9)))
+    disks.swept()
+    disks.says["web/0"] = drifted(replace(HIDES, suppressed_by="ann"), ALONE)
+    for _ in range(2):
+        disks.fleet.clock.advance(24 * 3600 + 1)
+        disks.all()
+        row = disks.row()
+        assert (row.verdict, row.action, row.reason) == (Verdict.CLEAN, Action.IGNORE, "nothing differs from golden")
+        disks.swept()
+    with disks.fleet.store.read() as tx:
+        (acceptance,) = tx.suppressions(disks.fleet.clock())
+    assert acceptance.used_at > now + timedelta(days=1), "it is still of use"
+
+
+def test_the_row_says_what_is_hidden_and_nothing_else_that_the_disk_has(disks):
+    hides = replace(HIDES, action=Action.ALERT)
+    disks.says["web/0"] = replace(drifted(hides, ALONE), verdict=Verdict.TAMPERED)
+    disks.all()
+    row = disks.row()
+    assert (row.verdict, row.action) == (Verdict.TAMPERED, Action.ALERT)
+    assert row.reason.endswith("it hides file /usr/bin/hider")
+    assert disks.open() == [hides]
+
+
 def test_it_counts_as_tampered_in_the_metrics_also_while_it_cannot_be_reached(disks):
     disks.says["web/0"] = TAMPERED
     disks.all()
