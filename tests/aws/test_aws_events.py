@@ -218,6 +218,43 @@ def test_while_the_queue_tells_the_history_is_read_less_often_and_ends_of_sessio
     assert asked(31) == ([False], len(trail.EVENTS))
 
 
+def by_tags(place):
+    what = {"DocumentName": "AWS-RunShellScript", "Parameters": {"commands": ["id"]}}
+    return place.ssm.send_command(Targets=[{"Key": "tag:role", "Values": ["web"]}], **what)["Command"]["CommandId"]
+
+
+def test_a_command_by_tags_claims_nothing_and_is_asked_for_until_the_history_tells_whom_it_reached(late, monkeypatch):
+    clock = [10.0**9]
+    monkeypatch.setattr(trail.time, "monotonic", lambda: clock[0])
+
+    def asked(seconds):
+        clock[0] += seconds
+        late.emulator.forget_calls()
+        told = late.came(late.one)
+        return [tty for _, tty, _ in told], late.emulator.calls().get("LookupEvents", 0)
+
+    late.provider.listen()
+    assert asked(0) == ([], len(trail.EVENTS))
+    assert asked(31) == ([], 0), "the queue tells"
+    command = by_tags(late)
+    heard = late.provider.listen()
+    assert (heard.came, heard.said, heard.trouble, late.waiting()) == ((), (), "", 0)
+    assert asked(31) == ([], len(trail.EVENTS)), "nobody knows yet whom it reached"
+    late.emulator.knobs(trail_delay_s=0)
+    assert asked(31) == ([command], len(trail.EVENTS))
+    assert asked(31) == ([command], 0)
+    assert late.provider.listen().said == ()
+
+
+def test_a_command_by_tags_that_the_history_never_has_is_no_news(late, monkeypatch):
+    by_tags(late)
+    late.provider.listen()
+    monkeypatch.setattr(trail, "LATE", timedelta(seconds=-1))
+    late.provider._trail._known.asked_at = 0.0
+    assert late.came(late.one) == []
+    assert late.provider.listen().said == ()
+
+
 def test_that_instances_came_or_went_is_told_and_nothing_more_is_kept_of_it(late):
     assert not late.provider.listen().changed
     (made,) = late.cloud.run(1)

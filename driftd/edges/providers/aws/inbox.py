@@ -125,6 +125,10 @@ class Inbox:
             self._changed = True
             self._delete(handle)
             return
+        if not told.came:  # it claims nothing that could be untrue; whom it was about the history tells
+            self._trail.expect(told.event)
+            self._delete(handle)
+            return
         with self._lock:
             if told.event in self._waiting:
                 self._waiting[told.event].handle = handle  # the newest one counts

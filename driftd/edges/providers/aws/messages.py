@@ -28,7 +28,10 @@ _MOST = 50  # instances that one command names: "InstanceIds"
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a message tells of: the event's id, and who came by it. Or that an instance came or went: ``changed``."""
+    """What a message tells of: the event's id, and who came by it. Or that an instance came or went: ``changed``.
+
+    A command that was sent to whatever some tags select names no instance, so nobody ``came`` as far as it tells.
+    """
 
     event: str
     came: Sequence[Came]
@@ -123,7 +126,7 @@ def _came(detail: Mapping[str, Any], now: datetime) -> Sequence[Came]:
         raise NotOurs(f"it names more than {_MOST} instances")
     if any(len(name) > _LONGEST_NAME for one in found for name in _names(one)):
         raise NotOurs("it has a name that is longer than any of AWS's")
-    return found
+    return tuple(one for one in found if one.instance_id or one.address)
 
 
 def _names(one: Came) -> Sequence[str]:
