@@ -102,6 +102,54 @@ def test_each_is_looked_at_once_in_its_time_also_by_the_next_daemon(disks):
     assert [line["out_of_band"] for line in disks.journal()] == ["explained"] * 6, "a new daemon says it once more"
 
 
+def test_a_tick_at_which_nobody_is_due_writes_nothing(disks, monkeypatch):
+    disks.all()
+    writes, plain = [], disks.fleet.store.write
+
+    def write():
+        writes.append(disks.fleet.clock())
+        return plain()
+
+    monkeypatch.setattr(disks.fleet.store, "write", write)
+    for _ in range(3):
+        disks.fleet.clock.advance(2)
+        disks.looks.tick()
+    assert writes == []
+    disks.fleet.clock.advance(24 * 3600)
+    disks.all()
+    assert len(disks.asked) == 6
+    assert writes
+
+
+def test_who_comes_back_is_looked_at_again(disks):
+    disks.all()
+    found = disks.fleet.sweeper.known()
+    back, there = disks.row("web/1").id, dict(found)
+    disks.looks = DiskLooks(
+        disks.fleet.store,
+        disks.fleet.groups,
+        disks.look,
+        disks.fleet.queue,
+        lambda: there,
+        clock=disks.fleet.clock,
+        stopping=lambda: False,
+    )
+    disks.all()
+    del there[back]
+    with disks.fleet.store.write() as tx:
+        tx.put_instance(replace(tx.instance(back), gone_at=disks.fleet.clock()))
+    disks.fleet.clock.advance(24 * 3600 + 1)
+    for _ in range(3):
+        disks.all()
+    assert disks.asked.count(back) == 1
+    with disks.fleet.store.write() as tx:
+        tx.put_instance(replace(tx.instance(back), gone_at=None))
+    there[back] = found[back]
+    for _ in range(3):
+        disks.all()
+    assert disks.asked.count(back) == 2
+
+
 def test_what_is_the_same_again_adds_no_line_to_the_journal(disks):
     disks.all()
     disks.fleet.clock.advance(24 * 3600 + 1)
