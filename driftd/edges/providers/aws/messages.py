@@ -41,12 +41,13 @@ class Told:
 class NotOurs(Exception):
     """A message that tells of nobody here, and why: another account's, too old, not EventBridge's at all.
 
-    ``odd``: nothing that a rule of this module sends looks so.
+    ``odd``: nothing that a rule of this module sends looks so. ``others``: it may be meant for somebody else.
     """
 
-    def __init__(self, why: str, *, odd: bool = True) -> None:
+    def __init__(self, why: str, *, odd: bool = True, others: bool = False) -> None:
         super().__init__(why)
-        self.odd = odd
+        self.odd = odd and not others
+        self.others = others
 
 
 def pattern() -> dict[str, Any]:
@@ -75,9 +76,9 @@ def read(body: str, account: str, region: str, now: datetime) -> Told:
     if not isinstance(detail, dict):
         raise NotOurs("it has no record of CloudTrail's")
     if (event.get("account"), detail.get("recipientAccountId", account)) != (account, account):
-        raise NotOurs("it is another account's", odd=False)
+        raise NotOurs("it is another account's", others=True)
     if event.get("region") != region:
-        raise NotOurs("it is another region's", odd=False)
+        raise NotOurs("it is another region's", others=True)
     if event["detail-type"] == CHANGE:
         return _changed(event)
     if detail.get("awsRegion") != region:
