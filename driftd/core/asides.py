@@ -22,6 +22,15 @@ class Placed(Protocol):
 
 
 @runtime_checkable
+class Fed(Protocol):
+    """What it is told it takes from somewhere, and whoever takes it has it alone: two sections would each miss half."""
+
+    def fed_by(self) -> str:
+        """What it takes that from, in a few words, the same for the same one. Asks nobody."""
+        ...
+
+
+@runtime_checkable
 class Isolating(Protocol):
     """It can cut an instance's network from outside, whatever root does inside."""
 
@@ -244,6 +253,7 @@ METHODS = tuple(
             Admitting,
             DiskReading,
             Doorman,
+            Fed,
             Foreign,
             Gated,
             Hearing,

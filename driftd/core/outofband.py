@@ -185,3 +185,18 @@ def told(disk: Look, found: Sorted, judge: Callable[[Sequence[Difference]], Judg
         action=max((one.action for one in (*counted, *plain)), key=lambda one: one.rank, default=hidden.action),
     )
     return replace(disk, judgement=judgement, means=DISK, attributions={})
+
+
+def hidden_alone(disk: Judgement) -> Judgement | None:
+    """What the row of an instance is to say of a look at its disk: what is hidden, and nothing else that it shows.
+
+    None where nothing is hidden. What somebody accepted is told, so that it counts as seen, and asks for nothing.
+    """
+    hidden = tuple(one for one in disk.findings if one.kind == HIDDEN)
+    if not hidden:
+        return None
+    counted = [one for one in hidden if not one.suppressed_by]
+    if not counted:
+        return Judgement(Verdict.EXPLAINED, disk.reason, hidden)
+    action = max((one.action for one in counted), key=lambda one: one.rank)
+    return Judgement(Verdict.TAMPERED, words.hidden(counted), hidden, action=action)

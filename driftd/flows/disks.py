@@ -12,7 +12,7 @@ from driftd.core.facts import Instance
 from driftd.core.findings import Verdict
 from driftd.core.looks import Look
 from driftd.core.memory import Job, LeaseHeld, Queue, Store, StoreUnavailable
-from driftd.core.taint import hiding
+from driftd.core.outofband import hidden_alone
 from driftd.core.wording import outofband as words
 from driftd.flows.groups import Group
 from driftd.flows.outofband import Both
@@ -62,6 +62,7 @@ class DiskLooks:
         self._said: list[str] = []
         self._told: dict[str, Verdict] = {}
         self._fresh = True
+        self._put: set[str] = set()  # ids of those that are in the queue
 
     def tick(self) -> list[str]:
         """Begin the look that is due longest, unless one is under way; what the last one said."""
@@ -69,9 +70,8 @@ class DiskLooks:
         if self._fresh:
             self._queue.reclaim(KIND)
             self._fresh = False
-        for instance in self._known().values():
-            if instance.group in self._groups:
-                self._queue.put(KIND, f"{KIND}/{instance.id}", now, now)
+            self._put.clear()
+        self._put_new(now)
         if self._thread is not None and self._thread.is_alive():
             return []
         said, self._said, self._thread = self._said, [], None
@@ -79,6 +79,15 @@ class DiskLooks:
             self._thread = threading.Thread(target=self._job, args=[job], name="disk", daemon=True)
             self._thread.start()
         return said
+
+    def _put_new(self, now: datetime) -> None:
+        """Once each, as every try is a write. Who is gone may come back."""
+        known = [one.id for one in self._known().values() if one.group in self._groups]
+        self._put.intersection_update(known)
+        for name in known:
+            if name not in self._put:
+                self._queue.put(KIND, f"{KIND}/{name}", now, now)
+                self._put.add(name)
 
     def wait(self, timeout_s: float | None = None) -> None:
         """Until the look under way has ended, if there is one."""
@@ -90,6 +99,7 @@ class DiskLooks:
             due = self._again(job)
             if due is None:
                 self._queue.done(job)
+                self._put.discard(job.key.removeprefix(f"{KIND}/"))  # it may have come back just now
             else:
                 self._queue.retry(job, due)
         except Stopping:
@@ -134,9 +144,8 @@ class DiskLooks:
             row = tx.instance(instance.id)
             if row is None or left_alone(instance, tx):
                 return True  # it was ended meanwhile
-            if hidden := hiding(disk.findings):
+            if (found := hidden_alone(disk)) is not None:
                 # It adds what it alone can know. The rest is for looks at the instance to find, and to see gone.
-                found = replace(disk, findings=tuple(hidden), explained=())
                 self._said += record_look(
                     tx, group, row, replace(both.disk, judgement=found, partial=True), now
                 ).sentences

@@ -7,7 +7,7 @@ from dataclasses import fields
 from math import ceil
 from typing import Any
 
-from driftd.core.asides import Admitting, DiskReading, Looking, Placed, StoppableLooker
+from driftd.core.asides import Admitting, DiskReading, Fed, Looking, Placed, StoppableLooker
 from driftd.core.custody.terms import Terms
 from driftd.core.errors import BadInput
 from driftd.core.ports import Provider
@@ -90,12 +90,26 @@ def _loaded(settings: Settings, used: Mapping[str, Mapping[str, Mapping[str, Any
                     f"providers.{other} and providers.{name} are one place: {at[1]}",
                     "let one section serve all groups there, or give each a deployment of its own",
                 )
+    _fed_apart(made)
     claims = Claims()
     several = len(made) > 1
     return {
         name: sole(provider, name, claims) if several or provider.name != name else provider
         for name, provider in made.items()
     }
+
+
+def _fed_apart(made: Mapping[str, Provider]) -> None:
+    """What one section took, another never hears of. Raises BadInput."""
+    sources: dict[str, str] = {}
+    for name, provider in made.items():
+        if isinstance(provider, Fed):
+            source = provider.fed_by()
+            if (other := sources.setdefault(source, name)) != name:
+                raise BadInput(
+                    f"providers.{other} and providers.{name} would take messages from each other: both read {source}",
+                    "give each section a queue of its own",
+                )
 
 
 def _load(settings: Settings, name: str, options: Mapping[str, Any]) -> Provider:

@@ -218,6 +218,43 @@ def test_while_the_queue_tells_the_history_is_read_less_often_and_ends_of_sessio
     assert asked(31) == ([False], len(trail.EVENTS))
 
 
+def by_tags(place):
+    what = {"DocumentName": "AWS-RunShellScript", "Parameters": {"commands": ["id"]}}
+    return place.ssm.send_command(Targets=[{"Key": "tag:role", "Values": ["web"]}], **what)["Command"]["CommandId"]
+
+
+def test_a_command_by_tags_claims_nothing_and_is_asked_for_until_the_history_tells_whom_it_reached(late, monkeypatch):
+    clock = [10.0**9]
+    monkeypatch.setattr(trail.time, "monotonic", lambda: clock[0])
+
+    def asked(seconds):
+        clock[0] += seconds
+        late.emulator.forget_calls()
+        told = late.came(late.one)
+        return [tty for _, tty, _ in told], late.emulator.calls().get("LookupEvents", 0)
+
+    late.provider.listen()
+    assert asked(0) == ([], len(trail.EVENTS))
+    assert asked(31) == ([], 0), "the queue tells"
+    command = by_tags(late)
+    heard = late.provider.listen()
+    assert (heard.came, heard.said, heard.trouble, late.waiting()) == ((), (), "", 0)
+    assert asked(31) == ([], len(trail.EVENTS)), "nobody knows yet whom it reached"
+    late.emulator.knobs(trail_delay_s=0)
+    assert asked(31) == ([command], len(trail.EVENTS))
+    assert asked(31) == ([command], 0)
+    assert late.provider.listen().said == ()
+
+
+def test_a_command_by_tags_that_the_history_never_has_is_no_news(late, monkeypatch):
+    by_tags(late)
+    late.provider.listen()
+    monkeypatch.setattr(trail, "LATE", timedelta(seconds=-1))
+    late.provider._trail._known.asked_at = 0.0
+    assert late.came(late.one) == []
+    assert late.provider.listen().said == ()
+
+
 def test_that_instances_came_or_went_is_told_and_nothing_more_is_kept_of_it(late):
     assert not late.provider.listen().changed
     (made,) = late.cloud.run(1)
@@ -273,12 +310,14 @@ ODD = {
         {"instanceIds": [f"i-{number}" for number in range(51)]},
     ),
 }
-NOBODYS = {
+OTHERS = {
     "another account's instance": lambda event: event | STATE | {"account": "999999999999"},
     "another region's instance": lambda event: event | STATE | {"region": "eu-west-1"},
     "another account": lambda event: changed(event, ["account"], "999999999999"),
     "another recipient": lambda event: changed(event, ["detail", "recipientAccountId"], "999999999999"),
     "another region": lambda event: changed(event, ["region"], "eu-west-1"),
+}
+NOBODYS = {
     "another region's record": lambda event: changed(event, ["detail", "awsRegion"], "eu-west-1"),
     "another call": lambda event: changed(event, ["detail", "eventName"], "TerminateSession"),
     "another service's": lambda event: changed(event, ["detail", "eventSource"], "ec2.amazonaws.com"),
@@ -296,6 +335,30 @@ def test_what_is_no_event_of_ours_is_deleted_and_nobody_came_by_it(late, case):
     assert late.came(late.one) == []
     assert len(heard.said) == (case in ODD)
     assert all("came from no rule of EventBridge's" in one and "\n" not in one for one in heard.said)
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_what_is_for_somebody_else_is_left_to_them_for_an_hour(late, case, monkeypatch):
+    late.send(OTHERS[case](real(late)))
+    for _ in range(2):
+        heard = late.provider.listen()
+        assert (heard.came, heard.changed, heard.said) == ((), False, ())
+        assert late.waiting() == 1
+        late.emulator.forward(inbox.HIDDEN_S + 1)
+    monkeypatch.setattr(inbox, "OTHERS", timedelta(0))
+    late.provider.listen()
+    assert late.waiting() == 0
+
+
+def test_whose_it_is_hears_of_it_after_another_account_read_the_queue(late):
+    events = {"queue": late.url, "account": "222222222222"}
+    settings = {"region": REGION, "endpoint": late.emulator.url, "events": events, "deployment": "b"}
+    other = create({"settings": settings, "groups": {"web": {"select": {"tag:role": "web"}}}})
+    late.made.append(other)
+    session = late.ssm.start_session(Target=late.one)["SessionId"]
+    assert (other.listen().came, late.provider.listen().came) == ((), ())
+    late.emulator.forward(inbox.HIDDEN_S + 1)
+    assert [one.session.tty for one in late.provider.listen().came] == [session]
 
 
 def test_a_forged_record_cannot_change_what_the_history_says(place):

@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import Path
 
 import pytest
 from emulated import ACCOUNT
@@ -46,8 +48,9 @@ class Place:
         address = [{"ResourceType": "elastic-ip", "Tags": tags}]
         self.cloud.ec2.allocate_address(Domain="vpc", TagSpecifications=address)
 
-    def rights(self, group="web", *, changing=True, reach=None):
+    def rights(self, group="web", *, changing=True, reach=None, out_of_band=False):
         web = {"select": {"tag:role": "web"}, "traffic": {"target_group": "web"}, "reach": reach or {}}
+        web["out_of_band"] = out_of_band
         groups = {"web": web, "api": {}}
         settings = {**self.settings, "groups": {"api": {"auto_scaling_group": "api"}}}
         provider = create({"settings": settings, "groups": groups})
@@ -93,9 +96,76 @@ def test_there_is_a_way_to_know_of_every_call_in_the_policy():
         disks=True,
     )
     asked = [*trials.asked(whole), *trials.looking(whole), *trials.looking(replace(whole, pushed="admin", queue="arn"))]
-    known = {*trials.reading(whole), *trials.changing(whole)}.union(*(calls for _, calls in asked))
+    known = {*trials.reading(whole), *trials.changing(whole)}.union(*(one.calls for one in asked))
     assert known | set(permissions.CHECK) == set().union(*permissions.MODES.values())
     assert set(trials.reading(whole)) == set(permissions.READ)
+
+
+def allows(document, question, action):
+    """Whether a policy document permits it, as far as its statements have conditions of these kinds."""
+    for one in document["Statement"]:
+        resources = [one["Resource"]] if isinstance(one["Resource"], str) else one["Resource"]
+        conditions = [pair for kind in one.get("Condition", {}).values() for pair in kind.items()]
+        if (
+            action in one["Action"]
+            and any(fnmatchcase(question.resource, pattern) for pattern in resources)
+            and all(fnmatchcase(question.context.get(key, ""), value or "-") for key, value in conditions)
+            and all(question.context.get(key) for key, _ in conditions)
+        ):
+            return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("mode", "subject"),
+    [
+        ("out-of-band", Subject(disks=True, region=REGION)),
+        ("out-of-band", Subject(disks=True, region=REGION, raw={"InstanceId": "i-1"})),
+        ("hear-by-sqs", Subject(queue="QUEUE_ARN", region=REGION)),
+        ("look-by-ssm", Subject(bucket="BUCKET/PREFIX/*", region=REGION)),
+        ("look-by-instance-connect", Subject(pushed="OSUSER", region=REGION)),
+    ],
+)
+def test_who_has_the_shipped_policy_is_told_of_no_right_that_is_missing(mode, subject):
+    document = json.loads((Path(__file__).parents[2] / "docs" / "aws" / f"{mode}.json").read_text())
+    questions = trials.looking(subject)
+    assert {call for one in questions for call in one.calls} == set(permissions.MODES[mode])
+    refused = [(action_of(*call), one) for one in questions for call in one.calls]
+    assert [each for each in refused if not allows(document, each[1], each[0])] == []
+
+
+def test_iam_is_asked_with_what_the_conditions_of_the_policy_look_at(place, monkeypatch):
+    plain, sent = Cloud.pages, []
+
+    def pages(self, service, operation, what, **more):
+        if operation == "simulate_principal_policy":
+            context = {one["ContextKeyName"]: one["ContextKeyValues"] for one in more["ContextEntries"]}
+            sent.extend((name, *more["ResourceArns"], context) for name in more["ActionNames"])
+        return plain(self, service, operation, what, **more)
+
+    monkeypatch.setattr(Cloud, "pages", pages)
+    found = place.rights(changing=False, out_of_band=True)
+    assert (found.missing, found.unknown) == ((), ())
+    snapshots = f"arn:aws:ec2:{REGION}::snapshot/*"
+    assert ("ebs:GetSnapshotBlock", snapshots, {}) in sent
+    assert ("ec2:CreateTags", snapshots, {"ec2:CreateAction": ["CreateSnapshot"]}) in sent
+    ((where, context),) = [(where, context) for name, where, context in sent if name == "ec2:DeleteSnapshot"]
+    assert (where, list(context)) == (snapshots, ["aws:ResourceTag/driftd:read"])
+    assert {where for name, where, _ in sent if name in {"ec2:CreateSnapshot", "ec2:DescribeImages"}} == {"*"}
+
+
+@pytest.mark.parametrize(
+    ("region", "partition"), [("eu-central-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")]
+)
+def test_what_is_asked_of_is_in_the_regions_partition(region, partition):
+    queue = f"https://sqs.{region}.amazonaws.com/{ACCOUNT}/who"
+    settings = AwsSettings(region=region, events={"queue": queue})
+    raw = {"InstanceId": "i-1", "NetworkInterfaces": [{"NetworkInterfaceId": "eni-1", "OwnerId": ACCOUNT}]}
+    whole = Subject(raw=raw, disks=True, pushed="admin", bucket="looks/*", classic="c", zone="Z1", region=region)
+    asked = [*trials.looking(replace(whole, queue=settings.queue_arn)), *trials.asked(whole)]
+    resources = {one.resource for one in asked} - {"*"}
+    assert len(resources) == 8
+    assert {one.split(":")[1] for one in resources} == {partition}
 
 
 def test_what_changes_something_is_never_tried_where_there_is_no_dry_run():

@@ -102,6 +102,54 @@ def test_each_is_looked_at_once_in_its_time_also_by_the_next_daemon(disks):
     assert [line["out_of_band"] for line in disks.journal()] == ["explained"] * 6, "a new daemon says it once more"
 
 
+def test_a_tick_at_which_nobody_is_due_writes_nothing(disks, monkeypatch):
+    disks.all()
+    writes, plain = [], disks.fleet.store.write
+
+    def write():
+        writes.append(disks.fleet.clock())
+        return plain()
+
+    monkeypatch.setattr(disks.fleet.store, "write", write)
+    for _ in range(3):
+        disks.fleet.clock.advance(2)
+        disks.looks.tick()
+    assert writes == []
+    disks.fleet.clock.advance(24 * 3600)
+    disks.all()
+    assert len(disks.asked) == 6
+    assert writes
+
+
+def test_who_comes_back_is_looked_at_again(disks):
+    disks.all()
+    found = disks.fleet.sweeper.known()
+    back, there = disks.row("web/1").id, dict(found)
+    disks.looks = DiskLooks(
+        disks.fleet.store,
+        disks.fleet.groups,
+        disks.look,
+        disks.fleet.queue,
+        lambda: there,
+        clock=disks.fleet.clock,
+        stopping=lambda: False,
+    )
+    disks.all()
+    del there[back]
+    with disks.fleet.store.write() as tx:
+        tx.put_instance(replace(tx.instance(back), gone_at=disks.fleet.clock()))
+    disks.fleet.clock.advance(24 * 3600 + 1)
+    for _ in range(3):
+        disks.all()
+    assert disks.asked.count(back) == 1
+    with disks.fleet.store.write() as tx:
+        tx.put_instance(replace(tx.instance(back), gone_at=None))
+    there[back] = found[back]
+    for _ in range(3):
+        disks.all()
+    assert disks.asked.count(back) == 2
+
+
 def test_what_is_the_same_again_adds_no_line_to_the_journal(disks):
     disks.all()
     disks.fleet.clock.advance(24 * 3600 + 1)
@@ -162,6 +210,38 @@ def test_a_person_who_accepts_it_lifts_it(disks):
         tx.add_suppression(Suppression(0, HIDES.signature, "", "ann", "mine", now, now + timedelta(days=1)))
     disks.swept()
     assert (disks.row().verdict, disks.row().taint) == (Verdict.CLEAN, "")
+
+
+ALONE = finding(Difference("file", b"/srv/under/x", Change.ADDED, {}, {"mode": "0644"}))
+
+
+def test_once_it_is_accepted_what_else_the_disk_has_is_left_to_looks_at_the_instance(disks):
+    disks.says["web/0"] = TAMPERED
+    disks.all()
+    now = disks.fleet.clock()
+    with disks.fleet.store.write() as tx:
+        tx.add_suppression(Suppression(0, HIDES.signature, "", "ann", "mine", now, now + timedelta(days=9)))
+    disks.swept()
+    disks.says["web/0"] = drifted(replace(HIDES, suppressed_by="ann"), ALONE)
+    for _ in range(2):
+        disks.fleet.clock.advance(24 * 3600 + 1)
+        disks.all()
+        row = disks.row()
+        assert (row.verdict, row.action, row.reason) == (Verdict.CLEAN, Action.IGNORE, "nothing differs from golden")
+        disks.swept()
+    with disks.fleet.store.read() as tx:
+        (acceptance,) = tx.suppressions(disks.fleet.clock())
+    assert acceptance.used_at > now + timedelta(days=1), "it is still of use"
+
+
+def test_the_row_says_what_is_hidden_and_nothing_else_that_the_disk_has(disks):
+    hides = replace(HIDES, action=Action.ALERT)
+    disks.says["web/0"] = replace(drifted(hides, ALONE), verdict=Verdict.TAMPERED)
+    disks.all()
+    row = disks.row()
+    assert (row.verdict, row.action) == (Verdict.TAMPERED, Action.ALERT)
+    assert row.reason.endswith("it hides file /usr/bin/hider")
+    assert disks.open() == [hides]
 
 
 def test_it_counts_as_tampered_in_the_metrics_also_while_it_cannot_be_reached(disks):

@@ -64,7 +64,7 @@ def test_what_a_provider_can_do_besides_is_found_through_all_that_stands_before_
         }
         assert len(found) == 6
         assert not isinstance(one, Foreign)
-        lacks = {"foreign", "waiting", "admit", "keep_waiting", "listen", "taken", "own"}
+        lacks = {"foreign", "waiting", "admit", "keep_waiting", "listen", "taken", "own", "fed_by"}
         assert set(METHODS) - vars(one).keys() == lacks, "where isinstance looks from Python 3.12 on"
 
 
@@ -116,6 +116,14 @@ def test_two_sections_of_one_place_are_refused(tmp_path):
     assert "providers.a and providers.b are one place: the directory" in refused(
         tmp_path, here.replace("DIR", str(tmp_path / "f"))
     )
+
+
+def test_two_sections_with_one_queue_are_refused(tmp_path):
+    queue = "https://sqs.eu-central-1.amazonaws.com/111111111111/driftd"
+    both = TWO.replace(", role:", f", events: {{queue: '{queue}'}}, role:")
+    said = refused(tmp_path, both)
+    assert f"providers.aws-eu and providers.aws-us would take messages from each other: both read {queue}" in said
+    assert len(join(tmp_path, both.replace("/driftd'", "/other'", 1))) == 2
 
 
 # --- an instance is of one section ---

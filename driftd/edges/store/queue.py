@@ -41,7 +41,10 @@ class SqlQueue:
             return tx.add(JOB, {"kind": kind, "key": key, "due": due, "attempts": 0}) > 0
 
     def take(self, kind: str, limit: int, lease_s: float, now: datetime) -> Sequence[Job]:
-        """At most ``limit`` due jobs, longest due first."""
+        """At most ``limit`` due jobs, longest due first. Where none is due nothing is written."""
+        with self._store.read() as tx:
+            if not tx.rows(_DUE, kind=kind, now=now, most=1):
+                return []
         with self._store.write() as tx:
             rows = tx.rows(_DUE, kind=kind, now=now, most=limit)
             if rows:

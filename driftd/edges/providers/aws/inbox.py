@@ -26,9 +26,11 @@ from driftd.edges.providers.aws.trailrecords import Came
 
 HIDDEN_S = 900  # how long a message that was received is in nobody's sight
 NOBODYS = timedelta(minutes=10)  # within which an instance that is new is in a listing
+OTHERS = timedelta(hours=1)  # within which whoever else a message is for may take it; then it is deleted
 MOST = 5000  # messages that wait for a look; the others wait in the queue
 _BATCH, _BATCHES = 10, 50  # "MaxNumberOfMessages"; so many at once, and so many times in a row
 _AGAIN_S = 60.0
+_SENT = "SentTimestamp"
 _ELSE = "see who else may send there"
 _HINT = "the history is read all the same, some minutes later; see providers.aws.events, and docs/aws/hear-by-sqs.json"
 
@@ -105,6 +107,7 @@ class Inbox:
                 QueueUrl=self._url,
                 MaxNumberOfMessages=_BATCH,
                 VisibilityTimeout=HIDDEN_S,
+                AttributeNames=[_SENT],
                 WaitTimeSeconds=0 if number else 1,  # with a wait every part of the queue is asked
             ).get("Messages", [])
             if not messages:
@@ -119,10 +122,15 @@ class Inbox:
         except NotOurs as why:
             if why.odd:
                 odd.append(str(why))
-            self._delete(handle)
+            if not (why.others and now - _sent(message, now) < OTHERS):  # else it becomes visible again by itself
+                self._delete(handle)
             return
         if told.changed:  # a listing that is asked for on its own has it, too: nothing is lost with it
             self._changed = True
+            self._delete(handle)
+            return
+        if not told.came:  # it claims nothing that could be untrue; whom it was about the history tells
+            self._trail.expect(told.event)
             self._delete(handle)
             return
         with self._lock:
@@ -176,6 +184,12 @@ class Inbox:
         if len(self._waiting) < MOST:
             return ""
         return f"{printable(self._url)} has told of {MOST} events that no look has written down yet, and is not read on"
+
+
+def _sent(message: Mapping[str, Any], now: datetime) -> datetime:
+    """When a message came into the queue, by SQS's own word; ``now`` where it has none."""
+    said = message.get("Attributes", {}).get(_SENT)
+    return datetime.fromtimestamp(int(said) / 1000, UTC) if said else now
 
 
 def _concerned(came: Sequence[Came], known: Mapping[str, str]) -> set[str]:

@@ -28,7 +28,10 @@ _MOST = 50  # instances that one command names: "InstanceIds"
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a message tells of: the event's id, and who came by it. Or that an instance came or went: ``changed``."""
+    """What a message tells of: the event's id, and who came by it. Or that an instance came or went: ``changed``.
+
+    A command that was sent to whatever some tags select names no instance, so nobody ``came`` as far as it tells.
+    """
 
     event: str
     came: Sequence[Came]
@@ -38,12 +41,13 @@ class Told:
 class NotOurs(Exception):
     """A message that tells of nobody here, and why: another account's, too old, not EventBridge's at all.
 
-    ``odd``: nothing that a rule of this module sends looks so.
+    ``odd``: nothing that a rule of this module sends looks so. ``others``: it may be meant for somebody else.
     """
 
-    def __init__(self, why: str, *, odd: bool = True) -> None:
+    def __init__(self, why: str, *, odd: bool = True, others: bool = False) -> None:
         super().__init__(why)
-        self.odd = odd
+        self.odd = odd and not others
+        self.others = others
 
 
 def pattern() -> dict[str, Any]:
@@ -72,9 +76,9 @@ def read(body: str, account: str, region: str, now: datetime) -> Told:
     if not isinstance(detail, dict):
         raise NotOurs("it has no record of CloudTrail's")
     if (event.get("account"), detail.get("recipientAccountId", account)) != (account, account):
-        raise NotOurs("it is another account's", odd=False)
+        raise NotOurs("it is another account's", others=True)
     if event.get("region") != region:
-        raise NotOurs("it is another region's", odd=False)
+        raise NotOurs("it is another region's", others=True)
     if event["detail-type"] == CHANGE:
         return _changed(event)
     if detail.get("awsRegion") != region:
@@ -123,7 +127,7 @@ def _came(detail: Mapping[str, Any], now: datetime) -> Sequence[Came]:
         raise NotOurs(f"it names more than {_MOST} instances")
     if any(len(name) > _LONGEST_NAME for one in found for name in _names(one)):
         raise NotOurs("it has a name that is longer than any of AWS's")
-    return found
+    return tuple(one for one in found if one.instance_id or one.address)
 
 
 def _names(one: Came) -> Sequence[str]:

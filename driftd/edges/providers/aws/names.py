@@ -19,6 +19,7 @@ TAG_OF = "driftd:of"  # the instance that a copy of a root volume was taken of
 TAG_UNTIL = "driftd:until"  # how long evidence is meant to be kept, RFC 3339
 TAG_READ = "driftd:read"  # the instance whose disk is read from this snapshot, which is deleted then
 TAG_EXPIRES = "driftd:expires"
+_PARTITIONS = (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"))
 _TOKEN_LONGEST = 64  # "Ensuring idempotency in Amazon EC2 API requests": a token has up to 64 ASCII characters
 
 __all__ = [
@@ -31,7 +32,13 @@ __all__ = [
     "TAG_REQUEST",
     "TAG_SLOT",
     "TAG_TOKEN",
+    "partition",
 ]
+
+
+def partition(region: str) -> str:
+    """Which of AWS's partitions a region is in, as an ARN says it."""
+    return next((name for start, name in _PARTITIONS if region.startswith(start)), "aws")
 
 
 def client_token(token: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from driftd.edges.providers.aws.cloud import action_of
+from driftd.edges.providers.aws.names import TAG_READ
 
 # Asked by a daemon that only observes, too: it records what is behind a load balancer and what hangs on an instance.
 READ = (
@@ -101,9 +102,11 @@ MODES: Mapping[str, tuple[tuple[str, str], ...]] = {
 _DOCUMENT = ("arn:aws:ssm:*::document/AWS-RunShellScript", "arn:aws:ec2:*:*:instance/*")
 _OBJECTS = "arn:aws:s3:::BUCKET/PREFIX/*"
 # Whoever may push a key for any user is that user; OSUSER is the group's own.
-INSTANCES = "arn:aws:ec2:*:*:instance/*"
+_INSTANCES = "arn:aws:ec2:*:*:instance/*"
 OS_USER = "ec2:osuser"
 _SNAPSHOTS = "arn:aws:ec2:*::snapshot/*"
+CREATE_ACTION = "ec2:CreateAction"
+READ_TAG = f"aws:ResourceTag/{TAG_READ}"
 
 
 def policy(mode: str) -> dict[str, Any]:
@@ -113,7 +116,7 @@ def policy(mode: str) -> dict[str, Any]:
         return _document([_statement(*part) for part in parts])
     if mode == "look-by-instance-connect":
         condition = {"Condition": {"StringEquals": {OS_USER: "OSUSER"}}}
-        return _document([{**_statement("Push", PUSH, INSTANCES), **condition}])
+        return _document([{**_statement("Push", PUSH, _INSTANCES), **condition}])
     if mode == "hear-by-sqs":
         return _document([_statement("Hear", QUEUE, "QUEUE_ARN")])
     if mode == "out-of-band":
@@ -135,11 +138,9 @@ def policy(mode: str) -> dict[str, Any]:
 def _out_of_band() -> dict[str, Any]:
     """Snapshots may be made of any volume, tagged as they are made, and deleted where they are such."""
     made = _statement("Tag", SNAPSHOT[1:], _SNAPSHOTS) | {
-        "Condition": {"StringEquals": {"ec2:CreateAction": "CreateSnapshot"}}
+        "Condition": {"StringEquals": {CREATE_ACTION: "CreateSnapshot"}}
     }
-    gone = _statement("Delete", DELETE, _SNAPSHOTS) | {
-        "Condition": {"StringLike": {"aws:ResourceTag/driftd:read": "*"}}
-    }
+    gone = _statement("Delete", DELETE, _SNAPSHOTS) | {"Condition": {"StringLike": {READ_TAG: "*"}}}
     plain = (("Blocks", BLOCKS, _SNAPSHOTS), ("Image", IMAGE, "*"), ("Snapshot", SNAPSHOT[:1], "*"))
     return _document([*(_statement(*part) for part in plain), made, gone])
 

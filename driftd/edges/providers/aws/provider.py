@@ -55,9 +55,10 @@ class AwsProvider:
         records = AwsRecords(self.cloud, instances, settings.records)
         interfaces = AwsInterfaces(self.cloud, instances)
         addresses = AwsAddresses(self.cloud, instances, records, interfaces)
-        if settings.events is not None:  # only then it is ``Hearing``
-            inbox = Inbox(self.cloud, settings.events, settings.account, self._trail, instances.known)
+        if (events := settings.events) is not None:  # only then it is ``Hearing`` and ``Fed``
+            inbox = Inbox(self.cloud, events, settings.account, self._trail, instances.known)
             self.listen, self.taken, self.own = inbox.listen, inbox.taken, inbox.own
+            self.fed_by = lambda: events.queue
         subjects = Subjects(
             groups, instances, launching, self._scaling, traffic, volumes, addresses, self._roots, settings
         )

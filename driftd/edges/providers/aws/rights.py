@@ -11,9 +11,8 @@ from driftd.core.errors import ProviderError
 from driftd.edges.providers.aws import trials
 from driftd.edges.providers.aws.cloud import Cloud, action_of
 from driftd.edges.providers.aws.errors import is_denied, statement
-from driftd.edges.providers.aws.permissions import OS_USER
 from driftd.edges.providers.aws.subjects import Subjects
-from driftd.edges.providers.aws.trials import Call
+from driftd.edges.providers.aws.trials import Call, Question
 
 NO_TRIAL = "it cannot be tried without doing it"
 ASK_HINT = "allow iam:SimulatePrincipalPolicy and iam:GetRole, so that IAM can be asked (docs/aws/enforce.json)"
@@ -60,9 +59,9 @@ class Trying:
             tries = trials.changing(subject)
             found += [self._tried(call, how) for call, how in tries.items() if how is not None]
             untried = tuple(call for call, how in tries.items() if how is None)
-            asked += [*trials.asked(subject), ("*", untried)]
-        for resource, calls in asked:
-            found += self._asked(calls, resource, subject.pushed)
+            asked += [*trials.asked(subject), Question("*", untried)]
+        for question in asked:
+            found += self._asked(question)
         return found
 
     # --- tried ---
@@ -76,28 +75,31 @@ class Trying:
 
     # --- asked ---
 
-    def _asked(self, calls: Sequence[Call], resource: str, user: str) -> list[_Right]:
-        """What IAM says of these, on one resource; ``user`` is the one that keys are pushed for."""
-        wanted = [action_of(*call) for call in calls]
+    def _asked(self, question: Question) -> list[_Right]:
+        """What IAM says."""
+        wanted = [action_of(*call) for call in question.calls]
         if not wanted:
             return []
         try:
-            said = self._simulated(wanted, resource, user)
+            said = self._simulated(wanted, question)
         except ProviderError as error:
             why = f"{NO_TRIAL}, and IAM does not say: {error}"
             return [_Right(name, None, why, ASK_HINT) for name in wanted]
         return [_judged(name, said.get(name, {})) for name in wanted]
 
-    def _simulated(self, actions: Sequence[str], resource: str, user: str) -> dict[str, Mapping[str, Any]]:
+    def _simulated(self, actions: Sequence[str], question: Question) -> dict[str, Mapping[str, Any]]:
         """By action. Raises ``ProviderError``."""
-        said = [{"ContextKeyName": OS_USER, "ContextKeyValues": [user], "ContextKeyType": "string"}] if user else []
+        said = [
+            {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
+            for key, value in question.context.items()
+        ]
         found = self._cloud.pages(
             "iam",
             "simulate_principal_policy",
             "EvaluationResults",
             PolicySourceArn=self._principal(),
             ActionNames=list(actions),
-            ResourceArns=[resource],
+            ResourceArns=[question.resource],
             ContextEntries=said,
         )
         return {one["EvalActionName"]: one for one in found}

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from driftd.core.errors import BadInput
+from driftd.edges.providers.aws.names import partition
 from driftd.edges.providers.options import Strict, checked
 
 _SELECTORS = ("vpc", "image", "subnet")
@@ -118,7 +119,7 @@ class AwsSettings(Strict):
         if self.events is None:
             return ""
         account, name = self.events.queue.split("/")[3:5]
-        return f"arn:aws:sqs:{self.region}:{account}:{name}"
+        return f"arn:{partition(self.region)}:sqs:{self.region}:{account}:{name}"
 
     @property
     def account(self) -> str:

@@ -90,7 +90,7 @@ class Subjects:
         ssm = self._groups[group].reach.ssm
         if ssm is None:
             return ""
-        return f"arn:aws:s3:::{'/'.join(part for part in (ssm.bucket, ssm.prefix, '*') if part)}"
+        return "/".join(part for part in (ssm.bucket, ssm.prefix, "*") if part)
 
     def _pushed(self, group: str) -> str:
         reach = self._groups[group].reach

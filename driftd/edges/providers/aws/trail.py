@@ -25,6 +25,7 @@ EVENTS = (*LETS_IN, ENDS)
 LATE = timedelta(minutes=20)  # CloudTrail "typically delivers events within about 5 minutes"; some take longer
 _FRESH_S = 30.0
 _HEARING_S = 300.0  # while a queue tells sooner
+_EXPECTED = 1000  # events at once; one is enough to ask often
 
 
 @dataclass(slots=True)
@@ -48,6 +49,7 @@ class Trail:
         self._lock = threading.Lock()
         self._known = _Known()
         self._unfounded: list[str] = []
+        self._expected: dict[str, datetime] = {}  # until when, by event: a queue told of it, and not whom it was about
         self._told: dict[tuple[str, str], datetime] = {}  # when last, by event and instance: of those that were heard
 
     def let_in(self, instance: Instance, since: datetime) -> Sequence[Session]:
@@ -55,7 +57,8 @@ class Trail:
         with self._lock:
             known, moment = self._known, time.monotonic()
             # It answers twice a second, whoever asks: where there is much to read, others are to have their turn.
-            fresh = max(_HEARING_S if self.hears else self._fresh_s, 2 * known.took_s)
+            seldom = self.hears and not self._awaits(datetime.now(UTC))
+            fresh = max(_HEARING_S if seldom else self._fresh_s, 2 * known.took_s)
             if not known.asked_at or moment - known.asked_at > fresh:
                 self._ask(since)
             elif moment - known.ends_at > self._fresh_s:
@@ -79,6 +82,12 @@ class Trail:
             self._known.heard.add(told.event)
             return True
 
+    def expect(self, event: str) -> None:
+        """Ask the history for it as often as without a queue, until it has it or is not late any more."""
+        with self._lock:
+            if event not in self._known.came and len(self._expected) < _EXPECTED:
+                self._expected[event] = datetime.now(UTC) + LATE
+
     def told_at(self, event: str, instance_id: str) -> datetime | None:
         """When ``let_in`` last told of an event on an instance; None: it never did."""
         with self._lock:
@@ -94,6 +103,10 @@ class Trail:
         with self._lock:
             found, self._unfounded = self._unfounded, []
             return found
+
+    def _awaits(self, now: datetime) -> bool:
+        self._expected = {event: until for event, until in self._expected.items() if until > now}
+        return bool(self._expected)
 
     # --- what the history tells ---
 
@@ -149,6 +162,7 @@ class Trail:
         event = str(record.get("eventID"))
         self._known.came[event] = came(record, self._reached)
         self._known.heard.discard(event)
+        self._expected.pop(event, None)
 
     def _end_sessions(self, now: datetime) -> None:
         """Sessions end by themselves, too: by time, and when their instance stops."""

@@ -6,25 +6,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
+from driftd.edges.providers.aws.names import partition
 from driftd.edges.providers.aws.permissions import (
     BLOCKS,
     BUCKET,
     COMMAND,
     COMMANDS,
+    CREATE_ACTION,
     DELETE,
     IMAGE,
-    INSTANCES,
+    OS_USER,
     PUSH,
     QUEUE,
+    READ_TAG,
     SNAPSHOT,
 )
 
 Call = tuple[str, str]
 Parameters = dict[str, Any]
 
-DOCUMENT = "arn:aws:ssm:*::document/AWS-RunShellScript"
+
+class Question(NamedTuple):
+    """What IAM is asked: whether some calls are permitted on ``resource``, an ARN, where conditions see ``context``."""
+
+    resource: str
+    calls: tuple[Call, ...]
+    context: Mapping[str, str] = {}
+
+
 TAG = [{"Key": "driftd:doctor", "Value": ""}]
 SCALING: tuple[Call, ...] = (
     ("autoscaling", "attach_instances"),
@@ -53,7 +64,7 @@ class Subject:
     ``raw`` is one of its instances as EC2 tells of it, ``launch`` what a newcomer would be launched with. ``volume``,
     ``snapshot``, ``address`` and ``interface`` are of this deployment, the last two as EC2 tells of them. ``scaling``
     and ``classic`` are names: of the Auto Scaling group, of a classic load balancer. ``scaling_arn`` and
-    ``target_group`` are ARNs, ``bucket`` that of what looks by Run Command leave in theirs, ``zone`` is a hosted
+    ``target_group`` are ARNs, ``bucket`` is what looks by Run Command leave, as BUCKET/PREFIX/*, ``zone`` a hosted
     zone's id. ``pushed`` is the user that keys are pushed for, ``queue`` the ARN of the one that tells who came.
     ``disks`` are read from outside.
     """
@@ -82,7 +93,7 @@ class Subject:
         if not (self.classic and owners):
             return ""
         return (
-            f"arn:{_partition(self.region)}:elasticloadbalancing:{self.region}:{owners[0]}:loadbalancer/{self.classic}"
+            f"arn:{partition(self.region)}:elasticloadbalancing:{self.region}:{owners[0]}:loadbalancer/{self.classic}"
         )
 
     @property
@@ -202,22 +213,30 @@ def _interfaces(subject: Subject) -> dict[Call, Parameters | None]:
     }
 
 
-def looking(subject: Subject) -> list[tuple[str, tuple[Call, ...]]]:
-    """Resources by ARN, each with the calls for it that no group makes that is reached by a key of its own, whose
-    sessions no queue tells of, and whose disks nobody reads from outside.
+def looking(subject: Subject) -> list[Question]:
+    """Of the calls that no group makes that is reached by a key of its own, whose sessions no queue tells of, and whose
+    disks nobody reads from outside. What is permitted on some alone is asked of those, as the policies have it.
     """
-    found: list[tuple[str, tuple[Call, ...]]] = [(subject.queue, QUEUE)] if subject.queue else []
+    found = [Question(subject.queue, QUEUE)] if subject.queue else []
     if subject.pushed:
-        found.append((INSTANCES, PUSH))
+        found.append(Question(_arn(subject, "ec2", "*:instance/*"), PUSH, {OS_USER: subject.pushed}))
     if subject.bucket:
-        found += [(DOCUMENT, COMMAND), ("*", COMMANDS), (subject.bucket, BUCKET)]
+        document = _arn(subject, "ssm", ":document/AWS-RunShellScript")
+        answers = f"arn:{partition(subject.region)}:s3:::{subject.bucket}"
+        found += [Question(document, COMMAND), Question("*", COMMANDS), Question(answers, BUCKET)]
     if subject.disks:
-        found.append(("*", (*BLOCKS, *IMAGE, *SNAPSHOT, *DELETE)))
+        snapshots = _arn(subject, "ec2", ":snapshot/*")
+        found += [
+            Question(snapshots, BLOCKS),
+            Question("*", (*IMAGE, *SNAPSHOT[:1])),
+            Question(snapshots, SNAPSHOT[1:], {CREATE_ACTION: "CreateSnapshot"}),
+            Question(snapshots, DELETE, {READ_TAG: subject.instance or "i-0"}),
+        ]
     return found
 
 
-def asked(subject: Subject) -> list[tuple[str, tuple[Call, ...]]]:
-    """Resources by ARN, each with the calls for it that change something and know no dry run."""
+def asked(subject: Subject) -> list[Question]:
+    """Of the calls that change something and know no dry run."""
     them = (
         (subject.scaling_arn, SCALING),
         (subject.target_group, BALANCING),
@@ -225,17 +244,15 @@ def asked(subject: Subject) -> list[tuple[str, tuple[Call, ...]]]:
         (_global(subject, "hostedzone/"), NAMING),
         (_global(subject, "change/"), NAMED),
     )
-    return [(arn, calls) for arn, calls in them if arn]
+    return [Question(arn, calls) for arn, calls in them if arn]
+
+
+def _arn(subject: Subject, service: str, what: str) -> str:
+    """``what`` begins with the account."""
+    return f"arn:{partition(subject.region)}:{service}:{subject.region or '*'}:{what}"
 
 
 def _global(subject: Subject, what: str) -> str:
     """The ARN of something of Route 53: the hosted zone, or any change; "" where there is no zone."""
     which = subject.zone if what.startswith("hosted") else "*"
-    return f"arn:{_partition(subject.region)}:route53:::{what}{which}" if subject.zone else ""
-
-
-def _partition(region: str) -> str:
-    """Which of AWS's partitions a region is in, as an ARN says it."""
-    return next(
-        (name for start, name in (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov")) if region.startswith(start)), "aws"
-    )
+    return f"arn:{partition(subject.region)}:route53:::{what}{which}" if subject.zone else ""
