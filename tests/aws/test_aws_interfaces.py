@@ -7,7 +7,7 @@ from emulated import OTHER_ZONE, REGION, ZONE, refused
 from played import Story
 
 from driftd.core.errors import NotFound, Refused, Unavailable
-from driftd.core.ports import Address
+from driftd.core.ports import Address, LaunchRequest
 from driftd.core.replacement import State
 from driftd.edges.providers.aws import interfaces
 from driftd.edges.providers.aws.names import TAG_DEPLOYMENT, TAG_SLOT
@@ -59,6 +59,23 @@ def test_those_of_slots_are_found_and_no_others(cloud, provider):
     assert list(provider.addresses.list()) == [Address(mine, "web/0", "")]
     with pytest.raises(NotFound, match="no interface"):
         provider.addresses.associate(first, one)
+
+
+@pytest.mark.parametrize("keep", [False, True], ids=["deleted with it", "outliving it"])
+def test_those_that_a_newcomer_was_launched_with_are_its_own(cloud, ours, keep):
+    """They carry its tags; one that outlives it is nobody's to move either."""
+    mine, both = interface(cloud), [{"DeviceIndex": at, "DeleteOnTermination": not keep} for at in (0, 1)]
+    data = {"InstanceType": "t3.micro", "ImageId": cloud.image, "NetworkInterfaces": both}
+    cloud.ec2.create_launch_template_version(LaunchTemplateName="web", LaunchTemplateData=data)
+    cloud.ec2.modify_launch_template(LaunchTemplateName="web", DefaultVersion="2")
+    new = ours.compute.launch(LaunchRequest("web", "web/0", cloud.image, "tok-1", {}))
+    assert len(cloud.instance(new.id)["NetworkInterfaces"]) == 2
+    assert list(ours.addresses.list()) == [Address(mine, "web/0", "")]
+    ours.compute.terminate(new.id)
+    cloud.state(new.id)
+    filters = [{"Name": "tag:driftd:token", "Values": ["tok-1"]}]
+    assert len(cloud.ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"]) == (2 if keep else 0)
+    assert list(ours.addresses.list()) == [Address(mine, "web/0", "")]
 
 
 def test_it_is_attached_at_the_first_free_index_with_its_address(cloud, provider):
@@ -153,5 +170,21 @@ def test_a_replacement_takes_it_along(cloud, monkeypatch, tmp_path):
         (new,) = story.members() - story.before
         (found,) = cloud.ec2.describe_network_interfaces(NetworkInterfaceIds=[mine])["NetworkInterfaces"]
         assert found["Attachment"]["InstanceId"] == new
+    finally:
+        story.close()
+
+
+def test_a_template_with_two_interfaces_replaces_twice(cloud, monkeypatch, tmp_path):
+    """The newcomer's own interfaces are no addresses of its slot, and not of the next one's either."""
+    story = Story(cloud, monkeypatch, tmp_path)
+    try:
+        both = [{"DeviceIndex": at, "DeleteOnTermination": True} for at in (0, 1)]
+        data = {"ImageId": cloud.image, "InstanceType": "t3.micro", "NetworkInterfaces": both}
+        cloud.ec2.create_launch_template_version(LaunchTemplateName="web", LaunchTemplateData=data)
+        cloud.ec2.modify_launch_template(LaunchTemplateName="web", DefaultVersion="2")
+        for _ in range(2):
+            done = story.replace()
+            assert (done.state, done.variant) == (State.SUCCEEDED, "surge"), done.note
+            story.check(replaced=True)
     finally:
         story.close()

@@ -83,6 +83,41 @@ def test_an_instance_can_be_launched_on_an_interface_of_its_own(cloud):
         cloud.run(NetworkInterfaces=[{"NetworkInterfaceId": kept, "DeviceIndex": 0}])
 
 
+def test_a_launch_tags_the_interfaces_that_it_makes_and_no_others(cloud):
+    """API_RunInstances.html, TagSpecification.N: "the tags to apply to the resources that are created during instance
+    launch". https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
+    """
+    kept = interface(cloud, ZONE)
+    tags = [{"Key": "role", "Value": "web"}]
+    said = [
+        {"DeviceIndex": 0, "SubnetId": cloud.subnets[ZONE]},
+        {"DeviceIndex": 1, "SubnetId": cloud.subnets[ZONE]},
+        {"DeviceIndex": 2, "NetworkInterfaceId": kept},
+    ]
+    kinds = ("instance", "network-interface")
+    (one,) = cloud.run(
+        NetworkInterfaces=said, TagSpecifications=[{"ResourceType": kind, "Tags": tags} for kind in kinds]
+    )
+    filters = [{"Name": "tag:role", "Values": ["web"]}]
+    found = cloud.ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"]
+    assert sorted(each["Attachment"]["DeviceIndex"] for each in found) == [0, 1]
+    assert {each["Attachment"]["InstanceId"] for each in found} == {one}
+    assert all(each["TagSet"] == tags for each in found)
+
+
+def test_a_first_interface_outlives_its_instance_where_that_is_asked_for(cloud):
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceNetworkInterfaceSpecification.html"""
+    said = {"DeviceIndex": 0, "SubnetId": cloud.subnets[ZONE]}
+    (kept,) = cloud.run(NetworkInterfaces=[{**said, "DeleteOnTermination": False}])
+    (plain,) = cloud.run(NetworkInterfaces=[said])
+    first, other = (cloud.instance(one)["NetworkInterfaces"][0]["NetworkInterfaceId"] for one in (kept, plain))
+    cloud.ec2.terminate_instances(InstanceIds=[kept, plain])
+    cloud.state(kept)
+    found = cloud.ec2.describe_network_interfaces()["NetworkInterfaces"]
+    assert [(each["NetworkInterfaceId"], each["Status"]) for each in found] == [(first, "available")]
+    assert other != first
+
+
 def test_groups_are_replaced_and_not_added(matter, backed):
     """API_ModifyInstanceAttribute.html: replaces the security groups of the instance."""
     web, cut = (

@@ -1,5 +1,5 @@
 """Network interfaces that carry the tag of the slot that owns them, as movable addresses: with one go its private
-addresses, its Elastic IP and its MAC. An instance's first interface stays with it.
+addresses, its Elastic IP and its MAC. An instance's first interface stays with it, as do all that it was launched with.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class AwsInterfaces:
         """Those of this deployment's slots as EC2 tells of them. Raises ``ProviderError``."""
         filters = names.owned(self._cloud.settings.deployment, names.TAG_SLOT)
         pages = self._cloud.pages("ec2", "describe_network_interfaces", "NetworkInterfaces", Filters=filters)
-        return [raw for raw in pages if _attachment(raw).get("DeviceIndex") != 0]
+        return [raw for raw in pages if _moves(raw)]
 
     def _raw(self, address: str) -> Mapping[str, Any]:
         for raw in self.owned():
@@ -97,6 +97,11 @@ class AwsInterfaces:
             if time.monotonic() >= until:
                 raise Unavailable(f"interface {address} is not free yet", "AWS is still at it")
             time.sleep(self._poll_s)
+
+
+def _moves(raw: Mapping[str, Any]) -> bool:
+    """An interface that a launch made carries its instance's tags, and belongs to no slot, also when that is gone."""
+    return _attachment(raw).get("DeviceIndex") != 0 and names.TAG_TOKEN not in names.tags_of(raw.get("TagSet", ()))
 
 
 def _attachment(raw: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -149,6 +149,11 @@ def _checked(response: InstanceResponse) -> None:
     params["MinCount"] = params.get("MaxCount") or params.get("MinCount") or 1
 
 
+def _interfaces(said: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    """What a launch says of each interface, by its index."""
+    return {int(one.get("DeviceIndex") or 0): one for one in said.get("nics") or ()}
+
+
 def _readdress(instance: Instance, address: str) -> None:
     nic = instance.nics[0]
     for one in nic.private_ip_addresses:
@@ -167,22 +172,27 @@ class Launches:
     def run(self, backend: Any, image_id: str, count: int, user_data: Any, names: list[str], **said: Any) -> Any:
         """The records, then the servers; where a server fails there are no records either."""
         check_image(backend, image_id)
+        there, tags = set(backend.enis), (said.get("tags") or {}).get("network-interface", {})
         with self.world.quiet():
             made = self.plain(backend, image_id, count, user_data, names, **said)
+        kept = {index for index, one in _interfaces(said).items() if one.get("DeleteOnTermination") is False}
         try:
             for one in made.instances:
-                self._settle(one)
+                self._settle(one, kept)
+                for nic in one.nics.values():
+                    if nic.id not in there:  # "the resources that are created during instance launch"
+                        nic.add_tags(tags)
                 self._launch(one)
         except (MatterAway, Busy) as error:
             self._undo(backend, made)
             raise MatterAway(str(error)) from error
         return made
 
-    def _settle(self, instance: Instance) -> None:
+    def _settle(self, instance: Instance, kept: set[int]) -> None:
         instance.launched_at, instance.ended_at = self.world.now(), None
         self.world.lives.turn(instance, "pending", "running")
-        for nic in instance.nics.values():
-            if nic.description == "Primary network interface":
+        for index, nic in instance.nics.items():
+            if nic.description == "Primary network interface" and index not in kept:
                 nic.delete_on_termination = True
         if 0 in instance.nics and not instance.security_groups:
             instance.security_groups = list(instance.nics[0]._group_set)
