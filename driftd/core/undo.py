@@ -15,6 +15,7 @@ from driftd.core.ports import TargetState
 from driftd.core.replacement import Record, State
 from driftd.core.steps.common import newcomer_of, unseen
 from driftd.core.steps.moving import SERVE, TO_REST
+from driftd.core.variants import HANDOVER, variant_of
 from driftd.core.world import OUT_OF_SERVICE, Advance, Answer, Call, Do, Finish, Halt, Limits, Verb, Wait, World
 
 REFUSALS = 2
@@ -31,7 +32,8 @@ def decide_undo(record: Record, world: World, now: datetime, limits: Limits) -> 
         if good < limits.gone_reads:
             return Wait(now + limits.poll, f"{record.old_id} is gone, {good} of {limits.gone_reads} reads", good)
         why = f"{record.old_id} is gone by itself, so the verified newcomer {record.new_id} stays"
-        return Advance(State.DRAINING, why)
+        # Where it served before the names moved it is out of service by now, and may have none of them.
+        return Advance(State.SERVING if variant_of(record) is HANDOVER else State.DRAINING, why)
     late = now >= record.entered_at + limits.undo_timeout
     if world.old_gone and record.stop_sent:
         return _stuck(record, f"{record.old_id} is gone, which was to be started again, and nothing takes its place")

@@ -338,6 +338,7 @@ TRANSITIONS: Mapping[tuple[State, State], str] = {
     (State.UNDOING, State.FAILED_CLEAN): "undone, because the newcomer failed",
     (State.UNDOING, State.ABORTED_SAFE): "undone, because the old one could not be let go",
     (State.UNDOING, State.DRAINING): "the old one is gone by itself, and the verified newcomer can take its place",
+    (State.UNDOING, State.SERVING): "likewise, in a handover: the newcomer is put in service and has the names again",
     **{(state, State.STUCK): why for state, why in _STUCK.items()},
 }
 

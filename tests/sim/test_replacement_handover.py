@@ -108,6 +108,22 @@ def test_cancelled_in_any_state_everything_is_as_before(sim, state):
     sim.check(rid)
 
 
+@pytest.mark.parametrize("state", HANDOVER.forward[HANDOVER.forward.index(State.SOAKING) : -2])
+def test_where_the_old_one_ends_while_it_is_undone_the_newcomer_serves_and_has_the_name(sim, state):
+    """Also where the newcomer is out of service by then, and the name is back with the old one."""
+    rid = sim.request(manual=False)
+    assert sim.stop_in(rid, state), sim.record(rid)
+    sim.replacer.cancel(rid, "ann")
+    for record in sim.steps(rid):
+        if record.state is State.UNDOING:
+            break
+    sim.provider.compute.terminate(sim.old)
+    last = sim.run(rid, 4000)
+    assert last.state is State.SUCCEEDED, last.note
+    assert last.new_id in sim.provider.in_service("web")
+    assert sim.owners("web/1") == {last.new_id}
+
+
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("number", range(len(CHANGES) + 2), ids=str)
 def test_a_crash_at_each_change(sim, number, after):
