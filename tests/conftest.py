@@ -81,6 +81,17 @@ def golden_image(image_cache) -> ImageInfo:
     return image.ensure(image_cache)
 
 
+@pytest.fixture
+def demo_cache(image_cache: Path, golden_image: ImageInfo) -> Iterator[Path]:
+    """A cache directory of a demo's own, with the image and the emulator's environment in it."""
+    place = Path(tempfile.mkdtemp(prefix="dd-"))
+    (place / "driftd").mkdir()
+    (place / "driftd" / ("images" if owns_machine() else "images-userns")).symlink_to(image_cache)
+    (place / "driftd" / "moto").symlink_to(REPO / ".venv-moto")
+    yield place
+    shutil.rmtree(place)
+
+
 @pytest.fixture(scope="session")
 def second_image(image_cache) -> ImageInfo:
     """Another release of the same image: only the application differs."""

@@ -268,3 +268,12 @@ METHODS = tuple(
         if callable(found) and not name.startswith("_")
     )
 )
+
+
+def hand_on(provider: object, stand_in: object) -> None:
+    """Give ``stand_in`` what ``provider`` has of these: in itself, where ``isinstance`` with a runtime protocol looks
+    for it from Python 3.12 on.
+    """
+    for name in METHODS:
+        if (found := getattr(provider, name, None)) is not None:
+            setattr(stand_in, name, found)

@@ -1,7 +1,8 @@
 """The steps of a replacement and its variants, as data: states and transitions are one table (core/decide.py decides).
 
 A variant is the order in which a slot is filled again. After research on how others do it and what went wrong there,
-three are enough: nothing to move (surge), something that has one owner (move), no room for two (delete-first).
+these are enough: nothing to move (surge, and switch for a whole set), something that has one owner (move), names that
+others go on knowing for a while (handover), no room for two (delete-first).
 """
 
 from __future__ import annotations

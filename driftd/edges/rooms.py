@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from driftd.core.errors import Unavailable
@@ -22,20 +22,19 @@ def alone(place: Path, *, patience_s: float = _PATIENCE_S) -> Iterator[Path]:
 
     Raises ``Unavailable`` where it cannot be had.
     """
-    try:
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (place / _LOCK).open("a") as lock:
+    with ExitStack() as stack:
+        try:
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = stack.enter_context((place / _LOCK).open("a"))
             _take(lock.fileno(), place, patience_s)
             for left in place.iterdir():
                 if left.name != _LOCK:
                     shutil.rmtree(left, ignore_errors=True)
             room = Path(tempfile.mkdtemp(prefix="read-", dir=place))
-            try:
-                yield room
-            finally:
-                shutil.rmtree(room, ignore_errors=True)
-    except OSError as error:
-        raise Unavailable(f"there is no room in {place}: {error.strerror}", "see that it can be written") from error
+        except OSError as error:
+            raise Unavailable(f"there is no room in {place}: {error.strerror}", "see that it can be written") from error
+        stack.callback(shutil.rmtree, room, ignore_errors=True)
+        yield room
 
 
 def _take(lock: int, place: Path, patience_s: float) -> None:

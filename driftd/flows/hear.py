@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from driftd.core.asides import Arrival, Hearing
 from driftd.core.memory import Queue, Store
 from driftd.core.whose import Visit, strangers
+from driftd.core.wording import visits as wording
 from driftd.flows.groups import Group
 from driftd.flows.sweep import KIND
 
@@ -51,9 +52,7 @@ class Listener:
             heard = provider.listen()
             said += heard.said
             if heard.trouble != self._trouble.get(id(provider), ""):
-                said.append(
-                    f"{heard.trouble}: {heard.hint}" if heard.trouble else "the queue of who came answers again"
-                )
+                said.append(wording.hearing(heard.trouble, heard.hint))
                 self._trouble[id(provider)] = heard.trouble
             for one in heard.came:
                 if self._is_own(one):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from driftd.core.asides import METHODS
+from driftd.core.asides import hand_on
 from driftd.core.breakers.facts import Calls
 from driftd.core.errors import NotFound, Refused, Unavailable
 from driftd.core.ports import Provider
@@ -58,10 +58,7 @@ class _Metered:
         ports: Mapping[str, object] = {name: getattr(provider, name) for name in _PORTS}
         for name, port in ports.items():
             setattr(self, name, None if port is None else _Port(port, name, provider.name, meter))
-        # In the instance itself, where ``isinstance`` with a runtime protocol looks for it.
-        for name in METHODS:
-            if (found := getattr(provider, name, None)) is not None:
-                setattr(self, name, found)
+        hand_on(provider, self)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._provider, name)

@@ -118,7 +118,7 @@ class Outside:
         return Both(both.inside, self._told(instance, both.disk, found[1]))
 
     def _inside(self, instance: Instance) -> tuple[Look, Inside]:
-        self._tell(f"looking at {instance.slot or instance.id}")
+        self._tell(words.looking(instance.slot or instance.id))
         began, seeing = self._clock(), Seeing()
         look = self._views.inside(instance, seeing)
         seen, manifest = seeing.fingerprint, look.manifest
@@ -137,7 +137,7 @@ class Outside:
         with ExitStack() as stack:
             try:
                 room = stack.enter_context(self._views.room())
-                self._tell(f"reading the disk of {instance.slot or instance.id}")
+                self._tell(words.reading(instance.slot or instance.id))
                 how = self._reading.read_root(instance.id, self._name(), room / "root.raw", self._limit)
             except ProviderError as error:
                 why, hint, room = str(error), error.hint, None
@@ -145,7 +145,7 @@ class Outside:
             look, after = self._inside(instance)
             if room is None:
                 return Both(look, unread(instance, asked, why, hint)), None
-            self._tell(f"looking at the disk of {instance.slot or instance.id}")
+            self._tell(words.looking_at_disk(instance.slot or instance.id))
             disk = self._views.disk(instance, room / "root.raw", how, look)
         if disk.judgement.verdict is Verdict.UNKNOWN and not disk.root:
             return Both(look, disk), None

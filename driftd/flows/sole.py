@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from driftd.core.asides import METHODS
+from driftd.core.asides import hand_on
 from driftd.core.errors import Refused
 from driftd.core.facts import Instance
 from driftd.core.ports import Compute, Inventory, Provider
@@ -69,10 +69,7 @@ class _Sole:
         self.inventory = _Inventory(provider.inventory, section, claims)
         self.compute = None if provider.compute is None else _Compute(provider.compute, section, claims)
         self.traffic, self.volumes, self.addresses = provider.traffic, provider.volumes, provider.addresses
-        # In the instance itself, where ``isinstance`` with a runtime protocol looks for it.
-        for name in METHODS:
-            if (found := getattr(provider, name, None)) is not None:
-                setattr(self, name, found)
+        hand_on(provider, self)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._provider, name)

@@ -2,37 +2,21 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
-from emulated import ROOT
-
-from driftd.edges.providers.local.tools import owns_machine
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
 
-@pytest.fixture
-def cache(image_cache: Path, golden_image):
-    """A cache directory of the demo's own, with the image and the emulator's environment in it."""
-    place = Path(tempfile.mkdtemp(prefix="dd-"))
-    (place / "driftd").mkdir()
-    (place / "driftd" / ("images" if owns_machine() else "images-userns")).symlink_to(image_cache)
-    (place / "driftd" / "moto").symlink_to(ROOT / ".venv-moto")
-    yield place
-    shutil.rmtree(place)
-
-
-def played(cache: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def played(demo_cache: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """The demo as a person would call it who has an account and a profile of AWS."""
     own = {"AWS_PROFILE": "production", "AWS_ACCESS_KEY_ID": "AKIAOWN", "AWS_SECRET_ACCESS_KEY": "own"}
     return subprocess.run(
         [sys.executable, "-m", "driftd", "demo", "--provider", "aws-emulated", *words],
-        env={**os.environ, "XDG_CACHE_HOME": str(cache), **own},
+        env={**os.environ, "XDG_CACHE_HOME": str(demo_cache), **own},
         capture_output=True,
         text=True,
         timeout=280,
@@ -40,9 +24,9 @@ def played(cache: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_story_holds_by_awss_api_and_nothing_of_it_stays(cache: Path, tmp_path: Path):
+def test_the_story_holds_by_awss_api_and_nothing_of_it_stays(demo_cache: Path, tmp_path: Path):
     file = tmp_path / "outcome.json"
-    done = played(cache, "--json", str(file))
+    done = played(demo_cache, "--json", str(file))
     assert done.returncode == 0, done.stdout + done.stderr
     outcome = json.loads(file.read_text())
     assert outcome["held"]
@@ -53,8 +37,8 @@ def test_the_story_holds_by_awss_api_and_nothing_of_it_stays(cache: Path, tmp_pa
     assert outcome["journal"]["ok"]
     assert "an emulator's" in done.stdout, "who reads it knows that it was not AWS"
     assert "AKIAOWN" not in done.stdout + done.stderr
-    assert not (cache / "driftd-demo").exists()
-    left = [path for path in Path("/proc").glob("[0-9]*/cmdline") if str(cache).encode() in read(path)]
+    assert not (demo_cache / "driftd-demo").exists()
+    left = [path for path in Path("/proc").glob("[0-9]*/cmdline") if str(demo_cache).encode() in read(path)]
     assert left == []
 
 
@@ -65,16 +49,12 @@ def read(path: Path) -> bytes:
         return b""
 
 
-def test_a_package_index_that_cannot_be_reached_is_one_sentence(cache: Path, tmp_path: Path):
-    (cache / "driftd" / "moto").unlink()
-    refused = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
-    os.environ.update(refused)
-    try:
-        done = played(cache, "--keep")
-    finally:
-        for name in refused:
-            del os.environ[name]
+def test_a_package_index_that_cannot_be_reached_is_one_sentence(demo_cache: Path, monkeypatch: pytest.MonkeyPatch):
+    (demo_cache / "driftd" / "moto").unlink()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    done = played(demo_cache, "--keep")
     assert done.returncode == 2
     assert "moto cannot be installed" in done.stderr
     assert "Traceback" not in done.stderr + done.stdout
-    assert not (cache / "driftd" / "moto" / ".made-from").exists(), "the next demo tries again"
+    assert not (demo_cache / "driftd" / "moto" / ".made-from").exists(), "the next demo tries again"

@@ -366,8 +366,7 @@ def test_disks_of_images_are_bounded_and_those_used_longest_ago_go_first(tmp_pat
         base.keep(f"snap-{number}", lambda into: into.write_bytes(os.urandom(2 * MIB)))
         os.utime(tmp_path / f"kept/snap-{number}.raw", (number, number))
         if number == 1:
-            with base.held("snap-0"):
-                pass
+            base.used("snap-0")
     assert {one.name for one in (tmp_path / "kept").iterdir()} == {"snap-0.raw", "snap-2.raw"}
     with pytest.raises(Unavailable):
         base.has("../../etc/passwd")

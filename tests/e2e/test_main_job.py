@@ -2,36 +2,22 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 from servers import pid_of
 
-from driftd.edges.providers.local.tools import owns_machine
-
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
 
-@pytest.fixture
-def cache(image_cache: Path, golden_image):
-    """A cache directory of the demo's own, with the image in it."""
-    place = Path(tempfile.mkdtemp(prefix="dd-"))
-    (place / "driftd").mkdir()
-    (place / "driftd" / ("images" if owns_machine() else "images-userns")).symlink_to(image_cache)
-    yield place
-    shutil.rmtree(place)
-
-
-def test_the_demo_holds_every_promise(cache: Path, tmp_path: Path):
+def test_the_demo_holds_every_promise(demo_cache: Path, tmp_path: Path):
     file = tmp_path / "outcome.json"
     done = subprocess.run(
         [sys.executable, "-m", "driftd", "demo", "--json", str(file)],
-        env={**os.environ, "XDG_CACHE_HOME": str(cache)},
+        env={**os.environ, "XDG_CACHE_HOME": str(demo_cache)},
         capture_output=True,
         text=True,
         timeout=240,
@@ -47,7 +33,7 @@ def test_the_demo_holds_every_promise(cache: Path, tmp_path: Path):
     assert {finding["kind"] for finding in outcome["findings"]} == {"file", "session"}
     assert [f["subject"] for f in outcome["findings"] if f["kind"] == "file"] == ["/opt/web/app.py"]
     assert outcome["journal"]["ok"]
-    assert not (cache / "driftd-demo").exists()
+    assert not (demo_cache / "driftd-demo").exists()
 
 
 def test_all_three_servers_are_replaced_one_after_the_other_and_no_request_fails(fleet):

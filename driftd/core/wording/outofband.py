@@ -17,6 +17,21 @@ ON_ITS_WAY = "the disk was copied while this changed, or before it was written t
 AGAIN = "the disk has what the instance denies: looking once more, at another copy"
 
 
+def looking(name: str) -> str:
+    """At the running instance."""
+    return f"looking at {name}"
+
+
+def reading(name: str) -> str:
+    """Its disk is had from the provider."""
+    return f"reading the disk of {name}"
+
+
+def looking_at_disk(name: str) -> str:
+    """At what was had."""
+    return f"looking at the disk of {name}"
+
+
 def said(instance: str, verdict: str, reason: str) -> str:
     """What a look at a disk came to, for the log."""
     return f"the disk of {instance} is {verdict}: {reason}"

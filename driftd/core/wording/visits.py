@@ -23,3 +23,8 @@ def untold(since: str, until: str) -> str:
         f"without a terminal since the last look at {since}: keep the journal on disk (Storage=persistent), ship it, "
         "or watch the group"
     )
+
+
+def hearing(trouble: str, hint: str) -> str:
+    """How it is with what a provider is told by; no ``trouble``: it was mended."""
+    return f"{trouble}: {hint}" if trouble else "the queue of who came answers again"

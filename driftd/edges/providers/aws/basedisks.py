@@ -14,8 +14,7 @@ import re
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from driftd.core.errors import Unavailable
@@ -41,7 +40,7 @@ class BaseDisks:
         return self._path(snapshot).is_file()
 
     def keep(self, snapshot: str, read: Callable[[Path], None]) -> None:
-        """Have ``read`` write it, unless it is here. One that is larger than all may be is not kept."""
+        """Have ``read`` write it. One that is larger than all may be is not kept: see ``has`` afterwards."""
         path = self._path(snapshot)
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -55,15 +54,14 @@ class BaseDisks:
         except OSError as error:
             raise Unavailable(f"disks of images cannot be kept in {path.parent}: {error.strerror}") from error
 
-    @contextmanager
-    def held(self, snapshot: str) -> Iterator[Path]:
+    def used(self, snapshot: str) -> Path:
         """The disk, for reading; it counts as used now."""
         path = self._path(snapshot)
         try:
             os.utime(path)
         except OSError as error:
             raise Unavailable(f"{path} is gone: {error.strerror}", "did somebody delete it just now?") from error
-        yield path
+        return path
 
     def _path(self, snapshot: str) -> Path:
         if self._folder is None or not _NAME.fullmatch(snapshot):

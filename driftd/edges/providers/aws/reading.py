@@ -160,8 +160,7 @@ class AwsDisks:
             except (Refused, NotFound) as error:
                 why = f"AWS does not compare it with its image's: {error}"
             else:
-                with self._base.held(base) as disk:
-                    self._filled(snapshot, changed, into, disk)
+                self._filled(snapshot, changed, into, self._base.used(base))
                 return f"{len(changed.blocks)} blocks of {snapshot} that differ from its image's {base} were read"
         whole = self._all(snapshot, limit)
         self._filled(snapshot, whole, into)

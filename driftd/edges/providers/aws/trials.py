@@ -12,6 +12,7 @@ from driftd.edges.providers.aws.names import partition
 from driftd.edges.providers.aws.permissions import (
     BLOCKS,
     BUCKET,
+    CHANGE,
     COMMAND,
     COMMANDS,
     CREATE_ACTION,
@@ -37,23 +38,10 @@ class Question(NamedTuple):
 
 
 TAG = [{"Key": "driftd:doctor", "Value": ""}]
-SCALING: tuple[Call, ...] = (
-    ("autoscaling", "attach_instances"),
-    ("autoscaling", "complete_lifecycle_action"),
-    ("autoscaling", "enter_standby"),
-    ("autoscaling", "exit_standby"),
-    ("autoscaling", "record_lifecycle_action_heartbeat"),
-    ("autoscaling", "terminate_instance_in_auto_scaling_group"),
+# What changes something and knows no dry run, by service.
+SCALING, BALANCING, CLASSIC, NAMING = (
+    tuple(one for one in CHANGE if one[0] == service) for service in ("autoscaling", "elbv2", "elb", "route53")
 )
-BALANCING: tuple[Call, ...] = (
-    ("elbv2", "deregister_targets"),
-    ("elbv2", "register_targets"),
-)
-CLASSIC: tuple[Call, ...] = (
-    ("elb", "deregister_instances_from_load_balancer"),
-    ("elb", "register_instances_with_load_balancer"),
-)
-NAMING: tuple[Call, ...] = (("route53", "change_resource_record_sets"),)
 NAMED: tuple[Call, ...] = (("route53", "get_change"),)
 
 
