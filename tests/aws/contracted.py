@@ -24,9 +24,10 @@ class AwsContract(ServedContract):
     classic = False
 
     @pytest.fixture(scope="class")
-    def account(self, request, golden_image, image_cache, login_key):
-        with accounts.opened(golden_image, image_cache, login_key, volumes=2, classic=request.cls.classic) as made:
-            if request.cls.scaled:
+    @classmethod
+    def account(cls, golden_image, image_cache, login_key):
+        with accounts.opened(golden_image, image_cache, login_key, volumes=2, classic=cls.classic) as made:
+            if cls.scaled:
                 made.scaled()
             yield made
 
