@@ -40,13 +40,24 @@ def decide_undo(record: Record, world: World, now: datetime, limits: Limits) -> 
     if record.refusal and record.tries >= REFUSALS:
         return _stuck(record, f"undoing failed {record.tries} times: {record.refusal}")
     answer = (
-        _belongings_back(record, world, now, limits)
+        _last_of_old(record, world, now, limits)
+        or _belongings_back(record, world, now, limits)
         or _old_back(record, world, now, limits)
         or _newcomers_away(record, world, now, limits)
     )
     if late and not isinstance(answer, Finish):
         return _stuck(record, f"undoing did not end in {limits.undo_timeout.total_seconds():.0f} s: {answer.why}")
     return answer
+
+
+def _last_of_old(record: Record, world: World, now: datetime, limits: Limits) -> Answer | None:
+    """While the old one ends by itself, a newcomer that could take its place is not ended; None where none could."""
+    if world.old is None or world.old.state is not InstanceState.SHUTTING_DOWN:
+        return None
+    if _nowhere(record) or not _can_stay(record, world):
+        return None
+    why = f"{record.old_id} is ending by itself: once it is gone, the verified newcomer {record.new_id} stays"
+    return Wait(now + limits.poll, why)
 
 
 def _nowhere(record: Record) -> str:

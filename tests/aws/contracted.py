@@ -14,6 +14,7 @@ import pytest
 from served import ServedContract
 from servers import wait_until
 
+from driftd.edges.providers.aws import trail
 from driftd.edges.providers.aws.provider import create
 
 
@@ -34,6 +35,7 @@ class AwsContract(ServedContract):
     @pytest.fixture
     def provider(self, account, monkeypatch):
         account.credentials(monkeypatch)
+        monkeypatch.setattr(trail, "FRESH_S", 0.5)  # half a minute in production
         type(self).image = account.image
         type(self).account_ = account
         type(self).deployment_ = account.behind.deployment

@@ -236,6 +236,26 @@ def test_an_undo_that_has_nothing_to_go_back_to_keeps_the_newcomer_that_serves(v
         assert then.call.verb in {Verb.DRAIN, Verb.DEREGISTER, Verb.TERMINATE}
 
 
+@pytest.mark.parametrize(("state", "waits"), [(InstanceState.SHUTTING_DOWN, True), (InstanceState.RUNNING, False)])
+def test_an_undo_ends_no_newcomer_that_could_stay_while_the_old_one_is_ending(state, waits):
+    record = Record(
+        "R", "web", "web/1", "golden", "old", "drift", State.UNDOING, NOW, NOW, "new", verified=True, fault="fault",
+        outcome="cancelled",
+    )  # fmt: skip
+    targets = {"new": Target("new", TargetState.HEALTHY, 0), "other": Target("other", TargetState.HEALTHY, 0)}
+    newcomers = (instance("new", InstanceState.RUNNING),)
+    world = World(rules(0), facts(3), instance("old", state), newcomers, targets)
+    answer = decide(record, world, NOW, LIMITS)
+    if waits:
+        assert isinstance(answer, Wait)
+        assert "is ending by itself" in answer.why
+    else:
+        assert isinstance(answer, Do)
+        assert answer.call.verb is Verb.DRAIN
+    late = decide(record, world, NOW + LIMITS.undo_timeout, LIMITS)
+    assert isinstance(late, Halt), "however long it takes to end, a person hears of it"
+
+
 def test_an_undo_does_not_end_a_newcomer_that_one_list_of_targets_left_out():
     record, world = ready_to_end()
     record = replace(record, state=State.UNDOING, outcome="cancelled", fault="cancelled", drain_sent=False)

@@ -124,6 +124,20 @@ def test_where_the_old_one_ends_while_it_is_undone_the_newcomer_serves_and_has_t
     assert sim.owners("web/1") == {last.new_id}
 
 
+@pytest.mark.parametrize("state", HANDOVER.forward[HANDOVER.forward.index(State.SERVING) : -2])
+def test_cancelled_while_the_old_one_is_ending_the_newcomer_has_the_slot(sim, state):
+    """From when it is verified: what is ending cannot be gone back to, and is still listed for a while."""
+    sim.provider.terminate_s = 90
+    rid = sim.request(manual=False)
+    assert sim.stop_in(rid, state), sim.record(rid)
+    sim.provider.compute.terminate(sim.old)
+    sim.replacer.cancel(rid, "ann")
+    last = sim.run(rid, 4000)
+    assert last.state is State.SUCCEEDED, last.note
+    assert last.new_id in sim.provider.in_service("web")
+    assert sim.owners("web/1") == {last.new_id}
+
+
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("number", range(len(CHANGES) + 2), ids=str)
 def test_a_crash_at_each_change(sim, number, after):

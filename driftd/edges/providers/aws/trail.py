@@ -23,7 +23,7 @@ from driftd.edges.providers.aws.trailrecords import ENDS, LETS_IN, Came, at, cam
 
 EVENTS = (*LETS_IN, ENDS)
 LATE = timedelta(minutes=20)  # CloudTrail "typically delivers events within about 5 minutes"; some take longer
-_FRESH_S = 30.0
+FRESH_S = 30.0
 _HEARING_S = 300.0  # while a queue tells sooner
 _EXPECTED = 1000  # events at once; one is enough to ask often
 
@@ -42,9 +42,8 @@ class _Known:
 class Trail:
     """Implements ``Doorman.let_in``. ``hears``: a queue tells sooner, so that the history need not be read so often."""
 
-    def __init__(self, cloud: Cloud, *, fresh_s: float = _FRESH_S) -> None:
+    def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
-        self._fresh_s = fresh_s
         self.hears = False
         self._lock = threading.Lock()
         self._known = _Known()
@@ -58,10 +57,10 @@ class Trail:
             known, moment = self._known, time.monotonic()
             # It answers twice a second, whoever asks: where there is much to read, others are to have their turn.
             seldom = self.hears and not self._awaits(datetime.now(UTC))
-            fresh = max(_HEARING_S if seldom else self._fresh_s, 2 * known.took_s)
+            fresh = max(_HEARING_S if seldom else FRESH_S, 2 * known.took_s)
             if not known.asked_at or moment - known.asked_at > fresh:
                 self._ask(since)
-            elif moment - known.ends_at > self._fresh_s:
+            elif moment - known.ends_at > FRESH_S:
                 self._end_sessions(datetime.now(UTC))
             now = datetime.now(UTC)
             mine = [(event, one) for event, one in self._all() if one.is_of(instance.id, instance.address)]
