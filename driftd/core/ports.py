@@ -207,7 +207,9 @@ class Addresses(Protocol):
         """Move it. Refused when its present owner is neither nobody, ``instance_id`` nor ``expected_owner``."""
         ...
 
-    def release(self, address: str) -> None: ...
+    def release(self, address: str, expected_owner: str) -> None:
+        """Nobody's from now on; nobody's already is success. Refused when its present owner is another."""
+        ...
 
 
 class Inventory(Protocol):

@@ -15,7 +15,7 @@ from driftd.core.ports import TargetState
 from driftd.core.replacement import Record, State
 from driftd.core.steps.common import newcomer_of, unseen
 from driftd.core.steps.moving import SERVE, TO_REST
-from driftd.core.variants import HANDOVER, variant_of
+from driftd.core.variants import HANDOVER, SWITCH, variant_of
 from driftd.core.world import OUT_OF_SERVICE, Advance, Answer, Call, Do, Finish, Halt, Limits, Verb, Wait, World
 
 REFUSALS = 2
@@ -33,7 +33,8 @@ def decide_undo(record: Record, world: World, now: datetime, limits: Limits) -> 
             return Wait(now + limits.poll, f"{record.old_id} is gone, {good} of {limits.gone_reads} reads", good)
         why = f"{record.old_id} is gone by itself, so the verified newcomer {record.new_id} stays"
         # Where it served before the names moved it is out of service by now, and may have none of them.
-        return Advance(State.SERVING if variant_of(record) is HANDOVER else State.DRAINING, why)
+        again = variant_of(record) is HANDOVER or not (record.owns or _serves(record, world))
+        return Advance(State.SERVING if again else State.DRAINING, why)
     late = now >= record.entered_at + limits.undo_timeout
     if world.old_gone and record.stop_sent:
         return _stuck(record, f"{record.old_id} is gone, which was to be started again, and nothing takes its place")
@@ -42,6 +43,7 @@ def decide_undo(record: Record, world: World, now: datetime, limits: Limits) -> 
     answer = (
         _last_of_old(record, world, now, limits)
         or _belongings_back(record, world, now, limits)
+        or _names_away(record, world, now, limits)
         or _old_back(record, world, now, limits)
         or _newcomers_away(record, world, now, limits)
     )
@@ -71,12 +73,22 @@ def _nowhere(record: Record) -> str:
 
 
 def _can_stay(record: Record, world: World) -> bool:
-    """The newcomer was verified, exists, and serves or could be made to: a load balancer may list one that is gone."""
+    """The newcomer was verified, exists, and serves or could be made to: a load balancer may list one that is gone.
+
+    What was found wrong with one that is out of service already is no reason to have it serve; a person's "cancel" is
+    nothing against it, but twice it is not tried.
+    """
     newcomer = newcomer_of(record, world)
     if not record.verified or newcomer is None or newcomer.state is not InstanceState.RUNNING:
         return False
+    by_hand = record.outcome == State.CANCELLED and not record.stayed and not record.end_sent
+    # One of a whole set serves when the set does, and nobody would say so any more.
+    return record.owns or (by_hand and variant_of(record) is not SWITCH) or _serves(record, world)
+
+
+def _serves(record: Record, world: World) -> bool:
     target = world.targets.get(record.new_id)
-    return record.owns or (target is not None and target.state is TargetState.HEALTHY)
+    return target is not None and target.state is TargetState.HEALTHY
 
 
 def _stuck(record: Record, why: str) -> Halt:
@@ -115,9 +127,26 @@ def _belongings_back(record: Record, world: World, now: datetime, limits: Limits
         if present is not None and before == record.old_id and present.attached_to in {"", record.new_id} - {before}:
             call = Call(Verb.ASSOCIATE, record.old_id, thing=name, expected=record.new_id)
             return Do(call, f"giving address {name} back to {record.old_id}")
-        if present is not None and before == present.attached_to and present.underway:
+        if present is not None and before and before == present.attached_to and present.underway:
             why = f"address {name} was given back to {record.old_id}, and not everybody knows of it yet"
             return Wait(now + limits.poll, why)
+    return None
+
+
+def _names_away(record: Record, world: World, now: datetime, limits: Limits) -> Answer | None:
+    """A name that was nobody's before is nobody's again before the newcomer ends, which it would go on pointing at.
+
+    What nobody goes on asking for is free once the newcomer has ended.
+    """
+    for name, before in record.addresses.items():
+        present = world.addresses.get(name)
+        if before or present is None or not present.linger:
+            continue
+        if record.new_id and present.attached_to == record.new_id:
+            call = Call(Verb.RELEASE, thing=name, expected=record.new_id)
+            return Do(call, f"taking address {name}, which was nobody's, off the newcomer {record.new_id}")
+        if not present.attached_to and present.underway:
+            return Wait(now + limits.poll, f"address {name} is nobody's again, and not everybody knows of it yet")
     return None
 
 

@@ -144,7 +144,7 @@ STEPS: tuple[Step, ...] = (
         "associate each address with the newcomer",
         "each address is the newcomer's; in a handover: for as long as the old one may still be asked",
         "address_timeout",
-        "associate the addresses with the old one",
+        "associate the addresses with the old one; release a name that was nobody's",
         "giving the slot's addresses to the newcomer",
     ),
     Step(

@@ -196,6 +196,7 @@ class Verb(StrEnum):
     DETACH = "detach"
     ATTACH = "attach"
     ASSOCIATE = "associate"
+    RELEASE = "release"
     ISOLATE = "isolate"
     PRE_DRAIN = "pre_drain"
     POST_ATTACH = "post_attach"

@@ -143,6 +143,11 @@ def _associate(call: Call, group: Group, _record: Record, _world: World) -> str:
     return ""
 
 
+def _release(call: Call, group: Group, _record: Record, _world: World) -> str:
+    _addresses(group).release(call.thing, call.expected)
+    return ""
+
+
 def _quiesce(call: Call, group: Group, record: Record, world: World) -> str:
     """Leadership is handed over before the service is brought to rest."""
     _run(HookName.STEP_DOWN, call, group, record, world)
@@ -170,6 +175,7 @@ _CALLS: Mapping[Verb, Callable[[Call, Group, Record, World], str]] = {
     Verb.DETACH: _detach,
     Verb.ATTACH: _attach,
     Verb.ASSOCIATE: _associate,
+    Verb.RELEASE: _release,
     Verb.ISOLATE: _isolate,
     Verb.QUIESCE: _quiesce,
     Verb.SERVE: _serve,

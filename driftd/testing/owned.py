@@ -203,9 +203,16 @@ class FakeAddresses:
 
         self._w.change("addresses.associate", address, effect, _nothing)
 
-    def release(self, address: str) -> None:
+    def release(self, address: str, expected_owner: str) -> None:
         """See ``Addresses.release``."""
-        self._w.change("addresses.release", address, lambda: self._free(self._get(address)), _nothing)
+
+        def effect() -> None:
+            present = self._get(address)
+            if present.attached_to not in {"", expected_owner}:
+                raise Refused(f"address {address} belongs to {present.attached_to}")
+            self._free(present)
+
+        self._w.change("addresses.release", address, effect, _nothing)
 
     def _free(self, present: Address) -> None:
         if present.attached_to:

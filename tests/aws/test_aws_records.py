@@ -115,8 +115,23 @@ def test_what_points_elsewhere_is_somebody_elses_and_is_never_touched(ours, said
         with pytest.raises(Refused, match="belongs to"):
             provider.addresses.associate(DB, ours.two, expected)
     with pytest.raises(Refused, match="belongs to"):
-        provider.addresses.release(DB)
+        provider.addresses.release(DB, ours.one)
     assert ours.zone.records() == before
+
+
+def test_it_is_released_by_who_has_it_and_one_that_nobody_has_is_left_as_it_is(ours):
+    ours.zone.change(("CREATE", a(ours.ip(ours.one))))
+    provider = ours.provider()
+    with pytest.raises(Refused, match=f"belongs to {ours.one} now"):
+        provider.addresses.release(DB, ours.two)
+    provider.addresses.release(DB, ours.one)
+    assert ours.zone.records() == []
+    ours.zone.change(("CREATE", a(ours.ip(ours.one))))
+    provider.compute.terminate(ours.one)
+    ours.emulator.forward(300)
+    assert ours.cloud.state(ours.one) == "terminated"
+    provider.addresses.release(DB, ours.one)
+    assert len(ours.zone.records()) == 1, "somebody made it, and it points at nobody"
 
 
 def test_an_interface_of_no_instance_is_somebody_elses(ours):
@@ -294,6 +309,28 @@ class TestReplaced:
         assert "is 192.0.2.7's" in last.fault
         assert story.named()["192.0.2.7"] == name
         story.check(replaced=False)
+
+    def test_one_that_was_not_there_is_deleted_again_before_its_newcomer_ends(self, story):
+        """It would point at whoever has that address next."""
+        story.ask()
+        name = story.named()[story.ip(story.old)]
+        (said,) = [one for one in story.zone.records() if one["Name"] == name]
+        story.zone.change(("DELETE", said))
+        for _ in range(400):
+            story.beat()
+            if name in story.named().values():
+                break
+        newcomer = story.record().new_id
+        assert story.named()[story.ip(newcomer)] == name
+        story.replacer.cancel(story.record().rid, "ann")
+        gone = None
+        while story.record().state not in TERMINAL:
+            story.beat()
+            if gone is None and name not in story.named().values():
+                gone = story.cloud.instance(newcomer)["State"]["Name"]
+        assert story.record().state is State.CANCELLED
+        assert gone == "running"
+        assert name not in story.named().values()
 
     def test_a_record_of_others_holds_its_slot_and_says_whose_it_is(self, story):
         story.ask()

@@ -300,6 +300,7 @@ VERBS = [
     "detach",
     "attach",
     "associate",
+    "release",
     "serve",
     "terminate",
     "tag",

@@ -108,6 +108,7 @@ VERBS = (
     "detach",
     "attach",
     "associate",
+    "release",
     "serve",
     "deregister",
     "tag",

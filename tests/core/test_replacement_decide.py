@@ -13,10 +13,10 @@ from driftd.core.facts import InstanceState
 from driftd.core.findings import Action, Verdict
 from driftd.core.guards.case import GroupFacts
 from driftd.core.moves import moved, waiting
-from driftd.core.ports import Target, TargetState, Volume
+from driftd.core.ports import Address, Target, TargetState, Volume
 from driftd.core.replacement import UNSTARTED, Record, State
 from driftd.core.steps.arriving import launch_request
-from driftd.core.variants import MOVE, STEP, SURGE, TRANSITIONS, VARIANTS
+from driftd.core.variants import HANDOVER, MOVE, STEP, SURGE, TRANSITIONS, VARIANTS
 from driftd.core.world import TAG_RID, Advance, Call, Do, Finish, Halt, Sight, Verb, Wait, World, token
 
 
@@ -254,6 +254,28 @@ def test_an_undo_ends_no_newcomer_that_could_stay_while_the_old_one_is_ending(st
         assert answer.call.verb is Verb.DRAIN
     late = decide(record, world, NOW + LIMITS.undo_timeout, LIMITS)
     assert isinstance(late, Halt), "however long it takes to end, a person hears of it"
+
+
+@pytest.mark.parametrize(
+    ("before", "linger_s", "holder", "verb"),
+    [
+        ("", 60, "new", Verb.RELEASE),
+        ("", 60, "stranger", Verb.TERMINATE),
+        ("", 0, "new", Verb.TERMINATE),
+        ("old", 60, "new", Verb.TERMINATE),
+    ],
+)
+def test_an_undo_takes_a_name_off_the_newcomer_that_was_nobodys_and_no_other(before, linger_s, holder, verb):
+    record = Record(
+        "R", "web", "web/1", "golden", "old", "drift", State.UNDOING, NOW, NOW, "new", fault="fault",
+        outcome="failed-clean", variant=HANDOVER.name, addresses={"db": before}, streak=9,
+    )  # fmt: skip
+    name = {"db": Address("db", "web/1", holder, timedelta(seconds=linger_s))}
+    old, new = instance("old", InstanceState.TERMINATED), instance("new", InstanceState.RUNNING)
+    answer = decide(record, World(rules(0), facts(3), old, (new,), addresses=name), NOW, LIMITS)
+    assert isinstance(answer, Do), answer
+    assert answer.call.verb is verb
+    assert (answer.call.thing, answer.call.expected) == (("db", "new") if verb is Verb.RELEASE else ("", ""))
 
 
 def test_an_undo_does_not_end_a_newcomer_that_one_list_of_targets_left_out():

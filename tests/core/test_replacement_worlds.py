@@ -85,6 +85,7 @@ def records(draw):
 
 
 owners = st.sampled_from(["", "old", "new", "stranger"])
+lingers = st.sampled_from([timedelta(0), timedelta(seconds=60)])
 MOVING = [*MOVE.forward[MOVE.forward.index(State.QUIESCING) :], State.UNDOING]
 
 
@@ -127,7 +128,7 @@ def worlds(draw):
         impossible=draw(st.sampled_from([None, "", "no room"])),
         judged=draw(st.sampled_from([None, "", "too many errors"])),
         volumes={"vol": Volume("vol", "web/1", draw(owners), draw(st.sampled_from(["", "uuid", "other"])))},
-        addresses={"addr": Address("addr", "web/1", draw(owners))},
+        addresses={"addr": Address("addr", "web/1", draw(owners), draw(lingers), draw(st.booleans()))},
         manner=draw(
             st.sampled_from(
                 [
@@ -269,6 +270,9 @@ def check_what_it_owns(record: Record, world: World, answer: Do) -> None:
         assert not works("old", world), "a copy of what nobody writes"
     if call.verb is Verb.ASSOCIATE:
         assert world.addresses["addr"].attached_to in {"", "old", "new"}, "never a stranger's"
+    if call.verb is Verb.RELEASE:
+        assert (record.addresses["addr"], call.expected) == ("", "new"), "nobody had it before us"
+        assert world.addresses["addr"].attached_to == "new"
     if call.verb is Verb.STOP and call.instance_id == "old":
         assert "old" not in world.targets or world.targets["old"].state not in SERVING
     if call.verb is Verb.TERMINATE and record.owns and (call.instance_id != "old" or record.verified):

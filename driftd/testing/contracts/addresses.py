@@ -35,8 +35,12 @@ class AddressesContract(ContractHooks):
         assert self.holder(addresses, address) == one.id
         addresses.associate(address, two.id, one.id)
         assert self.holder(addresses, address) == two.id
+        for expected in ("", three.id):
+            with pytest.raises(Refused):
+                addresses.release(address, expected)
+        assert self.holder(addresses, address) == two.id
         for _ in range(2):
-            addresses.release(address)
+            addresses.release(address, two.id)
             assert self.holder(addresses, address) == ""
 
     def test_an_address_survives_its_instance(
@@ -68,4 +72,4 @@ class AddressesContract(ContractHooks):
         addresses.associate(address, two.id, one.id)
         self.revive(provider, compute, one)
         assert self.holder(addresses, address) == two.id
-        addresses.release(address)
+        addresses.release(address, two.id)

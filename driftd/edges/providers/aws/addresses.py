@@ -55,13 +55,16 @@ class AwsAddresses:
             AllowReassociation=bool(owner),
         )
 
-    def release(self, address: str) -> None:
+    def release(self, address: str, expected_owner: str) -> None:
         """See ``Addresses.release``: it stays allocated, and nobody has it."""
         for others in self._others:
             if others.knows(address):
-                others.release(address)
+                others.release(address, expected_owner)
                 return
         raw = self._raw(address)
+        owner = str(raw.get("InstanceId") or "")
+        if owner not in {"", expected_owner}:
+            raise Refused(f"address {address} belongs to {owner} now")
         if association := raw.get("AssociationId"):
             try:
                 self._cloud.do("ec2", "disassociate_address", AssociationId=association)

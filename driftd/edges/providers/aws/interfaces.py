@@ -69,9 +69,12 @@ class AwsInterfaces:
             DeviceIndex=_index(instance),
         )
 
-    def release(self, address: str) -> None:
+    def release(self, address: str, expected_owner: str) -> None:
         """See ``Addresses.release``: it stays, and nobody has it."""
-        self._take(self._raw(address))
+        raw = self._raw(address)
+        if _owner(raw) not in {"", expected_owner}:
+            raise Refused(f"interface {address} belongs to {_owner(raw)} now")
+        self._take(raw)
 
     def owned(self) -> Sequence[Mapping[str, Any]]:
         """Those of this deployment's slots as EC2 tells of them. Raises ``ProviderError``."""

@@ -64,13 +64,15 @@ class AwsRecords:
             raise Refused(f"{instance_id} has no private address that record {address} could point at")
         self._change(address, said, _pointing(one, said, value))
 
-    def release(self, address: str) -> None:
+    def release(self, address: str, expected_owner: str) -> None:
         """See ``Addresses.release``: the record is deleted."""
         said = self._read(self._records[address])
         if said is None:
             return
         owner = self._owner(said, self._owners({value for value in [_value(said)] if value}))
-        if owner and not owner.startswith("i-"):
+        if owner == "":
+            return
+        if owner != expected_owner:
             raise Refused(f"record {address} belongs to {owner} now", "driftd deletes no record of others")
         self._change(address, said, None)
 

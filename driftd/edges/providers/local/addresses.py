@@ -43,10 +43,12 @@ class LocalAddresses:
             self._own(address, instance_id)
             self._give(address, home)
 
-    def release(self, address: str) -> None:
+    def release(self, address: str, expected_owner: str) -> None:
         """See ``driftd.core.ports.Addresses``."""
         with self._deployment.lock():
             present = self._get(address)
+            if present.attached_to not in {"", expected_owner}:
+                raise Refused(f"address {address} belongs to {present.attached_to}")
             if present.attached_to:
                 self._take(address, Home(self._deployment, present.attached_to))
                 self._own(address, "")

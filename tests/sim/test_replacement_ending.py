@@ -1,0 +1,66 @@
+"""The old one ends by itself while its replacement is cancelled: the verified newcomer has the slot, not nobody."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from simulation import Simulation
+
+from driftd.core.replacement import State
+from driftd.core.variants import HANDOVER, MOVE, SURGE
+
+VARIANTS = {SURGE: {}, MOVE: {"owning": True}, HANDOVER: {"named": timedelta(seconds=60)}}
+CASES = [
+    pytest.param(variant, state, id=f"{variant.name}-{state}")
+    for variant in VARIANTS
+    for state in variant.forward[variant.forward.index(State.VERIFYING) + 1 : -2]
+]
+
+
+def in_state(home, variant, state) -> tuple[Simulation, str]:
+    sim = Simulation(home, **VARIANTS[variant])
+    sim.provider.terminate_s = 90  # and for so long it is listed still
+    rid = sim.request(manual=False)
+    assert sim.stop_in(rid, state), sim.record(rid)
+    return sim, rid
+
+
+def has_the_slot(sim: Simulation, rid: str) -> None:
+    last = sim.run(rid, 8000)
+    assert last.state is State.SUCCEEDED, last.note
+    assert last.new_id in sim.provider.in_service("web")
+    if sim.addresses:
+        assert sim.owners("web/1") == {last.new_id}
+
+
+@pytest.mark.parametrize(("variant", "state"), CASES)
+def test_it_was_ending_when_somebody_cancelled(tmp_path, variant, state):
+    sim, rid = in_state(tmp_path, variant, state)
+    sim.provider.compute.terminate(sim.old)
+    sim.replacer.cancel(rid, "ann")
+    has_the_slot(sim, rid)
+
+
+@pytest.mark.parametrize("variant", [SURGE, HANDOVER], ids=lambda one: one.name)
+def test_it_ends_when_the_newcomer_is_out_of_service_already(tmp_path, variant):
+    sim, rid = in_state(tmp_path, variant, State.SOAKING)
+    sim.replacer.cancel(rid, "ann")
+    for record in sim.steps(rid):
+        if record.state is State.UNDOING and record.new_id not in sim.provider.in_service("web"):
+            break
+    sim.provider.compute.terminate(sim.old)
+    has_the_slot(sim, rid)
+
+
+def test_one_that_something_is_wrong_with_is_not_put_in_service_again(tmp_path):
+    sim, rid = in_state(tmp_path, SURGE, State.SOAKING)
+    newcomer = sim.record(rid).new_id
+    sim.provider.servers[newcomer].healthy = False
+    for record in sim.steps(rid):
+        if record.state is State.UNDOING:
+            break
+    sim.provider.compute.terminate(sim.old)
+    last = sim.run(rid, 8000)
+    assert last.state is State.FAILED_CLEAN, last.note
+    assert newcomer not in sim.provider.alive("web")
