@@ -6,6 +6,7 @@ modules are imported from where they are installed: nothing has to be sent, or c
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import subprocess
@@ -112,4 +113,6 @@ def _exchange(child: subprocess.Popen[bytes], question: bytes, talk: Talk) -> No
             if talk.over:
                 return
     except BrokenPipeError:
-        return  # it ended; that nothing more came says so
+        # It ended; that nothing more came says so. What is left of the question would be written once more at the end.
+        with contextlib.suppress(BrokenPipeError):
+            child.stdin.close()

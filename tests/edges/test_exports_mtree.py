@@ -279,6 +279,12 @@ def test_long_paths_do_not_add_up(monkeypatch):
         taken(NOTHING + b"".join(b"%05d type=dir mode=0755 uid=0 gid=0\n" % number for number in range(1000)))
 
 
+@pytest.mark.parametrize("line", [b"\x0b", b"\x0c\r", b" \t"])
+def test_a_line_of_white_space_is_no_entry(line):
+    text = NOTHING + b"./a " + FILE + b"\n"
+    assert taken(text + line + b"\n") == taken(text)
+
+
 @given(st.binary(max_size=60).map(lambda tail: NOTHING + b"./a " + FILE + b"\n" + tail))
 def test_whatever_follows_is_read_or_refused(text):
     try:

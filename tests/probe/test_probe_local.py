@@ -68,6 +68,15 @@ def test_a_probe_that_dies_or_babbles_is_unseen(tree: Path, monkeypatch: pytest.
     assert "no probe answered" in found.reason
 
 
+def test_a_probe_that_dies_before_it_is_asked_is_unseen(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "_START", "")
+    exchange = local._exchange
+    monkeypatch.setattr(local, "_exchange", lambda child, *rest: (child.wait(), exchange(child, *rest)))
+    found = LocalLooker().look(at(tree), deadline_s=30)
+    assert isinstance(found, Unseen)
+    assert "no probe answered" in found.reason
+
+
 def test_a_python_that_cannot_be_started_is_unseen(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local.sys, "executable", str(tree / "no-python"))
     found = LocalLooker().look(at(tree), deadline_s=30)

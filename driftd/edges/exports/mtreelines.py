@@ -72,7 +72,7 @@ def _joined(data: bytes) -> Iterator[tuple[int, bytes]]:
         whole = b"".join([*parts, part])
         if b"#" in whole and (comment := _COMMENT.search(whole)):
             whole = whole[: comment.end() - 1]
-        if whole := whole.strip(b" \t\r"):
+        if whole := whole.strip():
             yield begun, whole
         parts, begun, length = [], 0, 0
     if begun:
