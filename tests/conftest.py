@@ -24,6 +24,9 @@ from driftd.edges.providers.local.vm import image as vm_images
 
 REPO = Path(__file__).parent.parent
 
+# Some tests take one contract by itself: its asserts are to explain themselves, too.
+pytest.register_assert_rewrite("driftd.testing.contracts", "driftd.testing.hooks")
+
 # Machines are shared and noisy: a slow example is no wrong one. pytest's timeout ends what hangs.
 settings.register_profile("driftd", deadline=None)
 settings.load_profile("driftd")

@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from servers import LocalDeployment, wait_until
 
 from driftd.core.facts import Instance
-from driftd.testing import ProviderContract
+from driftd.testing.hooks import ContractHooks
 
 
-class ServedContract(ProviderContract):
-    """Set ``deployment_``; override ``server`` where the provider's instance is not the server's own record."""
+class Served(ContractHooks):
+    """To mix a contract with. Set ``deployment_``; override ``server`` where the provider's instance is not the
+    server's own record.
+    """
 
     deployment_: LocalDeployment
 

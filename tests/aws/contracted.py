@@ -1,7 +1,7 @@
-"""The provider contract for ``aws``, against the emulator of AWS with real servers behind it.
+"""The provider contract's hooks for ``aws``, against the emulator of AWS with real servers behind it.
 
-With instances that driftd alone launches, or with those of an Auto Scaling group. Two files of tests have it, so that
-two workers can play them.
+With instances that driftd alone launches, or with those of an Auto Scaling group; behind target groups or a classic
+load balancer.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from contextlib import contextmanager
 
 import accounts
 import pytest
-from served import ServedContract
+from served import Served
 from servers import wait_until
 
 from driftd.edges.providers.aws import trail
 from driftd.edges.providers.aws.provider import create
 
 
-class AwsContract(ServedContract):
+class Aws(Served):
     """``scaled``: the group is an Auto Scaling group. ``classic``: it is behind a classic load balancer."""
 
     scaled = False
@@ -59,7 +59,7 @@ class AwsContract(ServedContract):
         ssm.terminate_session(SessionId=session)
 
 
-class ScalingContract(AwsContract):
+class Scaling(Aws):
     """The group is an Auto Scaling group: who is put into service joins it."""
 
     scaled = True

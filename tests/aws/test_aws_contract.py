@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from contracted import AwsContract, ScalingContract
+from contracted import Aws, Scaling
+
+from driftd.testing import ProviderContract
 
 pytestmark = [pytest.mark.servers, pytest.mark.machine]
 
 
-class TestAws(AwsContract):
+class TestAws(Aws, ProviderContract):
     """Who is launched by driftd alone."""
 
 
-class TestAwsScaling(ScalingContract):
+class TestAwsScaling(Scaling, ProviderContract):
     """The members of an Auto Scaling group."""

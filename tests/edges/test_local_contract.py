@@ -7,8 +7,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from served import ServedContract
+from served import Served
 from servers import LocalDeployment
+
+from driftd.testing import ProviderContract
 
 pytestmark = pytest.mark.servers
 
@@ -25,7 +27,7 @@ def deployment(golden_image, image_cache, login_key):
         shutil.rmtree(root)
 
 
-class TestLocal(ServedContract):
+class TestLocal(Served, ProviderContract):
     @pytest.fixture
     def provider(self, deployment):
         type(self).image = deployment.image.id
