@@ -26,6 +26,7 @@ from driftd.core.errors import BadInput
 from driftd.core.facts import Unseen
 from driftd.core.fingerprint import Fingerprint
 from driftd.core.visits import Announced
+from driftd.edges.providers.aws import trail
 from driftd.edges.providers.aws.provider import create
 from driftd.edges.ssh.keys import fresh
 from driftd.edges.ssh.looker import SshLooker
@@ -56,7 +57,8 @@ def account(opened, monkeypatch):
 
 
 @pytest.fixture
-def place(account):
+def place(account, monkeypatch):
+    monkeypatch.setattr(trail, "FRESH_S", 2.0)  # half a minute in production
     home = Path(tempfile.mkdtemp(prefix="da-"))
     made = Place(account, home)
     text = made.config.read_text().replace("enforce: replace", "enforce: observe")

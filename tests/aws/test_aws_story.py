@@ -19,6 +19,7 @@ from daemons import run_daemon, wait_for_end
 from placed import RULES, Place, findings, permitted
 
 from driftd.doors.desks.baking import Source
+from driftd.edges.providers.aws import trail
 from driftd.edges.providers.aws.provider import create
 from driftd.edges.stage.clients import Load, person
 from driftd.settings import load
@@ -103,8 +104,9 @@ def test_a_daemon_that_observes_asks_no_more_than_its_policy_permits(place, acco
 
 
 @pytest.fixture
-def without_ssh(place, account):
+def without_ssh(place, account, monkeypatch):
     """No key and no known host: whoever would come by SSH gets nowhere."""
+    monkeypatch.setattr(trail, "FRESH_S", 2.0)  # half a minute in production
     account.behind.keyless = True
     account.client("s3").create_bucket(Bucket="looks", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
     text = place.config.read_text().replace("enforce: replace", "enforce: observe")
