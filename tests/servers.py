@@ -29,10 +29,11 @@ from driftd.edges.providers.local.provider import LocalProvider, create
 
 def wait_until(true, what="it", timeout_s=20.0):
     """Poll until true; the value that was true is returned."""
-    deadline = time.monotonic() + timeout_s
+    deadline, pause = time.monotonic() + timeout_s, 0.02
     while not (value := true()):
         assert time.monotonic() < deadline, f"{what} did not come within {timeout_s:g} s"
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.2)  # what takes long may cost a core to be asked for
     return value
 
 

@@ -34,7 +34,10 @@ def moved(record: Record, answer: Advance | Finish | Halt, now: datetime) -> Rec
     if not isinstance(answer, Advance):
         return after
     after = replace(after, verified=record.verified or answer.verified, next_at=answer.until)
-    after = replace(after, canary=record.canary or answer.canary, stayed=record.stayed or record.state is State.UNDOING)
+    if record.state is State.UNDOING:
+        # What its service does now the undo may not know: it is asked to start once more.
+        after = replace(after, stayed=True, served=False)
+    after = replace(after, canary=record.canary or answer.canary)
     if answer.plan is not None:
         plan = answer.plan
         after = replace(after, variant=plan.variant, volumes=plan.volumes, addresses=plan.addresses)

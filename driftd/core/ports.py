@@ -92,7 +92,8 @@ class Address:
     """A movable address. ``attached_to`` is "" when nobody holds it.
 
     For ``linger`` after it has moved others may go on asking whoever had it before: those who have resolved a name.
-    ``underway`` says that its last move is not everywhere yet; only then does that time begin.
+    ``underway`` says that its last move is not everywhere yet; only then does that time begin. ``made`` says that it is
+    as the provider makes one where there is none: released, it is there no more.
     """
 
     address: str
@@ -100,6 +101,7 @@ class Address:
     attached_to: str = ""
     linger: timedelta = AT_ONCE
     underway: bool = False
+    made: bool = False
 
 
 class Compute(Protocol):

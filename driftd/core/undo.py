@@ -15,7 +15,7 @@ from driftd.core.ports import TargetState
 from driftd.core.replacement import Record, State
 from driftd.core.steps.common import newcomer_of, unseen
 from driftd.core.steps.moving import SERVE, TO_REST
-from driftd.core.variants import HANDOVER, SWITCH, variant_of
+from driftd.core.variants import HANDOVER, variant_of
 from driftd.core.world import OUT_OF_SERVICE, Advance, Answer, Call, Do, Finish, Halt, Limits, Verb, Wait, World
 
 REFUSALS = 2
@@ -25,7 +25,7 @@ HOOK_TRIES = 3
 def decide_undo(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
     """The next step back, in reverse order; the end is the record's ``outcome``."""
     if world.old_gone and (why := _nowhere(record)):
-        return _stuck(record, f"{record.old_id} is gone, and {why}")
+        return _stuck(record, world, f"{record.old_id} is gone, and {why}")
     if world.old_gone and _can_stay(record, world):
         # Nothing is left to go back to; without the newcomer the slot would be empty.
         good = record.streak + 1
@@ -33,32 +33,44 @@ def decide_undo(record: Record, world: World, now: datetime, limits: Limits) -> 
             return Wait(now + limits.poll, f"{record.old_id} is gone, {good} of {limits.gone_reads} reads", good)
         why = f"{record.old_id} is gone by itself, so the verified newcomer {record.new_id} stays"
         # Where it served before the names moved it is out of service by now, and may have none of them.
-        again = variant_of(record) is HANDOVER or not (record.owns or _serves(record, world))
-        return Advance(State.SERVING if again else State.DRAINING, why)
+        variant = variant_of(record)
+        again = variant is HANDOVER or not (record.owns or _serves(record, world))
+        first = variant.passed(State.DRAINING, State.SERVING)
+        return Advance(State.SERVING if first and again else State.DRAINING, why)
     late = now >= record.entered_at + limits.undo_timeout
     if world.old_gone and record.stop_sent:
-        return _stuck(record, f"{record.old_id} is gone, which was to be started again, and nothing takes its place")
+        return _stuck(
+            record, world, f"{record.old_id} is gone, which was to be started again, and nothing takes its place"
+        )
     if record.refusal and record.tries >= REFUSALS:
-        return _stuck(record, f"undoing failed {record.tries} times: {record.refusal}")
+        return _stuck(record, world, f"undoing failed {record.tries} times: {record.refusal}")
     answer = (
         _last_of_old(record, world, now, limits)
         or _belongings_back(record, world, now, limits)
-        or _names_away(record, world, now, limits)
         or _old_back(record, world, now, limits)
+        or _names_away(record, world, now, limits)
         or _newcomers_away(record, world, now, limits)
     )
     if late and not isinstance(answer, Finish):
-        return _stuck(record, f"undoing did not end in {limits.undo_timeout.total_seconds():.0f} s: {answer.why}")
+        return _stuck(
+            record, world, f"undoing did not end in {limits.undo_timeout.total_seconds():.0f} s: {answer.why}"
+        )
     return answer
 
 
 def _last_of_old(record: Record, world: World, now: datetime, limits: Limits) -> Answer | None:
-    """While the old one ends by itself, a newcomer that could take its place is not ended; None where none could."""
-    if world.old is None or world.old.state is not InstanceState.SHUTTING_DOWN:
+    """While the old one ends by itself, a newcomer that could take its place is not ended; None where none could.
+
+    One that has what the slot owns and was stopped by the undo cannot by itself, but a person can have it do so.
+    """
+    if world.old is None or world.old.state is not InstanceState.SHUTTING_DOWN or _nowhere(record):
         return None
-    if _nowhere(record) or not _can_stay(record, world):
+    newcomer = newcomer_of(record, world)
+    at_rest = {InstanceState.STOPPING, InstanceState.STOPPED}
+    rests = record.verified and record.volumes and newcomer is not None and newcomer.state in at_rest
+    if not rests and not _can_stay(record, world):
         return None
-    why = f"{record.old_id} is ending by itself: once it is gone, the verified newcomer {record.new_id} stays"
+    why = f"{record.old_id} is ending by itself: until it is gone the verified newcomer {record.new_id} is kept"
     return Wait(now + limits.poll, why)
 
 
@@ -75,15 +87,15 @@ def _nowhere(record: Record) -> str:
 def _can_stay(record: Record, world: World) -> bool:
     """The newcomer was verified, exists, and serves or could be made to: a load balancer may list one that is gone.
 
-    What was found wrong with one that is out of service already is no reason to have it serve; a person's "cancel" is
-    nothing against it, but twice it is not tried.
+    One that is out of service and that something was found wrong with stays so, unless it has what the slot owns.
+    Where nothing was, it is put in service once; of a rollout's own newcomers the rollout says what becomes of them.
     """
     newcomer = newcomer_of(record, world)
     if not record.verified or newcomer is None or newcomer.state is not InstanceState.RUNNING:
         return False
-    by_hand = record.outcome == State.CANCELLED and not record.stayed and not record.end_sent
-    # One of a whole set serves when the set does, and nobody would say so any more.
-    return record.owns or (by_hand and variant_of(record) is not SWITCH) or _serves(record, world)
+    good = record.outcome != State.FAILED_CLEAN and not record.stayed and not record.end_sent and not record.rollout
+    has_it = record.owns and (variant_of(record) is not HANDOVER or record.outcome != State.FAILED_CLEAN)
+    return has_it or good or _serves(record, world)
 
 
 def _serves(record: Record, world: World) -> bool:
@@ -91,11 +103,14 @@ def _serves(record: Record, world: World) -> bool:
     return target is not None and target.state is TargetState.HEALTHY
 
 
-def _stuck(record: Record, why: str) -> Halt:
+def _stuck(record: Record, world: World, why: str) -> Halt:
     newcomer = record.new_id or "a newcomer tagged driftd:rid " + record.rid
-    things = [*record.volumes, *record.addresses]
-    owns = f"that it has {', '.join(things)}, " if things else ""
+    things = ", ".join([*record.volumes, *record.addresses])
+    owns = f"that it has {things}, " if things else ""
     hint = f"check {owns}that {record.old_id} serves, then drain and end {newcomer} by hand"
+    if not world.old_lives:
+        has = f" and has {things}" if things else ""
+        hint = f"{record.old_id} does not come back: see that {newcomer} serves{has}, or put another in its place"
     return Halt(State.STUCK, f"{why} (undone because: {record.fault})", hint)
 
 
@@ -134,15 +149,15 @@ def _belongings_back(record: Record, world: World, now: datetime, limits: Limits
 
 
 def _names_away(record: Record, world: World, now: datetime, limits: Limits) -> Answer | None:
-    """A name that was nobody's before is nobody's again before the newcomer ends, which it would go on pointing at.
+    """A name that was made for the newcomer is gone again before that ends, which it would go on pointing at.
 
-    What nobody goes on asking for is free once the newcomer has ended.
+    Whatever else was nobody's before is free once the newcomer has ended.
     """
     for name, before in record.addresses.items():
         present = world.addresses.get(name)
-        if before or present is None or not present.linger:
+        if before or present is None:
             continue
-        if record.new_id and present.attached_to == record.new_id:
+        if present.made and record.new_id and present.attached_to == record.new_id:
             call = Call(Verb.RELEASE, thing=name, expected=record.new_id)
             return Do(call, f"taking address {name}, which was nobody's, off the newcomer {record.new_id}")
         if not present.attached_to and present.underway:

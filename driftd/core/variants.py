@@ -144,7 +144,7 @@ STEPS: tuple[Step, ...] = (
         "associate each address with the newcomer",
         "each address is the newcomer's; in a handover: for as long as the old one may still be asked",
         "address_timeout",
-        "associate the addresses with the old one; release a name that was nobody's",
+        "associate the addresses with the old one; release a name that was made for the newcomer",
         "giving the slot's addresses to the newcomer",
     ),
     Step(
@@ -339,7 +339,7 @@ TRANSITIONS: Mapping[tuple[State, State], str] = {
     (State.UNDOING, State.FAILED_CLEAN): "undone, because the newcomer failed",
     (State.UNDOING, State.ABORTED_SAFE): "undone, because the old one could not be let go",
     (State.UNDOING, State.DRAINING): "the old one is gone by itself, and the verified newcomer can take its place",
-    (State.UNDOING, State.SERVING): "likewise, in a handover: the newcomer is put in service and has the names again",
+    (State.UNDOING, State.SERVING): "likewise, and it is put in service, or may have to be, and has the names again",
     **{(state, State.STUCK): why for state, why in _STUCK.items()},
 }
 

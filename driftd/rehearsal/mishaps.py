@@ -35,6 +35,7 @@ CHANGES = (
     "volumes.detach",
     "volumes.snapshot",
     "addresses.associate",
+    "addresses.release",
     "hooks.quiesce",
     "hooks.serve",
 )

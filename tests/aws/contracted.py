@@ -7,6 +7,7 @@ load balancer.
 from __future__ import annotations
 
 import subprocess
+import time
 from contextlib import contextmanager
 
 import accounts
@@ -42,6 +43,9 @@ class Aws(Served):
         made = create(account.options())
         yield made
         made.close()
+
+    def pause(self, provider):
+        time.sleep(0.2)  # each question costs the emulator and boto3 some hundredths
 
     def server(self, instance):
         return self.account_.behind.server(instance.id)

@@ -119,6 +119,18 @@ def test_what_points_elsewhere_is_somebody_elses_and_is_never_touched(ours, said
     assert ours.zone.records() == before
 
 
+@pytest.mark.parametrize("one", [{}, {"set": "mine"}], ids=["alone", "of several"])
+def test_one_that_is_as_driftd_makes_it_is_told_as_that(ours, one):
+    """An undo deletes no other."""
+    provider = ours.provider({"ttl": 30, **one})
+    assert [each.made for each in provider.addresses.list()] == [False]
+    provider.addresses.associate(f"{DB} {one.get('set', '')}".strip(), ours.two)
+    assert [(each.attached_to, each.made) for each in provider.addresses.list()] == [(ours.two, True)]
+    (said,) = ours.zone.records()
+    ours.zone.change(("DELETE", said), ("CREATE", {**said, "TTL": 300}))
+    assert [(each.attached_to, each.made) for each in provider.addresses.list()] == [(ours.two, False)]
+
+
 def test_it_is_released_by_who_has_it_and_one_that_nobody_has_is_left_as_it_is(ours):
     ours.zone.change(("CREATE", a(ours.ip(ours.one))))
     provider = ours.provider()

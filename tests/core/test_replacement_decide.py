@@ -16,7 +16,7 @@ from driftd.core.moves import moved, waiting
 from driftd.core.ports import Address, Target, TargetState, Volume
 from driftd.core.replacement import UNSTARTED, Record, State
 from driftd.core.steps.arriving import launch_request
-from driftd.core.variants import HANDOVER, MOVE, STEP, SURGE, TRANSITIONS, VARIANTS
+from driftd.core.variants import DELETE_FIRST, HANDOVER, MOVE, STEP, SURGE, TRANSITIONS, VARIANTS
 from driftd.core.world import TAG_RID, Advance, Call, Do, Finish, Halt, Sight, Verb, Wait, World, token
 
 
@@ -210,18 +210,26 @@ def test_a_retry_sends_the_same_bytes():
 
 
 @pytest.mark.parametrize(
-    ("verified", "target", "stays"),
+    ("more", "target", "stays"),
     [
-        (True, TargetState.HEALTHY, True),
-        (False, TargetState.HEALTHY, False),
-        (True, TargetState.DRAINING, False),
-        (True, None, False),
+        ({}, TargetState.HEALTHY, State.DRAINING),
+        ({"verified": False}, TargetState.HEALTHY, None),
+        ({}, TargetState.DRAINING, State.SERVING),
+        ({"outcome": "cancelled"}, None, State.SERVING),
+        ({"outcome": "failed-clean"}, TargetState.HEALTHY, State.DRAINING),
+        ({"outcome": "failed-clean"}, TargetState.DRAINING, None),
+        ({"verified": False}, TargetState.DRAINING, None),
+        ({"stayed": True}, TargetState.DRAINING, None),
+        ({"end_sent": True}, None, None),
+        ({"rollout": "roll"}, TargetState.DRAINING, None),
+        ({"variant": HANDOVER.name}, TargetState.HEALTHY, State.SERVING),
+        ({"variant": DELETE_FIRST.name}, TargetState.DRAINING, State.DRAINING),
     ],
 )
-def test_an_undo_that_has_nothing_to_go_back_to_keeps_the_newcomer_that_serves(verified, target, stays):
+def test_an_undo_that_has_nothing_to_go_back_to_keeps_a_newcomer_that_nothing_is_wrong_with(more, target, stays):
     record = Record(
-        "R", "web", "web/1", "golden", "old", "drift", State.UNDOING, NOW, NOW, "new", verified=verified, fault="fault",
-        outcome="aborted-safe",
+        "R", "web", "web/1", "golden", "old", "drift", State.UNDOING, NOW, NOW, "new", fault="fault",
+        **{"verified": True, "outcome": "aborted-safe", **more},
     )  # fmt: skip
     targets = {"new": Target("new", target, 0)} if target else {}
     world = World(rules(1), facts(3), None, (instance("new", InstanceState.RUNNING),), targets)
@@ -230,7 +238,7 @@ def test_an_undo_that_has_nothing_to_go_back_to_keeps_the_newcomer_that_serves(v
     if stays:
         assert isinstance(first, Wait)
         assert isinstance(then, Advance)
-        assert then.state is State.DRAINING
+        assert then.state is stays
     else:
         assert isinstance(then, Do)
         assert then.call.verb in {Verb.DRAIN, Verb.DEREGISTER, Verb.TERMINATE}
@@ -257,20 +265,20 @@ def test_an_undo_ends_no_newcomer_that_could_stay_while_the_old_one_is_ending(st
 
 
 @pytest.mark.parametrize(
-    ("before", "linger_s", "holder", "verb"),
+    ("before", "made", "holder", "verb"),
     [
-        ("", 60, "new", Verb.RELEASE),
-        ("", 60, "stranger", Verb.TERMINATE),
-        ("", 0, "new", Verb.TERMINATE),
-        ("old", 60, "new", Verb.TERMINATE),
+        ("", True, "new", Verb.RELEASE),
+        ("", True, "stranger", Verb.TERMINATE),
+        ("", False, "new", Verb.TERMINATE),
+        ("old", True, "new", Verb.TERMINATE),
     ],
 )
-def test_an_undo_takes_a_name_off_the_newcomer_that_was_nobodys_and_no_other(before, linger_s, holder, verb):
+def test_an_undo_takes_a_name_off_the_newcomer_that_was_made_for_it_and_no_other(before, made, holder, verb):
     record = Record(
         "R", "web", "web/1", "golden", "old", "drift", State.UNDOING, NOW, NOW, "new", fault="fault",
         outcome="failed-clean", variant=HANDOVER.name, addresses={"db": before}, streak=9,
     )  # fmt: skip
-    name = {"db": Address("db", "web/1", holder, timedelta(seconds=linger_s))}
+    name = {"db": Address("db", "web/1", holder, timedelta(seconds=60), made=made)}
     old, new = instance("old", InstanceState.TERMINATED), instance("new", InstanceState.RUNNING)
     answer = decide(record, World(rules(0), facts(3), old, (new,), addresses=name), NOW, LIMITS)
     assert isinstance(answer, Do), answer

@@ -128,7 +128,9 @@ def worlds(draw):
         impossible=draw(st.sampled_from([None, "", "no room"])),
         judged=draw(st.sampled_from([None, "", "too many errors"])),
         volumes={"vol": Volume("vol", "web/1", draw(owners), draw(st.sampled_from(["", "uuid", "other"])))},
-        addresses={"addr": Address("addr", "web/1", draw(owners), draw(lingers), draw(st.booleans()))},
+        addresses={
+            "addr": Address("addr", "web/1", draw(owners), draw(lingers), draw(st.booleans()), draw(st.booleans()))
+        },
         manner=draw(
             st.sampled_from(
                 [

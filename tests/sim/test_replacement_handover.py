@@ -50,6 +50,14 @@ def under_way(sim: Simulation, *, yes: bool) -> None:
         sim.provider.address_table[name] = replace(one, underway=yes)
 
 
+def nobodys(sim: Simulation) -> str:
+    """The slot's name, which nobody has now; whoever gets it has it made."""
+    name = sim.addresses["web/1"]
+    sim.provider.addresses.release(name, sim.old)
+    sim.provider.address_table[name] = replace(sim.provider.address_table[name], made=True)
+    return name
+
+
 def test_the_time_begins_when_everybody_knows_of_the_move(sim):
     rid = sim.request(manual=False)
     under_way(sim, yes=True)
@@ -109,10 +117,9 @@ def test_cancelled_in_any_state_everything_is_as_before(sim, state):
 
 
 @pytest.mark.parametrize("state", [State.ADDRESSING, State.DRAINING, State.PARKING])
-def test_a_name_that_was_nobodys_is_nobodys_again_before_the_newcomer_ends(sim, state):
+def test_a_name_that_was_made_is_gone_again_before_the_newcomer_ends(sim, state):
     """It would go on pointing at whoever has that address next."""
-    name = sim.addresses["web/1"]
-    sim.provider.addresses.release(name, sim.old)
+    name = nobodys(sim)
     rid = sim.request(manual=False)
     for record in sim.steps(rid):
         if record.state is state and sim.owners("web/1") == {record.new_id}:
@@ -129,6 +136,34 @@ def test_a_name_that_was_nobodys_is_nobodys_again_before_the_newcomer_ends(sim, 
     assert (record.state, waited) == (State.CANCELLED, True), record.note
     assert sim.owners("web/1") == {""}
     assert at(sim, "addresses.release", name) < at(sim, "compute.terminate", newcomer)
+
+
+@pytest.mark.parametrize("error", [Refused("no"), Unavailable("503")], ids=["refused", "no answer"])
+def test_a_name_that_cannot_be_released_keeps_nobody_out_of_service(tmp_path, error):
+    sim = Simulation(tmp_path, owning=True, named=TTL)
+    nobodys(sim)
+    sim.provider.fail_next("addresses.release", error, times=1000)
+    rid = sim.request(manual=False)
+    assert sim.stop_in(rid, State.SOAKING)
+    sim.replacer.cancel(rid, "ann")
+    last = sim.run(rid, 4000)
+    assert last.state is State.STUCK, last.note
+    assert sim.old in sim.provider.in_service("web")
+
+
+def test_what_was_found_ill_is_not_put_in_service_again_though_the_old_one_ends(sim):
+    sim.provider.terminate_s = 90
+    rid = sim.request(manual=False)
+    assert sim.stop_in(rid, State.SOAKING)
+    newcomer = sim.record(rid).new_id
+    sim.provider.servers[newcomer].healthy = False
+    for record in sim.steps(rid):
+        if record.state is State.UNDOING:
+            break
+    sim.provider.compute.terminate(sim.old)
+    last = sim.run(rid, 4000)
+    assert last.state is State.FAILED_CLEAN, last.note
+    assert newcomer not in sim.provider.alive("web")
 
 
 @pytest.mark.parametrize("state", HANDOVER.forward[HANDOVER.forward.index(State.SOAKING) : -2])

@@ -35,6 +35,11 @@ def passed(record: Record, name: str) -> bool:
     return record.hooks.get(name) == Told.PASSED
 
 
+def held(record: Record, terms: Terms) -> bool:
+    """Whether the replacement is to wait for the hook however often it fails; not where nobody can cancel any more."""
+    return terms.on_failure is OnFailure.HOLD and not record.stayed
+
+
 def announced(record: Record, verb: Verb, now: datetime) -> Record:
     """The record with a hook that is about to be called: the first time its clock starts."""
     if verb not in ONCE or record.hooks.get(verb.value) == Told.ASKED:
@@ -60,7 +65,7 @@ def failed(record: Record, verb: Verb, terms: Terms, limits: Limits, now: dateti
     within = _within(record, verb, terms, limits)
     if within is None:
         return record
-    if terms.on_failure is OnFailure.HOLD:
+    if held(record, terms):
         said = f"{record.note}; on_failure is hold: it is asked again until it is done, or driftd cancel {record.rid}"
         return replace(record, note=said, entered_at=now)
     if now < record.entered_at + within:

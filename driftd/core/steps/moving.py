@@ -14,7 +14,7 @@ from driftd.core.ports import Address
 from driftd.core.replacement import Record, State
 from driftd.core.steps.arriving import attached
 from driftd.core.steps.common import aborted, called_off, failed, ill, late, longest, onward, short, spent
-from driftd.core.steps.hooking import passed
+from driftd.core.steps.hooking import held, passed
 from driftd.core.steps.leaving import halt, returned
 from driftd.core.variants import takes_over, variant_of
 from driftd.core.world import Answer, Call, Do, Halt, Limits, Verb, Wait, World, token
@@ -198,7 +198,8 @@ def serving(record: Record, world: World, now: datetime, limits: Limits) -> Answ
         return onward(record, "nothing moved, so nothing has to be started")
     over = late(record, now, limits)
     if SERVE in world.manner.hooks and not record.served and not passed(record, SERVE):
-        if over and world.manner.terms_of(SERVE).on_failure is OnFailure.ABORT:
+        terms = world.manner.terms_of(SERVE)
+        if over and terms.on_failure is not OnFailure.CONTINUE and not held(record, terms):
             said = record.refusal or record.note
             return failed(f"the service on {record.new_id} did not start, and {spent(record, limits)}: {said}")
         return Do(Call(Verb.SERVE, record.new_id), f"starting the service on {record.new_id}")

@@ -48,7 +48,8 @@ class AwsRecords:
             said = read[title]
             owner = self._owner(said, owners)
             linger = int(said["TTL"]) if said and "TTL" in said else one.ttl
-            found.append(Address(title, one.slot, owner, timedelta(seconds=linger), self._underway(title)))
+            made = said is not None and {**said, "Name": one.name} == _pointing(one, None, _value(said))
+            found.append(Address(title, one.slot, owner, timedelta(seconds=linger), self._underway(title), made))
         return sorted(found, key=lambda each: (each.slot, each.address))
 
     def associate(self, address: str, instance_id: str, expected_owner: str = "") -> None:
