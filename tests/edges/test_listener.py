@@ -100,6 +100,8 @@ def test_a_mistake_of_ours_is_not_ready(listening):
 
     status, said = ask(listening(ready=broken), "/readyz")
     assert (status, "cannot be told" in said) == (503, True)
+    # Its last words are about this test, and none of the next one's.
+    wait_until(lambda: all(thread.name != "ready" for thread in threading.enumerate()), "the end of who asked")
 
 
 def test_silent_clients_keep_nobody_out(listening):
