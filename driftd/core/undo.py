@@ -27,16 +27,7 @@ def decide_undo(record: Record, world: World, now: datetime, limits: Limits) -> 
     if world.old_gone and (why := _nowhere(record)):
         return _stuck(record, world, f"{record.old_id} is gone, and {why}")
     if world.old_gone and _can_stay(record, world):
-        # Nothing is left to go back to; without the newcomer the slot would be empty.
-        good = record.streak + 1
-        if good < limits.gone_reads:
-            return Wait(now + limits.poll, f"{record.old_id} is gone, {good} of {limits.gone_reads} reads", good)
-        why = f"{record.old_id} is gone by itself, so the verified newcomer {record.new_id} stays"
-        # Where it served before the names moved it is out of service by now, and may have none of them.
-        variant = variant_of(record)
-        again = variant is HANDOVER or not (record.owns or _serves(record, world))
-        first = variant.passed(State.DRAINING, State.SERVING)
-        return Advance(State.SERVING if first and again else State.DRAINING, why)
+        return _stay(record, world, now, limits)
     late = now >= record.entered_at + limits.undo_timeout
     if world.old_gone and record.stop_sent:
         return _stuck(
@@ -96,6 +87,19 @@ def _can_stay(record: Record, world: World) -> bool:
     good = record.outcome != State.FAILED_CLEAN and not record.stayed and not record.end_sent and not record.rollout
     has_it = record.owns and (variant_of(record) is not HANDOVER or record.outcome != State.FAILED_CLEAN)
     return has_it or good or _serves(record, world)
+
+
+def _stay(record: Record, world: World, now: datetime, limits: Limits) -> Answer:
+    """Nothing is left to go back to, and without the newcomer the slot would be empty: on with it."""
+    good = record.streak + 1
+    if good < limits.gone_reads:
+        return Wait(now + limits.poll, f"{record.old_id} is gone, {good} of {limits.gone_reads} reads", good)
+    why = f"{record.old_id} is gone by itself, so the verified newcomer {record.new_id} stays"
+    variant = variant_of(record)
+    # Where it serves before the names move it may be out of service by now, and have none of them.
+    again = variant is HANDOVER or not (record.owns or _serves(record, world))
+    first = variant.passed(State.DRAINING, State.SERVING)
+    return Advance(State.SERVING if first and again else State.DRAINING, why)
 
 
 def _serves(record: Record, world: World) -> bool:
